@@ -1,0 +1,111 @@
+//! The kernel: one elementwise body, run at every point of a box of its iteration space.
+//!
+//! A kernel knows its rank, the element type and inner stride class of each array access, and the scalars it takes; it
+//! knows neither shapes nor buffers, so one compiled kernel serves every size, and threads, tiles, ranks and devices call
+//! it on different boxes. Reductions are not inside it: a body *stores to a stream*, and the executor sums the stream in
+//! NumPy's order while it is still in the first-level cache (see `plan`).
+//!
+//! Meaning: at each point, in any order, run the instructions in order, then do the stores. All loads of a point happen
+//! before its stores, and a store may name the element that the same point loaded (in-place work). No point reads what
+//! another point writes.
+
+use smallvec::SmallVec;
+
+use crate::{DType, Scalar, Ufunc};
+
+/// The result of an instruction: its index in the body.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Reg(pub u32);
+
+/// The distance in memory between neighbours along the innermost iteration axis.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum InnerStride {
+    /// One element: full vectors are loaded.
+    Unit,
+    /// None: one element is loaded and spread over the vector. Never for a store.
+    Zero,
+    /// Anything else, known at run time.
+    Any,
+}
+
+/// One array operand of the kernel. At run time it is a pointer to the element at the box's first point and one byte
+/// stride for each iteration axis.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Access {
+    pub dtype: DType,
+    pub inner: InnerStride,
+    /// Read by `Load`, or written by a store; never both (an element read and written in place has two accesses).
+    pub write: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Op {
+    /// The element of a reading access at this point.
+    Load(u32),
+    /// A scalar argument of the launch.
+    Scalar(u32),
+    Const(Scalar),
+    /// The point's coordinate along an iteration axis (of the launch's whole domain, not of the box), i64.
+    Index(u32),
+    Map(Ufunc, SmallVec<[Reg; 3]>),
+    /// NumPy's `astype` to the instruction's dtype.
+    Cast(Reg),
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Inst {
+    pub op: Op,
+    /// The result's type.
+    pub dtype: DType,
+}
+
+/// What happens at each point.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct Body {
+    pub insts: Vec<Inst>,
+    /// (writing access, value): the types agree.
+    pub stores: Vec<(u32, Reg)>,
+}
+
+/// One compiled function. Two launches whose kernels are equal share the code.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct Kernel {
+    /// Iteration axes, innermost last; at least 1 (a 0-d domain runs as one point of rank 1).
+    pub rank: u32,
+    pub accesses: Vec<Access>,
+    /// Types of the scalar arguments.
+    pub scalars: Vec<DType>,
+    pub body: Body,
+}
+
+impl Body {
+    pub fn push(&mut self, op: Op, dtype: DType) -> Reg {
+        let inst = Inst { op, dtype };
+        // Bodies are small; a linear search keeps equal instructions equal.
+        if let Some(i) = self.insts.iter().position(|x| *x == inst) {
+            return Reg(i as u32);
+        }
+        self.insts.push(inst);
+        Reg(self.insts.len() as u32 - 1)
+    }
+
+    pub fn dtype(&self, r: Reg) -> DType {
+        self.insts[r.0 as usize].dtype
+    }
+}
+
+/// The native entry point of a compiled kernel, the same for every tier and target.
+///
+/// * `ptrs[a]`: address of the element that access `a` names at the box's first point;
+/// * `strides[a * rank + d]`: bytes between neighbours of access `a` along axis `d` (for `InnerStride::Unit` the innermost
+///   one equals the element size, for `Zero` it is 0);
+/// * `scalars[s]`: bits of scalar argument `s` as in [`Scalar::bits`];
+/// * `lo[d]`: the box's first coordinate in the launch's domain (only `Index` looks at it);
+/// * `extent[d]`: points along each axis, all ≥ 1.
+pub type KernelFn = unsafe extern "C" fn(
+    ptrs: *const *mut u8,
+    strides: *const i64,
+    scalars: *const [u64; 2],
+    lo: *const i64,
+    extent: *const i64,
+);
