@@ -1,0 +1,16 @@
+"""NumPy: the program as it stands."""
+
+import numpy
+
+from peers import Solver
+
+NAME = "numpy"
+TITLE = "NumPy"
+
+
+def version():
+    return numpy.__version__
+
+
+def solver(program):
+    return Solver(numpy.array, lambda inputs: program.solve(numpy, **inputs))
