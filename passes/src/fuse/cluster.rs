@@ -1,0 +1,170 @@
+//! Puts tasks together into launches.
+//!
+//! Tasks are taken in the graph's order, and each joins the earliest launch over the same iteration space after everything
+//! it depends on. Inside a launch a task may read what another one of it computes only at the very same point. Joining a
+//! launch moves a task forward, never back, so only writes in place need care: they must not overtake a reader.
+
+use std::collections::HashMap;
+
+use legate_jit_ir::graph::{Graph, Op};
+use legate_jit_ir::shape::Shape;
+use legate_jit_ir::{Value, View};
+
+use super::tasks::{Kind, Task, Tasks, apart};
+
+/// Array operands of one launch: beyond this the pointers no longer fit in registers and the streams in the prefetchers.
+const MAX_READS: usize = 28;
+
+#[derive(Clone, Debug)]
+pub enum Group {
+    /// Indices of tasks over one iteration space.
+    Launch {
+        tasks: Vec<usize>,
+        reads: usize,
+    },
+    Opaque(Value),
+    Reshape(Value),
+}
+
+struct State<'a> {
+    graph: &'a Graph,
+    tasks: &'a Tasks,
+    groups: Vec<Group>,
+    /// The group that computes each root; `None` for inputs.
+    at: Vec<Option<usize>>,
+    /// The last group that reads each memory.
+    last_reader: HashMap<Value, usize>,
+    /// Launches over each space, oldest first.
+    over: HashMap<Shape, Vec<usize>>,
+}
+
+pub fn cluster(graph: &Graph, tasks: &Tasks) -> Vec<Group> {
+    let mut state = State {
+        graph,
+        tasks,
+        groups: Vec::new(),
+        at: vec![None; graph.nodes.len()],
+        last_reader: HashMap::new(),
+        over: HashMap::new(),
+    };
+    for (t, task) in tasks.list.iter().enumerate() {
+        let group = match task.kind {
+            Kind::Opaque => state.push(Group::Opaque(task.value)),
+            Kind::Reshape => state.push(Group::Reshape(task.value)),
+            Kind::CopyThenWrite => state.push(Group::Launch { tasks: vec![t], reads: task.reads.len() }),
+            Kind::Whole | Kind::InPlace | Kind::Reduce => state.join(t),
+        };
+        state.at[task.value.index()] = Some(group);
+        for read in &task.reads {
+            let last = state.last_reader.entry(tasks.memory[read.root.index()]).or_insert(0);
+            *last = (*last).max(group);
+        }
+    }
+    state.groups
+}
+
+impl State<'_> {
+    fn push(&mut self, group: Group) -> usize {
+        self.groups.push(group);
+        self.groups.len() - 1
+    }
+
+    fn join(&mut self, t: usize) -> usize {
+        let task = &self.tasks.list[t];
+        let memory = &self.tasks.memory;
+        // The first group that the task may run in, and whether it may share that one.
+        let mut first = 0;
+        let mut share = true;
+        let mut after = |group: Option<usize>, may_share: bool| {
+            let Some(g) = group else { return };
+            if g > first || (g == first && !may_share) {
+                (first, share) = (g, may_share);
+            } else if g == first {
+                share &= may_share;
+            }
+        };
+        for read in &task.reads {
+            let same_point = read.view.is_identity(&self.graph.ty(read.root).shape) && read.view.shape == task.domain;
+            let producer = self.at[read.root.index()];
+            let computed_at_each_point = producer.is_some_and(|g| match &self.groups[g] {
+                Group::Launch { tasks, .. } => tasks
+                    .iter()
+                    .any(|&p| self.tasks.list[p].value == read.root && self.tasks.list[p].kind == Kind::Whole),
+                _ => false,
+            });
+            after(producer, same_point && computed_at_each_point);
+        }
+        if task.kind == Kind::InPlace {
+            let base = self.graph.node(task.value).args[0];
+            after(self.at[base.index()], true);
+            after(self.last_reader.get(&memory[base.index()]).copied(), true);
+        }
+        let candidates = self.over.get(&task.domain).map_or(&[][..], |v| v);
+        let start = candidates.partition_point(|&g| if share { g < first } else { g <= first });
+        // With no dependency at all (`first` is 0 and nothing was computed there) every candidate will do.
+        let found = candidates[start..].iter().copied().find(|&g| self.fits(t, g));
+        match found {
+            Some(g) => {
+                let Group::Launch { tasks, reads } = &mut self.groups[g] else {
+                    unreachable!("only launches have a space")
+                };
+                tasks.push(t);
+                *reads += task.reads.len();
+                g
+            }
+            None => {
+                let g = self.push(Group::Launch { tasks: vec![t], reads: task.reads.len() });
+                self.over.entry(task.domain.clone()).or_default().push(g);
+                g
+            }
+        }
+    }
+
+    /// Whether task `t` may run in the same pass as the tasks of launch `g`, its dependencies being met.
+    fn fits(&self, t: usize, g: usize) -> bool {
+        let Group::Launch { tasks: members, reads } = &self.groups[g] else { return false };
+        let task = &self.tasks.list[t];
+        if reads + task.reads.len() > MAX_READS {
+            return false;
+        }
+        if let Op::Reduce(own) = &self.graph.node(task.value).op {
+            for &m in members {
+                if let Op::Reduce(other) = &self.graph.node(self.tasks.list[m].value).op
+                    && (own.axes != other.axes || own.order != other.order)
+                {
+                    return false;
+                }
+            }
+        }
+        let list = || members.iter().map(|&m| &self.tasks.list[m]).chain([task]);
+        // A reduction needs the launch's pieces to fill its space with every value known; a window written in place fills
+        // its own space, so that holds for every kind of member.
+        list().filter(|w| w.kind == Kind::InPlace).all(|writer| {
+            let (memory, window) = self.written(writer);
+            list().all(|other| {
+                let reads_apart = other.reads.iter().all(|r| {
+                    self.tasks.memory[r.root.index()] != memory
+                        || (r.view == *window && self.at[r.root.index()].is_none_or(|at| at < g))
+                        || apart(&r.view, window) && self.at[r.root.index()].is_none_or(|at| at < g)
+                });
+                let writes_apart = std::ptr::eq(other, writer)
+                    || other.kind != Kind::InPlace
+                    || self.tasks.memory[other.value.index()] != memory
+                    || apart(self.written(other).1, window);
+                reads_apart && writes_apart
+            })
+        }) && list().filter(|w| w.kind == Kind::InPlace).all(|w| {
+            // The base must not be written whole in this very pass: the two would write the same element.
+            let base = self.graph.node(w.value).args[0];
+            self.at[base.index()] != Some(g)
+                || members.iter().all(|&m| self.tasks.list[m].value != base || self.tasks.list[m].kind == Kind::InPlace)
+        })
+    }
+
+    fn written(&self, task: &Task) -> (Value, &View) {
+        match &self.graph.node(task.value).op {
+            Op::Update(window) => (self.tasks.memory[task.value.index()], window),
+            op => unreachable!("{op:?} is not written in place"),
+        }
+    }
+}

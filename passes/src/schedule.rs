@@ -1,0 +1,144 @@
+//! Gives every buffer its memory: results take over operands that die at the same point, and memory is freed after its last
+//! use.
+//!
+//! Before: buffers are inputs, fresh, aliases, or in-place updates. After: some fresh ones have become `TakeOver`, and a
+//! `Free` follows the last step that uses each memory which is neither an output nor a kept input.
+
+use legate_jit_ir::graph::Graph;
+use legate_jit_ir::plan::{BufferId, Launch, Plan, Source, Step, Target};
+use legate_jit_ir::{Result, View};
+
+/// See the module's documentation.
+pub fn schedule(graph: &Graph, mut plan: Plan) -> Result<Plan> {
+    take_over(graph, &mut plan);
+    insert_frees(graph, &mut plan);
+    Ok(plan)
+}
+
+/// The buffer that first held the memory of each buffer.
+pub fn memories(plan: &Plan) -> Vec<BufferId> {
+    let mut memory: Vec<BufferId> = Vec::with_capacity(plan.buffers.len());
+    for (i, buffer) in plan.buffers.iter().enumerate() {
+        memory.push(match buffer.source {
+            Source::Input(_) | Source::Fresh => BufferId(i as u32),
+            Source::TakeOver(of) | Source::Alias(of) => memory[of.0 as usize],
+        });
+    }
+    memory
+}
+
+fn uses(step: &Step) -> Vec<BufferId> {
+    match step {
+        Step::Launch(launch) => launch
+            .targets
+            .iter()
+            .filter_map(|t| match t {
+                Target::Buffer(operand) => Some(operand.buffer),
+                Target::Stream(_) => None,
+            })
+            .chain(launch.streams.iter().map(|s| s.out))
+            .collect(),
+        Step::Opaque { args, out, .. } => args.iter().map(|a| a.buffer).chain([*out]).collect(),
+        Step::Free(_) => Vec::new(),
+    }
+}
+
+/// For each memory, the last step that uses it; `usize::MAX` where it outlives the plan.
+fn last_uses(graph: &Graph, plan: &Plan, memory: &[BufferId]) -> Vec<usize> {
+    let mut last = vec![0; plan.buffers.len()];
+    for (s, step) in plan.steps.iter().enumerate() {
+        for b in uses(step) {
+            last[memory[b.0 as usize].0 as usize] = s;
+        }
+    }
+    for (i, buffer) in plan.buffers.iter().enumerate() {
+        if let Source::Input(n) = buffer.source
+            && !graph.donated.get(n as usize).copied().unwrap_or(false)
+        {
+            last[i] = usize::MAX;
+        }
+    }
+    for out in &plan.outputs {
+        last[memory[out.0 as usize].0 as usize] = usize::MAX;
+    }
+    last
+}
+
+fn take_over(graph: &Graph, plan: &mut Plan) {
+    let memory = memories(plan);
+    let last = last_uses(graph, plan, &memory);
+    let mut taken = vec![false; plan.buffers.len()];
+    for s in 0..plan.steps.len() {
+        let Step::Launch(launch) = &plan.steps[s] else { continue };
+        let mut changes = Vec::new();
+        for target in &launch.targets {
+            let Target::Buffer(written) = target else { continue };
+            let out = plan.buffer(written.buffer);
+            let whole = written.view.is_identity(&out.ty.shape) && launch.domain == out.ty.shape;
+            if out.source != Source::Fresh || !whole || !writes(plan, launch, written.buffer) {
+                continue;
+            }
+            let dying = launch.targets.iter().filter_map(|t| match t {
+                Target::Buffer(read) if read.buffer != written.buffer => Some(read.buffer),
+                _ => None,
+            });
+            for candidate in dying {
+                let home = memory[candidate.0 as usize];
+                let from = plan.buffer(candidate);
+                // Buffer numbers grow in the order of computation, so a taker always has the larger one.
+                let fits = last[home.0 as usize] == s
+                    && !taken[home.0 as usize]
+                    && from.ty.bytes() == out.ty.bytes()
+                    && from.ty.dtype.size() == out.ty.dtype.size()
+                    && candidate < written.buffer
+                    && read_only_in_place(plan, launch, &memory, home);
+                if fits {
+                    taken[home.0 as usize] = true;
+                    changes.push((written.buffer, candidate));
+                    break;
+                }
+            }
+        }
+        for (out, from) in changes {
+            plan.buffers[out.0 as usize].source = Source::TakeOver(from);
+        }
+    }
+}
+
+fn writes(plan: &Plan, launch: &Launch, buffer: BufferId) -> bool {
+    launch.pieces.iter().any(|piece| {
+        plan.kernels[piece.kernel as usize].body.stores.iter().any(|&(access, _)| {
+            matches!(&launch.targets[piece.accesses[access as usize] as usize], Target::Buffer(o) if o.buffer == buffer)
+        })
+    })
+}
+
+/// Whether the launch touches this memory only by reading, at each point, the element of that very point.
+fn read_only_in_place(plan: &Plan, launch: &Launch, memory: &[BufferId], home: BufferId) -> bool {
+    launch.targets.iter().all(|target| match target {
+        Target::Stream(_) => true,
+        Target::Buffer(operand) => {
+            memory[operand.buffer.0 as usize] != home
+                || (operand.view == View::identity(&launch.domain)
+                    && plan.buffer(operand.buffer).ty.shape == launch.domain
+                    && !writes(plan, launch, operand.buffer))
+        }
+    })
+}
+
+fn insert_frees(graph: &Graph, plan: &mut Plan) {
+    let memory = memories(plan);
+    let last = last_uses(graph, plan, &memory);
+    let mut frees: Vec<Vec<BufferId>> = vec![Vec::new(); plan.steps.len()];
+    for (i, &home) in memory.iter().enumerate() {
+        let id = BufferId(i as u32);
+        if home == id && last[i] != usize::MAX && !plan.steps.is_empty() {
+            frees[last[i]].push(id);
+        }
+    }
+    let steps = std::mem::take(&mut plan.steps);
+    for (step, frees) in steps.into_iter().zip(frees) {
+        plan.steps.push(step);
+        plan.steps.extend(frees.into_iter().map(Step::Free));
+    }
+}
