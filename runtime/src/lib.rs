@@ -1,1 +1,7 @@
-//! The runtime.
+//! The runtime: records array calls, keeps stores and plans, and runs them.
+
+pub mod buffer;
+pub mod error;
+
+pub use buffer::Store;
+pub use error::{Error, Result};

@@ -1,0 +1,180 @@
+//! Stores: the memory behind arrays. One pool serves them all.
+//!
+//! A store is a reference-counted run of bytes, 64-byte aligned, that knows nothing of shapes. Its memory comes from the
+//! pool below, or is foreign (a NumPy array's) and kept alive by a boxed owner. The pool keeps freed memory, because fresh
+//! pages are the largest cost of a temporary: small blocks in size classes, large ones mapped with huge pages and kept as
+//! long as the memory in use and the memory kept together stay below the most that was ever in use.
+//!
+//! A boundary file: whoever reads or writes through `ptr` upholds what `Store` says about sharing.
+
+use std::any::Any;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::{Error, Result};
+
+mod pool;
+
+pub use pool::{bytes_live, bytes_peak, kept_bytes, release_kept};
+
+/// Where the memory goes when the last reference is gone.
+enum Owner {
+    Pool(pool::Block),
+    /// Dropping the box releases the memory.
+    Foreign { _owner: Box<dyn Any + Send + Sync> },
+}
+
+/// A run of bytes.
+///
+/// Shared and immutable by convention: only the executor (into a store it has just allocated, or whose last reader it
+/// is) and the session (for single elements of a store that nobody shares) write through the pointer.
+pub struct Store {
+    ptr: NonNull<u8>,
+    bytes: usize,
+    /// The recorder's note: (trace number, input number) of the store's last use as an input of a trace.
+    pub(crate) mark: AtomicU64,
+    /// How many writable foreign views (NumPy arrays, DLPack capsules) look at this memory.
+    pub(crate) exports: AtomicU32,
+    owner: Owner,
+}
+
+// SAFETY: the memory belongs to the store (or to its owner, which is Send + Sync) and moves with it; who may write is
+// said at the type.
+unsafe impl Send for Store {}
+// SAFETY: as above.
+unsafe impl Sync for Store {}
+
+impl Store {
+    /// Uninitialised memory. Zero bytes are allowed.
+    pub fn alloc(bytes: usize) -> Result<Arc<Store>> {
+        let block = pool::alloc(bytes)?;
+        Ok(Arc::new(Store {
+            ptr: block.ptr(),
+            bytes,
+            mark: AtomicU64::new(0),
+            exports: AtomicU32::new(0),
+            owner: Owner::Pool(block),
+        }))
+    }
+
+    pub fn zeroed(bytes: usize) -> Result<Arc<Store>> {
+        let store = Store::alloc(bytes)?;
+        // SAFETY: freshly allocated, `bytes` long, nobody else has it.
+        unsafe { store.as_mut_ptr().write_bytes(0, bytes) };
+        Ok(store)
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<Arc<Store>> {
+        let store = Store::alloc(bytes.len())?;
+        // SAFETY: freshly allocated, of the same length, nobody else has it.
+        unsafe { store.as_mut_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(store)
+    }
+
+    /// Memory that something else owns; `shared` says that its owner may go on reading and writing it.
+    ///
+    /// # Safety
+    /// `ptr` must be valid for reads and writes of `bytes` bytes for as long as `owner` lives, and aligned for the element
+    /// types it is used with. Unless `shared`, nobody else may write it, nor read it after we write.
+    pub unsafe fn foreign(
+        ptr: *mut u8,
+        bytes: usize,
+        owner: Box<dyn Any + Send + Sync>,
+        shared: bool,
+    ) -> Result<Arc<Store>> {
+        let ptr = NonNull::new(ptr).or(if bytes == 0 { Some(NonNull::dangling()) } else { None });
+        let ptr = ptr.ok_or_else(|| Error::Value("a foreign array has a null pointer".into()))?;
+        Ok(Arc::new(Store {
+            ptr,
+            bytes,
+            mark: AtomicU64::new(0),
+            exports: AtomicU32::new(shared as u32),
+            owner: Owner::Foreign { _owner: owner },
+        }))
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn as_ptr(&self) -> *const u8 {
+        self.ptr.as_ptr()
+    }
+
+    /// See the type for who may write.
+    pub fn as_mut_ptr(&self) -> *mut u8 {
+        self.ptr.as_ptr()
+    }
+
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.owner, Owner::Foreign { .. })
+    }
+
+    /// True while a writable foreign view lives: then calls on this store run at once.
+    pub fn is_exported(&self) -> bool {
+        self.exports.load(Ordering::Acquire) != 0
+    }
+
+    /// The contents. Only for a store that nobody writes meanwhile (every store that is not exported and not being filled).
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: the memory is valid for `bytes` bytes as long as self lives; see the type for who may write.
+        unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.bytes) }
+    }
+
+    /// A copy in memory of its own.
+    pub fn duplicate(&self) -> Result<Arc<Store>> {
+        let new = Store::alloc(self.bytes)?;
+        // SAFETY: two valid runs of the same length; the new one is nobody else's.
+        unsafe { new.as_mut_ptr().copy_from_nonoverlapping(self.as_ptr(), self.bytes) };
+        Ok(new)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Owner::Pool(block) = &self.owner {
+            pool::free(*block);
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "Store({} bytes)", self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alignment_and_reuse() {
+        for bytes in [0, 1, 64, 65, 800, 5000, 100_000, 3 << 20] {
+            let a = Store::alloc(bytes).unwrap();
+            assert_eq!(a.as_ptr() as usize % 64, 0, "{bytes}");
+            // SAFETY: freshly allocated.
+            unsafe { a.as_mut_ptr().write_bytes(7, bytes) };
+            assert!(a.as_slice().iter().all(|&b| b == 7));
+        }
+    }
+
+    #[test]
+    fn what_cannot_fit_is_an_error() {
+        let e = Store::alloc(1 << 50).unwrap_err();
+        assert!(matches!(&e, Error::Memory(m) if m.contains("1.00 PiB")), "{e}");
+    }
+
+    #[test]
+    fn a_foreign_owner_is_dropped_with_the_store() {
+        let data: Arc<Vec<u8>> = Arc::new(vec![1; 100]);
+        let ptr = data.as_ptr() as *mut u8;
+        // SAFETY: the Vec lives as long as the owner and nobody writes.
+        let s = unsafe { Store::foreign(ptr, 100, Box::new(data.clone()), false).unwrap() };
+        assert_eq!(s.as_slice()[99], 1);
+        assert_eq!(Arc::strong_count(&data), 2);
+        drop(s);
+        assert_eq!(Arc::strong_count(&data), 1);
+    }
+}

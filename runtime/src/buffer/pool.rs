@@ -1,0 +1,338 @@
+//! The pool of the stores' memory.
+//!
+//! * Blocks of up to [`SMALL`] bytes come from the allocator, rounded up to one of a few sizes a power of two, and go to
+//!   that size's free list (LIFO, so that the block used last is still in cache).
+//! * Larger blocks are mapped, aligned for huge pages and staggered by some cache lines, so that the operands of one loop do
+//!   not all fall into the same cache sets. A freed one is kept for the next request of about its size.
+//! * What is kept and what is in use never exceed the most that was in use at any time, so a program's peak is its own.
+
+use std::alloc::Layout;
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+
+use parking_lot::Mutex;
+
+use crate::{Error, Result};
+
+const ALIGN: usize = 64;
+const SMALL: usize = 256 << 10;
+const HUGE: usize = 2 << 20;
+const PAGE: usize = 4096;
+/// Cache lines between the starts of neighbouring blocks within their pages.
+const STAGGER: usize = 9 * 64;
+const CLASSES: usize = 64;
+/// Free small blocks that are kept, in bytes a class.
+const KEEP_SMALL: usize = 4 << 20;
+/// A request larger than this is checked against the memory that the machine has left.
+const CHECKED: usize = 64 << 20;
+
+/// A piece of memory that the pool gave out.
+#[derive(Clone, Copy)]
+pub(super) struct Block {
+    ptr: NonNull<u8>,
+    /// Of a mapped block: start of the mapping.
+    map: *mut u8,
+    /// Capacity: of a small block the class's size, of a mapped one the mapping's length.
+    len: usize,
+    class: u8,
+}
+
+/// `class` of a mapped block.
+const MAPPED: u8 = u8::MAX;
+
+// SAFETY: a block is a plain address; the pool's lock and the store's ownership order all use.
+unsafe impl Send for Block {}
+// SAFETY: as above.
+unsafe impl Sync for Block {}
+
+impl Block {
+    pub(super) fn ptr(&self) -> NonNull<u8> {
+        self.ptr
+    }
+}
+
+struct Pool {
+    small: [Vec<NonNull<u8>>; CLASSES],
+    /// Kept mappings by length.
+    large: BTreeMap<usize, Vec<Block>>,
+    live: usize,
+    peak: usize,
+    kept: usize,
+    seq: usize,
+}
+
+// SAFETY: the addresses in the free lists belong to nobody else.
+unsafe impl Send for Pool {}
+
+static POOL: Mutex<Pool> = Mutex::new(Pool {
+    small: [const { Vec::new() }; CLASSES],
+    large: BTreeMap::new(),
+    live: 0,
+    peak: 0,
+    kept: 0,
+    seq: 0,
+});
+
+/// Bytes of memory in use by stores.
+pub fn bytes_live() -> usize {
+    POOL.lock().live
+}
+
+/// The most that was in use at any time.
+pub fn bytes_peak() -> usize {
+    POOL.lock().peak
+}
+
+/// Bytes kept for reuse.
+pub fn kept_bytes() -> usize {
+    POOL.lock().kept
+}
+
+/// Gives the kept large blocks back to the system.
+pub fn release_kept() {
+    let blocks: Vec<Block> = {
+        let mut pool = POOL.lock();
+        let large = std::mem::take(&mut pool.large);
+        large.into_values().flatten().inspect(|b| pool.kept -= b.len).collect()
+    };
+    blocks.into_iter().for_each(unmap);
+}
+
+/// Class and capacity: multiples of 64 up to 512, then four sizes a power of two.
+fn class_of(bytes: usize) -> (usize, usize) {
+    let units = bytes.div_ceil(ALIGN).max(1);
+    if units <= 8 {
+        return (units - 1, units * ALIGN);
+    }
+    let log = usize::BITS - 1 - (units - 1).leading_zeros();
+    let step = 1usize << (log - 2);
+    let rounded = units.next_multiple_of(step);
+    let (log, quarter) = if rounded == 1 << (log + 1) { (log + 1, 0) } else { (log, rounded / step - 4) };
+    (8 + (log as usize - 3) * 4 + quarter - 1, rounded * ALIGN)
+}
+
+pub(super) fn alloc(bytes: usize) -> Result<Block> {
+    if bytes <= SMALL {
+        let (class, len) = class_of(bytes);
+        let mut pool = POOL.lock();
+        pool.live += len;
+        pool.peak = pool.peak.max(pool.live);
+        if let Some(ptr) = pool.small[class].pop() {
+            pool.kept -= len;
+            return Ok(Block { ptr, map: ptr.as_ptr(), len, class: class as u8 });
+        }
+        drop(pool);
+        let layout = Layout::from_size_align(len, ALIGN).expect("a small class");
+        // SAFETY: the layout's size is not zero.
+        let ptr = unsafe { std::alloc::alloc(layout) };
+        match NonNull::new(ptr) {
+            Some(ptr) => Ok(Block { ptr, map: ptr.as_ptr(), len, class: class as u8 }),
+            None => {
+                POOL.lock().live -= len;
+                Err(no_memory(bytes))
+            }
+        }
+    } else {
+        alloc_large(bytes)
+    }
+}
+
+fn alloc_large(bytes: usize) -> Result<Block> {
+    if bytes > isize::MAX as usize - HUGE - PAGE {
+        return Err(no_memory(bytes));
+    }
+    // Room for the stagger; whole huge pages where that wastes little.
+    let unit = if bytes >= 8 * HUGE { HUGE } else { PAGE };
+    let len = (bytes + PAGE).next_multiple_of(unit);
+    let mut pool = POOL.lock();
+    let fit = pool.large.range(len..=len + len / 8).next().map(|(&l, _)| l);
+    if let Some(l) = fit {
+        let list = pool.large.get_mut(&l).expect("found above");
+        let block = list.pop().expect("lists in the map are not empty");
+        if list.is_empty() {
+            pool.large.remove(&l);
+        }
+        pool.kept -= l;
+        pool.live += l;
+        pool.peak = pool.peak.max(pool.live);
+        return Ok(block);
+    }
+    // Make room among the kept blocks, largest first, so that in use plus kept stays below the peak of use.
+    let ceiling = pool.peak.max(pool.live + len);
+    let mut dropped = Vec::new();
+    while pool.live + pool.kept + len > ceiling {
+        let Some((&l, list)) = pool.large.iter_mut().next_back() else { break };
+        dropped.extend(list.pop());
+        if list.is_empty() {
+            pool.large.remove(&l);
+        }
+        pool.kept -= l;
+    }
+    pool.seq += 1;
+    let seq = pool.seq;
+    drop(pool);
+    dropped.into_iter().for_each(unmap);
+    if len > CHECKED && !fits(len) {
+        release_kept();
+        if !fits(len) {
+            return Err(no_memory(bytes));
+        }
+    }
+    let block = match map(len, seq) {
+        Some(b) => b,
+        None => {
+            release_kept();
+            map(len, seq).ok_or_else(|| no_memory(bytes))?
+        }
+    };
+    let mut pool = POOL.lock();
+    pool.live += len;
+    pool.peak = pool.peak.max(pool.live);
+    Ok(block)
+}
+
+fn map(len: usize, seq: usize) -> Option<Block> {
+    // A mapping that is to hold huge pages starts at a multiple of their size.
+    let slack = if len >= HUGE { HUGE } else { 0 };
+    // SAFETY: an anonymous mapping at an address of the system's choice touches no memory of ours.
+    let raw = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            len + slack,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    if raw == libc::MAP_FAILED {
+        return None;
+    }
+    let raw = raw as usize;
+    let start = if slack > 0 { raw.next_multiple_of(HUGE) } else { raw };
+    // SAFETY: the cut-off ends lie within the mapping just made and hold nothing.
+    unsafe {
+        if start > raw {
+            libc::munmap(raw as *mut _, start - raw);
+        }
+        if slack > start - raw {
+            libc::munmap((start + len) as *mut _, slack - (start - raw));
+        }
+        if len >= HUGE {
+            libc::madvise(start as *mut _, len, libc::MADV_HUGEPAGE);
+        }
+    }
+    let offset = seq * STAGGER % PAGE;
+    let ptr = NonNull::new((start + offset) as *mut u8)?;
+    Some(Block { ptr, map: start as *mut u8, len, class: MAPPED })
+}
+
+fn unmap(block: Block) {
+    // SAFETY: `map` made this mapping, and no store has it any more.
+    unsafe { libc::munmap(block.map as *mut _, block.len) };
+}
+
+pub(super) fn free(block: Block) {
+    let mut pool = POOL.lock();
+    pool.live -= block.len;
+    if block.class == MAPPED {
+        if pool.live + pool.kept + block.len <= pool.peak {
+            pool.kept += block.len;
+            pool.large.entry(block.len).or_default().push(block);
+            return;
+        }
+        drop(pool);
+        unmap(block);
+    } else if pool.small[block.class as usize].len() * block.len < KEEP_SMALL {
+        pool.kept += block.len;
+        pool.small[block.class as usize].push(block.ptr);
+    } else {
+        drop(pool);
+        // SAFETY: allocated by `alloc` with this very layout.
+        unsafe {
+            std::alloc::dealloc(
+                block.ptr.as_ptr(),
+                Layout::from_size_align(block.len, ALIGN).expect("the class's layout"),
+            )
+        };
+    }
+}
+
+/// Whether the machine and the container have this much left. Unknown counts as yes.
+fn fits(len: usize) -> bool {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let field = |name: &str| -> Option<usize> {
+        let line = meminfo.lines().find(|l| l.starts_with(name))?;
+        Some(line.split_ascii_whitespace().nth(1)?.parse::<usize>().ok()? << 10)
+    };
+    let mut left = match (field("MemAvailable:"), field("SwapFree:")) {
+        (Some(a), s) => a + s.unwrap_or(0),
+        (None, _) => usize::MAX,
+    };
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<usize>().ok();
+    for (max, used) in [
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ] {
+        if let (Some(max), Some(used)) = (number(max), number(used)) {
+            // The page cache counts as used but gives way; a container's limit is only binding for what we hold.
+            left = left.min(max.saturating_sub(used.min(POOL.lock().live)));
+        }
+    }
+    len <= left
+}
+
+fn no_memory(bytes: usize) -> Error {
+    Error::Memory(format!("Unable to allocate {}", size_text(bytes)))
+}
+
+/// NumPy's way of writing a size: `7.28 TiB`.
+pub(crate) fn size_text(bytes: usize) -> String {
+    const UNITS: [&str; 7] = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let log = if bytes == 0 { 0 } else { bytes.ilog2() as usize };
+    let mut unit = log / 10;
+    let mut n = bytes as f64 / (1u64 << (10 * unit)) as f64;
+    if n.round() >= 1024.0 && unit + 1 < UNITS.len() {
+        unit += 1;
+        n /= 1024.0;
+    }
+    // NumPy: no decimals for bytes, else three digits and always a point.
+    if unit == 0 {
+        return format!("{bytes} bytes");
+    }
+    let decimals = 2usize.saturating_sub(n.log10().max(0.0).floor() as usize);
+    let point = if decimals == 0 { "." } else { "" };
+    format!("{n:.decimals$}{point} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_dense_and_ordered() {
+        let mut last = (usize::MAX, 0);
+        for bytes in 1..=SMALL {
+            let (class, len) = class_of(bytes);
+            assert!(len >= bytes && len % ALIGN == 0 && class < CLASSES);
+            assert!(len < bytes + ALIGN || len * 4 <= bytes * 5 + 4 * ALIGN, "{bytes} in {len}");
+            if last.0 != class {
+                assert_eq!(class, last.0.wrapping_add(1), "{bytes}");
+                assert!(len > last.1);
+                last = (class, len);
+            }
+            assert_eq!(len, last.1);
+        }
+    }
+
+    #[test]
+    fn sizes_in_words() {
+        assert_eq!(size_text(8_000_000_000_000), "7.28 TiB");
+        assert_eq!(size_text(1 << 50), "1.00 PiB");
+        assert_eq!(size_text(100), "100 bytes");
+        assert_eq!(size_text(1100), "1.07 KiB");
+        assert_eq!(size_text(123 << 20), "123. MiB");
+        assert_eq!(size_text(1023 << 10), "1023. KiB");
+        assert_eq!(size_text(15 << 20), "15.0 MiB");
+    }
+}
