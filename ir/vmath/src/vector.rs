@@ -42,12 +42,12 @@ macro_rules! width {
                         return r;
                     }
                     let x: [$elem; LANES] = std::mem::transmute(x);
-                    if !x.iter().fold(false, |odd, &x| odd | fix::$unusual(func(F), x, x)) {
-                        return r;
-                    }
                     let mut r: [$elem; LANES] = std::mem::transmute(r);
+                    if !(0..LANES).fold(false, |odd, i| odd | fix::$unusual(func(F), x[i], x[i], r[i])) {
+                        return std::mem::transmute::<[$elem; LANES], $vec>(r);
+                    }
                     for i in 0..LANES {
-                        if fix::$unusual(func(F), x[i], x[i]) {
+                        if fix::$unusual(func(F), x[i], x[i], r[i]) {
                             r[i] = fix::$mend(func(F), x[i], x[i], r[i]);
                         }
                     }
@@ -66,12 +66,12 @@ macro_rules! width {
                     }
                     let x: [$elem; LANES] = std::mem::transmute(x);
                     let y: [$elem; LANES] = std::mem::transmute(y);
-                    if !x.iter().zip(&y).fold(false, |odd, (&x, &y)| odd | fix::$unusual(func(F), x, y)) {
-                        return r;
-                    }
                     let mut r: [$elem; LANES] = std::mem::transmute(r);
+                    if !(0..LANES).fold(false, |odd, i| odd | fix::$unusual(func(F), x[i], y[i], r[i])) {
+                        return std::mem::transmute::<[$elem; LANES], $vec>(r);
+                    }
                     for i in 0..LANES {
-                        if fix::$unusual(func(F), x[i], y[i]) {
+                        if fix::$unusual(func(F), x[i], y[i], r[i]) {
                             r[i] = fix::$mend(func(F), x[i], y[i], r[i]);
                         }
                     }
@@ -159,7 +159,7 @@ macro_rules! scalars {
             // SAFETY: the table holds the address of SLEEF's scalar function of one argument of this type.
             let f: extern "C" fn($elem) -> $elem = unsafe { std::mem::transmute(table().get(func, $float, 0)) };
             let r = f(x);
-            if fix::any(func) && fix::$unusual(func, x, x) { fix::$mend(func, x, x, r) } else { r }
+            if fix::any(func) && fix::$unusual(func, x, x, r) { fix::$mend(func, x, x, r) } else { r }
         }
 
         #[inline(always)]
@@ -167,7 +167,7 @@ macro_rules! scalars {
             // SAFETY: the table holds the address of SLEEF's scalar function of two arguments of this type.
             let f: extern "C" fn($elem, $elem) -> $elem = unsafe { std::mem::transmute(table().get(func, $float, 0)) };
             let r = f(x, y);
-            if fix::any(func) && fix::$unusual(func, x, y) { fix::$mend(func, x, y, r) } else { r }
+            if fix::any(func) && fix::$unusual(func, x, y, r) { fix::$mend(func, x, y, r) } else { r }
         }
     };
 }
