@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,13 @@ def environment(threads, cache=None, keep_heap=True):
     return env
 
 
+def reason(stderr):
+    """The line of a traceback that says what happened."""
+    lines = [line for line in stderr.strip().splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupt|Exit)\b", line)]
+    return (named or lines or [""])[-1]
+
+
 class WorkerFailed(Exception):
     pass
 
@@ -80,8 +88,7 @@ def worker(task, threads, cache=None, keep_heap=True, timeout=1800):
         except subprocess.TimeoutExpired:
             raise WorkerFailed(f"took longer than {timeout} s") from None
         if done.returncode != 0:
-            lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
-            raise WorkerFailed(lines[-1] if lines else f"ended with status {done.returncode}")
+            raise WorkerFailed(reason(done.stderr) or f"ended with status {done.returncode}")
         return json.loads(Path(out.name).read_text())
 
 

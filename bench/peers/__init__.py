@@ -3,6 +3,7 @@
 A peer is a module of this folder with
 
     NAME, TITLE        its short name and what a table calls it
+    NAMES              the programs it has (peers that run the programs themselves need none)
     version()          the version in use; raises ImportError where the package is not installed
     solver(program)    the solver for a program of ../programs, or None if this peer has none
 

@@ -6,6 +6,10 @@ from peers import Solver
 
 NAME = "jax"
 TITLE = "JAX"
+NAMES = (
+    "jacobi_a", "jacobi_b", "jacobi_c", "cg", "cg_every", "cfd_41", "cfd_2048", "flux", "black_scholes", "kmeans",
+    "logreg", "chain", "mandelbrot", "mandelbrot_real", "nbody", "heat",
+)  # fmt: skip
 
 
 def version():
@@ -153,7 +157,7 @@ def build():
             w = w - rate * (X.T @ error) / n
             bias = bias - rate * jnp.mean(error)
             loss = -jnp.mean(y * jnp.log(prob) + (1.0 - y) * jnp.log(1.0 - prob))
-            return w, bias, losses.at[i].set(loss), jnp.mean((prob > 0.5) == (y > 0.5))
+            return w, bias, losses.at[i].set(loss), jnp.mean((prob > 0.5) == (y > 0.5), dtype=jnp.float64)
 
         s = lax.fori_loop(0, iters, body, (jnp.zeros(features), jnp.float64(0.0), jnp.zeros(iters), jnp.float64(0.0)))
         return dict(w=s[0], bias=s[1], losses=s[2], accuracy=s[3])

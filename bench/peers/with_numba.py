@@ -464,6 +464,7 @@ SOLVERS = {
     "nbody": lambda i: nbody(**i),
     "heat": lambda i: heat(**i),
 }
+NAMES = tuple(SOLVERS)
 
 
 def solver(program):

@@ -91,6 +91,7 @@ SOLVERS = {
     "black_scholes": lambda i: black_scholes(**i),
     "heat": lambda i: heat(**i),
 }
+NAMES = tuple(SOLVERS)
 
 
 def solver(program):

@@ -26,8 +26,8 @@ class Check:
             ulp      every element within `bound` units in the last place of NumPy's
             off      integers that differ by at most `bound`
             differ   at most the fraction `bound` of the elements is different
-    peer    the same for programs that reassociate (other compilers), in the unit of `rel` for floating point results
-            whose kind is `bits` or `ulp`, else in the unit of `kind`; None leaves the result out there
+    peer    the bound for programs that reassociate (other compilers): where the kind is `bits` or `ulp`, in the unit of
+            `rel` for floats and of `differ` for integers, else in the unit of `kind`; None: not compared there
     """
 
     kind: str
@@ -115,9 +115,9 @@ def compare(check, got, want, peer=False):
     if peer:
         if check.peer is None:
             return True, "not compared"
-        kind, bound = {"bits": "rel", "ulp": "rel"}.get(kind, kind), check.peer
-        if kind == "rel" and want.dtype.kind in "biu":
-            kind = "off"
+        bound = check.peer
+        if kind in ("bits", "ulp"):
+            kind = "differ" if want.dtype.kind in "biu" else "rel"
     if got.shape != want.shape:
         return False, f"shape {got.shape}, expected {want.shape}"
     if not peer and got.dtype != want.dtype:
