@@ -15,17 +15,10 @@ sys.path[:0] = [p for p in (str(BENCH), str(BENCH / "programs")) if p not in sys
 
 # glibc gives large blocks back to the system at once and asks for fresh, zeroed pages for the next temporary; on virtual
 # machines that can cost more than the arithmetic. Every timed process keeps its heap, and may use huge pages, so that
-# nobody is compared with a page fault.
-KEEP_HEAP = {
-    "GLIBC_TUNABLES": ":".join(
-        (
-            "glibc.malloc.mmap_max=0",
-            "glibc.malloc.trim_threshold=1099511627776",
-            "glibc.malloc.top_pad=67108864",
-            "glibc.malloc.hugetlb=1",
-        )
-    ),
-}
+# nobody is compared with a page fault. Where memory is measured, each large block is given back when it is freed, so that
+# what is resident is what is alive.
+KEEP_HEAP = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1099511627776:glibc.malloc.top_pad=67108864:glibc.malloc.hugetlb=1"
+GIVE_BACK = "glibc.malloc.mmap_threshold=131072:glibc.malloc.trim_threshold=131072"
 
 
 def programs():
@@ -46,9 +39,7 @@ def environment(threads, cache=None, keep_heap=True):
     env = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
         env[name] = str(threads)
-    env.pop("GLIBC_TUNABLES", None)
-    if keep_heap:
-        env.update(KEEP_HEAP)
+    env["GLIBC_TUNABLES"] = KEEP_HEAP if keep_heap else GIVE_BACK
     if cache:
         env["LEGATE_JIT_CACHE_DIR"] = str(Path(cache) / "legate_jit")
         env["NUMBA_CACHE_DIR"] = str(Path(cache) / "numba")
@@ -111,6 +102,7 @@ def machine():
         memory_gib=round(memory, 1),
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
+        load=round(os.getloadavg()[0], 2),
     )
 
 

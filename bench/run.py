@@ -5,13 +5,13 @@
 
 Every measurement has a process of its own (worker.py), held to the same cores. For each program:
 
-1. Check. Each peer solves once from a cold start (empty caches of compiled code), and its results are compared with
-   NumPy's: bit for bit where the program promises it for ours, within a stated bound otherwise. What is wrong is not timed.
-   This run gives the time of the cold first call and the peak memory (resident bytes above those after the imports;
-   inputs count, making them does not).
-2. Time. The peers take turns (A B C A B C ...), `--repeat` rounds. Each process makes a first call (caches on disk now
-   warm) and then repeats; the median of a process's repetitions is one sample, the median of the rounds is reported.
-   All keep their heap (see harness.KEEP_HEAP).
+1. Check. Each peer solves once, and its results are compared with NumPy's: bit for bit where the program promises it for
+   ours, within a stated bound otherwise. What is wrong is not timed. This run gives the peak memory: resident bytes above
+   those after the imports. Inputs count and so does compiling; making the inputs does not. Freed blocks are given back.
+2. Time. The peers take turns (A B C A B C ...), `--repeat` rounds. Each process makes a first call and then repeats; the
+   median of a process's repetitions is one sample, the median of the rounds is reported. The first call of the first
+   round finds empty caches of compiled code, those of the later rounds find them filled on disk ("first, cached"). Here
+   everybody keeps the heap (harness.KEEP_HEAP), or NumPy would pay for fresh pages with every temporary.
 3. Limit. What a perfect program that passes once over its data needs: bytes moved / copy bandwidth for a working set of
    that size, or flops / the flop rate of a matrix product, whichever is longer, both measured in this run.
 
@@ -80,7 +80,9 @@ def measure(program, params, names, versions, machine, args):
             entry = row["peers"][name] = {}
             task = dict(mode="check", program=program.name, peer=name, params=params, reference=str(reference))
             try:
-                entry.update(harness.worker(task, args.threads, Path(scratch) / name, keep_heap=False, timeout=args.timeout))
+                entry.update(
+                    harness.worker(task, args.threads, Path(scratch) / f"{name}-check", keep_heap=False, timeout=args.timeout)
+                )
             except harness.WorkerFailed as why:
                 entry.update(ok=False, error=str(why))
                 if name == "numpy":
@@ -104,7 +106,8 @@ def measure(program, params, names, versions, machine, args):
                     print(f"  {name}: {why}", flush=True)
         for name, taken in samples.items():
             entry = row["peers"][name]
-            entry["first_warm"] = median([t["first_warm"] for t in taken])
+            entry["first_cold"] = median([t["first"] for t in taken[:1]])
+            entry["first_warm"] = median([t["first"] for t in taken[1:]])
             entry["steady"] = median([t["steady"] for t in taken])
             entry["samples"] = [t["steady"] for t in taken]
     base = row["peers"]["numpy"].get("steady")
@@ -153,6 +156,8 @@ def describe(report):
         f"sizes: {report['size']}; {report['repeat']} alternating rounds, medians; "
         + ", ".join(f"{peers.load(k).TITLE} {v}" for k, v in report["versions"].items()),
     ]
+    if m["load"] > 0.5:
+        lines.append(f"the machine was busy with other work at the start (load {m['load']}): these times are not reliable")
     lines += [f"not run: {peers.load(k).TITLE} ({why})" for k, why in report["missing"].items()]
     return lines
 

@@ -1,8 +1,9 @@
 """One measurement in a process of its own; run.py starts it with a task in JSON and reads the answer from a file.
 
-mode "check"     one solve from a cold start: time of the first call, peak memory, and the results compared with NumPy's
-                 (the NumPy process saves them, the others load them)
-mode "time"      the first call of a fresh process whose caches on disk are warm, then repeated calls
+mode "check"     one solve from a cold start: peak memory, and the results compared with NumPy's (the NumPy process saves
+                 them, the others load them). With "own_inputs" the module under test makes its inputs itself, otherwise
+                 NumPy makes them for everybody, so that all start from the same bits
+mode "time"      the first call of a fresh process, then repeated calls
 mode "machine"   copy bandwidth by size and the peak of a matrix product: what the limits are computed from
 """
 
@@ -65,22 +66,24 @@ def save(folder, results):
 
 
 def check(task, program, peer):
-    """One cold solve. Inputs are made by NumPy for everybody, so that all start from the same bits."""
     import numpy
     import numpy.random  # loads on first use otherwise, and would count as memory
     from _program import check_all, plain
 
     base = resident()
     solver = peer.solver(program)
-    arrays, scalars = split(program.setup(numpy, **task["params"]))
-    inputs = solver.prepare(arrays) | scalars
-    del arrays
+    if task.get("own_inputs"):
+        inputs = program.setup(peer.module(), **task["params"])
+    else:
+        arrays, scalars = split(program.setup(numpy, **task["params"]))
+        inputs = solver.prepare(arrays) | scalars
+        del arrays
+    if hasattr(peer, "sync"):
+        peer.sync()
     counters = peer.stats() if hasattr(peer, "stats") else None
     reset_peak()
-    start = time.perf_counter()
     results = solver.solve(inputs)
-    first = time.perf_counter() - start
-    answer = dict(first_cold=first, peak=max(0, peak() - base))
+    answer = dict(peak=max(0, peak() - base))
     if counters is not None:
         after = peer.stats()
         answer["stats"] = {
@@ -89,6 +92,8 @@ def check(task, program, peer):
     del inputs
     results = {k: plain(v) for k, v in results.items()}
     folder = task["reference"]
+    if "save" in task:
+        save(task["save"], results)
     if task["peer"] == "numpy":
         save(folder, results)
         answer.update(ok=True, checks={}, limit=limits(program, task["params"], results))
@@ -118,7 +123,7 @@ def timed(task, program, peer):
             break
         if arrays:
             inputs.update(solver.prepare(arrays))
-    return dict(first_warm=times[0], steady=statistics.median(times[1:]), calls=len(times) - 1)
+    return dict(first=times[0], steady=statistics.median(times[1:]), calls=len(times) - 1)
 
 
 def copy_bandwidth(numpy, nbytes, threads):

@@ -12,5 +12,9 @@ def version():
     return numpy.__version__
 
 
+def module():
+    return numpy
+
+
 def solver(program):
     return Solver(numpy.array, lambda inputs: program.solve(numpy, **inputs))

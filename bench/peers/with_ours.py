@@ -12,6 +12,19 @@ def version():
     return getattr(legate_jit, "__version__", "")
 
 
+def module():
+    import legate_jit.numpy
+
+    return legate_jit.numpy
+
+
+def sync():
+    """Runs what is pending."""
+    import legate_jit
+
+    legate_jit.sync()
+
+
 def stats():
     import legate_jit
 
@@ -19,17 +32,16 @@ def stats():
 
 
 def solver(program):
-    import legate_jit
-    import legate_jit.numpy as np
+    np = module()
 
     def prepare(array):
         own = np.array(array)
-        legate_jit.sync()
+        sync()
         return own
 
     def solve(inputs):
         results = program.solve(np, **inputs)
-        legate_jit.sync()
+        sync()
         return results
 
     return Solver(prepare, solve)
