@@ -7,7 +7,7 @@
 //! * sinh and cosh overflow at 710 (f32: 88.7), where the true ones do at 710.48 (89.42);
 //! * asinh and acosh are infinite beyond the square root of the largest number, log1p beyond 1e307 (1e38);
 //! * sinh, asinh, tanh and atanh of small numbers are a whole unit in the last place off;
-//! * tan, asinh and log1p flush the smallest subnormals, or lose their sign; hypot loses bits of subnormals;
+//! * tan, asinh and log1p flush the smallest subnormals, or lose their sign; erf and hypot lose bits there;
 //! * pow is infinite for some results just below the largest number.
 
 use crate::Func;
@@ -24,6 +24,7 @@ pub const fn any(func: Func) -> bool {
         | Func::Hypot
         | Func::Pow
         | Func::Tanh
+        | Func::Erf
         | Func::Atanh => true,
         Func::Exp
         | Func::Exp2
@@ -37,13 +38,14 @@ pub const fn any(func: Func) -> bool {
         | Func::Asin
         | Func::Acos
         | Func::Atan
-        | Func::Erf
         | Func::Atan2 => false,
     }
 }
 
+// Ranges as plain compares joined by `|`, which vectorise.
 macro_rules! unusual {
     ($name:ident, $t:ident, overflow $overflow:literal, root $root:literal, huge $huge:literal, tiny $tiny:literal, small $small:literal) => {
+        #[allow(clippy::manual_range_contains)]
         #[inline(always)]
         pub fn $name(func: Func, x: $t, y: $t, r: $t) -> bool {
             let a = x.abs();
@@ -53,7 +55,7 @@ macro_rules! unusual {
                 Func::Asinh => (a < $small) | (a > $root),
                 Func::Acosh => x > $root,
                 Func::Log1p => (a < $tiny) | (x > $huge),
-                Func::Tan => a < $tiny,
+                Func::Tan | Func::Erf => a < $tiny,
                 // Just below this, SLEEF loses a whole unit in the last place.
                 Func::Tanh | Func::Atanh => a < $small,
                 Func::Hypot => (a < $tiny) & (y.abs() < $tiny),
@@ -82,6 +84,7 @@ pub fn mend_f64(func: Func, x: f64, y: f64, r: f64) -> f64 {
             let scale = f64::from_bits((1023 + 600) << 52);
             libm::hypot(x * scale, y * scale) / scale
         }
+        Func::Erf => x * std::f64::consts::FRAC_2_SQRT_PI,
         Func::Pow => libm::pow(x, y),
         _ => r,
     }
@@ -100,6 +103,7 @@ pub fn mend_f32(func: Func, x: f32, y: f32, r: f32) -> f32 {
         Func::Tanh => crate::tanh_f64(w),
         Func::Atanh => crate::atanh_f64(w),
         Func::Log1p | Func::Tan => return x,
+        Func::Erf => w * std::f64::consts::FRAC_2_SQRT_PI,
         Func::Hypot => crate::hypot_f64(w, y as f64),
         Func::Pow => libm::pow(w, y as f64),
         _ => return r,

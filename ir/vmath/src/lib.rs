@@ -17,7 +17,7 @@ mod sleef;
 mod vector;
 
 pub use isa::{Isa, isa};
-pub use sleef::load;
+pub use sleef::{load, own_folder};
 pub use vector::{Slice1, Slice2, Vector, slice1, slice2, symbol};
 
 /// The element types of the library.

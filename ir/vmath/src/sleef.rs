@@ -118,7 +118,7 @@ fn dlopen(path: &Path) -> Option<*mut c_void> {
 }
 
 /// The folder of the shared object (or the program) that holds this code.
-fn own_folder() -> Option<PathBuf> {
+pub fn own_folder() -> Option<PathBuf> {
     // SAFETY: Dl_info is plain data, dladdr fills it; its file name stays valid as long as the object is loaded.
     let name = unsafe {
         let mut info: libc::Dl_info = std::mem::zeroed();
