@@ -142,3 +142,15 @@ fn insert_frees(graph: &Graph, plan: &mut Plan) {
         plan.steps.extend(frees.into_iter().map(Step::Free));
     }
 }
+
+/// The buffers that a step writes.
+pub fn written(plan: &Plan, step: &Step) -> Vec<BufferId> {
+    match step {
+        Step::Launch(launch) => uses(step)
+            .into_iter()
+            .filter(|&b| writes(plan, launch, b) || launch.streams.iter().any(|s| s.out == b))
+            .collect(),
+        Step::Opaque { out, .. } => vec![*out],
+        Step::Free(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,322 @@
+//! One launch: pieces made ready, boxes run, and for launches without streams the cut into tasks.
+
+use std::sync::Arc;
+
+use legate_jit_codegen::Slot;
+use legate_jit_ir::plan::{BufferId, Launch, Operand, Plan, Target};
+use legate_jit_ir::shape::c_strides;
+use legate_jit_ir::{DType, Kernel};
+use smallvec::SmallVec;
+
+use super::Frame;
+use super::space::{Walk, asks_for_index, specialise};
+use super::stream::Streams;
+use crate::pool;
+use crate::vm;
+use crate::{Error, Result};
+
+/// Nanoseconds of work below which a launch runs on the calling thread.
+const INLINE_NS: f64 = 40_000.0;
+/// Nanoseconds of work that a task should have at least.
+const TASK_NS: f64 = 20_000.0;
+/// Tasks for each thread, so that an unlucky one can be made up for.
+const TASKS_A_THREAD: usize = 8;
+
+/// A kernel in its two tiers: compiled code once it is there, prebuilt loops until then.
+pub struct Runner {
+    slot: Option<Arc<Slot>>,
+    program: vm::Program,
+}
+
+impl Runner {
+    fn new(kernel: &Kernel) -> Result<Runner> {
+        let program = vm::Program::new(kernel).map_err(|e| Error::Runtime(e.to_string()))?;
+        Ok(Runner { slot: super::super::tier::compiler().map(|c| c.get(kernel)), program })
+    }
+
+    /// Runs the kernel on a box.
+    ///
+    /// # Safety
+    /// As for [`legate_jit_ir::kernel::KernelFn`]: every element that the box's points name is valid memory.
+    #[inline]
+    unsafe fn call(
+        &self,
+        ptrs: *const *mut u8,
+        strides: *const i64,
+        scalars: *const [u64; 2],
+        lo: *const i64,
+        extent: *const i64,
+    ) {
+        // SAFETY: the caller's promise is the kernel's own.
+        unsafe {
+            match self.slot.as_ref().and_then(|s| s.entry()) {
+                Some(entry) => entry(ptrs, strides, scalars, lo, extent),
+                None => self.program.run(ptrs, strides, scalars, lo, extent),
+            }
+        }
+    }
+}
+
+/// What an access of a prepared piece names.
+#[derive(Clone, Copy)]
+pub enum Place {
+    Buffer(u32),
+    Stream(u32),
+}
+
+pub struct PreparedPiece {
+    pub walk: Walk,
+    runner: Runner,
+    /// The walk's axes that the kernel iterates over, and its strides along them.
+    axes: SmallVec<[u32; 4]>,
+    strides: SmallVec<[i64; 16]>,
+    places: SmallVec<[Place; 8]>,
+    scalars: SmallVec<[u32; 4]>,
+}
+
+pub struct PreparedLaunch {
+    pub pieces: Vec<PreparedPiece>,
+    streams: Option<Streams>,
+    /// For launches without streams: (piece, axis, from, to) of each task; empty if the launch runs at once.
+    tasks: Vec<(u32, u32, i64, i64)>,
+}
+
+impl PreparedLaunch {
+    pub fn new(plan: &Plan, launch: &Launch) -> Result<PreparedLaunch> {
+        let mut domain: SmallVec<[i64; 4]> = launch.domain.iter().map(|&n| n as i64).collect();
+        let mut drafts: Vec<(Walk, &Kernel, SmallVec<[Place; 8]>)> = Vec::new();
+        for piece in &launch.pieces {
+            let kernel = &plan.kernels[piece.kernel as usize];
+            let mut walk = Walk {
+                lo: piece.lo.iter().map(|&x| x as i64).collect(),
+                hi: piece.hi.iter().map(|&x| x as i64).collect(),
+                offset: SmallVec::new(),
+                strides: SmallVec::new(),
+                axes: (0..domain.len() as u32).collect(),
+            };
+            let mut places = SmallVec::new();
+            let flat = c_strides(&launch.domain);
+            for (&t, access) in piece.accesses.iter().zip(&kernel.accesses) {
+                let size = access.dtype.size() as i64;
+                let (offset, strides) = match &launch.targets[t as usize] {
+                    Target::Buffer(Operand { buffer, view }) => {
+                        places.push(Place::Buffer(buffer.0));
+                        view.strided(&c_strides(&plan.buffer(*buffer).ty.shape))
+                    }
+                    // A stream is as if the whole domain lay in memory; chunks of it are rebased when they run.
+                    Target::Stream(k) => {
+                        places.push(Place::Stream(*k));
+                        (0, flat.clone())
+                    }
+                };
+                walk.offset.push(offset * size);
+                walk.strides.extend(strides.iter().map(|s| s * size));
+            }
+            drafts.push((walk, kernel, places));
+        }
+        let mut reduced: SmallVec<[bool; 4]> = SmallVec::from_elem(false, domain.len());
+        if let Some(stream) = launch.streams.first() {
+            stream.reduce.axes.iter().for_each(|&a| reduced[a as usize] = true);
+        }
+        let asked = |axis: u32| drafts.iter().any(|(_, k, _)| asks_for_index(k, axis));
+        let pinned: Vec<bool> = (0..domain.len() as u32).map(asked).collect();
+
+        if !launch.streams.is_empty() {
+            // Axes merge for the launch as a whole, so that chunks of the domain mean the same to every piece.
+            let mut d = domain.len();
+            while d >= 2 {
+                d -= 1;
+                let extent = domain[d];
+                let axis = |w: &Walk, d: usize| pinned.get(w.axes[d] as usize).copied().unwrap_or(false);
+                if reduced[d - 1] == reduced[d]
+                    && drafts.iter().all(|(w, ..)| w.can_merge(d - 1, extent) && !axis(w, d - 1) && !axis(w, d))
+                {
+                    drafts.iter_mut().for_each(|(w, ..)| w.merge(d - 1, extent));
+                    domain[d - 1] *= extent;
+                    domain.remove(d);
+                    reduced.remove(d);
+                }
+            }
+            if domain.is_empty() {
+                domain.push(1);
+                reduced.push(true);
+            }
+        }
+        let streams =
+            if launch.streams.is_empty() { None } else { Some(Streams::new(plan, launch, &domain, &reduced)?) };
+        let mut pieces = Vec::new();
+        for ((mut walk, kernel, places), piece) in drafts.into_iter().zip(&launch.pieces) {
+            if launch.streams.is_empty() {
+                let extents: SmallVec<[i64; 4]> = launch.domain.iter().map(|&n| n as i64).collect();
+                simplify(&mut walk, &extents, &pinned);
+            }
+            walk.at_least_one_axis();
+            for (a, access) in kernel.accesses.iter().enumerate() {
+                if let (Some(streams), Place::Stream(_)) = (&streams, places[a])
+                    && let Some(strides) = streams.scratch_strides(access.dtype.size() as i64)
+                {
+                    walk.strides[a * strides.len()..(a + 1) * strides.len()].copy_from_slice(&strides);
+                }
+            }
+            let axes = walk.kernel_axes(kernel);
+            let strides = walk.kernel_strides(kernel, &axes);
+            let runner = Runner::new(&specialise(kernel, &walk, &axes, &strides))?;
+            pieces.push(PreparedPiece { walk, runner, axes, strides, places, scalars: piece.scalars.clone() });
+        }
+        let cost: Vec<f64> = launch.pieces.iter().map(|p| point_ns(&plan.kernels[p.kernel as usize])).collect();
+        let tasks = if streams.is_none() { cut(&pieces, &cost) } else { Vec::new() };
+        Ok(PreparedLaunch { pieces, streams, tasks })
+    }
+
+    pub fn run(&self, frame: &Frame) -> Result<()> {
+        if let Some(streams) = &self.streams {
+            return streams.run(self, frame);
+        }
+        if self.tasks.is_empty() || pool::threads() == 1 {
+            for piece in &self.pieces {
+                // SAFETY: the plan's views stay inside their buffers on their own pieces (`verify`), and every buffer that a
+                // launch touches has memory by now.
+                unsafe { piece.run(frame, &piece.walk.lo, &piece.walk.hi, &[]) };
+            }
+            return Ok(());
+        }
+        pool::run(self.tasks.len(), &|task, _| {
+            let (p, axis, from, to) = self.tasks[task];
+            let piece = &self.pieces[p as usize];
+            let (mut lo, mut hi) = (piece.walk.lo.clone(), piece.walk.hi.clone());
+            lo[axis as usize] = from;
+            hi[axis as usize] = to;
+            // SAFETY: as above; the tasks' boxes are disjoint, so no two write the same element.
+            unsafe { piece.run(frame, &lo, &hi, &[]) };
+        })
+        .map_err(|e| Error::Runtime(e.to_string()))
+    }
+}
+
+impl PreparedPiece {
+    /// Runs the kernel on a box of this piece's walk, which must lie in the piece. `streams[k]` is where the domain's first
+    /// point of stream k would lie, were the stream as large as the domain.
+    ///
+    /// # Safety
+    /// The accesses of the box's points must be valid memory that no other thread writes.
+    pub unsafe fn run(&self, frame: &Frame, lo: &[i64], hi: &[i64], streams: &[*mut u8]) {
+        let walk = &self.walk;
+        let rank = walk.rank();
+        if lo.iter().zip(hi).any(|(l, h)| h <= l) {
+            return;
+        }
+        let first: SmallVec<[i64; 4]> = self.axes.iter().map(|&d| lo[d as usize]).collect();
+        let extent: SmallVec<[i64; 4]> = self.axes.iter().map(|&d| hi[d as usize] - lo[d as usize]).collect();
+        let mut ptrs: SmallVec<[*mut u8; 24]> = SmallVec::new();
+        for (a, place) in self.places.iter().enumerate() {
+            let base = match *place {
+                Place::Buffer(b) => frame.bases[b as usize],
+                Place::Stream(k) => streams[k as usize],
+            };
+            let strides = &walk.strides[a * rank..(a + 1) * rank];
+            let offset = walk.offset[a] + lo.iter().zip(strides).map(|(l, s)| l * s).sum::<i64>();
+            ptrs.push(base.wrapping_offset(offset as isize));
+        }
+        let scalars: SmallVec<[[u64; 2]; 8]> = self.scalars.iter().map(|&s| frame.scalars[s as usize]).collect();
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.runner.call(ptrs.as_ptr(), self.strides.as_ptr(), scalars.as_ptr(), first.as_ptr(), extent.as_ptr())
+        };
+    }
+}
+
+/// Drops and merges what one piece of a launch without streams allows.
+fn simplify(walk: &mut Walk, extents: &[i64], pinned: &[bool]) {
+    let is_pinned = |axis: u32| pinned.get(axis as usize).copied().unwrap_or(false);
+    let mut extents: SmallVec<[i64; 4]> = extents.into();
+    let mut d = walk.rank();
+    while d >= 2 {
+        d -= 1;
+        if !is_pinned(walk.axes[d]) && !is_pinned(walk.axes[d - 1]) && walk.can_merge(d - 1, extents[d]) {
+            walk.merge(d - 1, extents[d]);
+            extents[d - 1] *= extents[d];
+            extents.remove(d);
+        }
+    }
+}
+
+/// A rough cost of one point: the larger of its memory traffic and its arithmetic.
+fn point_ns(kernel: &Kernel) -> f64 {
+    let bytes: usize = kernel.accesses.iter().map(|a| a.dtype.size()).sum();
+    let work: u64 = kernel
+        .body
+        .insts
+        .iter()
+        .map(|i| match &i.op {
+            legate_jit_ir::kernel::Op::Map(u, _) => legate_jit_passes::cost::work(*u, i.dtype),
+            _ => 0,
+        })
+        .sum();
+    (bytes as f64 * 0.04).max(work as f64 * 0.06)
+}
+
+/// Cuts the pieces of a launch into tasks if together they are worth it.
+fn cut(pieces: &[PreparedPiece], cost: &[f64]) -> Vec<(u32, u32, i64, i64)> {
+    let work: Vec<f64> = pieces.iter().zip(cost).map(|(p, c)| p.walk.points() as f64 * c).collect();
+    let total: f64 = work.iter().sum();
+    if total < INLINE_NS {
+        return Vec::new();
+    }
+    let share = (total / (pool::threads() * TASKS_A_THREAD) as f64).max(TASK_NS);
+    let mut tasks = Vec::new();
+    for (p, piece) in pieces.iter().enumerate() {
+        let n = (work[p] / share).ceil().max(1.0) as i64;
+        let extent = |d: usize| piece.walk.hi[d] - piece.walk.lo[d];
+        let axis = (0..piece.walk.rank()).find(|&d| extent(d) >= n).unwrap_or_else(|| {
+            (0..piece.walk.rank()).max_by_key(|&d| extent(d)).expect("a walk has at least one axis")
+        });
+        // Along the innermost axis cuts fall on whole pages of the largest elements.
+        let grain = if axis + 1 == piece.walk.rank() { 512 } else { 1 };
+        let step = ((extent(axis) + n - 1) / n + grain - 1) / grain * grain;
+        let mut from = piece.walk.lo[axis];
+        while from < piece.walk.hi[axis] {
+            let to = (from + step).min(piece.walk.hi[axis]);
+            tasks.push((p as u32, axis as u32, from, to));
+            from = to;
+        }
+    }
+    tasks
+}
+
+/// An operand of an opaque step, ready but for the address.
+pub struct OpaqueOperand {
+    buffer: u32,
+    offset: i64,
+    dtype: DType,
+    shape: legate_jit_ir::Shape,
+    strides: SmallVec<[i64; 4]>,
+}
+
+impl OpaqueOperand {
+    pub fn new(plan: &Plan, operand: &Operand) -> OpaqueOperand {
+        let ty = &plan.buffer(operand.buffer).ty;
+        let (offset, strides) = operand.view.strided(&c_strides(&ty.shape));
+        let size = ty.dtype.size() as i64;
+        OpaqueOperand {
+            buffer: operand.buffer.0,
+            offset: offset * size,
+            dtype: ty.dtype,
+            shape: operand.view.shape.clone(),
+            strides: strides.iter().map(|s| s * size).collect(),
+        }
+    }
+
+    pub fn whole(plan: &Plan, buffer: BufferId) -> OpaqueOperand {
+        let view = legate_jit_ir::View::identity(&plan.buffer(buffer).ty.shape);
+        OpaqueOperand::new(plan, &Operand { buffer, view })
+    }
+
+    pub fn at(&self, frame: &Frame) -> crate::library::Strided<'_> {
+        crate::library::Strided {
+            ptr: frame.bases[self.buffer as usize].wrapping_offset(self.offset as isize),
+            dtype: self.dtype,
+            shape: &self.shape,
+            strides: &self.strides,
+        }
+    }
+}

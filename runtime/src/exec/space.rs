@@ -1,0 +1,131 @@
+//! Iteration spaces made simple: neighbouring axes that every access walks as one are merged, axes of one point are left out
+//! of the kernel.
+
+use legate_jit_ir::kernel::{Access, InnerStride, Kernel, Op};
+use smallvec::SmallVec;
+
+/// A piece of a launch in bytes: a box, and for each access where the domain's first point would be and how far apart
+/// neighbours are.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    pub lo: SmallVec<[i64; 4]>,
+    pub hi: SmallVec<[i64; 4]>,
+    /// Byte offset of each access at the domain's origin (which may lie outside the buffer).
+    pub offset: SmallVec<[i64; 8]>,
+    /// `strides[a * rank + d]`.
+    pub strides: SmallVec<[i64; 16]>,
+    /// The domain axis that an axis of this walk was, for kernels that ask for their index.
+    pub axes: SmallVec<[u32; 4]>,
+}
+
+impl Walk {
+    pub fn rank(&self) -> usize {
+        self.lo.len()
+    }
+
+    pub fn points(&self) -> usize {
+        self.lo.iter().zip(&self.hi).map(|(l, h)| (h - l).max(0) as usize).product()
+    }
+
+    fn stride(&self, a: usize, d: usize) -> i64 {
+        self.strides[a * self.rank() + d]
+    }
+
+    /// Keeps the axes for which `keep` is true.
+    fn retain(&mut self, keep: &[bool]) {
+        let rank = self.rank();
+        let mut strides = SmallVec::new();
+        for a in 0..self.offset.len() {
+            (0..rank).filter(|&d| keep[d]).for_each(|d| strides.push(self.strides[a * rank + d]));
+        }
+        self.strides = strides;
+        let mut d = 0;
+        self.lo.retain(|_| (keep[d], d += 1).0);
+        d = 0;
+        self.hi.retain(|_| (keep[d], d += 1).0);
+        d = 0;
+        self.axes.retain(|_| (keep[d], d += 1).0);
+    }
+
+    /// Whether axes d and d+1 are one to every access, d+1 having `extent` points in the whole domain.
+    pub fn can_merge(&self, d: usize, extent: i64) -> bool {
+        self.lo[d + 1] == 0
+            && self.hi[d + 1] == extent
+            && (0..self.offset.len()).all(|a| self.stride(a, d) == self.stride(a, d + 1) * extent)
+    }
+
+    pub fn merge(&mut self, d: usize, extent: i64) {
+        self.lo[d + 1] = self.lo[d] * extent;
+        self.hi[d + 1] = self.hi[d] * extent;
+        let mut keep: SmallVec<[bool; 4]> = SmallVec::from_elem(true, self.rank());
+        keep[d] = false;
+        self.retain(&keep);
+    }
+
+    /// A walk has at least one axis.
+    pub fn at_least_one_axis(&mut self) {
+        if self.rank() == 0 {
+            self.lo.push(0);
+            self.hi.push(1);
+            self.axes.push(u32::MAX);
+            self.strides = self.offset.iter().map(|_| 0).collect();
+        }
+    }
+
+    /// The axes that the kernel of this walk iterates over: not those on which the box is one point wide, unless the kernel
+    /// asks for its index there. Never empty.
+    pub fn kernel_axes(&self, kernel: &Kernel) -> SmallVec<[u32; 4]> {
+        let mut axes: SmallVec<[u32; 4]> = (0..self.rank())
+            .filter(|&d| self.hi[d] - self.lo[d] != 1 || asks_for_index(kernel, self.axes[d]))
+            .map(|d| d as u32)
+            .collect();
+        if axes.is_empty() {
+            axes.push(self.rank() as u32 - 1);
+        }
+        axes
+    }
+
+    /// The strides along some of the axes, as the kernel takes them. A single point gets the strides of contiguous data, so
+    /// that all kernels of single points are one.
+    pub fn kernel_strides(&self, kernel: &Kernel, axes: &[u32]) -> SmallVec<[i64; 16]> {
+        let single = axes.len() == 1 && self.points() == 1;
+        let mut strides = SmallVec::new();
+        for (a, access) in kernel.accesses.iter().enumerate() {
+            for &d in axes {
+                strides.push(if single { access.dtype.size() as i64 } else { self.stride(a, d as usize) });
+            }
+        }
+        strides
+    }
+}
+
+/// The kernel for a walk over `axes` with `strides`: its rank, its inner stride classes, its index instructions.
+pub fn specialise(kernel: &Kernel, walk: &Walk, axes: &[u32], strides: &[i64]) -> Kernel {
+    let rank = axes.len();
+    let accesses = kernel
+        .accesses
+        .iter()
+        .enumerate()
+        .map(|(a, access)| {
+            let inner = match strides[a * rank + rank - 1] {
+                s if s == access.dtype.size() as i64 => InnerStride::Unit,
+                0 if !access.write => InnerStride::Zero,
+                _ => InnerStride::Any,
+            };
+            Access { inner, ..*access }
+        })
+        .collect();
+    let mut body = kernel.body.clone();
+    for inst in &mut body.insts {
+        if let Op::Index(asked) = &mut inst.op {
+            let at = axes.iter().position(|&d| walk.axes[d as usize] == *asked);
+            *asked = at.expect("axes that a kernel asks for stay") as u32;
+        }
+    }
+    Kernel { rank: rank as u32, accesses, scalars: kernel.scalars.clone(), body }
+}
+
+/// Whether the kernel asks for its index along a domain axis.
+pub fn asks_for_index(kernel: &Kernel, axis: u32) -> bool {
+    kernel.body.insts.iter().any(|i| i.op == Op::Index(axis))
+}

@@ -1,0 +1,560 @@
+//! Launches with streams: the domain is walked in chunks that stay in the first-level cache; each chunk's stream is reduced
+//! as soon as it is computed.
+//!
+//! Chunks are subtrees of NumPy's summation tree, so the result has NumPy's bits whoever computes which chunk.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use legate_jit_ir::DType;
+use legate_jit_ir::graph::{Order, Reducer};
+use legate_jit_ir::kernel::Op;
+use legate_jit_ir::plan::{Launch, Plan, Target};
+use smallvec::SmallVec;
+
+use super::Frame;
+use super::launch::PreparedLaunch;
+use crate::{Error, Result};
+use crate::{pool, tree};
+
+/// Elements of a chunk: with two streams of f64 it fills a first-level cache, and the loops over it are still long.
+const CHUNK: usize = 4096;
+/// Elements of a block of columns where rows are added in order.
+const COLUMNS: usize = 1024;
+/// Elements below which a launch runs on the calling thread.
+const INLINE_ELEMENTS: usize = 32_768;
+
+struct Info {
+    reducer: Reducer,
+    dtype: DType,
+    out: u32,
+    out_size: usize,
+}
+
+/// In which order the domain is reduced.
+enum Mode {
+    /// Output k is the tree over elements `k·n .. (k+1)·n` of the domain in C order.
+    Rows { outputs: usize, n: usize },
+    /// One output: chunks of `len` elements, each a tree, added in order.
+    Chunked { len: usize },
+    /// Reduced axes come before kept ones: for each output, trees over the trailing reduced axes (single elements if the last
+    /// axis is kept) are combined in order of the other reduced axes.
+    InOrder { reduced: SmallVec<[bool; 4]>, columns: usize, rows: usize },
+}
+
+pub struct Streams {
+    list: Vec<Info>,
+    domain: SmallVec<[i64; 4]>,
+    points: usize,
+    mode: Mode,
+    /// The streams are plain contiguous arrays: (buffer, byte offset) to reduce straight from memory.
+    direct: Option<Vec<(u32, i64)>>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u128>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Gives `f` a scratch of at least `bytes` bytes, 64-byte aligned, of the calling thread.
+fn with_scratch<R>(bytes: usize, f: impl FnOnce(*mut u8) -> R) -> R {
+    SCRATCH.with(|scratch| {
+        let mut scratch = scratch.borrow_mut();
+        let words = bytes / 16 + 4;
+        if scratch.len() < words {
+            scratch.resize(words, 0);
+        }
+        let start = scratch.as_mut_ptr() as *mut u8;
+        f(start.wrapping_add(start.align_offset(64)))
+    })
+}
+
+/// An element as bytes, large enough for every type.
+type Element = [u64; 2];
+
+impl Streams {
+    pub fn new(plan: &Plan, launch: &Launch, domain: &[i64], reduced: &[bool]) -> Result<Streams> {
+        let list: Vec<Info> = launch
+            .streams
+            .iter()
+            .map(|s| Info {
+                reducer: s.reduce.reducer,
+                dtype: s.dtype,
+                out: s.out.0,
+                out_size: plan.buffer(s.out).ty.dtype.size(),
+            })
+            .collect();
+        let points = domain.iter().product::<i64>() as usize;
+        let trailing = reduced.iter().rev().take_while(|&&r| r).count();
+        let leading = domain.len() - trailing;
+        let mode = match launch.streams[0].reduce.order {
+            Order::Chunked(len) if reduced.iter().all(|&r| r) => Mode::Chunked { len: len as usize },
+            _ if !reduced[..leading].contains(&true) => Mode::Rows {
+                outputs: domain[..leading].iter().product::<i64>() as usize,
+                n: domain[leading..].iter().product::<i64>() as usize,
+            },
+            _ => {
+                let columns = if trailing == 0 { (domain[leading - 1] as usize).min(COLUMNS) } else { 0 };
+                let before_is_reduced = leading >= 2 && reduced[leading - 2];
+                let rows = if trailing == 0 && before_is_reduced { (CHUNK / columns.max(1)).max(1) } else { 1 };
+                Mode::InOrder { reduced: reduced.into(), columns, rows }
+            }
+        };
+        let direct = plain_loads(plan, launch);
+        Ok(Streams { list, domain: domain.into(), points, mode, direct })
+    }
+
+    /// The byte strides of a stream access along the launch's axes, where they are not those of the domain in C order.
+    pub fn scratch_strides(&self, size: i64) -> Option<SmallVec<[i64; 4]>> {
+        match &self.mode {
+            Mode::InOrder { columns, .. } if *columns > 0 => {
+                let mut strides: SmallVec<[i64; 4]> = SmallVec::from_elem(0, self.domain.len());
+                let last = strides.len() - 1;
+                strides[last] = size;
+                if last >= 1 {
+                    strides[last - 1] = *columns as i64 * size;
+                }
+                Some(strides)
+            }
+            _ => None,
+        }
+    }
+
+    pub fn run(&self, launch: &PreparedLaunch, frame: &Frame) -> Result<()> {
+        match &self.mode {
+            Mode::Rows { n: 0, outputs } => {
+                for info in &self.list {
+                    let identity = tree::identity(info.reducer, info.dtype)
+                        .ok_or_else(|| Error::Value("zero-size array to reduction operation which has no identity".into()))?;
+                    (0..*outputs).for_each(|k| self.write(frame, info, k, identity));
+                }
+                Ok(())
+            }
+            Mode::Rows { outputs, n } if *n > CHUNK && self.list.iter().all(|i| tree::splits(i.reducer, i.dtype)) => {
+                self.long_rows(launch, frame, *outputs, *n)
+            }
+            Mode::Rows { outputs, n } => self.rows(launch, frame, *outputs, *n),
+            Mode::Chunked { len } => self.chunked(launch, frame, *len),
+            Mode::InOrder { reduced, columns, rows } if *columns > 0 => {
+                self.columns(launch, frame, reduced, *columns, *rows)
+            }
+            Mode::InOrder { reduced, .. } => self.trees_in_order(launch, frame, reduced),
+        }
+    }
+
+    /// Runs tasks 0..n, on the pool if there is enough to do.
+    fn tasks(&self, n: usize, task: &(dyn Fn(usize) + Sync)) -> Result<()> {
+        if self.points < INLINE_ELEMENTS || n == 1 || pool::threads() == 1 {
+            (0..n).for_each(task);
+            return Ok(());
+        }
+        pool::run(n, &|i, _| task(i)).map_err(|e| Error::Runtime(e.to_string()))
+    }
+
+    fn write(&self, frame: &Frame, info: &Info, k: usize, value: Element) {
+        let at = frame.bases[info.out as usize].wrapping_add(k * info.out_size);
+        // SAFETY: the output has one element for each k of the kept axes; each is written by one task.
+        unsafe { at.copy_from_nonoverlapping(value.as_ptr() as *const u8, info.out_size) };
+    }
+
+    /// Computes elements `range` of all streams (in C order of the domain) and gives the address of the first of each.
+    fn compute<R>(
+        &self,
+        launch: &PreparedLaunch,
+        frame: &Frame,
+        range: Range<usize>,
+        f: impl FnOnce(&[*mut u8]) -> R,
+    ) -> R {
+        let at = |base: *mut u8, size: usize| base.wrapping_sub(range.start * size);
+        if let Some(direct) = &self.direct {
+            let ptrs: SmallVec<[*mut u8; 4]> = direct
+                .iter()
+                .zip(&self.list)
+                .map(|(&(buffer, offset), info)| {
+                    frame.bases[buffer as usize]
+                        .wrapping_offset(offset as isize)
+                        .wrapping_add(range.start * info.dtype.size())
+                })
+                .collect();
+            return f(&ptrs);
+        }
+        // Streams lie one after the other, each from a cache line on.
+        let bytes = |info: &Info| (range.len() * info.dtype.size() + 127) & !63;
+        with_scratch(self.list.iter().map(bytes).sum(), |scratch| {
+            let mut next = scratch;
+            let starts: SmallVec<[*mut u8; 4]> = self
+                .list
+                .iter()
+                .map(|info| {
+                    let start = next;
+                    next = next.wrapping_add(bytes(info));
+                    start
+                })
+                .collect();
+            let origins: SmallVec<[*mut u8; 4]> =
+                starts.iter().zip(&self.list).map(|(&s, info)| at(s, info.dtype.size())).collect();
+            boxes(&self.domain, range.clone(), &mut |lo, hi| {
+                self.run_box(launch, frame, lo, hi, &origins);
+            });
+            f(&starts)
+        })
+    }
+
+    /// Runs every piece on its part of a box of the domain.
+    fn run_box(&self, launch: &PreparedLaunch, frame: &Frame, lo: &[i64], hi: &[i64], origins: &[*mut u8]) {
+        for piece in &launch.pieces {
+            let from: SmallVec<[i64; 4]> = lo.iter().zip(&piece.walk.lo).map(|(a, b)| *a.max(b)).collect();
+            let to: SmallVec<[i64; 4]> = hi.iter().zip(&piece.walk.hi).map(|(a, b)| *a.min(b)).collect();
+            // SAFETY: the box lies in the piece, so its accesses are valid; the streams' addresses are those of this
+            // thread's scratch, which is as large as the box needs; boxes of different tasks are disjoint.
+            unsafe { piece.run(frame, &from, &to, origins) };
+        }
+    }
+
+    /// Rows longer than a chunk: each is cut into subtrees, any thread computes any of them.
+    fn long_rows(&self, launch: &PreparedLaunch, frame: &Frame, outputs: usize, n: usize) -> Result<()> {
+        let ranges = tree::cut(n, CHUNK);
+        let per_row = ranges.len();
+        let streams = self.list.len();
+        let mut partials: Vec<Element> = vec![[0; 2]; outputs * per_row * streams];
+        let shared = SharedMut(partials.as_mut_ptr());
+        let all = outputs * per_row;
+        let group = all.div_ceil(pool::threads() * 16).max(1);
+        self.tasks(all.div_ceil(group), &|task| {
+            for i in task * group..((task + 1) * group).min(all) {
+                let (row, range) = (i / per_row, &ranges[i % per_row]);
+                let start = row * n + range.start;
+                self.compute(launch, frame, start..start + range.len(), |ptrs| {
+                    for (s, info) in self.list.iter().enumerate() {
+                        // SAFETY: the chunk has `range.len()` elements.
+                        let partial = unsafe { tree::reduce(info.reducer, info.dtype, ptrs[s], range.len()) };
+                        let index = if tree::is_arg(info.reducer) {
+                            // SAFETY: as above; the index is inside the chunk.
+                            unsafe { tree::arg_partial(info.dtype, ptrs[s], partial, range.start) }
+                        } else {
+                            partial
+                        };
+                        shared.set((row * streams + s) * per_row + i % per_row, index);
+                    }
+                });
+            }
+        })?;
+        let _ = &shared;
+        for row in 0..outputs {
+            for (s, info) in self.list.iter().enumerate() {
+                let from = (row * streams + s) * per_row;
+                let total = tree::combine(info.reducer, info.dtype, n, CHUNK, &partials[from..from + per_row]);
+                self.write(frame, info, row, total);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of at most a chunk (or of any length where the order leaves nothing to split): several at once.
+    fn rows(&self, launch: &PreparedLaunch, frame: &Frame, outputs: usize, n: usize) -> Result<()> {
+        let group = (CHUNK / n).max(1);
+        self.tasks(outputs.div_ceil(group), &|task| {
+            let rows = task * group..((task + 1) * group).min(outputs);
+            if n > CHUNK {
+                rows.for_each(|row| self.carried_row(launch, frame, row, n));
+                return;
+            }
+            self.compute(launch, frame, rows.start * n..rows.end * n, |ptrs| {
+                for (s, info) in self.list.iter().enumerate() {
+                    let out = frame.bases[info.out as usize].wrapping_add(rows.start * info.out_size);
+                    // SAFETY: the chunk holds these rows; the output has one element for each.
+                    unsafe { tree::reduce_rows(info.reducer, info.dtype, ptrs[s], n, rows.len(), out) };
+                }
+            });
+        })
+    }
+
+    /// One long row whose elements must be combined one after the other: each chunk begins with the result so far.
+    fn carried_row(&self, launch: &PreparedLaunch, frame: &Frame, row: usize, n: usize) {
+        let mut carried: SmallVec<[Option<Element>; 4]> = SmallVec::from_elem(None, self.list.len());
+        for start in (0..n).step_by(CHUNK) {
+            let range = row * n + start..row * n + (start + CHUNK).min(n);
+            let len = range.len();
+            self.compute(launch, frame, range, |ptrs| {
+                for (s, info) in self.list.iter().enumerate() {
+                    // SAFETY: the chunk has `len` elements.
+                    let next = unsafe { tree::reduce_from(info.reducer, info.dtype, carried[s], ptrs[s], len) };
+                    carried[s] = Some(next);
+                }
+            });
+        }
+        for (s, info) in self.list.iter().enumerate() {
+            self.write(frame, info, row, carried[s].expect("the row is not empty"));
+        }
+    }
+
+    fn chunked(&self, launch: &PreparedLaunch, frame: &Frame, len: usize) -> Result<()> {
+        let chunks = self.points.div_ceil(len);
+        let streams = self.list.len();
+        let mut partials: Vec<Element> = vec![[0; 2]; chunks * streams];
+        let shared = SharedMut(partials.as_mut_ptr());
+        self.tasks(chunks, &|c| {
+            let range = c * len..((c + 1) * len).min(self.points);
+            let count = range.len();
+            self.compute(launch, frame, range, |ptrs| {
+                for (s, info) in self.list.iter().enumerate() {
+                    // SAFETY: the chunk has `count` elements.
+                    let partial = unsafe { tree::reduce(info.reducer, info.dtype, ptrs[s], count) };
+                    shared.set(s * chunks + c, partial);
+                }
+            });
+        })?;
+        let _ = &shared;
+        for (s, info) in self.list.iter().enumerate() {
+            let mut total = partials[s * chunks];
+            for partial in &partials[s * chunks + 1..(s + 1) * chunks] {
+                total = tree::pair(info.reducer, info.dtype, total, *partial);
+            }
+            self.write(frame, info, 0, total);
+        }
+        Ok(())
+    }
+
+    /// The last axis is kept: rows are combined in order, in blocks of columns.
+    fn columns(
+        &self,
+        launch: &PreparedLaunch,
+        frame: &Frame,
+        reduced: &[bool],
+        columns: usize,
+        rows: usize,
+    ) -> Result<()> {
+        let rank = self.domain.len();
+        let width = self.domain[rank - 1] as usize;
+        let outer: Vec<usize> = (0..rank - 1).filter(|&d| !reduced[d]).collect();
+        let outer_count: usize = outer.iter().map(|&d| self.domain[d] as usize).product();
+        // Reduced axes in C order; the one next to the columns, if it is reduced, goes in blocks of rows.
+        let blocked = rank >= 2 && reduced[rank - 2];
+        let walked: Vec<usize> = (0..rank - 1 - blocked as usize).filter(|&d| reduced[d]).collect();
+        let walked_count: usize = walked.iter().map(|&d| self.domain[d] as usize).product();
+        let height = if blocked { self.domain[rank - 2] as usize } else { 1 };
+        let blocks = width.div_ceil(columns);
+        let reduced_count = walked_count * height;
+        if reduced_count == 0 {
+            for info in &self.list {
+                let identity = tree::identity(info.reducer, info.dtype)
+                    .ok_or_else(|| Error::Value("zero-size array to reduction operation which has no identity".into()))?;
+                (0..outer_count * width).for_each(|k| self.write(frame, info, k, identity));
+            }
+            return Ok(());
+        }
+        self.tasks(outer_count * blocks, &|task| {
+            let (k, block) = (task / blocks, task % blocks);
+            let from = block * columns;
+            let to = (from + columns).min(width);
+            let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
+            let mut hi: SmallVec<[i64; 4]> = SmallVec::from_elem(1, rank);
+            unflatten(k, &outer, &self.domain, &mut lo, &mut hi);
+            (lo[rank - 1], hi[rank - 1]) = (from as i64, to as i64);
+            let bytes = |info: &Info| (rows * columns * info.dtype.size() + 127) & !63;
+            let arg = self.list.iter().any(|i| tree::is_arg(i.reducer));
+            let values = if arg { columns * 16 * self.list.len() } else { 0 };
+            with_scratch(self.list.iter().map(bytes).sum::<usize>() + values, |scratch| {
+                let mut next = scratch.wrapping_add(values);
+                let starts: SmallVec<[*mut u8; 4]> = self
+                    .list
+                    .iter()
+                    .map(|info| {
+                        let start = next;
+                        next = next.wrapping_add(bytes(info));
+                        start
+                    })
+                    .collect();
+                let mut seen = 0;
+                for w in 0..walked_count {
+                    unflatten(w, &walked, &self.domain, &mut lo, &mut hi);
+                    for top in (0..height).step_by(rows) {
+                        let count = rows.min(height - top);
+                        if blocked {
+                            (lo[rank - 2], hi[rank - 2]) = (top as i64, (top + count) as i64);
+                        }
+                        let origins: SmallVec<[*mut u8; 4]> = starts
+                            .iter()
+                            .zip(&self.list)
+                            .map(|(&s, info)| {
+                                let skipped = from + if rank >= 2 { lo[rank - 2] as usize * columns } else { 0 };
+                                s.wrapping_sub(skipped * info.dtype.size())
+                            })
+                            .collect();
+                        self.run_box(launch, frame, &lo, &hi, &origins);
+                        for (s, info) in self.list.iter().enumerate() {
+                            let out =
+                                frame.bases[info.out as usize].wrapping_add((k * width + from) * info.out_size);
+                            let best = scratch.wrapping_add(s * columns * 16);
+                            for row in 0..count {
+                                let line = starts[s].wrapping_add(row * columns * info.dtype.size());
+                                // SAFETY: `line` holds to - from computed elements; out and best have room for as many,
+                                // and this task alone writes these columns.
+                                unsafe {
+                                    tree::accumulate(info.reducer, info.dtype, out, best, line, to - from, seen + row)
+                                };
+                            }
+                        }
+                        seen += count;
+                    }
+                }
+            });
+        })
+    }
+
+    /// Trees over the trailing reduced axes, combined in order of the other reduced ones.
+    fn trees_in_order(&self, launch: &PreparedLaunch, frame: &Frame, reduced: &[bool]) -> Result<()> {
+        let rank = self.domain.len();
+        let trailing = reduced.iter().rev().take_while(|&&r| r).count();
+        let n: usize = self.domain[rank - trailing..].iter().product::<i64>() as usize;
+        let outer: Vec<usize> = (0..rank - trailing).filter(|&d| !reduced[d]).collect();
+        let walked: Vec<usize> = (0..rank - trailing).filter(|&d| reduced[d]).collect();
+        let count = |axes: &[usize]| axes.iter().map(|&d| self.domain[d] as usize).product::<usize>();
+        let (outputs, steps) = (count(&outer), count(&walked));
+        if n * steps == 0 {
+            for info in &self.list {
+                let identity = tree::identity(info.reducer, info.dtype)
+                    .ok_or_else(|| Error::Value("zero-size array to reduction operation which has no identity".into()))?;
+                (0..outputs).for_each(|k| self.write(frame, info, k, identity));
+            }
+            return Ok(());
+        }
+        let ranges = tree::cut(n, CHUNK);
+        self.tasks(outputs, &|k| {
+            let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
+            let mut hi: SmallVec<[i64; 4]> = SmallVec::from_elem(1, rank);
+            unflatten(k, &outer, &self.domain, &mut lo, &mut hi);
+            let mut total: SmallVec<[Option<Element>; 4]> = SmallVec::from_elem(None, self.list.len());
+            for w in 0..steps {
+                unflatten(w, &walked, &self.domain, &mut lo, &mut hi);
+                let start = flatten(&lo[..rank - trailing], &self.domain) * n;
+                let mut partials: Vec<SmallVec<[Element; 4]>> = vec![SmallVec::new(); self.list.len()];
+                for range in &ranges {
+                    self.compute(launch, frame, start + range.start..start + range.end, |ptrs| {
+                        for (s, info) in self.list.iter().enumerate() {
+                            // SAFETY: the chunk has `range.len()` elements.
+                            let mut partial = unsafe { tree::reduce(info.reducer, info.dtype, ptrs[s], range.len()) };
+                            if tree::is_arg(info.reducer) {
+                                // SAFETY: as above.
+                                partial = unsafe { tree::arg_partial(info.dtype, ptrs[s], partial, range.start) };
+                            }
+                            partials[s].push(partial);
+                        }
+                    });
+                }
+                for (s, info) in self.list.iter().enumerate() {
+                    let mut value = tree::combine_partial(info.reducer, info.dtype, n, CHUNK, &partials[s]);
+                    if tree::is_arg(info.reducer) {
+                        value = tree::arg_shift(value, w * n);
+                    }
+                    total[s] = Some(match total[s] {
+                        None => value,
+                        Some(t) => tree::pair(info.reducer, info.dtype, t, value),
+                    });
+                }
+            }
+            for (s, info) in self.list.iter().enumerate() {
+                let value = total[s].expect("there is at least one step");
+                self.write(frame, info, k, tree::finish(info.reducer, value));
+            }
+        })
+    }
+}
+
+/// Results that several tasks write, each its own.
+struct SharedMut(*mut Element);
+
+// SAFETY: tasks write disjoint indices, and the vector outlives them.
+unsafe impl Sync for SharedMut {}
+
+impl SharedMut {
+    fn set(&self, index: usize, value: Element) {
+        // SAFETY: see the type.
+        unsafe { *self.0.add(index) = value };
+    }
+}
+
+/// The streams' buffers if the whole launch only loads them, contiguous over the whole domain.
+fn plain_loads(plan: &Plan, launch: &Launch) -> Option<Vec<(u32, i64)>> {
+    let [piece] = &launch.pieces[..] else { return None };
+    let kernel = &plan.kernels[piece.kernel as usize];
+    let flat = legate_jit_ir::shape::c_strides(&launch.domain);
+    let mut direct = vec![None; launch.streams.len()];
+    for &(access, value) in &kernel.body.stores {
+        let Target::Stream(k) = &launch.targets[piece.accesses[access as usize] as usize] else { return None };
+        let Op::Load(load) = kernel.body.insts[value.0 as usize].op else { return None };
+        let Target::Buffer(operand) = &launch.targets[piece.accesses[load as usize] as usize] else { return None };
+        let shape = &plan.buffer(operand.buffer).ty.shape;
+        let (offset, strides) = operand.view.strided(&legate_jit_ir::shape::c_strides(shape));
+        let contiguous = strides.iter().zip(&flat).zip(&launch.domain).all(|((s, f), &n)| s == f || n <= 1);
+        if !contiguous {
+            return None;
+        }
+        direct[*k as usize] = Some((operand.buffer.0, offset * plan.buffer(operand.buffer).ty.dtype.size() as i64));
+    }
+    direct.into_iter().collect()
+}
+
+/// Cuts a range of a domain in C order into boxes.
+fn boxes(domain: &[i64], range: Range<usize>, f: &mut impl FnMut(&[i64], &[i64])) {
+    let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, domain.len());
+    let mut hi: SmallVec<[i64; 4]> = domain.into();
+    cut_boxes(domain, 0, range.start, range.end, &mut lo, &mut hi, f);
+}
+
+fn cut_boxes(
+    domain: &[i64],
+    axis: usize,
+    start: usize,
+    end: usize,
+    lo: &mut [i64],
+    hi: &mut [i64],
+    f: &mut impl FnMut(&[i64], &[i64]),
+) {
+    if start >= end {
+        return;
+    }
+    if axis + 1 == domain.len() {
+        (lo[axis], hi[axis]) = (start as i64, end as i64);
+        return f(lo, hi);
+    }
+    let row: usize = domain[axis + 1..].iter().product::<i64>() as usize;
+    let (first, last) = (start / row, (end - 1) / row);
+    let mut part = |index: usize, from: usize, to: usize, f: &mut _| {
+        (lo[axis], hi[axis]) = (index as i64, index as i64 + 1);
+        cut_boxes(domain, axis + 1, from, to, lo, hi, f);
+    };
+    if first == last {
+        return part(first, start - first * row, end - first * row, f);
+    }
+    let mut body_start = first;
+    if start > first * row {
+        part(first, start - first * row, row, f);
+        body_start += 1;
+    }
+    let body_end = if end == (last + 1) * row { last + 1 } else { last };
+    if body_start < body_end {
+        (lo[axis], hi[axis]) = (body_start as i64, body_end as i64);
+        for d in axis + 1..domain.len() {
+            (lo[d], hi[d]) = (0, domain[d]);
+        }
+        f(lo, hi);
+    }
+    if body_end == last {
+        let (index, to) = (last, end - last * row);
+        (lo[axis], hi[axis]) = (index as i64, index as i64 + 1);
+        cut_boxes(domain, axis + 1, 0, to, lo, hi, f);
+    }
+}
+
+/// Sets some axes of a box to the point with this number in C order.
+fn unflatten(mut index: usize, axes: &[usize], domain: &[i64], lo: &mut [i64], hi: &mut [i64]) {
+    for &d in axes.iter().rev() {
+        let extent = domain[d] as usize;
+        (lo[d], hi[d]) = ((index % extent) as i64, (index % extent) as i64 + 1);
+        index /= extent;
+    }
+}
+
+fn flatten(index: &[i64], domain: &[i64]) -> usize {
+    index.iter().zip(domain).fold(0, |at, (i, n)| at * *n as usize + *i as usize)
+}
