@@ -2,6 +2,7 @@
 
 pub mod buffer;
 pub mod error;
+pub mod transport;
 
 pub use buffer::Store;
 pub use error::{Error, Result};
