@@ -1,0 +1,245 @@
+//! The thread pool. The caller works too; tasks are taken from a shared counter, so a slow thread takes fewer.
+//!
+//! Workers spin for some microseconds after a job, because the next one usually comes at once, and then sleep. A panic in a
+//! task is caught and becomes the job's error. After a fork the child, which has only the forking thread, gets a pool of its
+//! own on first use.
+//!
+//! A boundary file: a job lives on its caller's stack, and the caller does not return before every worker has left it.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// How long an idle worker looks for the next job before it sleeps.
+const SPIN: Duration = Duration::from_micros(40);
+
+type Task<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+struct Job {
+    task: Task<'static>,
+    count: usize,
+    next: AtomicUsize,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+/// What the caller and the workers share.
+struct Shared {
+    /// The job that runs now, or null.
+    job: AtomicPtr<Job>,
+    /// Grows with every job, so that a worker enters each at most once.
+    epoch: AtomicUsize,
+    /// Workers inside the job.
+    inside: AtomicUsize,
+    sleepers: Mutex<usize>,
+    wake: Condvar,
+}
+
+struct Pool {
+    shared: Arc<Shared>,
+    threads: usize,
+    process: u32,
+    /// One job at a time; a job started inside a task, or by a second thread meanwhile, runs on its own thread.
+    busy: AtomicBool,
+}
+
+static POOL: Mutex<Option<&'static Pool>> = Mutex::new(None);
+static THREADS: OnceLock<usize> = OnceLock::new();
+
+/// Sets the number of threads (`LEGATE_JIT_THREADS`) before the first job; later calls change nothing.
+pub fn set_threads(n: usize) {
+    let _ = THREADS.set(n.max(1));
+}
+
+/// Threads that work on a job, the caller included: by default those that the process may run on.
+pub fn threads() -> usize {
+    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
+}
+
+/// Runs `task(index, thread)` for every index below `count`, on all threads, and returns when all are done. The error is the
+/// message of a task that panicked; the others have run or were left out.
+pub fn run(count: usize, task: &(dyn Fn(usize, usize) + Sync)) -> Result<(), String> {
+    let pool = if threads() > 1 && count > 1 { current() } else { None };
+    let Some(pool) = pool.filter(|p| !p.busy.swap(true, Ordering::Acquire)) else {
+        return catch_unwind(AssertUnwindSafe(|| (0..count).for_each(|i| task(i, 0)))).map_err(message);
+    };
+    // SAFETY: only the lifetime changes. `finish` below waits until no worker is inside the job, before it and the task's
+    // borrows end.
+    let task: Task<'static> = unsafe { std::mem::transmute::<Task<'_>, Task<'static>>(task) };
+    let job = Job { task, count, next: AtomicUsize::new(0), panic: Mutex::new(None) };
+    pool.start(&job);
+    work(&job, 0);
+    pool.finish();
+    pool.busy.store(false, Ordering::Release);
+    match job.panic.into_inner().unwrap_or_else(|e| e.into_inner()) {
+        None => Ok(()),
+        Some(panic) => Err(message(panic)),
+    }
+}
+
+fn message(panic: Box<dyn Any + Send>) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()))
+        .unwrap_or_else(|| "a task failed".into())
+}
+
+fn current() -> Option<&'static Pool> {
+    let mut slot = POOL.lock().unwrap_or_else(|e| e.into_inner());
+    let process = std::process::id();
+    if slot.is_none_or(|p| p.process != process) {
+        *slot = Pool::start_threads(process);
+    }
+    *slot
+}
+
+fn work(job: &Job, thread: usize) {
+    loop {
+        let index = job.next.fetch_add(1, Ordering::Relaxed);
+        if index >= job.count {
+            return;
+        }
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (job.task)(index, thread))) {
+            job.next.store(job.count, Ordering::Relaxed);
+            *job.panic.lock().unwrap_or_else(|e| e.into_inner()) = Some(panic);
+        }
+    }
+}
+
+impl Pool {
+    fn start_threads(process: u32) -> Option<&'static Pool> {
+        let shared = Arc::new(Shared {
+            job: AtomicPtr::new(std::ptr::null_mut()),
+            epoch: AtomicUsize::new(0),
+            inside: AtomicUsize::new(0),
+            sleepers: Mutex::new(0),
+            wake: Condvar::new(),
+        });
+        let mut started = 1;
+        for thread in 1..threads() {
+            let shared = shared.clone();
+            let spawned =
+                std::thread::Builder::new().name(format!("legate-jit-{thread}")).spawn(move || shared.serve(thread));
+            started += spawned.is_ok() as usize;
+        }
+        // Lives as long as the process: its threads never end.
+        (started > 1)
+            .then(|| &*Box::leak(Box::new(Pool { shared, threads: started, process, busy: AtomicBool::new(false) })))
+    }
+
+    fn start(&self, job: &Job) {
+        let shared = &self.shared;
+        shared.job.store(job as *const Job as *mut Job, Ordering::SeqCst);
+        shared.epoch.fetch_add(1, Ordering::SeqCst);
+        if *shared.sleepers.lock().unwrap_or_else(|e| e.into_inner()) > 0 {
+            if job.count > 2 || self.threads == 2 {
+                shared.wake.notify_all();
+            } else {
+                shared.wake.notify_one();
+            }
+        }
+    }
+
+    /// Takes the job away and waits for the workers that are still inside it.
+    fn finish(&self) {
+        self.shared.job.store(std::ptr::null_mut(), Ordering::SeqCst);
+        let mut rounds = 0u32;
+        while self.shared.inside.load(Ordering::SeqCst) != 0 {
+            rounds += 1;
+            if rounds < 2000 { std::hint::spin_loop() } else { std::thread::yield_now() }
+        }
+    }
+}
+
+impl Shared {
+    fn serve(&self, thread: usize) {
+        let mut seen = 0;
+        loop {
+            seen = self.wait(seen);
+            // First the mark, then the look: `finish` takes the job away first and then looks at the mark.
+            self.inside.fetch_add(1, Ordering::SeqCst);
+            let job = self.job.load(Ordering::SeqCst);
+            if !job.is_null() {
+                // SAFETY: the job is not null after `inside` was raised, so its caller waits in `finish` until it is lowered.
+                work(unsafe { &*job }, thread);
+            }
+            self.inside.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Waits for a job after the one seen last.
+    fn wait(&self, seen: usize) -> usize {
+        let start = Instant::now();
+        loop {
+            for _ in 0..64 {
+                let epoch = self.epoch.load(Ordering::SeqCst);
+                if epoch != seen {
+                    return epoch;
+                }
+                std::hint::spin_loop();
+            }
+            if start.elapsed() > SPIN {
+                break;
+            }
+        }
+        let mut sleepers = self.sleepers.lock().unwrap_or_else(|e| e.into_inner());
+        *sleepers += 1;
+        while self.epoch.load(Ordering::SeqCst) == seen {
+            sleepers = self.wake.wait(sleepers).unwrap_or_else(|e| e.into_inner());
+        }
+        *sleepers -= 1;
+        self.epoch.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+
+    #[test]
+    fn every_index_runs_once() {
+        for count in [0, 1, 2, 1000] {
+            let hits: Vec<AtomicU32> = (0..count).map(|_| AtomicU32::new(0)).collect();
+            run(count, &|i, _| {
+                hits[i].fetch_add(1, Ordering::Relaxed);
+            })
+            .unwrap();
+            assert!(hits.iter().all(|h| h.load(Ordering::Relaxed) == 1));
+        }
+    }
+
+    #[test]
+    fn many_short_jobs_end() {
+        let total = AtomicUsize::new(0);
+        for _ in 0..20_000 {
+            run(3, &|i, _| {
+                total.fetch_add(i, Ordering::Relaxed);
+            })
+            .unwrap();
+        }
+        assert_eq!(total.into_inner(), 60_000);
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_the_pool_goes_on() {
+        let e = run(10, &|i, _| assert!(i != 7, "task seven")).unwrap_err();
+        assert!(e.contains("task seven"), "{e}");
+        run(10, &|_, _| ()).unwrap();
+    }
+
+    #[test]
+    fn a_job_inside_a_task_runs_there() {
+        let total = AtomicUsize::new(0);
+        run(4, &|_, _| {
+            run(5, &|_, _| {
+                total.fetch_add(1, Ordering::Relaxed);
+            })
+            .unwrap();
+        })
+        .unwrap();
+        assert_eq!(total.into_inner(), 20);
+    }
+}
