@@ -14,6 +14,8 @@ mod body;
 mod cluster;
 mod roots;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use legate_jit_ir::graph::{Graph, Op};
 use legate_jit_ir::plan::{Buffer, BufferId, Operand, Plan, Source, Step};

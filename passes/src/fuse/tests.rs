@@ -1,0 +1,132 @@
+//! What ends up in one pass, on graphs built by hand; the file tests show the plans themselves.
+
+use legate_jit_ir::graph::{Graph, Op, Order, Reduce, Reducer, Type};
+use legate_jit_ir::plan::{Plan, Source, Step};
+use legate_jit_ir::view::AxisMap;
+use legate_jit_ir::{DType, Scalar, Ufunc, Value, View};
+use smallvec::smallvec;
+
+use super::fuse;
+
+fn f64s(shape: &[usize]) -> Type {
+    Type::new(DType::F64, shape)
+}
+
+/// A box of unit steps starting at `start`.
+fn window(start: &[i64], shape: &[usize]) -> View {
+    View {
+        shape: shape.into(),
+        axes: start.iter().enumerate().map(|(k, &s)| AxisMap::along(s, k, 1)).collect(),
+    }
+}
+
+fn map(g: &mut Graph, op: Ufunc, args: &[Value]) -> Value {
+    let ty = g.ty(args[0]).clone();
+    g.push(Op::Map(op), args, ty)
+}
+
+fn view(g: &mut Graph, v: Value, view: View) -> Value {
+    let ty = Type { dtype: g.ty(v).dtype, shape: view.shape.clone() };
+    g.push(Op::View(view), &[v], ty)
+}
+
+fn sum_all(g: &mut Graph, v: Value) -> Value {
+    let axes = (0..g.ty(v).shape.len() as u32).collect();
+    g.push(Op::Reduce(Reduce { reducer: Reducer::Ufunc(Ufunc::Add), axes, order: Order::Tree }), &[v], f64s(&[]))
+}
+
+/// `p[1:-1, 1:-1] = 0.25 * (four neighbours)`, n × n.
+fn jacobi_step(g: &mut Graph, p: Value, n: usize) -> Value {
+    let inner = [n - 2, n - 2];
+    let parts: Vec<Value> =
+        [[1, 2], [1, 0], [2, 1], [0, 1]].iter().map(|start| view(g, p, window(start, &inner))).collect();
+    let mut sum = parts[0];
+    for &part in &parts[1..] {
+        sum = map(g, Ufunc::Add, &[sum, part]);
+    }
+    let quarter = g.push(Op::Const(Scalar::f64(0.25)), &[], f64s(&[]));
+    let quarter = view(g, quarter, View::broadcast(&[], &inner));
+    let value = map(g, Ufunc::Multiply, &[quarter, sum]);
+    let ty = g.ty(p).clone();
+    g.push(Op::Update(window(&[1, 1], &inner)), &[p, value], ty)
+}
+
+fn launches(plan: &Plan) -> Vec<&legate_jit_ir::plan::Launch> {
+    plan.steps.iter().filter_map(|s| if let Step::Launch(l) = s { Some(l) } else { None }).collect()
+}
+
+#[test]
+fn a_stencil_its_rim_and_both_sums_are_one_pass() {
+    let mut g = Graph { donated: vec![false], ..Graph::default() };
+    let p0 = g.push(Op::Input(0), &[], f64s(&[100, 100]));
+    let p1 = jacobi_step(&mut g, p0, 100);
+    let difference = map(&mut g, Ufunc::Subtract, &[p1, p0]);
+    let squared = map(&mut g, Ufunc::Square, &[difference]);
+    let old = map(&mut g, Ufunc::Square, &[p0]);
+    let (above, below) = (sum_all(&mut g, squared), sum_all(&mut g, old));
+    let ratio = map(&mut g, Ufunc::Divide, &[above, below]);
+    let l2 = map(&mut g, Ufunc::Sqrt, &[ratio]);
+    g.outputs = vec![p1, l2];
+    let plan = fuse(&g).unwrap();
+    let launches = launches(&plan);
+    assert_eq!(launches.len(), 2, "one sweep, one scalar");
+    assert_eq!(launches[0].streams.len(), 2);
+    assert_eq!(launches[0].pieces.len(), 5, "the window and four sides");
+    assert_eq!(plan.kernels.len(), 3, "window, rim, l2");
+    let points: usize =
+        launches[0].pieces.iter().map(|p| p.lo.iter().zip(&p.hi).map(|(l, h)| h - l).product::<usize>()).sum();
+    assert_eq!(points, 10_000);
+}
+
+#[test]
+fn each_sweep_of_a_chain_has_its_own_buffer() {
+    let mut g = Graph { donated: vec![true], ..Graph::default() };
+    let mut p = g.push(Op::Input(0), &[], f64s(&[50, 50]));
+    for _ in 0..3 {
+        p = jacobi_step(&mut g, p, 50);
+    }
+    g.outputs = vec![p];
+    let plan = fuse(&g).unwrap();
+    assert_eq!(launches(&plan).len(), 3);
+    assert!(plan.buffers.iter().skip(1).all(|b| b.source == Source::Fresh), "a stencil does not write what it reads");
+}
+
+#[test]
+fn boundary_rows_are_written_in_place() {
+    let mut g = Graph { donated: vec![false], ..Graph::default() };
+    let p0 = g.push(Op::Input(0), &[], f64s(&[41, 41]));
+    let p1 = jacobi_step(&mut g, p0, 41);
+    let source = view(&mut g, p1, window(&[1, 0], &[1, 41]));
+    let p2 = g.push(Op::Update(window(&[0, 0], &[1, 41])), &[p1, source], f64s(&[41, 41]));
+    g.outputs = vec![p2];
+    let plan = fuse(&g).unwrap();
+    let launches = launches(&plan);
+    assert_eq!(launches.len(), 2);
+    assert_eq!(&launches[1].domain[..], &[1, 41]);
+    let in_place = plan.buffer(plan.outputs[0]);
+    assert!(matches!(in_place.source, Source::TakeOver(_)));
+}
+
+#[test]
+fn a_window_with_gaps_over_a_kept_base_is_copied_first() {
+    let mut g = Graph { donated: vec![false], ..Graph::default() };
+    let a = g.push(Op::Input(0), &[], f64s(&[10]));
+    let gaps = View { shape: smallvec![5], axes: smallvec![AxisMap::along(0, 0, 2)] };
+    let evens = view(&mut g, a, gaps.clone());
+    let twice = map(&mut g, Ufunc::Add, &[evens, evens]);
+    let b = g.push(Op::Update(gaps), &[a, twice], f64s(&[10]));
+    g.outputs = vec![b];
+    let plan = fuse(&g).unwrap();
+    assert_eq!(launches(&plan).len(), 2);
+}
+
+#[test]
+fn an_expensive_value_that_two_views_read_is_computed_once() {
+    let mut g = Graph { donated: vec![false], ..Graph::default() };
+    let a = g.push(Op::Input(0), &[], f64s(&[100]));
+    let e = map(&mut g, Ufunc::Exp, &[a]);
+    let (left, right) = (view(&mut g, e, window(&[0], &[99])), view(&mut g, e, window(&[1], &[99])));
+    let sum = map(&mut g, Ufunc::Add, &[left, right]);
+    g.outputs = vec![sum];
+    assert_eq!(launches(&fuse(&g).unwrap()).len(), 2);
+}
