@@ -10,7 +10,9 @@ use super::tasks::Tasks;
 use crate::cost;
 
 /// Work (see [`cost`]) that writing a value and reading it back is worth. A cost, not a question of meaning.
-const STORE_AND_LOAD: u64 = 16;
+const STORE_AND_LOAD: u64 = 8;
+/// A window is small if this many of it fit into the base.
+pub(super) const SMALL_WINDOW: usize = 8;
 /// Buffers that may be read again instead of one more write and read.
 const FREE_LEAVES: u64 = 3;
 
@@ -45,6 +47,12 @@ impl Roots {
                 Op::Update(window) if window.axes.iter().any(|m| m.terms.iter().any(|t| t.1.abs() != 1)) => {
                     roots.root[i] = true;
                     roots.root[node.args[0].index()] = true;
+                }
+                // A boundary: cheaper to write over the base where it lies than to cut every later pass into more pieces.
+                Op::Update(window) if legate_jit_ir::shape::size(&window.shape) * SMALL_WINDOW <= node.ty.size() => {
+                    let base = node.args[0];
+                    roots.root[i] = true;
+                    roots.root[base.index()] |= roots.can_be_root(graph, base);
                 }
                 _ => {}
             }

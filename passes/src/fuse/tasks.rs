@@ -6,7 +6,7 @@ use legate_jit_ir::graph::{Graph, Op};
 use legate_jit_ir::shape::Shape;
 use legate_jit_ir::{Value, View};
 
-use super::roots::Roots;
+use super::roots::{Roots, SMALL_WINDOW};
 
 /// A root that a task reads, and how: from the task's iteration space to the root's index.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,7 +101,7 @@ impl Tasks {
             let node = graph.node(value);
             let Op::Update(window) = &node.op else { continue };
             let base = node.args[0];
-            let small = legate_jit_ir::shape::size(&window.shape) * 4 <= node.ty.size();
+            let small = legate_jit_ir::shape::size(&window.shape) * SMALL_WINDOW <= node.ty.size();
             if !matches!(self.list[t].kind, Kind::Whole | Kind::CopyThenWrite)
                 || !roots.is_root(base)
                 || !writable[base.index()]
