@@ -13,11 +13,14 @@ from pathlib import Path
 BENCH = Path(__file__).resolve().parent
 sys.path[:0] = [p for p in (str(BENCH), str(BENCH / "programs")) if p not in sys.path]
 
-# glibc gives large blocks back to the system at once and asks for fresh, zeroed pages for the next temporary; on virtual
-# machines that can cost more than the arithmetic. Every timed process keeps its heap, and may use huge pages, so that
-# nobody is compared with a page fault. Where memory is measured, each large block is given back when it is freed, so that
-# what is resident is what is alive.
-KEEP_HEAP = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1099511627776:glibc.malloc.top_pad=67108864:glibc.malloc.hugetlb=1"
+# glibc gives large blocks back to the system at once and asks for fresh, zeroed pages for the next temporary; on
+# virtual machines that can cost more than the arithmetic. Every timed process keeps its heap, and may use huge pages,
+# so that nobody is compared with a page fault. Where memory is measured, each large block is given back when it is
+# freed, so that what is resident is what is alive.
+KEEP_HEAP = (
+    "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1099511627776:glibc.malloc.top_pad=67108864"
+    ":glibc.malloc.hugetlb=1"
+)
 GIVE_BACK = "glibc.malloc.mmap_threshold=131072:glibc.malloc.trim_threshold=131072"
 
 
@@ -37,7 +40,13 @@ def cores():
 def environment(threads, cache=None, keep_heap=True):
     """The environment of a worker: its number of threads, its caches of compiled code, its heap."""
     env = dict(os.environ)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+    for name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+    ):
         env[name] = str(threads)
     env["GLIBC_TUNABLES"] = KEEP_HEAP if keep_heap else GIVE_BACK
     if cache:
@@ -49,6 +58,12 @@ def environment(threads, cache=None, keep_heap=True):
     env["JAX_PLATFORMS"] = "cpu"
     env["PYTHONPATH"] = os.pathsep.join(p for p in (str(BENCH), env.get("PYTHONPATH")) if p)
     return env
+
+
+def keep_heap():
+    """Starts this very program again with KEEP_HEAP, unless it already runs so; for measurements in one process."""
+    if os.environ.get("GLIBC_TUNABLES") != KEEP_HEAP:
+        os.execve(sys.executable, [sys.executable, *sys.argv], dict(os.environ, GLIBC_TUNABLES=KEEP_HEAP))
 
 
 def reason(stderr):

@@ -5,13 +5,14 @@
 
 Every measurement has a process of its own (worker.py), held to the same cores. For each program:
 
-1. Check. Each peer solves once, and its results are compared with NumPy's: bit for bit where the program promises it for
-   ours, within a stated bound otherwise. What is wrong is not timed. This run gives the peak memory: resident bytes above
-   those after the imports. Inputs count and so does compiling; making the inputs does not. Freed blocks are given back.
-2. Time. The peers take turns (A B C A B C ...), `--repeat` rounds. Each process makes a first call and then repeats; the
-   median of a process's repetitions is one sample, the median of the rounds is reported. The first call of the first
-   round finds empty caches of compiled code, those of the later rounds find them filled on disk ("first, cached"). Here
-   everybody keeps the heap (harness.KEEP_HEAP), or NumPy would pay for fresh pages with every temporary.
+1. Check. Each peer solves in two processes, the second with the compiled code of the first on disk, and the results are
+   compared with NumPy's: bit for bit where the program promises it for ours, within a stated bound otherwise. What is
+   wrong is not timed. The second run gives the peak memory: resident bytes above those after the imports. Inputs count,
+   making them does not. Freed blocks are given back to the system here.
+2. Time. The peers take turns (A B C A B C ...), `--repeat` rounds. Each process makes a first call and then repeats;
+   the median of a process's repetitions is one sample, the median of the rounds is reported. The first call of the
+   first round finds empty caches of compiled code, those of the later rounds find them filled on disk ("first,
+   cached"). Here everybody keeps the heap (harness.KEEP_HEAP), or NumPy would pay for fresh pages with every temporary.
 3. Limit. What a perfect program that passes once over its data needs: bytes moved / copy bandwidth for a working set of
    that size, or flops / the flop rate of a matrix product, whichever is longer, both measured in this run.
 
@@ -69,6 +70,15 @@ def median(values):
     return statistics.median(values) if values else None
 
 
+def check(task, args, cache):
+    """The first process compiles, the second finds the code on disk; both must be right, the second says the memory."""
+    first = harness.worker(task, args.threads, cache, keep_heap=False, timeout=args.timeout)
+    if task["peer"] == "numpy" or not first["ok"]:
+        return first
+    second = harness.worker(task, args.threads, cache, keep_heap=False, timeout=args.timeout)
+    return dict(second, peak_compiling=first["peak"], stats_compiling=first.get("stats"))
+
+
 def measure(program, params, names, versions, machine, args):
     """One row of the report."""
     row = dict(program=program.name, summary=program.summary, params=params, peers={}, notes=list(program.notes))
@@ -80,9 +90,7 @@ def measure(program, params, names, versions, machine, args):
             entry = row["peers"][name] = {}
             task = dict(mode="check", program=program.name, peer=name, params=params, reference=str(reference))
             try:
-                entry.update(
-                    harness.worker(task, args.threads, Path(scratch) / f"{name}-check", keep_heap=False, timeout=args.timeout)
-                )
+                entry.update(check(task, args, Path(scratch) / f"{name}-check"))
             except harness.WorkerFailed as why:
                 entry.update(ok=False, error=str(why))
                 if name == "numpy":
@@ -118,7 +126,18 @@ def measure(program, params, names, versions, machine, args):
     return row
 
 
-HEADINGS = ("program", "by", "first call", "first, cached", "steady", "× NumPy", "memory", "limit", "of limit", "result")
+HEADINGS = (
+    "program",
+    "by",
+    "first call",
+    "first, cached",
+    "steady",
+    "× NumPy",
+    "memory",
+    "limit",
+    "of limit",
+    "result",
+)
 
 
 def cells(row):
@@ -129,18 +148,23 @@ def cells(row):
             if len(words) > 60:
                 words = "within bounds" if name != "ours" else words
         else:
-            words = entry.get("error") or "; ".join(f"{k} {v}" for k, v in entry["checks"].items() if v.startswith("WRONG"))
-        yield name, (
-            row["program"],
-            peers.load(name).TITLE,
-            seconds(entry.get("first_cold")),
-            seconds(entry.get("first_warm")),
-            seconds(entry.get("steady")),
-            f"{entry['speedup']:.2f}" if "speedup" in entry else "–",
-            size(entry.get("peak")),
-            f"{seconds(row['limit_s'])} ({row['limit_by']})",
-            f"{100 * entry['of_limit']:.0f} %" if "of_limit" in entry else "–",
-            words,
+            words = entry.get("error") or "; ".join(
+                f"{k} {v}" for k, v in entry["checks"].items() if v.startswith("WRONG")
+            )
+        yield (
+            name,
+            (
+                row["program"],
+                peers.load(name).TITLE,
+                seconds(entry.get("first_cold")),
+                seconds(entry.get("first_warm")),
+                seconds(entry.get("steady")),
+                f"{entry['speedup']:.2f}" if "speedup" in entry else "–",
+                size(entry.get("peak")),
+                f"{seconds(row['limit_s'])} ({row['limit_by']})",
+                f"{100 * entry['of_limit']:.0f} %" if "of_limit" in entry else "–",
+                words,
+            ),
         )
 
 
@@ -148,16 +172,19 @@ def describe(report):
     m, limits = report["machine"], report["limits"]
     large = max(limits["bandwidth"])
     one, many = limits["runs"][0], limits["runs"][-1]
+    slow, fast = (run["bandwidth"][str(large)] / 1e9 for run in (one, many))
     lines = [
-        f"{m['cpu']}, {report['threads']} of {m['cores']} cores, {m['memory_gib']} GiB, {m['system']}, Python {m['python']}",
-        f"copy bandwidth (read + write, {size(large)}): {one['bandwidth'][str(large)] / 1e9:.1f} GB/s with 1 thread, "
-        f"{many['bandwidth'][str(large)] / 1e9:.1f} GB/s with {many['threads']}; matrix product: {one['flops'] / 1e9:.0f} and "
-        f"{many['flops'] / 1e9:.0f} Gflop/s",
+        f"{m['cpu']}, {report['threads']} of {m['cores']} cores, {m['memory_gib']} GiB, {m['system']}, "
+        f"Python {m['python']}",
+        f"copy bandwidth (read + write, {size(large)}): {slow:.1f} GB/s with 1 thread, {fast:.1f} GB/s with "
+        f"{many['threads']}; matrix product: {one['flops'] / 1e9:.0f} and {many['flops'] / 1e9:.0f} Gflop/s",
         f"sizes: {report['size']}; {report['repeat']} alternating rounds, medians; "
         + ", ".join(f"{peers.load(k).TITLE} {v}" for k, v in report["versions"].items()),
     ]
     if m["load"] > 0.5:
-        lines.append(f"the machine was busy with other work at the start (load {m['load']}): these times are not reliable")
+        lines.append(
+            f"the machine was busy with other work at the start (load {m['load']}): these times are not reliable"
+        )
     lines += [f"not run: {peers.load(k).TITLE} ({why})" for k, why in report["missing"].items()]
     return lines
 
@@ -217,12 +244,28 @@ def draw(report, path):
     return True
 
 
+STYLE = """
+body { font: 14px system-ui, sans-serif; margin: 2em; color: #222 }
+table { border-collapse: collapse }
+td, th { padding: 2px 9px; text-align: right; white-space: nowrap }
+td:nth-child(-n+2), td:last-child { text-align: left }
+td:last-child { white-space: normal; max-width: 24em; color: #666 }
+.f td { border-top: 1px solid #ccc }
+.w { width: 260px }
+.a { position: relative; height: 12px; width: 260px }
+.b { height: 12px }
+.l { position: absolute; top: -2px; height: 16px; width: 2px; background: #000 }
+.k { display: inline-block; width: 12px; height: 12px; margin-left: 12px }
+"""
+
+
 def page(report):
     """The report as one HTML page that needs nothing else: a table and bars."""
+    names = report["versions"]
     body = ["<h1>Benchmark</h1><ul>"] + [f"<li>{html.escape(line)}</li>" for line in describe(report)] + ["</ul>"]
-    body.append("<p>" + " ".join(
-        f"<span class=k style='background:{COLOURS[n]}'></span> {peers.load(n).TITLE}" for n in report["versions"]
-    ) + " <span class=k style='background:#000;width:2px'></span> limit; bars: speed in multiples of NumPy's (log scale)</p>")  # fmt: skip
+    keys = "".join(f"<span class=k style='background:{COLOURS[n]}'></span> {peers.load(n).TITLE}" for n in names)
+    keys += "<span class=k style='background:#000;width:2px'></span> limit"
+    body.append(f"<p>{keys}; bars: speed in multiples of NumPy's (log scale)</p>")
 
     def place(x):
         return max(0.4, min(100.0, 100 * (math.log10(max(x, 1e-9)) + 1) / 3.2))  # 0.1 ... 160
@@ -234,10 +277,9 @@ def page(report):
         for i, (name, line) in enumerate(cells(row)):
             bar = ""
             if base and "speedup" in row["peers"][name]:
-                bar = (
-                    f"<div class=b style='width:{place(row['peers'][name]['speedup']):.1f}%;background:{COLOURS[name]}'></div>"
-                    f"<div class=l style='left:{place(base / row['limit_s']):.1f}%'></div>"
-                )
+                width, mark = place(row["peers"][name]["speedup"]), place(base / row["limit_s"])
+                bar = f"<div class=b style='width:{width:.1f}%;background:{COLOURS[name]}'></div>"
+                bar += f"<div class=l style='left:{mark:.1f}%'></div>"
             params = ", ".join(f"{k}={v}" for k, v in row["params"].items())
             body.append(
                 f"<tr{' class=f' if i == 0 else ''} title='{html.escape(row['summary'])}: {html.escape(params)}'>"
@@ -250,13 +292,8 @@ def page(report):
     notes = [f"<li>{row['program']}: {html.escape(n)}</li>" for row in report["rows"] for n in row["notes"]]
     if notes:
         body.append("<ul>" + "".join(notes) + "</ul>")
-    return (
-        "<!doctype html><meta charset=utf-8><title>Benchmark</title><style>body{font:14px system-ui,sans-serif;margin:2em;"
-        "color:#222}table{border-collapse:collapse}td,th{padding:2px 9px;text-align:right;white-space:nowrap}td:nth-child(-n+2),"
-        "td:last-child{text-align:left}td:last-child{white-space:normal;max-width:24em;color:#666}.f td{border-top:1px solid #ccc}"
-        ".w{width:260px}.a{position:relative;height:12px;width:260px}.b{height:12px}.l{position:absolute;top:-2px;height:16px;"
-        "width:2px;background:#000}.k{display:inline-block;width:12px;height:12px;margin-left:12px}</style>" + "".join(body)
-    )
+    head = f"<!doctype html><meta charset=utf-8><title>Benchmark</title><style>{STYLE}</style>"
+    return head + "".join(body)
 
 
 def write(report, out):
@@ -320,11 +357,18 @@ def main():
         report["rows"].append(row)
         for name, line in cells(row):
             good = good and (name != "ours" or row["peers"][name]["ok"])
-            print("".join(t.ljust(w) if i < 2 else t.rjust(w) for i, (t, w) in enumerate(zip(line, widths))) + "  " + line[-1])
+            print(
+                "".join(t.ljust(w) if i < 2 else t.rjust(w) for i, (t, w) in enumerate(zip(line, widths)))
+                + "  "
+                + line[-1]
+            )
         sys.stdout.flush()
         drawn = write(report, args.out)
     if report["rows"]:
-        print(f"written: {args.out}/results.json, results.md, index.html" + (", speed.png" if drawn else " (no matplotlib, no plot)"))
+        print(
+            f"written: {args.out}/results.json, results.md, index.html"
+            + (", speed.png" if drawn else " (no matplotlib, no plot)")
+        )
     return 0 if good else 1
 
 

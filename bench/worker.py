@@ -1,8 +1,8 @@
 """One measurement in a process of its own; run.py starts it with a task in JSON and reads the answer from a file.
 
-mode "check"     one solve from a cold start: peak memory, and the results compared with NumPy's (the NumPy process saves
-                 them, the others load them). With "own_inputs" the module under test makes its inputs itself, otherwise
-                 NumPy makes them for everybody, so that all start from the same bits
+mode "check"     one solve from a cold start: peak memory, and the results compared with NumPy's (the NumPy process
+                 saves them, the others load them). With "own_inputs" the module under test makes its inputs itself,
+                 otherwise NumPy makes them for everybody, so that all start from the same bits
 mode "time"      the first call of a fresh process, then repeated calls
 mode "machine"   copy bandwidth by size and the peak of a matrix product: what the limits are computed from
 """
@@ -87,7 +87,8 @@ def check(task, program, peer):
     if counters is not None:
         after = peer.stats()
         answer["stats"] = {
-            k: after[k] - counters[k] if isinstance(after[k], (int, float)) and k in counters else after[k] for k in after
+            k: after[k] - counters[k] if isinstance(after[k], (int, float)) and k in counters else after[k]
+            for k in after
         }
     del inputs
     results = {k: plain(v) for k, v in results.items()}

@@ -126,9 +126,7 @@ def build():
         d1 = (jnp.log(price / strike) + (rate + 0.5 * volatility**2) * years) / spread
         n1, n2 = cdf(d1), cdf(d1 - spread)
         discounted = strike * jnp.exp(-rate * years)
-        return dict(
-            call=price * n1 - discounted * n2, put=discounted * (1.0 - n2) - price * (1.0 - n1)
-        )
+        return dict(call=price * n1 - discounted * n2, put=discounted * (1.0 - n2) - price * (1.0 - n1))
 
     @static("iters")
     def kmeans(points, centers, iters, tol=1e-9):

@@ -39,33 +39,31 @@ def jacobi(p, max_iter, output_freq, every, l2_target=1e-8):
 def chain(a, b):
     import numexpr as ne
 
-    t = "sqrt(a * b + 1.5) - a"
-    t = f"({t}) ** 2 + b"
-    t = f"where({t} > 0.25, {t}, 0.25) / b"
-    t = ne.evaluate(t)
-    t = ne.evaluate("2.0 * abs(abs(t - 1.0) - 0.5)")
-    return dict(total=float(ne.evaluate("sum((where(t < a + b, t, a + b) + 3.0) * (where(t < a + b, t, a + b) - 2.0))")))
+    t = ne.evaluate("(sqrt(a * b + 1.5) - a) ** 2 + b")
+    t = ne.evaluate("where(t > 0.25, t, 0.25) / b", dict(t=t, b=b))
+    t = ne.evaluate("2.0 * abs(abs(t - 1.0) - 0.5)", dict(t=t))
+    t = ne.evaluate("where(t < a + b, t, a + b)", dict(t=t, a=a, b=b))
+    return dict(total=float(ne.evaluate("sum((t + 3.0) * (t - 2.0))", dict(t=t))))
 
 
 def black_scholes(price, strike, years, rate, volatility):
     import numexpr as ne
 
-    root = math.sqrt(2 * math.pi)
-    cdf = (
-        "where(d > 0, 1.0 - exp(-0.5*d*d)/root*(k*(0.319381530 + k*(-0.356563782 + k*(1.781477937 + k*(-1.821255978"
-        " + k*1.330274429))))), exp(-0.5*d*d)/root*(k*(0.319381530 + k*(-0.356563782 + k*(1.781477937 + k*(-1.821255978"
-        " + k*1.330274429))))))"
+    def cdf(d):
+        k = "1.0 / (1.0 + 0.2316419 * abs(d))"
+        poly = "k * (0.319381530 + k * (-0.356563782 + k * (1.781477937 + k * (-1.821255978 + k * 1.330274429))))"
+        tail = f"exp(-0.5 * d * d) * norm * ({poly.replace('k', f'({k})')})"  # numexpr evaluates equal parts once
+        return ne.evaluate(f"where(d > 0, 1.0 - ({tail}), {tail})", dict(d=d, norm=1 / math.sqrt(2 * math.pi)))
+
+    given = dict(price=price, strike=strike, years=years, rate=rate, volatility=volatility)
+    d1 = ne.evaluate(
+        "(log(price / strike) + (rate + 0.5 * volatility * volatility) * years) / (volatility * sqrt(years))", given
     )
-    cdf = cdf.replace("k*", "1.0/(1.0 + 0.2316419*abs(d))*")
-    drift = rate + 0.5 * volatility**2
-    d = ne.evaluate("(log(price / strike) + drift * years) / (volatility * sqrt(years))")
-    n1 = ne.evaluate(cdf)
-    d = ne.evaluate("d - volatility * sqrt(years)")
-    n2 = ne.evaluate(cdf)
-    discounted = ne.evaluate("strike * exp(-rate * years)")
+    d2 = ne.evaluate("d1 - volatility * sqrt(years)", dict(given, d1=d1))
+    parts = dict(price=price, n1=cdf(d1), n2=cdf(d2), discounted=ne.evaluate("strike * exp(-rate * years)", given))
     return dict(
-        call=ne.evaluate("price * n1 - discounted * n2"),
-        put=ne.evaluate("discounted * (1.0 - n2) - price * (1.0 - n1)"),
+        call=ne.evaluate("price * n1 - discounted * n2", parts),
+        put=ne.evaluate("discounted * (1.0 - n2) - price * (1.0 - n1)", parts),
     )
 
 

@@ -11,8 +11,8 @@ Nothing here knows a particular array module. A program file describes itself wi
 import argparse
 import importlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable
 
 import numpy
 

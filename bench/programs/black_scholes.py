@@ -1,7 +1,7 @@
 """Prices European options by the formula of Black and Scholes (1973).
 
-The normal distribution is Abramowitz and Stegun's approximation 26.2.17 (error below 7.5e-8), as is usual where an array
-library has no erf.
+The normal distribution is Abramowitz and Stegun's approximation 26.2.17 (error below 7.5e-8), as is usual where an
+array library has no erf.
 """
 
 from _program import Program, main, rel

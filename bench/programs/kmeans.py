@@ -1,7 +1,7 @@
 """Lloyd's k-means clustering (1957), in the way that array tutorials write it.
 
-Distances by broadcasting points against centres, the nearest by argmin, each new centre as the mean of the points that a
-boolean mask selects.
+Distances by broadcasting points against centres, the nearest by argmin, each new centre as the mean of the points that
+a boolean mask selects.
 """
 
 from _program import Program, bits, differ, main
@@ -37,7 +37,9 @@ def limit(n, dims, clusters, results, **_):
     """A round reads the points and updates k sums; the labels are written."""
     rounds = int(results["iterations"])
     return dict(
-        bytes=8 * n * (dims + 1) * rounds, flops=n * (3 * dims * clusters + dims) * rounds, working_set=8 * n * (dims + 1)
+        bytes=8 * n * (dims + 1) * rounds,
+        flops=n * (3 * dims * clusters + dims) * rounds,
+        working_set=8 * n * (dims + 1),
     )
 
 

@@ -3,9 +3,9 @@
     mandelbrot         complex numbers and boolean masks, as it is usually written
     mandelbrot_real    real and imaginary parts apart, np.where instead of masks
 
-NumPy multiplies complex numbers with fused multiply-adds where the machine has them, so the last bit of z depends on the
-machine, and near the border of the set the count does too: there a small share of the counts may differ. The real version
-has no such freedom.
+NumPy multiplies complex numbers with fused multiply-adds where the machine has them, so the last bit of z depends on
+the machine, and near the border of the set the count does too: there a small share of the counts may differ. The real
+version has no such freedom.
 """
 
 from _program import Program, bits, differ, main
