@@ -12,13 +12,15 @@ pub enum Error {
     Invalid(String),
     /// An operation whose arguments do not fit, in NumPy's words.
     Type(String),
+    /// Something that NumPy can do and we cannot; NumPy does it then.
+    Unsupported(String),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Error::Parse { line, column, message } => write!(f, "{line}:{column}: {message}"),
-            Error::Invalid(m) | Error::Type(m) => f.write_str(m),
+            Error::Invalid(m) | Error::Type(m) | Error::Unsupported(m) => f.write_str(m),
         }
     }
 }

@@ -4,11 +4,13 @@
 //! elementwise operations, the structural operations, the three levels (graph, kernel, plan) with their text forms and
 //! verifiers, and the reference interpreter that defines what each operation means.
 
+pub mod cast;
 pub mod dtype;
 pub mod error;
 pub mod graph;
 pub mod kernel;
 pub mod plan;
+pub mod promote;
 pub mod scalar;
 pub mod shape;
 pub mod ufunc;

@@ -1,0 +1,248 @@
+//! Which loop of an operation NumPy chooses for given argument types, and what comes out.
+//!
+//! The answer for each operation and pair of types is computed once and then looked up, because recording a call must cost
+//! nanoseconds.
+
+use std::sync::OnceLock;
+
+use super::Ufunc;
+use super::native::{Native, c64, c128};
+use crate::dtype::Kind;
+use crate::promote::{ArgType, Casting, can_cast, promote, result_type};
+use crate::{DType, Error, Result, Scalar};
+
+/// A loop of an operation: the types that its arguments are converted to, and the result's.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Signature {
+    ins: [DType; 3],
+    nin: u8,
+    pub out: DType,
+}
+
+impl Signature {
+    pub fn new(ins: &[DType], out: DType) -> Signature {
+        let mut all = [DType::Bool; 3];
+        all[..ins.len()].copy_from_slice(ins);
+        Signature { ins: all, nin: ins.len() as u8, out }
+    }
+
+    pub fn ins(&self) -> &[DType] {
+        &self.ins[..self.nin as usize]
+    }
+
+    /// In NumPy's order of `ufunc.types`.
+    fn rank(&self) -> (u8, bool) {
+        let order = "?bBhHiIlLfdFD";
+        let place = |d: DType| order.find(d.numpy_char()).expect("every type has a place") as u8;
+        let ins = self.ins();
+        // The mixed loops of comparisons come behind those of one type.
+        let largest = ins.iter().map(|d| place(*d)).max().expect("an operation has arguments");
+        (largest, ins.iter().any(|d| *d != ins[0]))
+    }
+}
+
+impl std::fmt::Debug for Signature {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{:?} -> {}", self.ins(), self.out)
+    }
+}
+
+/// A row of the table expanded for one element type.
+pub struct Loop {
+    pub signature: Signature,
+    /// The meaning, on elements of exactly the signature's types.
+    pub eval: fn(&[Scalar]) -> Scalar,
+}
+
+/// True if the class of the table has this element type.
+pub(crate) fn class_has(class: &str, dtype: DType) -> bool {
+    match class {
+        "bool" => dtype == DType::Bool,
+        "sint" => dtype.kind() == Kind::Int,
+        "uint" => dtype.kind() == Kind::UInt,
+        "int" => dtype.is_integer(),
+        "float" => dtype.is_float(),
+        "complex" => dtype.is_complex(),
+        other => other == dtype.name(),
+    }
+}
+
+/// All loops by operation, each operation's in NumPy's order.
+fn loops() -> &'static [Vec<Loop>] {
+    static LOOPS: OnceLock<Vec<Vec<Loop>>> = OnceLock::new();
+    LOOPS.get_or_init(|| {
+        use super::meaning as m;
+
+        fn push<R: Native>(all: &mut [Vec<Loop>], op: Ufunc, ins: &[DType], eval: fn(&[Scalar]) -> Scalar) {
+            all[op as usize].push(Loop { signature: Signature::new(ins, R::DTYPE), eval });
+        }
+        macro_rules! each {
+            ([$all:ident] $op:ident ($a:ident) $o:ident $meaning:expr) => {
+                push::<$o>(&mut $all, Ufunc::$op, &[<$a>::DTYPE], |s| {
+                    let f: fn($a) -> $o = $meaning;
+                    f(<$a>::from_scalar(s[0])).to_scalar()
+                });
+            };
+            ([$all:ident] $op:ident ($a:ident, $b:ident) $o:ident $meaning:expr) => {
+                push::<$o>(&mut $all, Ufunc::$op, &[<$a>::DTYPE, <$b>::DTYPE], |s| {
+                    let f: fn($a, $b) -> $o = $meaning;
+                    f(<$a>::from_scalar(s[0]), <$b>::from_scalar(s[1])).to_scalar()
+                });
+            };
+            ([$all:ident] $op:ident ($a:ident, $b:ident, $c:ident) $o:ident $meaning:expr) => {
+                push::<$o>(&mut $all, Ufunc::$op, &[<$a>::DTYPE, <$b>::DTYPE, <$c>::DTYPE], |s| {
+                    let f: fn($a, $b, $c) -> $o = $meaning;
+                    f(<$a>::from_scalar(s[0]), <$b>::from_scalar(s[1]), <$c>::from_scalar(s[2])).to_scalar()
+                });
+            };
+        }
+        let mut all: Vec<Vec<Loop>> = Ufunc::ALL.iter().map(|_| Vec::new()).collect();
+        crate::ufunc_loops!(each, all);
+        for loops in &mut all {
+            loops.sort_by_key(|l| l.signature.rank());
+        }
+        all
+    })
+}
+
+/// Codes of argument types for the lookup: the element types, then the three weak ones.
+const CODES: usize = 16;
+
+fn code(arg: ArgType) -> usize {
+    match (arg.weak, arg.dtype.kind()) {
+        (false, _) => arg.dtype as usize,
+        (true, Kind::Complex) => 15,
+        (true, Kind::Float) => 14,
+        (true, _) => 13,
+    }
+}
+
+fn decode(code: usize) -> ArgType {
+    match code {
+        13 => ArgType::weak(DType::I64),
+        14 => ArgType::weak(DType::F64),
+        15 => ArgType::weak(DType::C128),
+        strong => ArgType::strong(DType::ALL[strong]),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Answer {
+    Loop(Signature),
+    /// NumPy raises TypeError.
+    NoLoop,
+    /// NumPy has a loop that we lack.
+    NotOurs,
+}
+
+impl Ufunc {
+    /// The loops, in NumPy's order.
+    pub fn loops(self) -> &'static [Loop] {
+        &loops()[self as usize]
+    }
+
+    pub fn signatures(self) -> impl Iterator<Item = Signature> {
+        self.loops().iter().map(|l| l.signature)
+    }
+
+    /// The result's type for arguments of exactly these types, if there is such a loop.
+    pub fn out(self, ins: &[DType]) -> Option<DType> {
+        self.loops().iter().find(|l| l.signature.ins() == ins).map(|l| l.signature.out)
+    }
+
+    /// The value for elements of exactly the types of a loop.
+    pub fn eval(self, args: &[Scalar]) -> Option<Scalar> {
+        let matches = |l: &&Loop| l.signature.ins().iter().copied().eq(args.iter().map(|a| a.dtype));
+        self.loops().iter().find(matches).map(|l| (l.eval)(args))
+    }
+
+    /// The loop that NumPy chooses. `Error::Type` is NumPy's TypeError; `Error::Unsupported` says that NumPy has a loop (for
+    /// float16, say) that is not in the table.
+    pub fn resolve(self, args: &[ArgType]) -> Result<Signature> {
+        debug_assert_eq!(args.len(), self.nin(), "{} takes {} arguments", self.name(), self.nin());
+        let answer = match *args {
+            [x] => self.answers()[code(x)],
+            [x, y] => self.answers()[code(x) * CODES + code(y)],
+            [c, x, y] if c.dtype == DType::Bool => {
+                let t = result_type(&[x, y]);
+                Answer::Loop(Signature::new(&[DType::Bool, t, t], t))
+            }
+            _ => Answer::NoLoop,
+        };
+        match answer {
+            Answer::Loop(signature) => Ok(signature),
+            Answer::NoLoop => Err(self.no_loop(args)),
+            Answer::NotOurs => Err(Error::Unsupported(format!("{} for these types", self.name()))),
+        }
+    }
+
+    /// All answers for one or two arguments.
+    fn answers(self) -> &'static [Answer] {
+        static ANSWERS: [OnceLock<Box<[Answer]>>; Ufunc::ALL.len()] = [const { OnceLock::new() }; Ufunc::ALL.len()];
+        ANSWERS[self as usize].get_or_init(|| match self.nin() {
+            1 => (0..CODES).map(|x| self.choose(&[decode(x)])).collect(),
+            _ => {
+                let pairs = (0..CODES).flat_map(|x| (0..CODES).map(move |y| [decode(x), decode(y)]));
+                pairs.map(|pair| self.choose(&pair)).collect()
+            }
+        })
+    }
+
+    fn choose(self, args: &[ArgType]) -> Answer {
+        let props = self.props();
+        // Python scalars alone are arrays of their default types.
+        let all_weak = args.iter().all(|a| a.weak);
+        let args: Vec<ArgType> = args.iter().map(|a| ArgType { dtype: a.dtype, weak: a.weak && !all_weak }).collect();
+        let exact: Vec<DType> = args.iter().map(|a| a.dtype).collect();
+        if args.iter().all(|a| !a.weak)
+            && let Some(out) = self.out(&exact)
+        {
+            return Answer::Loop(Signature::new(&exact, out));
+        }
+        let common = result_type(&args);
+        if props.logical {
+            return Answer::Loop(Signature::new(&[DType::Bool; 2], DType::Bool));
+        }
+        if props.compares && common == DType::F64 && exact.iter().all(|d| d.is_integer()) {
+            // int64 and uint64 have no common integer type, but loops of their own.
+            let wide = |d: DType| if d.kind() == Kind::Int { DType::I64 } else { DType::U64 };
+            return Answer::Loop(Signature::new(&[wide(exact[0]), wide(exact[1])], DType::Bool));
+        }
+        if props.as_f64 {
+            return match common.is_complex() {
+                false => Answer::Loop(Signature::new(&[DType::F64; 2], DType::F64)),
+                true => Answer::NotOurs,
+            };
+        }
+        if props.ints_as_f64 && !common.is_float() && !common.is_complex() {
+            return Answer::Loop(Signature::new(&[DType::F64; 2], DType::F64));
+        }
+        // A weak argument stands for the common type.
+        let args: Vec<DType> = args.iter().map(|a| if a.weak { common } else { a.dtype }).collect();
+        let takes_f16 = |d: &DType| promote(*d, DType::F32) == DType::F32 && d.size() == 1;
+        let has_float = self.signatures().any(|s| s.ins()[0] == DType::F32);
+        for signature in self.signatures() {
+            let is_float = signature.ins()[0].is_float();
+            if is_float && has_float && !props.no_f16 && takes_f16(&args[0]) && self.only_floats_from(&args) {
+                return Answer::NotOurs;
+            }
+            if args.iter().zip(signature.ins()).all(|(a, s)| can_cast(*a, *s, Casting::Safe)) {
+                return Answer::Loop(signature);
+            }
+        }
+        // NumPy has complex loops where we have none.
+        if common.is_complex() && props.transcendental { Answer::NotOurs } else { Answer::NoLoop }
+    }
+
+    fn only_floats_from(self, args: &[DType]) -> bool {
+        args.iter().all(|d| d.size() == 1 && !d.is_float())
+    }
+
+    fn no_loop(self, _args: &[ArgType]) -> Error {
+        Error::Type(format!(
+            "ufunc '{}' not supported for the input types, and the inputs could not be safely coerced to any supported \
+             types according to the casting rule ''safe''",
+            self.name()
+        ))
+    }
+}
