@@ -1,1 +1,137 @@
-//! Code generation.
+//! Code generation: one kernel becomes native code (or PTX), and the kernel cache keeps it.
+//!
+//! The way: `lower` builds MLIR, `mlir` lowers that to the LLVM dialect, `llvm` makes an object of it, `jit` loads the object.
+//! `compiler` is the service around them: it never makes a caller wait. Only this crate knows MLIR and LLVM.
+
+mod calls;
+mod error;
+mod jit;
+mod llvm;
+mod lower;
+mod mlir;
+pub mod target;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use melior::ir::operation::OperationLike;
+
+use legate_jit_ir::Kernel;
+
+pub use error::{Error, Result};
+pub use jit::{Loaded, load};
+pub use target::CpuTarget;
+
+/// The stages whose text a sink can have, in the order in which they come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// What `lower` built.
+    Mlir,
+    /// LLVM IR after its passes.
+    Llvm,
+    /// Assembly.
+    Asm,
+}
+
+/// Takes the texts of the stages, for dumps and tests.
+pub trait Sink {
+    fn wants(&self, stage: Stage) -> bool;
+    fn take(&mut self, stage: Stage, text: &str);
+}
+
+/// A sink that wants nothing.
+impl Sink for () {
+    fn wants(&self, _: Stage) -> bool {
+        false
+    }
+
+    fn take(&mut self, _: Stage, _: &str) {}
+}
+
+/// A compiled kernel, not yet in executable memory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Object {
+    /// The function's symbol.
+    pub name: String,
+    /// A relocatable object file.
+    pub bytes: Vec<u8>,
+    /// The instruction set level it needs.
+    pub features: String,
+    /// The functions outside that it calls.
+    pub calls: BTreeSet<String>,
+    /// The kernel it was made from.
+    pub ir_text: String,
+    pub times: Times,
+}
+
+/// Where the time of a compilation went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Times {
+    pub lower: Duration,
+    pub mlir: Duration,
+    pub translate: Duration,
+    pub llvm: Duration,
+    pub emit: Duration,
+}
+
+/// What a thread that compiles keeps from one kernel to the next.
+pub struct Workshop {
+    mlir: mlir::Mlir,
+    machine: llvm::Machine,
+    target: CpuTarget,
+}
+
+impl Workshop {
+    pub fn new(target: &CpuTarget) -> Result<Workshop> {
+        Ok(Workshop { mlir: mlir::Mlir::new(), machine: llvm::Machine::cpu(target)?, target: target.clone() })
+    }
+
+    /// Compiles one kernel.
+    pub fn compile(&self, kernel: &Kernel, sink: &mut dyn Sink) -> Result<Object> {
+        let mut times = Times::default();
+        let name = "kernel";
+        let mut clock = Instant::now();
+        let mut lap = |to: &mut Duration| {
+            *to = clock.elapsed();
+            clock = Instant::now();
+        };
+        let (mut module, calls) = lower::lower(&self.mlir.context, kernel, &self.target, name)?;
+        if cfg!(debug_assertions) && !module.as_operation().verify() {
+            return Err(self.mlir.error("the lowered kernel is not valid"));
+        }
+        if sink.wants(Stage::Mlir) {
+            sink.take(Stage::Mlir, &module.as_operation().to_string());
+        }
+        lap(&mut times.lower);
+        self.mlir.run_cpu_passes(&mut module)?;
+        lap(&mut times.mlir);
+        let module = llvm::LlvmModule::translate(module.as_operation())
+            .ok_or_else(|| self.mlir.error("no translation to LLVM IR"))?;
+        module.set_machine(&self.machine);
+        lap(&mut times.translate);
+        module.optimize(&self.machine)?;
+        lap(&mut times.llvm);
+        if sink.wants(Stage::Llvm) {
+            sink.take(Stage::Llvm, &module.text());
+        }
+        if sink.wants(Stage::Asm) {
+            sink.take(Stage::Asm, &module.assembly(&self.machine)?);
+        }
+        lap(&mut Duration::ZERO.clone());
+        let bytes = module.object(&self.machine)?;
+        lap(&mut times.emit);
+        Ok(Object {
+            name: name.to_string(),
+            bytes,
+            features: self.target.level.name().to_string(),
+            calls,
+            ir_text: format!("{kernel:?}"),
+            times,
+        })
+    }
+}
+
+/// Compiles one kernel. Who compiles several keeps a [`Workshop`].
+pub fn compile(kernel: &Kernel, target: &CpuTarget, sink: &mut dyn Sink) -> Result<Object> {
+    Workshop::new(target)?.compile(kernel, sink)
+}

@@ -1,0 +1,228 @@
+//! LLVM's side of the pipeline: from a module in the LLVM dialect to LLVM IR, a short list of passes, and an object or
+//! assembly in memory. Everything here is behind LLVM's C interface, so this is one of the files with `unsafe`.
+
+use std::ffi::{CStr, CString, c_char};
+use std::ptr;
+use std::sync::Once;
+
+use llvm_sys::core::*;
+use llvm_sys::error::{LLVMDisposeErrorMessage, LLVMErrorRef, LLVMGetErrorMessage};
+use llvm_sys::prelude::*;
+use llvm_sys::target::*;
+use llvm_sys::target_machine::*;
+use llvm_sys::transforms::pass_builder::*;
+use melior::ir::OperationRef;
+
+use crate::target::CpuTarget;
+use crate::{Error, Result};
+
+/// What runs on the LLVM IR. The bodies come as explicit vectors with their loads and stores placed, so what is left to do is
+/// scalar: loops bottom-tested, address arithmetic out of them, duplicates merged.
+const PASSES: &str = "function(early-cse,simplifycfg,loop-mssa(loop-rotate,licm),early-cse,instcombine<max-iterations=1;no-verify-fixpoint>,simplifycfg)";
+
+/// LLVM's name for the processor this runs on.
+pub fn host_cpu_name() -> String {
+    // SAFETY: LLVM returns a message that is freed below.
+    unsafe { take_message(LLVMGetHostCPUName()) }
+}
+
+pub(crate) fn initialize() {
+    static ONCE: Once = Once::new();
+    // SAFETY: these fill LLVM's table of targets, once.
+    ONCE.call_once(|| unsafe {
+        LLVMInitializeX86TargetInfo();
+        LLVMInitializeX86Target();
+        LLVMInitializeX86TargetMC();
+        LLVMInitializeX86AsmPrinter();
+    });
+}
+
+/// Takes over a string that LLVM allocated.
+unsafe fn take_message(message: *mut c_char) -> String {
+    if message.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller got the string from LLVM and gives it away.
+    unsafe {
+        let s = CStr::from_ptr(message).to_string_lossy().into_owned();
+        LLVMDisposeMessage(message);
+        s
+    }
+}
+
+/// Turns LLVM's error object, if there is one, into ours.
+pub(crate) unsafe fn check(error: LLVMErrorRef) -> Result<()> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: getting the message consumes the error; the message is freed after it was copied.
+    unsafe {
+        let message = LLVMGetErrorMessage(error);
+        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+        LLVMDisposeErrorMessage(message);
+        Err(Error::Llvm(text))
+    }
+}
+
+/// An LLVM target machine: what turns LLVM IR into instructions.
+pub struct Machine {
+    raw: LLVMTargetMachineRef,
+    target: CpuTarget,
+}
+
+impl Machine {
+    pub fn cpu(target: &CpuTarget) -> Result<Machine> {
+        initialize();
+        let triple = c"x86_64-unknown-linux-gnu";
+        let cpu = CString::new(target.level.name()).expect("no zero byte in a level's name");
+        // SAFETY: the strings live through the calls, `found` is set where the lookup succeeds, and the options are freed.
+        unsafe {
+            let mut found = ptr::null_mut();
+            let mut message = ptr::null_mut();
+            if LLVMGetTargetFromTriple(triple.as_ptr(), &mut found, &mut message) != 0 {
+                return Err(Error::Llvm(take_message(message)));
+            }
+            let options = LLVMCreateTargetMachineOptions();
+            LLVMTargetMachineOptionsSetCPU(options, cpu.as_ptr());
+            LLVMTargetMachineOptionsSetCodeGenOptLevel(options, LLVMCodeGenOptLevel::LLVMCodeGenLevelDefault);
+            LLVMTargetMachineOptionsSetRelocMode(options, LLVMRelocMode::LLVMRelocPIC);
+            LLVMTargetMachineOptionsSetCodeModel(options, LLVMCodeModel::LLVMCodeModelSmall);
+            let raw = LLVMCreateTargetMachineWithOptions(found, triple.as_ptr(), options);
+            LLVMDisposeTargetMachineOptions(options);
+            if raw.is_null() {
+                return Err(Error::Llvm(format!("no machine for {target}")));
+            }
+            Ok(Machine { raw, target: target.clone() })
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // SAFETY: `raw` is owned and not used afterwards.
+        unsafe { LLVMDisposeTargetMachine(self.raw) }
+    }
+}
+
+/// A module of LLVM IR with the context it lives in.
+pub struct LlvmModule {
+    context: LLVMContextRef,
+    raw: LLVMModuleRef,
+}
+
+impl LlvmModule {
+    /// Translates a module of the LLVM dialect. None where MLIR could not (its diagnostics say why).
+    pub fn translate(module: OperationRef<'_, '_>) -> Option<LlvmModule> {
+        // SAFETY: the operation is alive; the two bindings' pointers to an LLVM context and module are the same C types.
+        unsafe {
+            let context = LLVMContextCreate();
+            let raw = mlir_sys::mlirTranslateModuleToLLVMIR(module.to_raw(), context.cast()).cast();
+            let made = LlvmModule { context, raw };
+            (!made.raw.is_null()).then_some(made)
+        }
+    }
+
+    /// Prepares the module for a machine: layout, and how each function may use its vectors.
+    pub fn set_machine(&self, machine: &Machine) {
+        // SAFETY: module, machine and the strings are alive; the layout is freed after LLVM copied it.
+        unsafe {
+            let layout = LLVMCreateTargetDataLayout(machine.raw);
+            LLVMSetModuleDataLayout(self.raw, layout);
+            LLVMDisposeTargetData(layout);
+            let triple = LLVMGetTargetMachineTriple(machine.raw);
+            LLVMSetTarget(self.raw, triple);
+            LLVMDisposeMessage(triple);
+            let bits = (machine.target.level.vector_bytes() * 8).to_string();
+            let mut function = LLVMGetFirstFunction(self.raw);
+            while !function.is_null() {
+                if LLVMIsDeclaration(function) == 0 {
+                    if !machine.target.tune.is_empty() {
+                        self.attribute(function, "tune-cpu", &machine.target.tune);
+                    }
+                    // The vectors are as wide as they were built, whatever the model would prefer.
+                    self.attribute(function, "prefer-vector-width", &bits);
+                    self.attribute(function, "min-legal-vector-width", &bits);
+                }
+                function = LLVMGetNextFunction(function);
+            }
+        }
+    }
+
+    unsafe fn attribute(&self, function: LLVMValueRef, key: &str, value: &str) {
+        // SAFETY: the function belongs to this module; LLVM copies the strings.
+        unsafe {
+            let attribute = LLVMCreateStringAttribute(
+                self.context,
+                key.as_ptr().cast(),
+                key.len() as u32,
+                value.as_ptr().cast(),
+                value.len() as u32,
+            );
+            LLVMAddAttributeAtIndex(function, llvm_sys::LLVMAttributeFunctionIndex, attribute);
+        }
+    }
+
+    /// Runs the short list of passes.
+    pub fn optimize(&self, machine: &Machine) -> Result<()> {
+        let passes = CString::new(PASSES).expect("no zero byte in the pass list");
+        // SAFETY: module and machine are alive; the options are freed afterwards.
+        unsafe {
+            let options = LLVMCreatePassBuilderOptions();
+            LLVMPassBuilderOptionsSetVerifyEach(options, cfg!(debug_assertions) as i32);
+            let error = LLVMRunPasses(self.raw, passes.as_ptr(), machine.raw, options);
+            LLVMDisposePassBuilderOptions(options);
+            check(error)
+        }
+    }
+
+    /// The module's text.
+    pub fn text(&self) -> String {
+        // SAFETY: LLVM allocates the text, which is freed once copied.
+        unsafe { take_message(LLVMPrintModuleToString(self.raw)) }
+    }
+
+    /// The module as assembly, leaving it as it is.
+    pub fn assembly(&self, machine: &Machine) -> Result<String> {
+        // SAFETY: the copy lives in this module's context, which outlives it.
+        unsafe {
+            let copy = LLVMCloneModule(self.raw);
+            let out = emit(copy, machine, LLVMCodeGenFileType::LLVMAssemblyFile);
+            LLVMDisposeModule(copy);
+            out.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        }
+    }
+
+    /// The module as a relocatable object. Code generation consumes the module.
+    pub fn object(self, machine: &Machine) -> Result<Vec<u8>> {
+        // SAFETY: the module is owned and not used afterwards.
+        unsafe { emit(self.raw, machine, LLVMCodeGenFileType::LLVMObjectFile) }
+    }
+}
+
+/// Generates code, which changes the module.
+unsafe fn emit(module: LLVMModuleRef, machine: &Machine, kind: LLVMCodeGenFileType) -> Result<Vec<u8>> {
+    // SAFETY: the caller gives a live module; the buffer is freed once copied.
+    unsafe {
+        let mut message = ptr::null_mut();
+        let mut buffer = ptr::null_mut();
+        if LLVMTargetMachineEmitToMemoryBuffer(machine.raw, module, kind, &mut message, &mut buffer) != 0 {
+            return Err(Error::Llvm(take_message(message)));
+        }
+        let start = LLVMGetBufferStart(buffer).cast::<u8>();
+        let bytes = std::slice::from_raw_parts(start, LLVMGetBufferSize(buffer)).to_vec();
+        LLVMDisposeMemoryBuffer(buffer);
+        Ok(bytes)
+    }
+}
+
+impl Drop for LlvmModule {
+    fn drop(&mut self) {
+        // SAFETY: both are owned; the module goes before the context it lives in.
+        unsafe {
+            if !self.raw.is_null() {
+                LLVMDisposeModule(self.raw);
+            }
+            LLVMContextDispose(self.context);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! `lower`: a kernel becomes an MLIR function with the C interface of `ir::kernel::KernelFn`.
+//!
+//! Before: a kernel that keeps the invariants of its level. After: a module with one public function: loops over the outer
+//! axes, and along the innermost axis whole vectors, then what is left, by the same operations: as one masked vector where
+//! the target has masks, else point by point. Bits therefore do not depend on where in a row a point lies.
+//!
+//! Everything is explicit (vectors, loads, shuffles), so LLVM needs no analysis to find it again and compiles quickly.
+
+mod body;
+pub mod build;
+mod memory;
+
+use std::collections::BTreeSet;
+
+use melior::Context;
+use melior::ir::attribute::{StringAttribute, TypeAttribute};
+use melior::ir::block::BlockLike;
+use melior::ir::operation::OperationBuilder;
+use melior::ir::{Block, Module, Region, RegionLike, Value};
+
+use legate_jit_ir::kernel::Op;
+use legate_jit_ir::{InnerStride, Kernel};
+
+use crate::target::CpuTarget;
+use crate::{Error, Result};
+use body::Body;
+use build::{Build, Common, Elem, V};
+use memory::Row;
+
+/// An instruction's result: one value, or the real and imaginary parts.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Val<'c> {
+    One(V<'c>),
+    Two(V<'c>, V<'c>),
+}
+
+/// The functions outside that a module calls, by name: those of the vector math library.
+pub type Calls = BTreeSet<String>;
+
+/// How the innermost axis is walked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Steps {
+    /// Points in a vector.
+    pub lanes: u32,
+    /// Vectors in a step of the main loop.
+    pub unroll: u32,
+    /// The rest of a row is masked vectors; otherwise single points.
+    pub masked: bool,
+}
+
+impl Steps {
+    /// The widest element of the body fills a vector; strided accesses and scalar remainders get few lanes, as they cost code
+    /// for each lane.
+    pub fn choose(kernel: &Kernel, target: &CpuTarget) -> Steps {
+        let of_access = kernel.accesses.iter().map(|a| Elem::in_memory(a.dtype).bytes());
+        let of_body = kernel.body.insts.iter().map(|i| Elem::of(i.dtype).bytes());
+        let widest = of_access.chain(of_body).max().unwrap_or(8);
+        let strided = kernel.accesses.iter().any(|a| a.inner == InnerStride::Any);
+        let vector = target.level.vector_bytes() / widest;
+        let masked = target.level.masks() && !strided;
+        let lanes = if strided { vector.min(16) } else { vector };
+        let small = kernel.body.insts.len() <= 4;
+        Steps { lanes, unroll: if small && !strided { 2 } else { 1 }, masked: masked && lanes >= 8 }
+    }
+}
+
+/// Builds the module of a kernel for a CPU.
+pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name: &str) -> Result<(Module<'c>, Calls)> {
+    check(kernel)?;
+    let common = Common::new(context);
+    let module = Module::new(common.location);
+    let steps = Steps::choose(kernel, target);
+    let calls = Body::declare(&common, &module, kernel, steps)?;
+
+    let entry = Block::new(&[(common.ptr, common.location); 5]);
+    let build = Build { common: &common, block: &entry, lanes: 1 };
+    let arguments = Arguments::load(&build, kernel);
+    loops(&build, kernel, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?;
+    build.effect("llvm.return", &[], &[]);
+
+    let region = Region::new();
+    region.append_block(entry);
+    let ty = melior::dialect::llvm::r#type::function(melior::dialect::llvm::r#type::void(context), &[common.ptr; 5], false);
+    module.body().append_operation(
+        OperationBuilder::new("llvm.func", common.location)
+            .add_attributes(&[
+                (common.name("sym_name"), StringAttribute::new(context, name).into()),
+                (common.name("function_type"), TypeAttribute::new(ty).into()),
+                (common.name("linkage"), melior::dialect::llvm::attributes::linkage(context, melior::dialect::llvm::attributes::Linkage::External)),
+            ])
+            .add_regions([region])
+            .build()
+            .map_err(|e| Error::Mlir(e.to_string()))?,
+    );
+    Ok((module, calls))
+}
+
+/// What lowering relies on; the verifier of `ir` says the same at length.
+fn check(kernel: &Kernel) -> Result<()> {
+    let broken = |what: &str| Err(Error::Kernel(what.to_string()));
+    if kernel.rank == 0 {
+        return broken("a kernel has at least one axis");
+    }
+    for (i, inst) in kernel.body.insts.iter().enumerate() {
+        let earlier = |r: legate_jit_ir::Reg| (r.0 as usize) < i;
+        let ok = match &inst.op {
+            Op::Load(a) => kernel.accesses.get(*a as usize).is_some_and(|x| !x.write && x.dtype == inst.dtype),
+            Op::Scalar(s) => kernel.scalars.get(*s as usize) == Some(&inst.dtype),
+            Op::Const(c) => c.dtype == inst.dtype,
+            Op::Index(d) => *d < kernel.rank && inst.dtype == legate_jit_ir::DType::I64,
+            Op::Map(f, args) => args.len() == f.nin() && args.iter().all(|&r| earlier(r)),
+            Op::Cast(r) => earlier(*r),
+        };
+        if !ok {
+            return broken(&format!("instruction {i} does not fit its operands"));
+        }
+    }
+    for &(a, r) in &kernel.body.stores {
+        let fits = kernel.accesses.get(a as usize).is_some_and(|x| {
+            x.write && x.inner != InnerStride::Zero && kernel.body.insts.get(r.0 as usize).map(|i| i.dtype) == Some(x.dtype)
+        });
+        if !fits {
+            return broken(&format!("the store to access {a} does not fit"));
+        }
+    }
+    Ok(())
+}
+
+/// What the function's arguments point to, loaded once at its start.
+pub(crate) struct Arguments<'c> {
+    /// For each access, the address of its element at the box's first point.
+    pub ptrs: Vec<V<'c>>,
+    /// For each access and axis, bytes between neighbours; None where the kernel's type already says it.
+    pub strides: Vec<Vec<Option<V<'c>>>>,
+    pub scalars: Vec<Val<'c>>,
+    /// For each axis, the first coordinate, where some instruction asks for it.
+    pub lo: Vec<Option<V<'c>>>,
+    pub extent: Vec<V<'c>>,
+}
+
+impl<'c> Arguments<'c> {
+    pub fn load(build: &Build<'c, '_>, kernel: &Kernel) -> Arguments<'c> {
+        let argument = |i: usize| -> V<'c> { Value::from(build.block.argument(i).expect("five arguments")) };
+        let at = |base: V<'c>, bytes: usize| if bytes == 0 { base } else { build.offset_bytes(base, bytes as i32) };
+        let rank = kernel.rank as usize;
+        let ptrs = (0..kernel.accesses.len()).map(|a| build.load_ptr(at(argument(0), a * 8))).collect();
+        let strides = kernel
+            .accesses
+            .iter()
+            .enumerate()
+            .map(|(a, access)| {
+                (0..rank)
+                    .map(|d| {
+                        let known = d == rank - 1 && access.inner != InnerStride::Any;
+                        (!known).then(|| build.load(Elem::I64, at(argument(1), (a * rank + d) * 8)))
+                    })
+                    .collect()
+            })
+            .collect();
+        let scalars =
+            kernel.scalars.iter().enumerate().map(|(s, &d)| memory::load_scalar(build, d, at(argument(2), s * 16))).collect();
+        let lo = (0..kernel.rank)
+            .map(|d| {
+                let used = kernel.body.insts.iter().any(|i| i.op == Op::Index(d));
+                used.then(|| build.load(Elem::I64, at(argument(3), d as usize * 8)))
+            })
+            .collect();
+        let extent = (0..rank).map(|d| build.load(Elem::I64, at(argument(4), d * 8))).collect();
+        Arguments { ptrs, strides, scalars, lo, extent }
+    }
+}
+
+/// The loop over axis `d` and everything inside it. `ptrs` and `index` hold where the loops around it stand.
+fn loops<'c>(
+    build: &Build<'c, '_>,
+    kernel: &Kernel,
+    steps: Steps,
+    arguments: &Arguments<'c>,
+    d: usize,
+    ptrs: &[V<'c>],
+    index: &[Option<V<'c>>],
+) -> Result<()> {
+    if d + 1 == kernel.rank as usize {
+        return row(build, kernel, steps, arguments, ptrs, index);
+    }
+    let mut result = Ok(());
+    build.for_each(build.int(Elem::I64, 0), arguments.extent[d], build.int(Elem::I64, 1), |inner, i| {
+        let ptrs: Vec<V<'c>> = ptrs
+            .iter()
+            .zip(&arguments.strides)
+            .map(|(&p, s)| inner.offset(p, inner.op("arith.muli", &[i, s[d].expect("an outer stride")], Elem::I64), Elem::I8))
+            .collect();
+        let mut index = index.to_vec();
+        index[d] = index[d].map(|lo| inner.op("arith.addi", &[lo, i], Elem::I64));
+        result = loops(inner, kernel, steps, arguments, d + 1, &ptrs, &index);
+    });
+    result
+}
+
+/// The innermost axis: whole vectors, then the rest.
+fn row<'c>(
+    build: &Build<'c, '_>,
+    kernel: &Kernel,
+    steps: Steps,
+    arguments: &Arguments<'c>,
+    ptrs: &[V<'c>],
+    index: &[Option<V<'c>>],
+) -> Result<()> {
+    let n = *arguments.extent.last().expect("at least one axis");
+    let row = Row::new(build, kernel, arguments, ptrs, index);
+    let mut result = Ok(());
+    let zero = build.int(Elem::I64, 0);
+    let step = build.int(Elem::I64, (steps.lanes * steps.unroll) as i64);
+    let mask = build.int(Elem::I64, !((steps.lanes * steps.unroll) as i64 - 1));
+    let whole = build.op("arith.andi", &[n, mask], Elem::I64);
+    build.for_each(zero, whole, step, |inner, i| {
+        let inner = inner.with_lanes(steps.lanes);
+        let parts: Vec<_> = (0..steps.unroll)
+            .map(|u| match u {
+                0 => i,
+                u => inner.with_lanes(1).op("arith.addi", &[i, inner.with_lanes(1).int(Elem::I64, (u * steps.lanes) as i64)], Elem::I64),
+            })
+            .map(|i| memory::At::whole(i))
+            .collect();
+        result = Body::new(&inner, kernel, &row).run(&parts);
+    });
+    result?;
+    let lanes = if steps.masked { steps.lanes } else { 1 };
+    let mut result = Ok(());
+    build.for_each(whole, n, build.int(Elem::I64, lanes as i64), |inner, i| {
+        let inner = inner.with_lanes(lanes);
+        let at = if steps.masked { memory::At::masked(&inner, i, n) } else { memory::At::whole(i) };
+        result = Body::new(&inner, kernel, &row).run(&[at]);
+    });
+    result
+}

@@ -1,0 +1,339 @@
+//! Appends operations to an MLIR block, for one lane or for a vector of lanes alike.
+//!
+//! Nothing here knows kernels. A value is a plain MLIR value: of an element type where `lanes` is 1, of a vector of it
+//! otherwise. `Elem` says which, as MLIR's own types are slow to ask.
+
+use melior::Context;
+use melior::ir::attribute::{
+    DenseElementsAttribute, DenseI32ArrayAttribute, FlatSymbolRefAttribute, FloatAttribute,
+    IntegerAttribute, TypeAttribute,
+};
+use melior::ir::block::BlockLike;
+use melior::ir::operation::OperationBuilder;
+use melior::ir::r#type::IntegerType;
+use melior::ir::{Attribute, Block, Identifier, Location, Region, RegionLike, Type, Value, ValueLike};
+
+use legate_jit_ir::DType;
+
+/// A value anywhere in the module. Blocks outlive the building, so the block's lifetime is the context's.
+pub type V<'c> = Value<'c, 'c>;
+
+/// The types that a register can have.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Elem {
+    I1,
+    I8,
+    I16,
+    I32,
+    I64,
+    F32,
+    F64,
+}
+
+impl Elem {
+    pub const ALL: [Elem; 7] = [Elem::I1, Elem::I8, Elem::I16, Elem::I32, Elem::I64, Elem::F32, Elem::F64];
+
+    /// What a value of this type (or each part of a complex one) is in a register.
+    pub fn of(dtype: DType) -> Elem {
+        match dtype {
+            DType::Bool => Elem::I1,
+            DType::I8 | DType::U8 => Elem::I8,
+            DType::I16 | DType::U16 => Elem::I16,
+            DType::I32 | DType::U32 => Elem::I32,
+            DType::I64 | DType::U64 => Elem::I64,
+            DType::F32 | DType::C64 => Elem::F32,
+            DType::F64 | DType::C128 => Elem::F64,
+        }
+    }
+
+    /// What it is in memory: a bool is a byte there.
+    pub fn in_memory(dtype: DType) -> Elem {
+        if dtype == DType::Bool { Elem::I8 } else { Elem::of(dtype) }
+    }
+
+    pub const fn bytes(self) -> u32 {
+        match self {
+            Elem::I1 | Elem::I8 => 1,
+            Elem::I16 => 2,
+            Elem::I32 | Elem::F32 => 4,
+            Elem::I64 | Elem::F64 => 8,
+        }
+    }
+
+    pub const fn bits(self) -> u32 {
+        match self {
+            Elem::I1 => 1,
+            other => other.bytes() * 8,
+        }
+    }
+
+    pub const fn is_float(self) -> bool {
+        matches!(self, Elem::F32 | Elem::F64)
+    }
+}
+
+/// Types and names that are used all the time, made once for a module.
+pub struct Common<'c> {
+    pub context: &'c Context,
+    pub location: Location<'c>,
+    elems: [Type<'c>; 7],
+    pub ptr: Type<'c>,
+    value: Identifier<'c>,
+    alignment: Identifier<'c>,
+}
+
+impl<'c> Common<'c> {
+    pub fn new(context: &'c Context) -> Common<'c> {
+        let elems = Elem::ALL.map(|e| match e {
+            Elem::F32 => Type::float32(context),
+            Elem::F64 => Type::float64(context),
+            int => IntegerType::new(context, int.bits()).into(),
+        });
+        Common {
+            context,
+            location: Location::unknown(context),
+            elems,
+            ptr: melior::dialect::llvm::r#type::pointer(context, 0),
+            value: Identifier::new(context, "value"),
+            alignment: Identifier::new(context, "alignment"),
+        }
+    }
+
+    pub fn elem(&self, e: Elem) -> Type<'c> {
+        self.elems[e as usize]
+    }
+
+    pub fn vector(&self, e: Elem, lanes: u32) -> Type<'c> {
+        if lanes == 1 { self.elem(e) } else { Type::vector(&[lanes as u64], self.elem(e)) }
+    }
+
+    pub fn name(&self, name: &str) -> Identifier<'c> {
+        Identifier::new(self.context, name)
+    }
+
+    pub fn i64_attribute(&self, v: i64) -> Attribute<'c> {
+        IntegerAttribute::new(self.elem(Elem::I64), v).into()
+    }
+}
+
+/// Where operations go, and how many lanes they have.
+#[derive(Clone, Copy)]
+pub struct Build<'c, 'b> {
+    pub common: &'b Common<'c>,
+    pub block: &'b Block<'c>,
+    pub lanes: u32,
+}
+
+impl<'c, 'b> Build<'c, 'b> {
+    /// The same place with another number of lanes.
+    pub fn with_lanes(self, lanes: u32) -> Build<'c, 'b> {
+        Build { lanes, ..self }
+    }
+
+    pub fn ty(&self, e: Elem) -> Type<'c> {
+        self.common.vector(e, self.lanes)
+    }
+
+    fn append(&self, builder: OperationBuilder<'c>) -> melior::ir::OperationRef<'c, 'c> {
+        self.block.append_operation(builder.build().expect("operands and attributes fit the operation"))
+    }
+
+    pub fn op_typed(
+        &self,
+        name: &str,
+        operands: &[V<'c>],
+        attributes: &[(Identifier<'c>, Attribute<'c>)],
+        result: Type<'c>,
+    ) -> V<'c> {
+        let op = self.append(
+            OperationBuilder::new(name, self.common.location)
+                .add_operands(operands)
+                .add_attributes(attributes)
+                .add_results(&[result]),
+        );
+        op.result(0).expect("one result").into()
+    }
+
+    /// An operation with one result of the builder's number of lanes.
+    pub fn op(&self, name: &str, operands: &[V<'c>], result: Elem) -> V<'c> {
+        self.op_typed(name, operands, &[], self.ty(result))
+    }
+
+    pub fn effect(&self, name: &str, operands: &[V<'c>], attributes: &[(Identifier<'c>, Attribute<'c>)]) {
+        self.append(
+            OperationBuilder::new(name, self.common.location).add_operands(operands).add_attributes(attributes),
+        );
+    }
+
+    // Constants.
+
+    pub fn int(&self, e: Elem, v: i64) -> V<'c> {
+        // MLIR wants the value to fit its width, read as signed (i1: as 0 or -1, either is taken).
+        let shift = 64 - e.bits();
+        let v = (v << shift) >> shift;
+        self.constant(e, IntegerAttribute::new(self.common.elem(e), v).into())
+    }
+
+    pub fn float(&self, e: Elem, v: f64) -> V<'c> {
+        self.constant(e, FloatAttribute::new(self.common.context, self.common.elem(e), v).into())
+    }
+
+    /// A number of any type, whole for integers.
+    pub fn number(&self, e: Elem, v: f64) -> V<'c> {
+        if e.is_float() { self.float(e, v) } else { self.int(e, v as i64) }
+    }
+
+    fn constant(&self, e: Elem, element: Attribute<'c>) -> V<'c> {
+        let ty = self.ty(e);
+        let value = if self.lanes == 1 {
+            element
+        } else {
+            DenseElementsAttribute::splat(ty, element).into()
+        };
+        self.op_typed("arith.constant", &[], &[(self.common.value, value)], ty)
+    }
+
+    /// 0, 1, 2 … in the lanes.
+    pub fn iota(&self) -> V<'c> {
+        if self.lanes == 1 {
+            return self.int(Elem::I64, 0);
+        }
+        let values: Vec<i64> = (0..self.lanes as i64).collect();
+        let ty = self.ty(Elem::I64);
+        let value = DenseElementsAttribute::i64_values(ty, &values);
+        self.op_typed("arith.constant", &[], &[(self.common.value, value.into())], ty)
+    }
+
+    // Vectors.
+
+    /// One element in every lane.
+    pub fn splat(&self, e: Elem, scalar: V<'c>) -> V<'c> {
+        if self.lanes == 1 {
+            return scalar;
+        }
+        let first = self.insert(self.poison(e), scalar, 0);
+        self.shuffle(e, first, first, &vec![0; self.lanes as usize])
+    }
+
+    pub fn poison(&self, e: Elem) -> V<'c> {
+        self.op_typed("llvm.mlir.poison", &[], &[], self.ty(e))
+    }
+
+    pub fn insert(&self, vector: V<'c>, scalar: V<'c>, lane: u32) -> V<'c> {
+        let position = self.with_lanes(1).int(Elem::I32, lane as i64);
+        self.op_typed("llvm.insertelement", &[vector, scalar, position], &[], vector.r#type())
+    }
+
+    pub fn extract(&self, e: Elem, vector: V<'c>, lane: u32) -> V<'c> {
+        let position = self.with_lanes(1).int(Elem::I32, lane as i64);
+        self.op_typed("llvm.extractelement", &[vector, position], &[], self.common.elem(e))
+    }
+
+    /// Lanes picked from two vectors put one behind the other.
+    pub fn shuffle(&self, e: Elem, a: V<'c>, b: V<'c>, mask: &[i32]) -> V<'c> {
+        let attribute = DenseI32ArrayAttribute::new(self.common.context, mask).into();
+        let ty = self.common.vector(e, mask.len() as u32);
+        self.op_typed("llvm.shufflevector", &[a, b], &[(self.common.name("mask"), attribute)], ty)
+    }
+
+    // Memory. `lanes` elements of type `e`, which lie one behind the other and are aligned as elements.
+
+    fn alignment(&self, e: Elem) -> (Identifier<'c>, Attribute<'c>) {
+        (self.common.alignment, self.common.i64_attribute(e.bytes() as i64))
+    }
+
+    pub fn load(&self, e: Elem, from: V<'c>) -> V<'c> {
+        self.op_typed("llvm.load", &[from], &[self.alignment(e)], self.ty(e))
+    }
+
+    pub fn store(&self, e: Elem, value: V<'c>, to: V<'c>) {
+        self.effect("llvm.store", &[value, to], &[self.alignment(e)]);
+    }
+
+    pub fn load_ptr(&self, from: V<'c>) -> V<'c> {
+        self.op_typed("llvm.load", &[from], &[self.alignment(Elem::I64)], self.common.ptr)
+    }
+
+    /// Loads the lanes that the mask names; the others get `other`.
+    pub fn masked_load(&self, e: Elem, from: V<'c>, mask: V<'c>, other: V<'c>) -> V<'c> {
+        let alignment = (self.common.alignment, IntegerAttribute::new(self.common.elem(Elem::I32), e.bytes() as i64).into());
+        self.op_typed("llvm.intr.masked.load", &[from, mask, other], &[alignment], self.ty(e))
+    }
+
+    pub fn masked_store(&self, e: Elem, value: V<'c>, to: V<'c>, mask: V<'c>) {
+        let alignment = (self.common.alignment, IntegerAttribute::new(self.common.elem(Elem::I32), e.bytes() as i64).into());
+        self.effect("llvm.intr.masked.store", &[value, to, mask], &[alignment]);
+    }
+
+    /// The address `index` elements of type `e` further on.
+    pub fn offset(&self, base: V<'c>, index: V<'c>, e: Elem) -> V<'c> {
+        let indices = DenseI32ArrayAttribute::new(self.common.context, &[i32::MIN]).into();
+        self.op_typed(
+            "llvm.getelementptr",
+            &[base, index],
+            &[
+                (self.common.name("rawConstantIndices"), indices),
+                (self.common.name("elem_type"), TypeAttribute::new(self.common.elem(e)).into()),
+            ],
+            self.common.ptr,
+        )
+    }
+
+    /// The address a fixed number of bytes further on.
+    pub fn offset_bytes(&self, base: V<'c>, bytes: i32) -> V<'c> {
+        let indices = DenseI32ArrayAttribute::new(self.common.context, &[bytes]).into();
+        self.op_typed(
+            "llvm.getelementptr",
+            &[base],
+            &[
+                (self.common.name("rawConstantIndices"), indices),
+                (self.common.name("elem_type"), TypeAttribute::new(self.common.elem(Elem::I8)).into()),
+            ],
+            self.common.ptr,
+        )
+    }
+
+    // Control.
+
+    /// `for i in lo..hi step step`, with the loop's body built by `body`.
+    pub fn for_each(&self, lo: V<'c>, hi: V<'c>, step: V<'c>, body: impl FnOnce(&Build<'c, '_>, V<'c>)) {
+        let block = Block::new(&[(self.common.elem(Elem::I64), self.common.location)]);
+        let i = block.argument(0).expect("the loop's variable").into();
+        let inner = Build { common: self.common, block: &block, lanes: self.lanes };
+        body(&inner, i);
+        inner.effect("scf.yield", &[], &[]);
+        let region = Region::new();
+        region.append_block(block);
+        self.append(
+            OperationBuilder::new("scf.for", self.common.location).add_operands(&[lo, hi, step]).add_regions([region]),
+        );
+    }
+
+    /// A call of a function that the module declares and that only computes.
+    pub fn call(&self, function: &str, arguments: &[V<'c>], result: Type<'c>) -> V<'c> {
+        let n = arguments.len() as i32;
+        self.op_typed(
+            "llvm.call",
+            arguments,
+            &[
+                (self.common.name("callee"), FlatSymbolRefAttribute::new(self.common.context, function).into()),
+                (
+                    self.common.name("operandSegmentSizes"),
+                    DenseI32ArrayAttribute::new(self.common.context, &[n, 0]).into(),
+                ),
+                (self.common.name("op_bundle_sizes"), DenseI32ArrayAttribute::new(self.common.context, &[]).into()),
+            ],
+            result,
+        )
+    }
+
+    /// A comparison; the predicate is MLIR's number for it.
+    pub fn compare(&self, name: &str, predicate: i64, a: V<'c>, b: V<'c>) -> V<'c> {
+        self.op_typed(name, &[a, b], &[(self.common.name("predicate"), self.common.i64_attribute(predicate))], self.ty(Elem::I1))
+    }
+
+    pub fn select(&self, condition: V<'c>, yes: V<'c>, no: V<'c>) -> V<'c> {
+        self.op_typed("arith.select", &[condition, yes, no], &[], yes.r#type())
+    }
+}
+

@@ -1,0 +1,224 @@
+//! Loads and stores of a kernel's accesses: whole vectors, masked vectors, strided lanes, complex numbers taken apart.
+
+use legate_jit_ir::{DType, InnerStride, Kernel};
+
+use super::build::{Build, Elem, V};
+use super::{Arguments, Val};
+
+/// Where in a row a vector lies.
+#[derive(Clone, Copy)]
+pub struct At<'c> {
+    /// The first point.
+    pub i: V<'c>,
+    /// How many lanes are points of the row (i64), where that may be fewer than all.
+    live: Option<V<'c>>,
+}
+
+impl<'c> At<'c> {
+    pub fn whole(i: V<'c>) -> At<'c> {
+        At { i, live: None }
+    }
+
+    /// As many lanes as are left up to `n`, at least one.
+    pub fn masked(build: &Build<'c, '_>, i: V<'c>, n: V<'c>) -> At<'c> {
+        let one = build.with_lanes(1);
+        let left = one.op("arith.subi", &[n, i], Elem::I64);
+        let live = one.op("arith.minsi", &[left, one.int(Elem::I64, build.lanes as i64)], Elem::I64);
+        At { i, live: Some(live) }
+    }
+
+    /// True in the first `parts` · live lanes of `parts` · lanes.
+    fn mask(&self, build: &Build<'c, '_>, parts: u32) -> Option<V<'c>> {
+        let one = build.with_lanes(1);
+        let lanes = build.lanes * parts;
+        let live = self.live?;
+        let live = if parts == 1 { live } else { one.op("arith.muli", &[live, one.int(Elem::I64, parts as i64)], Elem::I64) };
+        // All bits set, shifted right until `live` are left: the shift is less than 64, as at least one lane is live.
+        let gone = one.op("arith.subi", &[one.int(Elem::I64, 64), live], Elem::I64);
+        let bits = one.op("arith.shrui", &[one.int(Elem::I64, -1), gone], Elem::I64);
+        let ty = melior::ir::r#type::IntegerType::new(build.common.context, lanes).into();
+        let bits = if lanes == 64 { bits } else { one.op_typed("arith.trunci", &[bits], &[], ty) };
+        Some(build.op_typed("llvm.bitcast", &[bits], &[], build.common.vector(Elem::I1, lanes)))
+    }
+}
+
+/// One row of the box: what does not change along the innermost axis.
+pub struct Row<'c> {
+    ptrs: Vec<V<'c>>,
+    /// The byte stride of `Any` accesses.
+    strides: Vec<Option<V<'c>>>,
+    /// The element of `Zero` accesses.
+    pub fixed: Vec<Option<Val<'c>>>,
+    pub scalars: Vec<Val<'c>>,
+    /// The coordinate along each outer axis, and the first one along the innermost, where they are used.
+    pub index: Vec<Option<V<'c>>>,
+}
+
+impl<'c> Row<'c> {
+    pub fn new(
+        build: &Build<'c, '_>,
+        kernel: &Kernel,
+        arguments: &Arguments<'c>,
+        ptrs: &[V<'c>],
+        index: &[Option<V<'c>>],
+    ) -> Row<'c> {
+        let fixed = kernel
+            .accesses
+            .iter()
+            .zip(ptrs)
+            .map(|(a, &p)| (a.inner == InnerStride::Zero && !a.write).then(|| load_scalar(build, a.dtype, p)))
+            .collect();
+        Row {
+            ptrs: ptrs.to_vec(),
+            strides: arguments.strides.iter().map(|s| *s.last().expect("at least one axis")).collect(),
+            fixed,
+            scalars: arguments.scalars.clone(),
+            index: index.to_vec(),
+        }
+    }
+
+    /// The elements of a reading access.
+    pub fn load(&self, build: &Build<'c, '_>, kernel: &Kernel, a: u32, at: &At<'c>) -> Val<'c> {
+        let access = kernel.accesses[a as usize];
+        match access.inner {
+            InnerStride::Zero => splat(build, access.dtype, self.fixed[a as usize].expect("loaded once a row")),
+            InnerStride::Unit => from_memory(build, access.dtype, self.load_unit(build, access.dtype, a, at)),
+            InnerStride::Any => self.load_any(build, access.dtype, a, at),
+        }
+    }
+
+    /// Elements that lie one behind the other; those of complex numbers still interleaved.
+    fn load_unit(&self, build: &Build<'c, '_>, dtype: DType, a: u32, at: &At<'c>) -> V<'c> {
+        let e = Elem::in_memory(dtype);
+        let parts = if dtype.is_complex() { 2 } else { 1 };
+        let wide = build.with_lanes(build.lanes * parts);
+        let from = self.unit_address(build, dtype, a, at);
+        match at.mask(build, parts) {
+            None => wide.load(e, from),
+            // 1 keeps the dead lanes away from the slow and the noisy cases of division, roots and logarithms.
+            Some(mask) => wide.masked_load(e, from, mask, wide.number(e, 1.0)),
+        }
+    }
+
+    fn unit_address(&self, build: &Build<'c, '_>, dtype: DType, a: u32, at: &At<'c>) -> V<'c> {
+        let one = build.with_lanes(1);
+        let i = if dtype.is_complex() { one.op("arith.shli", &[at.i, one.int(Elem::I64, 1)], Elem::I64) } else { at.i };
+        one.offset(self.ptrs[a as usize], i, Elem::in_memory(dtype))
+    }
+
+    /// The addresses of the lanes of a strided access.
+    fn lane_addresses(&self, build: &Build<'c, '_>, a: u32, at: &At<'c>) -> Vec<V<'c>> {
+        let one = build.with_lanes(1);
+        let stride = self.strides[a as usize].expect("a stride known at run time");
+        let first = one.offset(self.ptrs[a as usize], one.op("arith.muli", &[at.i, stride], Elem::I64), Elem::I8);
+        let mut addresses = vec![first];
+        for _ in 1..build.lanes {
+            addresses.push(one.offset(*addresses.last().expect("the first lane"), stride, Elem::I8));
+        }
+        addresses
+    }
+
+    fn load_any(&self, build: &Build<'c, '_>, dtype: DType, a: u32, at: &At<'c>) -> Val<'c> {
+        debug_assert!(at.live.is_none(), "kernels with strided accesses have no masked remainder");
+        let addresses = self.lane_addresses(build, a, at);
+        let e = Elem::in_memory(dtype);
+        let one = build.with_lanes(1);
+        let gather = |offset: i32| {
+            let element = |&p: &V<'c>| one.load(e, if offset == 0 { p } else { one.offset_bytes(p, offset) });
+            if build.lanes == 1 {
+                return element(&addresses[0]);
+            }
+            addresses.iter().enumerate().fold(build.poison(e), |v, (lane, p)| build.insert(v, element(p), lane as u32))
+        };
+        if dtype.is_complex() {
+            return Val::Two(gather(0), gather(e.bytes() as i32));
+        }
+        Val::One(bool_from_memory(build, dtype, gather(0)))
+    }
+
+    /// Stores to a writing access.
+    pub fn store(&self, build: &Build<'c, '_>, kernel: &Kernel, a: u32, at: &At<'c>, value: Val<'c>) {
+        let access = kernel.accesses[a as usize];
+        let e = Elem::in_memory(access.dtype);
+        if access.inner == InnerStride::Any {
+            let addresses = self.lane_addresses(build, a, at);
+            let one = build.with_lanes(1);
+            let scatter = |v: V<'c>, offset: i32| {
+                for (lane, &p) in addresses.iter().enumerate() {
+                    let element = if build.lanes == 1 { v } else { build.extract(e, v, lane as u32) };
+                    one.store(e, element, if offset == 0 { p } else { one.offset_bytes(p, offset) });
+                }
+            };
+            match value {
+                Val::One(v) => scatter(bool_to_memory(build, access.dtype, v), 0),
+                Val::Two(re, im) => {
+                    scatter(re, 0);
+                    scatter(im, e.bytes() as i32);
+                }
+            }
+            return;
+        }
+        let to = self.unit_address(build, access.dtype, a, at);
+        let (parts, v) = match value {
+            Val::One(v) => (1, bool_to_memory(build, access.dtype, v)),
+            Val::Two(re, im) => (2, interleave(build, e, re, im)),
+        };
+        let wide = build.with_lanes(build.lanes * parts);
+        match at.mask(build, parts) {
+            None => wide.store(e, v, to),
+            Some(mask) => wide.masked_store(e, v, to, mask),
+        }
+    }
+}
+
+/// One element from memory (or a scalar argument's bits, which start with the element).
+pub fn load_scalar<'c>(build: &Build<'c, '_>, dtype: DType, from: V<'c>) -> Val<'c> {
+    let one = build.with_lanes(1);
+    let e = Elem::in_memory(dtype);
+    if dtype.is_complex() {
+        return Val::Two(one.load(e, from), one.load(e, one.offset_bytes(from, e.bytes() as i32)));
+    }
+    Val::One(bool_from_memory(&one, dtype, one.load(e, from)))
+}
+
+/// One element in every lane.
+pub fn splat<'c>(build: &Build<'c, '_>, dtype: DType, v: Val<'c>) -> Val<'c> {
+    let e = Elem::of(dtype);
+    match v {
+        Val::One(v) => Val::One(build.splat(e, v)),
+        Val::Two(re, im) => Val::Two(build.splat(e, re), build.splat(e, im)),
+    }
+}
+
+fn bool_from_memory<'c>(build: &Build<'c, '_>, dtype: DType, v: V<'c>) -> V<'c> {
+    const NE: i64 = 1;
+    if dtype == DType::Bool { build.compare("arith.cmpi", NE, v, build.int(Elem::I8, 0)) } else { v }
+}
+
+fn bool_to_memory<'c>(build: &Build<'c, '_>, dtype: DType, v: V<'c>) -> V<'c> {
+    if dtype == DType::Bool { build.op("arith.extui", &[v], Elem::I8) } else { v }
+}
+
+/// What consecutive memory holds as an instruction's value: bools as bits, complex numbers as two vectors.
+fn from_memory<'c>(build: &Build<'c, '_>, dtype: DType, v: V<'c>) -> Val<'c> {
+    if !dtype.is_complex() {
+        return Val::One(bool_from_memory(build, dtype, v));
+    }
+    let e = Elem::of(dtype);
+    if build.lanes == 1 {
+        let pair = build.with_lanes(2);
+        return Val::Two(pair.extract(e, v, 0), pair.extract(e, v, 1));
+    }
+    let every_other = |first: i32| (0..build.lanes as i32).map(|k| 2 * k + first).collect::<Vec<_>>();
+    Val::Two(build.shuffle(e, v, v, &every_other(0)), build.shuffle(e, v, v, &every_other(1)))
+}
+
+fn interleave<'c>(build: &Build<'c, '_>, e: Elem, re: V<'c>, im: V<'c>) -> V<'c> {
+    if build.lanes == 1 {
+        let pair = build.with_lanes(2);
+        return pair.insert(pair.insert(pair.poison(e), re, 0), im, 1);
+    }
+    let n = build.lanes as i32;
+    let mask: Vec<i32> = (0..n).flat_map(|k| [k, n + k]).collect();
+    build.shuffle(e, re, im, &mask)
+}
