@@ -5,6 +5,6 @@ use legate_jit_ir::{DType, Ufunc};
 
 /// Work for one element of an elementwise operation on this type.
 pub fn work(ufunc: Ufunc, dtype: DType) -> u64 {
-    let flops = ufunc.nin() as u64;
+    let flops = ufunc.props().flops as u64;
     if dtype.is_complex() { flops * 4 } else { flops }
 }

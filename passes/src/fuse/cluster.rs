@@ -129,9 +129,12 @@ impl State<'_> {
         }
         if let Op::Reduce(own) = &self.graph.node(task.value).op {
             for &m in members {
-                if let Op::Reduce(other) = &self.graph.node(self.tasks.list[m].value).op
-                    && (own.axes != other.axes || own.order != other.order)
-                {
+                let node = self.graph.node(self.tasks.list[m].value);
+                let Op::Reduce(other) = &node.op else { continue };
+                // A complex sum has a tree of its own, which cuts the space elsewhere.
+                let complex = |reduction: Value| self.graph.ty(self.graph.node(reduction).args[0]).dtype.is_complex();
+                let alike = own.axes == other.axes && own.order == other.order;
+                if !alike || complex(task.value) != complex(self.tasks.list[m].value) {
                     return false;
                 }
             }

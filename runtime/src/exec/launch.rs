@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::Frame;
 use super::space::{Walk, asks_for_index, specialise};
-use super::stream::Streams;
+use super::stream::{Element, Streams};
 use crate::pool;
 use crate::vm;
 use crate::{Error, Result};
@@ -21,6 +21,8 @@ const INLINE_NS: f64 = 40_000.0;
 const TASK_NS: f64 = 20_000.0;
 /// Tasks for each thread, so that an unlucky one can be made up for.
 const TASKS_A_THREAD: usize = 8;
+/// Points of a task of a rank's rows, at least.
+const TASK_POINTS: i64 = 16_384;
 
 /// A kernel in its two tiers: compiled code once it is there, prebuilt loops until then.
 pub struct Runner {
@@ -66,6 +68,8 @@ pub enum Place {
 
 pub struct PreparedPiece {
     pub walk: Walk,
+    /// Steps along the walk's first axis for one along the domain's: more than 1 where axes were merged.
+    first_axis: i64,
     runner: Runner,
     /// The walk's axes that the kernel iterates over, and its strides along them.
     axes: SmallVec<[u32; 4]>,
@@ -151,6 +155,7 @@ impl PreparedLaunch {
                 simplify(&mut walk, &extents, &pinned);
             }
             walk.at_least_one_axis();
+            let first_axis = piece.hi.first().map_or(1, |&hi| walk.hi[0] / (hi as i64).max(1));
             for (a, access) in kernel.accesses.iter().enumerate() {
                 if let (Some(streams), Place::Stream(_)) = (&streams, places[a])
                     && let Some(strides) = streams.scratch_strides(access.dtype.size() as i64)
@@ -161,7 +166,15 @@ impl PreparedLaunch {
             let axes = walk.kernel_axes(kernel);
             let strides = walk.kernel_strides(kernel, &axes);
             let runner = Runner::new(&specialise(kernel, &walk, &axes, &strides))?;
-            pieces.push(PreparedPiece { walk, runner, axes, strides, places, scalars: piece.scalars.clone() });
+            pieces.push(PreparedPiece {
+                walk,
+                first_axis,
+                runner,
+                axes,
+                strides,
+                places,
+                scalars: piece.scalars.clone(),
+            });
         }
         let cost: Vec<f64> = launch.pieces.iter().map(|p| point_ns(&plan.kernels[p.kernel as usize])).collect();
         let tasks = if streams.is_none() { cut(&pieces, &cost) } else { Vec::new() };
@@ -190,6 +203,89 @@ impl PreparedLaunch {
             unsafe { piece.run(frame, &lo, &hi, &[]) };
         })
         .map_err(|e| Error::Runtime(e.to_string()))
+    }
+}
+
+/// How a launch may be divided among ranks that each do some rows of the domain's first axis.
+pub enum Division {
+    /// Every row can be done alone.
+    Rows,
+    /// Everything is reduced to one element: a rank does the chunks (ranges of points in C order) that begin in its rows, and
+    /// the root combines their partial results.
+    Chunks(Vec<std::ops::Range<usize>>),
+    /// One rank must do it all.
+    Whole,
+}
+
+impl PreparedLaunch {
+    /// `first_is_reduced` says whether the streams reduce the domain's first axis.
+    pub fn division(&self, first_is_reduced: bool) -> Division {
+        match &self.streams {
+            None => Division::Rows,
+            Some(_) if !first_is_reduced => Division::Rows,
+            Some(streams) => match streams.chunks() {
+                chunks if chunks.is_empty() => Division::Whole,
+                chunks => Division::Chunks(chunks),
+            },
+        }
+    }
+
+    /// Runs the launch for some rows of the domain's first axis, which has `all` rows.
+    pub fn run_rows(&self, frame: &Frame, rows: std::ops::Range<usize>, all: usize) -> Result<()> {
+        if rows == (0..all) {
+            return self.run(frame);
+        }
+        if let Some(streams) = &self.streams {
+            let each = streams.outer() / all;
+            return streams.run_outputs(self, frame, rows.start * each..rows.end * each);
+        }
+        // Merging axes has kept the first one first and only multiplied it.
+        let mut tasks: Vec<(usize, i64, i64)> = Vec::new();
+        for (p, piece) in self.pieces.iter().enumerate().filter(|(_, p)| p.walk.points() > 0) {
+            let each = piece.first_axis;
+            let from = piece.walk.lo[0].max(rows.start as i64 * each);
+            let to = piece.walk.hi[0].min(rows.end as i64 * each);
+            let inner: i64 = piece.walk.lo[1..].iter().zip(&piece.walk.hi[1..]).map(|(l, h)| h - l).product();
+            let step = (TASK_POINTS / inner).max((to - from) / (pool::threads() * TASKS_A_THREAD) as i64).max(1);
+            let mut at = from;
+            while at < to {
+                tasks.push((p, at, (at + step).min(to)));
+                at += step;
+            }
+        }
+        let task = |i: usize, _: usize| {
+            let (p, from, to) = tasks[i];
+            let piece = &self.pieces[p];
+            let (mut lo, mut hi) = (piece.walk.lo.clone(), piece.walk.hi.clone());
+            (lo[0], hi[0]) = (from, to);
+            // SAFETY: as in `run`: the boxes are disjoint and lie in their pieces.
+            unsafe { piece.run(frame, &lo, &hi, &[]) };
+        };
+        if tasks.len() <= 1 {
+            (0..tasks.len()).for_each(|i| task(i, 0));
+            return Ok(());
+        }
+        pool::run(tasks.len(), &task).map_err(|e| Error::Runtime(e.to_string()))
+    }
+
+    /// Runs some of the chunks of a launch that reduces everything to one element, and gives their partial results. `before`
+    /// are points that only have to be written to buffers.
+    pub fn run_chunks(
+        &self,
+        frame: &Frame,
+        before: std::ops::Range<usize>,
+        chunks: std::ops::Range<usize>,
+    ) -> Result<Vec<Element>> {
+        let Some(streams) = &self.streams else { return Ok(Vec::new()) };
+        streams.discard(self, frame, before);
+        streams.partials(self, frame, chunks)
+    }
+
+    /// Combines the partial results of all chunks, those of each stream together, and writes the outputs.
+    pub fn finish(&self, frame: &Frame, partials: &[Element]) {
+        if let Some(streams) = &self.streams {
+            streams.finish(frame, partials);
+        }
     }
 }
 

@@ -31,6 +31,23 @@ struct Info {
     out_size: usize,
 }
 
+impl Info {
+    /// The partial result of a chunk, whose first element is number `at` of what the reduction counts.
+    ///
+    /// # Safety
+    /// `ptr` must point to `len` elements.
+    unsafe fn partial(&self, ptr: *mut u8, len: usize, at: usize) -> Element {
+        // SAFETY: the caller's promise; an index found is inside the chunk.
+        unsafe {
+            let partial = tree::reduce(self.reducer, self.dtype, ptr, len);
+            match tree::is_arg(self.reducer) {
+                true => tree::arg_partial(self.dtype, ptr, partial, at),
+                false => partial,
+            }
+        }
+    }
+}
+
 /// In which order the domain is reduced.
 enum Mode {
     /// Output k is the tree over elements `k·n .. (k+1)·n` of the domain in C order.
@@ -47,6 +64,8 @@ pub struct Streams {
     domain: SmallVec<[i64; 4]>,
     points: usize,
     mode: Mode,
+    /// The streams are complex sums, whose tree is cut elsewhere.
+    complex: bool,
     /// The streams are plain contiguous arrays: (buffer, byte offset) to reduce straight from memory.
     direct: Option<Vec<(u32, i64)>>,
 }
@@ -69,7 +88,7 @@ fn with_scratch<R>(bytes: usize, f: impl FnOnce(*mut u8) -> R) -> R {
 }
 
 /// An element as bytes, large enough for every type.
-type Element = [u64; 2];
+pub type Element = [u64; 2];
 
 impl Streams {
     pub fn new(plan: &Plan, launch: &Launch, domain: &[i64], reduced: &[bool]) -> Result<Streams> {
@@ -87,7 +106,7 @@ impl Streams {
         let trailing = reduced.iter().rev().take_while(|&&r| r).count();
         let leading = domain.len() - trailing;
         let mode = match launch.streams[0].reduce.order {
-            Order::Chunked(len) if reduced.iter().all(|&r| r) => Mode::Chunked { len: len as usize },
+            Order::Chunked(len) if points > 0 && reduced.iter().all(|&r| r) => Mode::Chunked { len: len as usize },
             _ if !reduced[..leading].contains(&true) => Mode::Rows {
                 outputs: domain[..leading].iter().product::<i64>() as usize,
                 n: domain[leading..].iter().product::<i64>() as usize,
@@ -100,7 +119,8 @@ impl Streams {
             }
         };
         let direct = plain_loads(plan, launch);
-        Ok(Streams { list, domain: domain.into(), points, mode, direct })
+        let complex = list.iter().any(|i| i.dtype.is_complex());
+        Ok(Streams { list, domain: domain.into(), points, mode, complex, direct })
     }
 
     /// The byte strides of a stream access along the launch's axes, where they are not those of the domain in C order.
@@ -123,22 +143,106 @@ impl Streams {
         match &self.mode {
             Mode::Rows { n: 0, outputs } => {
                 for info in &self.list {
-                    let identity = tree::identity(info.reducer, info.dtype)
-                        .ok_or_else(|| Error::Value("zero-size array to reduction operation which has no identity".into()))?;
+                    let identity = tree::identity(info.reducer, info.dtype).ok_or_else(|| {
+                        Error::Value("zero-size array to reduction operation which has no identity".into())
+                    })?;
                     (0..*outputs).for_each(|k| self.write(frame, info, k, identity));
                 }
                 Ok(())
             }
-            Mode::Rows { outputs, n } if *n > CHUNK && self.list.iter().all(|i| tree::splits(i.reducer, i.dtype)) => {
-                self.long_rows(launch, frame, *outputs, *n)
+            Mode::Chunked { .. } => {
+                let partials = self.partials(launch, frame, 0..self.chunks().len())?;
+                self.finish(frame, &partials);
+                Ok(())
             }
-            Mode::Rows { outputs, n } => self.rows(launch, frame, *outputs, *n),
-            Mode::Chunked { len } => self.chunked(launch, frame, *len),
-            Mode::InOrder { reduced, columns, rows } if *columns > 0 => {
-                self.columns(launch, frame, reduced, *columns, *rows)
-            }
-            Mode::InOrder { reduced, .. } => self.trees_in_order(launch, frame, reduced),
+            _ => self.run_outputs(launch, frame, 0..self.outer()),
         }
+    }
+
+    /// Outputs, or groups of them that differ in the kept axes before the reduced ones; in C order, so that those of a block
+    /// of rows of the domain's first axis (if it is kept) follow each other.
+    pub fn outer(&self) -> usize {
+        match &self.mode {
+            Mode::Rows { outputs, .. } => *outputs,
+            Mode::Chunked { .. } => 1,
+            Mode::InOrder { reduced, columns, .. } => {
+                let end = self.domain.len() - (*columns > 0) as usize;
+                (0..end).filter(|&d| !reduced[d]).map(|d| self.domain[d] as usize).product()
+            }
+        }
+    }
+
+    /// Reduces for some of the outer outputs only.
+    pub fn run_outputs(&self, launch: &PreparedLaunch, frame: &Frame, outer: Range<usize>) -> Result<()> {
+        match &self.mode {
+            Mode::Rows { n, .. } if *n > CHUNK && self.splits() => self.long_rows(launch, frame, outer, *n),
+            Mode::Rows { n, .. } => self.rows(launch, frame, outer, *n),
+            Mode::InOrder { reduced, columns, rows } if *columns > 0 => {
+                self.columns(launch, frame, reduced, *columns, *rows, outer)
+            }
+            Mode::InOrder { reduced, .. } => self.trees_in_order(launch, frame, reduced, outer),
+            Mode::Chunked { .. } => unreachable!("there is one output, see partials"),
+        }
+    }
+
+    fn splits(&self) -> bool {
+        self.list.iter().all(|i| tree::splits(i.reducer, i.dtype))
+    }
+
+    /// Where everything is reduced to one element: the chunks of the domain, each a subtree, whose partial results anybody
+    /// may compute. Empty where the reduction cannot be cut.
+    pub fn chunks(&self) -> Vec<Range<usize>> {
+        match self.mode {
+            Mode::Rows { outputs: 1, n } if n > CHUNK && self.splits() => tree::cut(n, CHUNK, self.complex),
+            Mode::Chunked { len } => {
+                (0..self.points.div_ceil(len)).map(|c| c * len..((c + 1) * len).min(self.points)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The partial results of some of the [`chunks`](Self::chunks), those of each stream together.
+    pub fn partials(&self, launch: &PreparedLaunch, frame: &Frame, chunks: Range<usize>) -> Result<Vec<Element>> {
+        let ranges = &self.chunks()[chunks];
+        let mut partials: Vec<Element> = vec![[0; 2]; ranges.len() * self.list.len()];
+        let shared = SharedMut(partials.as_mut_ptr());
+        let group = ranges.len().div_ceil(pool::threads() * 16).max(1);
+        self.tasks(ranges.len().div_ceil(group), &|task| {
+            for c in task * group..((task + 1) * group).min(ranges.len()) {
+                let range = &ranges[c];
+                self.compute(launch, frame, range.clone(), |ptrs| {
+                    for (s, info) in self.list.iter().enumerate() {
+                        // SAFETY: the chunk has `range.len()` elements.
+                        shared.set(s * ranges.len() + c, unsafe { info.partial(ptrs[s], range.len(), range.start) });
+                    }
+                });
+            }
+        })?;
+        let _ = &shared;
+        Ok(partials)
+    }
+
+    /// Combines the partial results of all chunks and writes the outputs.
+    pub fn finish(&self, frame: &Frame, partials: &[Element]) {
+        let chunks = partials.len() / self.list.len();
+        for (s, info) in self.list.iter().enumerate() {
+            let partials = &partials[s * chunks..(s + 1) * chunks];
+            let total = match self.mode {
+                Mode::Chunked { .. } => {
+                    let pair = |a, b: &Element| tree::pair(info.reducer, info.dtype, a, *b);
+                    partials[1..].iter().fold(partials[0], pair)
+                }
+                _ => tree::combine(info.reducer, info.dtype, self.points, CHUNK, partials),
+            };
+            self.write(frame, info, 0, total);
+        }
+    }
+
+    /// Runs the launch on points of the domain for what it writes to buffers alone.
+    pub fn discard(&self, launch: &PreparedLaunch, frame: &Frame, points: Range<usize>) {
+        points.clone().step_by(CHUNK).for_each(|from| {
+            self.compute(launch, frame, from..(from + CHUNK).min(points.end), |_| ());
+        });
     }
 
     /// Runs tasks 0..n, on the pool if there is enough to do.
@@ -211,49 +315,44 @@ impl Streams {
     }
 
     /// Rows longer than a chunk: each is cut into subtrees, any thread computes any of them.
-    fn long_rows(&self, launch: &PreparedLaunch, frame: &Frame, outputs: usize, n: usize) -> Result<()> {
-        let ranges = tree::cut(n, CHUNK);
+    fn long_rows(&self, launch: &PreparedLaunch, frame: &Frame, outputs: Range<usize>, n: usize) -> Result<()> {
+        let ranges = tree::cut(n, CHUNK, self.complex);
         let per_row = ranges.len();
         let streams = self.list.len();
-        let mut partials: Vec<Element> = vec![[0; 2]; outputs * per_row * streams];
+        let mut partials: Vec<Element> = vec![[0; 2]; outputs.len() * per_row * streams];
         let shared = SharedMut(partials.as_mut_ptr());
-        let all = outputs * per_row;
+        let all = outputs.len() * per_row;
         let group = all.div_ceil(pool::threads() * 16).max(1);
         self.tasks(all.div_ceil(group), &|task| {
             for i in task * group..((task + 1) * group).min(all) {
                 let (row, range) = (i / per_row, &ranges[i % per_row]);
-                let start = row * n + range.start;
+                let start = (outputs.start + row) * n + range.start;
                 self.compute(launch, frame, start..start + range.len(), |ptrs| {
                     for (s, info) in self.list.iter().enumerate() {
                         // SAFETY: the chunk has `range.len()` elements.
-                        let partial = unsafe { tree::reduce(info.reducer, info.dtype, ptrs[s], range.len()) };
-                        let index = if tree::is_arg(info.reducer) {
-                            // SAFETY: as above; the index is inside the chunk.
-                            unsafe { tree::arg_partial(info.dtype, ptrs[s], partial, range.start) }
-                        } else {
-                            partial
-                        };
-                        shared.set((row * streams + s) * per_row + i % per_row, index);
+                        let partial = unsafe { info.partial(ptrs[s], range.len(), range.start) };
+                        shared.set((row * streams + s) * per_row + i % per_row, partial);
                     }
                 });
             }
         })?;
         let _ = &shared;
-        for row in 0..outputs {
+        for row in 0..outputs.len() {
             for (s, info) in self.list.iter().enumerate() {
                 let from = (row * streams + s) * per_row;
                 let total = tree::combine(info.reducer, info.dtype, n, CHUNK, &partials[from..from + per_row]);
-                self.write(frame, info, row, total);
+                self.write(frame, info, outputs.start + row, total);
             }
         }
         Ok(())
     }
 
     /// Rows of at most a chunk (or of any length where the order leaves nothing to split): several at once.
-    fn rows(&self, launch: &PreparedLaunch, frame: &Frame, outputs: usize, n: usize) -> Result<()> {
+    fn rows(&self, launch: &PreparedLaunch, frame: &Frame, outputs: Range<usize>, n: usize) -> Result<()> {
         let group = (CHUNK / n).max(1);
-        self.tasks(outputs.div_ceil(group), &|task| {
-            let rows = task * group..((task + 1) * group).min(outputs);
+        self.tasks(outputs.len().div_ceil(group), &|task| {
+            let start = outputs.start + task * group;
+            let rows = start..(start + group).min(outputs.end);
             if n > CHUNK {
                 rows.for_each(|row| self.carried_row(launch, frame, row, n));
                 return;
@@ -287,33 +386,6 @@ impl Streams {
         }
     }
 
-    fn chunked(&self, launch: &PreparedLaunch, frame: &Frame, len: usize) -> Result<()> {
-        let chunks = self.points.div_ceil(len);
-        let streams = self.list.len();
-        let mut partials: Vec<Element> = vec![[0; 2]; chunks * streams];
-        let shared = SharedMut(partials.as_mut_ptr());
-        self.tasks(chunks, &|c| {
-            let range = c * len..((c + 1) * len).min(self.points);
-            let count = range.len();
-            self.compute(launch, frame, range, |ptrs| {
-                for (s, info) in self.list.iter().enumerate() {
-                    // SAFETY: the chunk has `count` elements.
-                    let partial = unsafe { tree::reduce(info.reducer, info.dtype, ptrs[s], count) };
-                    shared.set(s * chunks + c, partial);
-                }
-            });
-        })?;
-        let _ = &shared;
-        for (s, info) in self.list.iter().enumerate() {
-            let mut total = partials[s * chunks];
-            for partial in &partials[s * chunks + 1..(s + 1) * chunks] {
-                total = tree::pair(info.reducer, info.dtype, total, *partial);
-            }
-            self.write(frame, info, 0, total);
-        }
-        Ok(())
-    }
-
     /// The last axis is kept: rows are combined in order, in blocks of columns.
     fn columns(
         &self,
@@ -322,11 +394,11 @@ impl Streams {
         reduced: &[bool],
         columns: usize,
         rows: usize,
+        range: Range<usize>,
     ) -> Result<()> {
         let rank = self.domain.len();
         let width = self.domain[rank - 1] as usize;
         let outer: Vec<usize> = (0..rank - 1).filter(|&d| !reduced[d]).collect();
-        let outer_count: usize = outer.iter().map(|&d| self.domain[d] as usize).product();
         // Reduced axes in C order; the one next to the columns, if it is reduced, goes in blocks of rows.
         let blocked = rank >= 2 && reduced[rank - 2];
         let walked: Vec<usize> = (0..rank - 1 - blocked as usize).filter(|&d| reduced[d]).collect();
@@ -336,14 +408,15 @@ impl Streams {
         let reduced_count = walked_count * height;
         if reduced_count == 0 {
             for info in &self.list {
-                let identity = tree::identity(info.reducer, info.dtype)
-                    .ok_or_else(|| Error::Value("zero-size array to reduction operation which has no identity".into()))?;
-                (0..outer_count * width).for_each(|k| self.write(frame, info, k, identity));
+                let identity = tree::identity(info.reducer, info.dtype).ok_or_else(|| {
+                    Error::Value("zero-size array to reduction operation which has no identity".into())
+                })?;
+                (range.start * width..range.end * width).for_each(|k| self.write(frame, info, k, identity));
             }
             return Ok(());
         }
-        self.tasks(outer_count * blocks, &|task| {
-            let (k, block) = (task / blocks, task % blocks);
+        self.tasks(range.len() * blocks, &|task| {
+            let (k, block) = (range.start + task / blocks, task % blocks);
             let from = block * columns;
             let to = (from + columns).min(width);
             let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
@@ -382,8 +455,7 @@ impl Streams {
                             .collect();
                         self.run_box(launch, frame, &lo, &hi, &origins);
                         for (s, info) in self.list.iter().enumerate() {
-                            let out =
-                                frame.bases[info.out as usize].wrapping_add((k * width + from) * info.out_size);
+                            let out = frame.bases[info.out as usize].wrapping_add((k * width + from) * info.out_size);
                             let best = scratch.wrapping_add(s * columns * 16);
                             for row in 0..count {
                                 let line = starts[s].wrapping_add(row * columns * info.dtype.size());
@@ -402,24 +474,32 @@ impl Streams {
     }
 
     /// Trees over the trailing reduced axes, combined in order of the other reduced ones.
-    fn trees_in_order(&self, launch: &PreparedLaunch, frame: &Frame, reduced: &[bool]) -> Result<()> {
+    fn trees_in_order(
+        &self,
+        launch: &PreparedLaunch,
+        frame: &Frame,
+        reduced: &[bool],
+        range: Range<usize>,
+    ) -> Result<()> {
         let rank = self.domain.len();
         let trailing = reduced.iter().rev().take_while(|&&r| r).count();
         let n: usize = self.domain[rank - trailing..].iter().product::<i64>() as usize;
         let outer: Vec<usize> = (0..rank - trailing).filter(|&d| !reduced[d]).collect();
         let walked: Vec<usize> = (0..rank - trailing).filter(|&d| reduced[d]).collect();
         let count = |axes: &[usize]| axes.iter().map(|&d| self.domain[d] as usize).product::<usize>();
-        let (outputs, steps) = (count(&outer), count(&walked));
+        let steps = count(&walked);
         if n * steps == 0 {
             for info in &self.list {
-                let identity = tree::identity(info.reducer, info.dtype)
-                    .ok_or_else(|| Error::Value("zero-size array to reduction operation which has no identity".into()))?;
-                (0..outputs).for_each(|k| self.write(frame, info, k, identity));
+                let identity = tree::identity(info.reducer, info.dtype).ok_or_else(|| {
+                    Error::Value("zero-size array to reduction operation which has no identity".into())
+                })?;
+                range.clone().for_each(|k| self.write(frame, info, k, identity));
             }
             return Ok(());
         }
-        let ranges = tree::cut(n, CHUNK);
-        self.tasks(outputs, &|k| {
+        let ranges = tree::cut(n, CHUNK, self.complex);
+        self.tasks(range.len(), &|k| {
+            let k = range.start + k;
             let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
             let mut hi: SmallVec<[i64; 4]> = SmallVec::from_elem(1, rank);
             unflatten(k, &outer, &self.domain, &mut lo, &mut hi);
@@ -432,11 +512,7 @@ impl Streams {
                     self.compute(launch, frame, start + range.start..start + range.end, |ptrs| {
                         for (s, info) in self.list.iter().enumerate() {
                             // SAFETY: the chunk has `range.len()` elements.
-                            let mut partial = unsafe { tree::reduce(info.reducer, info.dtype, ptrs[s], range.len()) };
-                            if tree::is_arg(info.reducer) {
-                                // SAFETY: as above.
-                                partial = unsafe { tree::arg_partial(info.dtype, ptrs[s], partial, range.start) };
-                            }
+                            let partial = unsafe { info.partial(ptrs[s], range.len(), range.start) };
                             partials[s].push(partial);
                         }
                     });
