@@ -223,7 +223,7 @@ impl Canon {
     fn map(&mut self, ufunc: Ufunc, mut args: Args, ty: Type) -> Value {
         let values: Option<SmallVec<[Scalar; 3]>> = args.iter().map(|&a| self.uniform(a)).collect();
         if let Some(values) = values
-            && let Some(value) = fold::map(ufunc, &values, ty.dtype)
+            && let Some(value) = fold::map(ufunc, &values)
         {
             return self.fill(value, &ty);
         }
@@ -251,7 +251,9 @@ impl Canon {
             }
             (window, value) = (window.then(inner), node.args[1]);
         }
-        if self.reads(value, base, &window) || (self.uniform(base).is_some() && self.uniform(base) == self.uniform(value)) {
+        if self.reads(value, base, &window)
+            || (self.uniform(base).is_some() && self.uniform(base) == self.uniform(value))
+        {
             return base;
         }
         for _ in 0..FUEL {

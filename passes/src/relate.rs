@@ -152,7 +152,10 @@ mod tests {
         let outer = slice(5, 8, -2);
         for inner in [slice(2, 0, 2), slice(3, 8, -4), slice(1, 4, 1), slice(5, 0, 2)] {
             let u = within(&inner, &outer).unwrap();
-            assert_eq!(normal(&outer.then(&u), &[10]).unwrap_or(outer.then(&u)), normal(&inner, &[10]).unwrap_or(inner));
+            assert_eq!(
+                normal(&outer.then(&u), &[10]).unwrap_or(outer.then(&u)),
+                normal(&inner, &[10]).unwrap_or(inner)
+            );
         }
         assert_eq!(within(&slice(2, 1, 2), &outer), None);
         assert_eq!(within(&slice(3, 6, 2), &outer), None);

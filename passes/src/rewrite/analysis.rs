@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use egg::{Analysis, DidMerge, Id};
 use legate_jit_ir::graph::Reducer;
-use legate_jit_ir::{DType, Scalar, Shape, Type, Value};
+use legate_jit_ir::{DType, Scalar, Shape, Type};
 use smallvec::SmallVec;
 
 use super::language::{Head, Leaf, Term};
@@ -12,17 +12,18 @@ use crate::fold;
 
 pub type EGraph = egg::EGraph<Term, Known>;
 
-/// The analysis; it also remembers which value of the input graph a class came from.
+/// The analysis. It has no state of its own.
 #[derive(Default)]
-pub struct Known {
-    pub of: Vec<(Value, Id)>,
-}
+pub struct Known;
 
 /// Facts about a class.
 #[derive(Clone, Debug)]
 pub enum Facts {
     /// A value, with the constant that each of its elements is.
-    Value { ty: Type, constant: Option<Scalar> },
+    Value {
+        ty: Type,
+        constant: Option<Scalar>,
+    },
     Attribute(Arc<Leaf>),
     /// A term that a rule built although its types do not fit; never merged with a value, never extracted.
     Ill,
@@ -60,7 +61,7 @@ fn derive(egraph: &EGraph, term: &Term) -> Option<Facts> {
                 Some(Facts::Value { ty: ty.clone(), constant: None })
             }
             Leaf::Const(c) => value(c.dtype, Shape::new(), Some(*c)),
-            Leaf::View(_) | Leaf::Reduce(_) | Leaf::DType(_) | Leaf::Shape(_) | Leaf::Opaque(_) => {
+            Leaf::View(_) | Leaf::Reduce(_) | Leaf::DType(_) | Leaf::Shape(_) | Leaf::Opaque(..) => {
                 Some(Facts::Attribute(leaf.clone()))
             }
         },
@@ -77,8 +78,7 @@ fn derive(egraph: &EGraph, term: &Term) -> Option<Facts> {
                 constants.extend(facts(i).constant());
             }
             let dtype = fold::result(*ufunc, &dtypes)?;
-            let constant =
-                if constants.len() == dtypes.len() { fold::map(*ufunc, &constants, dtype) } else { None };
+            let constant = if constants.len() == dtypes.len() { fold::map(*ufunc, &constants) } else { None };
             value(dtype, shape.clone(), constant)
         }
         Head::View => match facts(1).attribute()? {
@@ -114,8 +114,10 @@ fn derive(egraph: &EGraph, term: &Term) -> Option<Facts> {
             }
             _ => None,
         },
-        // Its type is set by whoever adds it; no rule makes one.
-        Head::Opaque => None,
+        Head::Opaque => match facts(0).attribute()? {
+            Leaf::Opaque(_, ty) => Some(Facts::Value { ty: ty.clone(), constant: None }),
+            _ => None,
+        },
     }
 }
 

@@ -163,9 +163,8 @@ fn kind_of(word: &str) -> u8 {
     if let Some(k) = STRUCTURAL.iter().position(|s| *s == word) {
         return k as u8;
     }
-    static NAMES: LazyLock<std::collections::HashMap<&str, u8>> = LazyLock::new(|| {
-        Ufunc::ALL.iter().map(|u| (u.name(), super::language::Head::Map(*u).kind())).collect()
-    });
+    static NAMES: LazyLock<std::collections::HashMap<&str, u8>> =
+        LazyLock::new(|| Ufunc::ALL.iter().map(|u| (u.name(), super::language::Head::Map(*u).kind())).collect());
     *NAMES.get(word).unwrap_or_else(|| panic!("a rule names {word}, which is no operation"))
 }
 

@@ -87,7 +87,7 @@ pub fn inverse(g: &mut EGraph, c: Id) -> Option<Id> {
 }
 
 fn combined(g: &mut EGraph, ufunc: Ufunc, a: Id, b: Id) -> Option<Id> {
-    let value = fold::map(ufunc, &[constant(g, a)?, constant(g, b)?], constant(g, a)?.dtype)?;
+    let value = fold::map(ufunc, &[constant(g, a)?, constant(g, b)?])?;
     let shape = ty(g, a)?.shape;
     Some(fill(g, value, &shape))
 }
@@ -171,7 +171,9 @@ pub fn both(g: &mut EGraph, x: Id, r: Id, s: Id) -> Option<Id> {
 pub fn whole(g: &mut EGraph, x: Id, v: Id, r: Id) -> Option<Id> {
     let shape = ty(g, x)?.shape;
     let (view, reduce) = (when::view(g, v)?, when::reduction(g, r)?);
-    if reduce.axes.len() != view.shape.len() || legate_jit_ir::shape::size(&view.shape) != legate_jit_ir::shape::size(&shape) {
+    if reduce.axes.len() != view.shape.len()
+        || legate_jit_ir::shape::size(&view.shape) != legate_jit_ir::shape::size(&shape)
+    {
         return None;
     }
     if !view.is_injective() || reduce.order != Order::Tree {

@@ -1,6 +1,7 @@
 //! The conditions of rules: questions about the types, constants and attributes of classes.
 
 use egg::Id;
+use legate_jit_ir::dtype::Kind;
 use legate_jit_ir::graph::{Reduce, Reducer};
 use legate_jit_ir::{DType, Scalar, Ufunc, View};
 
@@ -43,6 +44,11 @@ pub fn float(g: &EGraph, x: Id) -> bool {
     dtype(g, x).is_some_and(DType::is_float)
 }
 
+/// A type without negative numbers.
+pub fn unsigned(g: &EGraph, x: Id) -> bool {
+    dtype(g, x).is_some_and(|d| matches!(d.kind(), Kind::UInt | Kind::Bool))
+}
+
 /// Float or complex.
 pub fn inexact(g: &EGraph, x: Id) -> bool {
     dtype(g, x).is_some_and(|d| d.is_float() || d.is_complex())
@@ -71,6 +77,10 @@ pub fn two(g: &EGraph, c: Id) -> bool {
 
 pub fn half(g: &EGraph, c: Id) -> bool {
     constant(g, c).is_some_and(|s| s.as_c128() == (0.5, 0.0))
+}
+
+pub fn three(g: &EGraph, c: Id) -> bool {
+    constant(g, c).is_some_and(|s| s.as_c128() == (3.0, 0.0))
 }
 
 /// The value −1, in every type that has it.
@@ -153,7 +163,8 @@ pub fn idempotent(g: &EGraph, r: Id) -> bool {
 pub fn orderless(g: &EGraph, r: Id) -> bool {
     use Ufunc::*;
     let free = [
-        Add, Multiply, Maximum, Minimum, Fmax, Fmin, BitwiseAnd, BitwiseOr, BitwiseXor, LogicalAnd, LogicalOr, LogicalXor,
+        Add, Multiply, Maximum, Minimum, Fmax, Fmin, BitwiseAnd, BitwiseOr, BitwiseXor, LogicalAnd, LogicalOr,
+        LogicalXor,
     ];
     reduces_by(g, r, &free)
 }
@@ -165,6 +176,13 @@ pub fn narrows(g: &EGraph, x: Id, v: Id) -> bool {
         let (from, to) = (ty.size(), legate_jit_ir::shape::size(&v.shape));
         2 * to <= from || (to == from && v.is_injective())
     })
+}
+
+/// As [`narrows`], for a view of the reduction `r` of x.
+pub fn narrows_reduced(g: &EGraph, x: Id, r: Id, v: Id) -> bool {
+    let (Some(ty), Some(reduce), Some(v)) = (g[x].data.ty(), reduction(g, r), view(g, v)) else { return false };
+    let combined: usize = reduce.axes.iter().map(|&k| ty.shape[k as usize]).product();
+    2 * legate_jit_ir::shape::size(&v.shape) * combined <= ty.size()
 }
 
 /// Casting x to `a` on the way to `b` changes nothing: `a` holds every value of x's type and `b` treats them alike, or all
