@@ -42,8 +42,12 @@ pub struct Props {
     pub ints_as_f64: bool,
     /// Everything is converted to float64.
     pub as_f64: bool,
-    /// There is no float16 loop for small integers.
-    pub no_f16: bool,
+    /// A loop of the arguments' common type, or none: bools are not taken as int8.
+    pub one_type: bool,
+    /// NumPy has complex loops, which the row lacks; NumPy runs them.
+    pub lacks_complex: bool,
+    /// The NumPy ufunc of which this is one of the results.
+    pub part_of: Option<&'static str>,
     /// Rough work for one element, in additions.
     pub flops: u32,
 }
@@ -70,7 +74,9 @@ impl Props {
             logical: false,
             ints_as_f64: false,
             as_f64: false,
-            no_f16: false,
+            one_type: false,
+            lacks_complex: false,
+            part_of: None,
             flops: 1,
         }
     }
@@ -79,9 +85,13 @@ impl Props {
         Props { identity: Some(identity), ..self }
     }
 
+    pub(super) const fn part_of(self, name: &'static str) -> Props {
+        Props { part_of: Some(name), ..self }
+    }
+
     pub(super) const fn flops(self, flops: u32) -> Props {
         Props { flops, ..self }
     }
 
-    flags! { commutative associative idempotent transcendental compares logical ints_as_f64 as_f64 no_f16 }
+    flags! { commutative associative idempotent transcendental compares logical ints_as_f64 as_f64 one_type lacks_complex }
 }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use super::Ufunc;
 use super::native::{Native, c64, c128};
 use crate::dtype::Kind;
-use crate::promote::{ArgType, Casting, can_cast, promote, result_type};
+use crate::promote::{ArgType, Casting, can_cast, result_type};
 use crate::{DType, Error, Result, Scalar};
 
 /// A loop of an operation: the types that its arguments are converted to, and the result's.
@@ -208,6 +208,10 @@ impl Ufunc {
             let wide = |d: DType| if d.kind() == Kind::Int { DType::I64 } else { DType::U64 };
             return Answer::Loop(Signature::new(&[wide(exact[0]), wide(exact[1])], DType::Bool));
         }
+        if props.one_type {
+            let all = vec![common; args.len()];
+            return self.out(&all).map_or(Answer::NoLoop, |out| Answer::Loop(Signature::new(&all, out)));
+        }
         if props.as_f64 {
             return match common.is_complex() {
                 false => Answer::Loop(Signature::new(&[DType::F64; 2], DType::F64)),
@@ -217,32 +221,76 @@ impl Ufunc {
         if props.ints_as_f64 && !common.is_float() && !common.is_complex() {
             return Answer::Loop(Signature::new(&[DType::F64; 2], DType::F64));
         }
-        // A weak argument stands for the common type.
-        let args: Vec<DType> = args.iter().map(|a| if a.weak { common } else { a.dtype }).collect();
-        let takes_f16 = |d: &DType| promote(*d, DType::F32) == DType::F32 && d.size() == 1;
-        let has_float = self.signatures().any(|s| s.ins()[0] == DType::F32);
+        // A weak argument stands for the common type; a weak exponent is an int64, while a weak int that is to be scaled by an
+        // array takes NumPy's first loop, float16.
+        let scales = self.signatures().any(|s| s.ins()[0].is_float() && s.ins().last() == Some(&DType::I64));
+        if scales && args[0].weak && args[0].dtype == DType::I64 {
+            return Answer::NotOurs;
+        }
+        let stands_for = |(i, a): (usize, &ArgType)| match (a.weak, scales && i == 1) {
+            (true, true) => a.dtype,
+            (true, false) => common,
+            (false, _) => a.dtype,
+        };
+        let args: Vec<DType> = args.iter().enumerate().map(stands_for).collect();
+        // Bools and 8-bit integers fit into float16, which comes before our first float loop.
+        let fits_f16 = |a: &DType, s: &DType| match s.is_float() {
+            true => a.size() == 1,
+            false => can_cast(*a, *s, Casting::Safe),
+        };
         for signature in self.signatures() {
-            let is_float = signature.ins()[0].is_float();
-            if is_float && has_float && !props.no_f16 && takes_f16(&args[0]) && self.only_floats_from(&args) {
+            let fits = |f: &dyn Fn(&DType, &DType) -> bool| args.iter().zip(signature.ins()).all(|(a, s)| f(a, s));
+            if signature.ins()[0] == DType::F32 && fits(&fits_f16) {
                 return Answer::NotOurs;
             }
-            if args.iter().zip(signature.ins()).all(|(a, s)| can_cast(*a, *s, Casting::Safe)) {
+            if fits(&|a, s| can_cast(*a, *s, Casting::Safe)) {
                 return Answer::Loop(signature);
             }
         }
-        // NumPy has complex loops where we have none.
-        if common.is_complex() && props.transcendental { Answer::NotOurs } else { Answer::NoLoop }
+        if common.is_complex() && props.lacks_complex { Answer::NotOurs } else { Answer::NoLoop }
     }
 
-    fn only_floats_from(self, args: &[DType]) -> bool {
-        args.iter().all(|d| d.size() == 1 && !d.is_float())
+    /// NumPy's words where it has no loop.
+    fn no_loop(self, args: &[ArgType]) -> Error {
+        let name = self.props().part_of.unwrap_or(self.name());
+        let bools = args.iter().all(|a| a.dtype == DType::Bool);
+        let message = match self {
+            Ufunc::Subtract if bools => {
+                "numpy boolean subtract, the `-` operator, is not supported, use the bitwise_xor, the `^` \
+                 operator, or the logical_xor function instead."
+                    .to_string()
+            }
+            Ufunc::Negative if bools => {
+                "The numpy boolean negative, the `-` operator, is not supported, use the `~` operator or \
+                 the logical_not function instead."
+                    .to_string()
+            }
+            _ if self.props().one_type => {
+                let types: Vec<String> =
+                    args.iter().map(|a| format!("<class 'numpy.dtypes.{}'>", class_name(*a))).collect();
+                let types = if types.len() == 1 { types[0].clone() } else { format!("({})", types.join(", ")) };
+                format!("ufunc '{}' did not contain a loop with signature matching types {types} -> None", name)
+            }
+            _ => format!(
+                "ufunc '{}' not supported for the input types, and the inputs could not be safely coerced to any supported \
+                 types according to the casting rule ''safe''",
+                name
+            ),
+        };
+        Error::Type(message)
     }
+}
 
-    fn no_loop(self, _args: &[ArgType]) -> Error {
-        Error::Type(format!(
-            "ufunc '{}' not supported for the input types, and the inputs could not be safely coerced to any supported \
-             types according to the casting rule ''safe''",
-            self.name()
-        ))
+/// The class of a type in NumPy's messages.
+fn class_name(arg: ArgType) -> String {
+    match (arg.weak, arg.dtype.kind()) {
+        (true, Kind::Complex) => "_PyComplexDType".to_string(),
+        (true, Kind::Float) => "_PyFloatDType".to_string(),
+        (true, _) => "_PyLongDType".to_string(),
+        (false, kind) => {
+            let name = arg.dtype.numpy_name();
+            let capitals = if kind == Kind::UInt { 2 } else { 1 };
+            format!("{}{}DType", name[..capitals].to_uppercase(), &name[capitals..])
+        }
     }
 }

@@ -45,7 +45,7 @@ macro_rules! ufunc_table {
                 float: |x, y| x + y => mlir "arith.addf";
                 complex: |x, y| x + y => pairs emit::complex::add;
             };
-            Subtract = "subtract" (x, y) [] {
+            Subtract = "subtract" (x, y) [one_type] {
                 int: |x, y| x.wrapping_sub(y) => mlir "arith.subi";
                 float: |x, y| x - y => mlir "arith.subf";
                 complex: |x, y| x - y => pairs emit::complex::subtract;
@@ -76,20 +76,20 @@ macro_rules! ufunc_table {
                 int: |x, y| m::fmod_int(x, y) => emit emit::int::fmod;
                 float: |x, y| x % y => mlir "arith.remf";
             };
-            Power = "power" (x, y) [transcendental, flops = 40] {
+            Power = "power" (x, y) [lacks_complex, transcendental, flops = 40] {
                 int: |x, y| m::power_int(x, y) => emit emit::int::power;
                 float: |x, y| m::Float::pow(x, y) => vmath Pow;
             };
             /// Power in float64, whatever the arguments.
-            FloatPower = "float_power" (x, y) [transcendental, as_f64, flops = 40] {
+            FloatPower = "float_power" (x, y) [lacks_complex, transcendental, as_f64, flops = 40] {
                 f64: |x, y| m::Float::pow(x, y) => vmath Pow;
             };
-            Negative = "negative" (x) [] {
+            Negative = "negative" (x) [one_type] {
                 int: |x| x.wrapping_neg() => emit emit::int::negative;
                 float: |x| -x => mlir "arith.negf";
                 complex: |x| -x => pairs emit::complex::negative;
             };
-            Positive = "positive" (x) [idempotent, flops = 0] {
+            Positive = "positive" (x) [idempotent, one_type, flops = 0] {
                 int: |x| x => emit emit::identity;
                 float: |x| x => emit emit::identity;
                 complex: |x| x => pairs emit::complex::identity;
@@ -105,7 +105,7 @@ macro_rules! ufunc_table {
             Fabs = "fabs" (x) [idempotent] {
                 float: |x| x.abs() => mlir "math.absf";
             };
-            Sign = "sign" (x) [idempotent, flops = 3] {
+            Sign = "sign" (x) [idempotent, one_type, flops = 3] {
                 int: |x| m::sign_int(x) => emit emit::int::sign;
                 float: |x| m::sign_float(x) => emit emit::float::sign;
                 complex: |x| m::sign_complex(x) => pairs emit::complex::sign;
@@ -146,28 +146,28 @@ macro_rules! ufunc_table {
             Complex = "complex" (x, y) [flops = 0] {
                 float -> complex: |x, y| m::Complex::new(x, y) => pairs emit::complex::complex;
             };
-            Exp = "exp" (x) [transcendental, flops = 12] {
+            Exp = "exp" (x) [lacks_complex, transcendental, flops = 12] {
                 float: |x| m::Float::exp(x) => vmath Exp;
             };
-            Exp2 = "exp2" (x) [transcendental, flops = 12] {
+            Exp2 = "exp2" (x) [lacks_complex, transcendental, flops = 12] {
                 float: |x| m::Float::exp2(x) => vmath Exp2;
             };
-            Expm1 = "expm1" (x) [transcendental, flops = 20] {
+            Expm1 = "expm1" (x) [lacks_complex, transcendental, flops = 20] {
                 float: |x| m::Float::expm1(x) => vmath Expm1;
             };
-            Log = "log" (x) [transcendental, flops = 16] {
+            Log = "log" (x) [lacks_complex, transcendental, flops = 16] {
                 float: |x| m::Float::log(x) => vmath Log;
             };
-            Log2 = "log2" (x) [transcendental, flops = 16] {
+            Log2 = "log2" (x) [lacks_complex, transcendental, flops = 16] {
                 float: |x| m::Float::log2(x) => vmath Log2;
             };
-            Log10 = "log10" (x) [transcendental, flops = 16] {
+            Log10 = "log10" (x) [lacks_complex, transcendental, flops = 16] {
                 float: |x| m::Float::log10(x) => vmath Log10;
             };
-            Log1p = "log1p" (x) [transcendental, flops = 20] {
+            Log1p = "log1p" (x) [lacks_complex, transcendental, flops = 20] {
                 float: |x| m::Float::log1p(x) => vmath Log1p;
             };
-            Sqrt = "sqrt" (x) [flops = 6] {
+            Sqrt = "sqrt" (x) [lacks_complex, flops = 6] {
                 float: |x| x.sqrt() => mlir "math.sqrt";
             };
             Cbrt = "cbrt" (x) [transcendental, flops = 24] {
@@ -183,28 +183,28 @@ macro_rules! ufunc_table {
                 float: |x| x.recip() => emit emit::float::reciprocal;
                 complex: |x| m::reciprocal_complex(x) => pairs emit::complex::reciprocal;
             };
-            Gcd = "gcd" (x, y) [identity = Int(0), commutative, associative, flops = 200] {
+            Gcd = "gcd" (x, y) [identity = Int(0), commutative, associative, one_type, flops = 200] {
                 int: |x, y| m::gcd(x, y) => native;
             };
-            Lcm = "lcm" (x, y) [commutative, associative, flops = 220] {
+            Lcm = "lcm" (x, y) [commutative, associative, one_type, flops = 220] {
                 int: |x, y| m::lcm(x, y) => native;
             };
-            Sin = "sin" (x) [transcendental, flops = 20] {
+            Sin = "sin" (x) [lacks_complex, transcendental, flops = 20] {
                 float: |x| m::Float::sin(x) => vmath Sin;
             };
-            Cos = "cos" (x) [transcendental, flops = 20] {
+            Cos = "cos" (x) [lacks_complex, transcendental, flops = 20] {
                 float: |x| m::Float::cos(x) => vmath Cos;
             };
-            Tan = "tan" (x) [transcendental, flops = 28] {
+            Tan = "tan" (x) [lacks_complex, transcendental, flops = 28] {
                 float: |x| m::Float::tan(x) => vmath Tan;
             };
-            Arcsin = "arcsin" (x) [transcendental, flops = 24] {
+            Arcsin = "arcsin" (x) [lacks_complex, transcendental, flops = 24] {
                 float: |x| m::Float::asin(x) => vmath Asin;
             };
-            Arccos = "arccos" (x) [transcendental, flops = 24] {
+            Arccos = "arccos" (x) [lacks_complex, transcendental, flops = 24] {
                 float: |x| m::Float::acos(x) => vmath Acos;
             };
-            Arctan = "arctan" (x) [transcendental, flops = 24] {
+            Arctan = "arctan" (x) [lacks_complex, transcendental, flops = 24] {
                 float: |x| m::Float::atan(x) => vmath Atan;
             };
             Arctan2 = "arctan2" (x, y) [transcendental, flops = 32] {
@@ -213,26 +213,26 @@ macro_rules! ufunc_table {
             Hypot = "hypot" (x, y) [identity = Int(0), commutative, transcendental, flops = 16] {
                 float: |x, y| m::Float::hypot(x, y) => vmath Hypot;
             };
-            Sinh = "sinh" (x) [transcendental, flops = 32] {
+            Sinh = "sinh" (x) [lacks_complex, transcendental, flops = 32] {
                 float: |x| m::Float::sinh(x) => vmath Sinh;
             };
-            Cosh = "cosh" (x) [transcendental, flops = 32] {
+            Cosh = "cosh" (x) [lacks_complex, transcendental, flops = 32] {
                 float: |x| m::Float::cosh(x) => vmath Cosh;
             };
-            Tanh = "tanh" (x) [transcendental, flops = 32] {
+            Tanh = "tanh" (x) [lacks_complex, transcendental, flops = 32] {
                 float: |x| m::Float::tanh(x) => vmath Tanh;
             };
-            Arcsinh = "arcsinh" (x) [transcendental, flops = 40] {
+            Arcsinh = "arcsinh" (x) [lacks_complex, transcendental, flops = 40] {
                 float: |x| m::Float::asinh(x) => vmath Asinh;
             };
-            Arccosh = "arccosh" (x) [transcendental, flops = 40] {
+            Arccosh = "arccosh" (x) [lacks_complex, transcendental, flops = 40] {
                 float: |x| m::Float::acosh(x) => vmath Acosh;
             };
-            Arctanh = "arctanh" (x) [transcendental, flops = 40] {
+            Arctanh = "arctanh" (x) [lacks_complex, transcendental, flops = 40] {
                 float: |x| m::Float::atanh(x) => vmath Atanh;
             };
-            /// The error function. (SciPy's, not NumPy's; it has no float16 loop.)
-            Erf = "erf" (x) [transcendental, no_f16, flops = 32] {
+            /// The error function. (SciPy's, not NumPy's.)
+            Erf = "erf" (x) [lacks_complex, transcendental, ints_as_f64, flops = 32] {
                 float: |x| m::Float::erf(x) => vmath Erf;
             };
             Deg2rad = "deg2rad" (x) [] {
@@ -408,17 +408,17 @@ macro_rules! ufunc_table {
                 (float, i64) -> float: |x, y| m::ldexp(x, y) => emit emit::float::ldexp_i64;
             };
             /// NumPy's frexp has two results; this is its first.
-            FrexpMantissa = "frexp_mantissa" (x) [flops = 8] {
+            FrexpMantissa = "frexp_mantissa" (x) [part_of = "frexp", flops = 8] {
                 float: |x| m::frexp(x).0 => emit emit::float::frexp_mantissa;
             };
-            FrexpExponent = "frexp_exponent" (x) [flops = 8] {
+            FrexpExponent = "frexp_exponent" (x) [part_of = "frexp", flops = 8] {
                 float -> i32: |x| m::frexp(x).1 => emit emit::float::frexp_exponent;
             };
             /// NumPy's modf has two results; this is its first.
-            ModfFraction = "modf_fraction" (x) [flops = 4] {
+            ModfFraction = "modf_fraction" (x) [part_of = "modf", flops = 4] {
                 float: |x| m::modf_fraction(x) => emit emit::float::modf_fraction;
             };
-            ModfInteger = "modf_integer" (x) [idempotent] {
+            ModfInteger = "modf_integer" (x) [part_of = "modf", idempotent] {
                 float: |x| x.trunc() => mlir "math.trunc";
             };
             Heaviside = "heaviside" (x, y) [flops = 4] {
