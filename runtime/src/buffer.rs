@@ -16,13 +16,14 @@ use crate::{Error, Result};
 
 mod pool;
 
-pub use pool::{bytes_live, bytes_peak, kept_bytes, release_kept};
+pub(crate) use pool::size_text;
+pub use pool::{bytes_live, bytes_peak, could_fit, kept_bytes, release_kept};
 
 /// Where the memory goes when the last reference is gone.
 enum Owner {
     Pool(pool::Block),
     /// Dropping the box releases the memory.
-    Foreign { _owner: Box<dyn Any + Send + Sync> },
+    Foreign(Option<Box<dyn Any + Send + Sync>>),
 }
 
 /// A run of bytes.
@@ -90,7 +91,7 @@ impl Store {
             bytes,
             mark: AtomicU64::new(0),
             exports: AtomicU32::new(shared as u32),
-            owner: Owner::Foreign { _owner: owner },
+            owner: Owner::Foreign(Some(owner)),
         }))
     }
 
@@ -108,7 +109,7 @@ impl Store {
     }
 
     pub fn is_foreign(&self) -> bool {
-        matches!(self.owner, Owner::Foreign { .. })
+        matches!(self.owner, Owner::Foreign(_))
     }
 
     /// True while a writable foreign view lives: then calls on this store run at once.
@@ -133,8 +134,9 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if let Owner::Pool(block) = &self.owner {
-            pool::free(*block);
+        match &mut self.owner {
+            Owner::Pool(block) => pool::free(*block),
+            Owner::Foreign(owner) => owner.take().into_iter().for_each(crate::session::bury),
         }
     }
 }

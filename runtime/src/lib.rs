@@ -1,8 +1,30 @@
 //! The runtime: records array calls, keeps stores and plans, and runs them.
 
+pub mod array;
+mod base;
 pub mod buffer;
+mod capture;
+mod config;
 pub mod error;
+mod layout;
+mod plan_cache;
+mod promote;
+mod reduce;
+mod repeats;
+mod scalar_eval;
+mod session;
+mod stats;
+mod trace;
 pub mod transport;
+mod ufunc;
+mod witness;
 
+pub use array::{Array, Element, Export, HostView, Index, Operand, check_shape};
 pub use buffer::Store;
+pub use config::{Casting, Config, Tier};
 pub use error::{Error, Result};
+pub use promote::{WeakScalar, cast, promote, weak_type, weak_value};
+pub use reduce::{ReduceArgs, accumulate, mean, reduce, var};
+pub use session::{config, set_config, sync};
+pub use stats::stats;
+pub use ufunc::{UfuncArgs, power, ufunc, where_};

@@ -258,6 +258,11 @@ pub(super) fn free(block: Block) {
     }
 }
 
+/// Whether an array of so many bytes has any chance: false for what is larger than the memory left.
+pub fn could_fit(bytes: usize) -> bool {
+    bytes <= CHECKED || fits(bytes.saturating_sub(kept_bytes()))
+}
+
 /// Whether the machine and the container have this much left. Unknown counts as yes.
 fn fits(len: usize) -> bool {
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();

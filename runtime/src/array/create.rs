@@ -1,0 +1,249 @@
+//! New arrays.
+
+use std::any::Any;
+
+use legate_jit_ir::shape::size;
+use legate_jit_ir::{DType, Scalar};
+
+use super::{Array, Operand};
+use crate::base::{State, Version};
+use crate::error::shape_text;
+use crate::layout::{Layout, contiguity};
+use crate::promote::{WeakScalar, cast, weak_value};
+use crate::session::lock;
+use crate::trace::Op;
+use crate::{Casting, Error, Result, Store};
+
+impl Array {
+    /// Every element the same.
+    pub fn full(shape: &[usize], value: Scalar) -> Result<Array> {
+        check_memory(shape, value.dtype)?;
+        let full = Layout::identity(shape);
+        let mut s = lock();
+        let arg = s.trace.scalar(value);
+        s.record(Op::Copy, value.dtype, &[arg], shape, &full, 0)
+    }
+
+    pub fn zeros(shape: &[usize], dtype: DType) -> Result<Array> {
+        Array::full(shape, Scalar { dtype, bits: [0; 2] })
+    }
+
+    pub fn ones(shape: &[usize], dtype: DType) -> Result<Array> {
+        Array::full(shape, weak_value(WeakScalar::Int(1), dtype)?)
+    }
+
+    /// NumPy leaves the elements undefined; here they are zeros until written.
+    pub fn empty(shape: &[usize], dtype: DType) -> Result<Array> {
+        Array::zeros(shape, dtype)
+    }
+
+    /// With axes laid out in memory as `like`'s are (order "K" of the `*_like` functions).
+    pub fn full_like(like: &Array, value: Scalar) -> Result<Array> {
+        let perm = lock().k_perm(&[&like.layout], like.shape());
+        check_memory(like.shape(), value.dtype)?;
+        let mut s = lock();
+        let arg = s.trace.scalar(value);
+        s.record(Op::Copy, value.dtype, &[arg], like.shape(), &like.layout.full(), perm)
+    }
+
+    /// A whole array in Fortran order.
+    pub fn full_fortran(shape: &[usize], value: Scalar) -> Result<Array> {
+        let reversed: legate_jit_ir::Shape = shape.iter().rev().copied().collect();
+        Ok(Array::full(&reversed, value)?.transposed())
+    }
+
+    /// 0, 1, … n-1 as the type.
+    pub fn iota(n: usize, dtype: DType) -> Result<Array> {
+        let full = Layout::identity(&[n]);
+        let mut s = lock();
+        let index = s.record(Op::Index(0), DType::I64, &[], &[n], &full, 0)?;
+        if dtype == DType::I64 {
+            return Ok(index);
+        }
+        s.copied(&index, dtype, &[n], &full, 0)
+    }
+
+    /// `np.arange` with n elements, computed as NumPy does: element i is `start + i * delta` in the type itself, where
+    /// `delta` is the second element minus the first.
+    pub fn arange(start: Scalar, next: Scalar, n: usize) -> Result<Array> {
+        use legate_jit_ir::Ufunc::{Add, Multiply, Subtract};
+        let dtype = start.dtype;
+        let next = cast(next, dtype);
+        let delta = if dtype.is_integer() {
+            Scalar::int(dtype, next.as_i128().wrapping_sub(start.as_i128()))
+        } else {
+            crate::ufunc::ufunc(Subtract, &[Operand::Typed(next), Operand::Typed(start)], &Default::default())?
+                .item(0)?
+        };
+        let index = Array::iota(n, dtype)?;
+        let scaled = if delta == cast(Scalar::i64(1), dtype) {
+            index
+        } else {
+            crate::ufunc::ufunc(Multiply, &[Operand::Array(&index), Operand::Typed(delta)], &Default::default())?
+        };
+        if start.bits == [0; 2] {
+            return Ok(scaled);
+        }
+        crate::ufunc::ufunc(Add, &[Operand::Typed(start), Operand::Array(&scaled)], &Default::default())
+    }
+
+    /// A 0-d array.
+    pub fn scalar(value: Scalar) -> Result<Array> {
+        let store = Store::from_bytes(&value.to_bytes()[..value.dtype.size()])?;
+        Array::from_store(std::sync::Arc::clone(&store), &[], value.dtype)
+    }
+
+    /// A whole store, C order.
+    pub fn from_store(store: std::sync::Arc<Store>, shape: &[usize], dtype: DType) -> Result<Array> {
+        if store.bytes() < size(shape) * dtype.size() {
+            return Err(Error::Value(format!(
+                "a store of {} bytes is too small for shape {}",
+                store.bytes(),
+                shape_text(shape, ",")
+            )));
+        }
+        let full = Layout::identity(shape);
+        Ok(Array::fresh(Version::new(State::Store(store), full.clone(), dtype), full, dtype))
+    }
+
+    /// A copy of bytes in C order.
+    pub fn from_bytes(bytes: &[u8], shape: &[usize], dtype: DType) -> Result<Array> {
+        Array::from_store(Store::from_bytes(&bytes[..size(shape) * dtype.size()])?, shape, dtype)
+    }
+
+    /// Memory of somebody else (a NumPy array), without a copy where it is contiguous in some order of the axes; strides in
+    /// bytes, as NumPy's. `shared` says that foreign code may go on reading and writing it: then calls on it run at once.
+    ///
+    /// # Safety
+    /// As for [`Store::foreign`], for all elements that shape and strides reach.
+    pub unsafe fn from_foreign(
+        ptr: *mut u8,
+        shape: &[usize],
+        strides: &[i64],
+        dtype: DType,
+        owner: Box<dyn Any + Send + Sync>,
+        shared: bool,
+    ) -> Result<Array> {
+        let item = dtype.size() as i64;
+        let n = size(shape);
+        let elements: crate::layout::Strides = strides.iter().map(|s| s / item).collect();
+        let aligned = ptr as usize % (item as usize).min(8) == 0 && strides.iter().all(|s| s % item == 0);
+        let mut order: crate::layout::Perm = (0..shape.len() as u32).collect();
+        order.sort_by_key(|&d| std::cmp::Reverse((elements[d as usize], shape[d as usize])));
+        let sorted: legate_jit_ir::Shape = order.iter().map(|&d| shape[d as usize]).collect();
+        let sorted_strides: crate::layout::Strides = order.iter().map(|&d| elements[d as usize]).collect();
+        if aligned && contiguity(&sorted, &sorted_strides).0 {
+            // SAFETY: the caller's promise; the elements are one run of n.
+            let store = unsafe { Store::foreign(ptr, n * item as usize, owner, shared)? };
+            let whole = Array::from_store(store, &sorted, dtype)?;
+            if crate::layout::is_sorted(&order) {
+                return Ok(whole);
+            }
+            return Ok(whole.seen(crate::layout::unpermute(shape, &order)));
+        }
+        if shared {
+            return Err(Error::Unsupported("sharing memory that is not contiguous".into()));
+        }
+        let store = Store::alloc(n * item as usize)?;
+        // SAFETY: the caller's promise for the source; the store is fresh and holds n elements.
+        unsafe { super::host::gather(ptr, shape, strides, item as usize, store.as_mut_ptr()) };
+        Array::from_store(store, shape, dtype)
+    }
+
+    /// NumPy's `np.asarray` of a scalar operand, or the array itself.
+    pub fn from_operand(value: Operand) -> Result<Array> {
+        match value {
+            Operand::Array(a) => Ok(a.clone()),
+            Operand::Weak(w) => Array::scalar(weak_value(w, crate::promote::weak_type(w, None))?),
+            Operand::Typed(s) => Array::scalar(s),
+        }
+    }
+
+    /// Elements joined along an existing axis, in the common type.
+    pub fn concatenate(parts: &[Array], axis: i64, dtype: Option<DType>) -> Result<Array> {
+        let Some(first) = parts.first() else {
+            return Err(Error::Value("need at least one array to concatenate".into()));
+        };
+        let ndim = first.ndim();
+        if ndim == 0 {
+            return Err(Error::Value("zero-dimensional arrays cannot be concatenated".into()));
+        }
+        let axis = super::shapes::normalize_axis(axis, ndim)?;
+        let mut shape: legate_jit_ir::Shape = first.shape().into();
+        shape[axis] = 0;
+        let mut common = first.dtype;
+        for (i, p) in parts.iter().enumerate() {
+            if p.ndim() != ndim {
+                return Err(Error::Value(format!(
+                    "all the input arrays must have same number of dimensions, but the array at index 0 has {ndim} \
+                     dimension(s) and the array at index {i} has {} dimension(s)",
+                    p.ndim()
+                )));
+            }
+            for d in 0..ndim {
+                if d != axis && p.shape()[d] != shape[d] {
+                    return Err(Error::Value(format!(
+                        "all the input array dimensions except for the concatenation axis must match exactly, but \
+                         along dimension {d}, the array at index 0 has size {} and the array at index {i} has size {}",
+                        shape[d],
+                        p.shape()[d]
+                    )));
+                }
+            }
+            shape[axis] += p.shape()[axis];
+            common = crate::promote::promote(common, p.dtype);
+        }
+        let dtype = dtype.unwrap_or(common);
+        if let Some(p) = parts.iter().find(|p| !Casting::SameKind.allows(p.dtype, dtype)) {
+            return Err(Error::Type(format!(
+                "Cannot cast array data from dtype('{}') to dtype('{}') according to the rule 'same_kind'",
+                p.dtype.numpy_name(),
+                dtype.numpy_name()
+            )));
+        }
+        // NumPy keeps the memory order that all parts share.
+        let layouts: Vec<_> = parts.iter().map(|p| &p.layout).collect();
+        let fortran = ndim > 1
+            && parts.iter().all(|p| p.f_contiguous() && !p.c_contiguous())
+            && layouts.iter().all(|l| !l.c_contiguous);
+        let zero = Scalar { dtype, bits: [0; 2] };
+        let out = if fortran { Array::full_fortran(&shape, zero)? } else { Array::full(&shape, zero)? };
+        let mut at = 0;
+        for p in parts {
+            let n = p.shape()[axis];
+            out.slice_axis(axis, at, n).assign(Operand::Array(p), Casting::Unsafe)?;
+            at += n;
+        }
+        Ok(out)
+    }
+
+    /// Elements joined along a new axis.
+    pub fn stack(parts: &[Array], axis: i64, dtype: Option<DType>) -> Result<Array> {
+        let Some(first) = parts.first() else {
+            return Err(Error::Value("need at least one array to stack".into()));
+        };
+        if parts.iter().any(|p| p.shape() != first.shape()) {
+            return Err(Error::Value("all input arrays must have the same shape".into()));
+        }
+        let axis = super::shapes::normalize_axis(axis, first.ndim() + 1)?;
+        let expanded: Vec<Array> = parts.iter().map(|p| p.expand_dims(axis)).collect();
+        Array::concatenate(&expanded, axis as i64, dtype)
+    }
+}
+
+/// NumPy raises MemoryError where the array is made, so what can't fit is not even recorded.
+fn check_memory(shape: &[usize], dtype: DType) -> Result<()> {
+    let bytes = shape.iter().try_fold(dtype.size(), |n, &d| n.checked_mul(d));
+    match bytes {
+        Some(b) if crate::buffer::could_fit(b) => Ok(()),
+        Some(b) => Err(Error::Memory(format!(
+            "Unable to allocate {} for an array with shape {} and data type {}",
+            crate::buffer::size_text(b),
+            shape_text(shape, ", "),
+            dtype.numpy_name()
+        ))),
+        None => Err(Error::Value(
+            "array is too big; `arr.size * arr.dtype.itemsize` is larger than the maximum possible size.".into(),
+        )),
+    }
+}

@@ -1,0 +1,120 @@
+//! The elements in memory, for the front end: addresses and strides after everything is computed, and exports to foreign
+//! code (NumPy, DLPack) that share the memory for as long as they live.
+//!
+//! A boundary file.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use legate_jit_ir::{DType, Shape};
+
+use super::Array;
+use crate::base::{State, Version};
+use crate::layout::Strides;
+use crate::session::lock;
+use crate::{Result, Store};
+
+/// The elements of a handle in memory. The address is good as long as this lives.
+pub struct HostView {
+    pub ptr: *mut u8,
+    pub shape: Shape,
+    /// In bytes.
+    pub strides: Strides,
+    pub dtype: DType,
+    /// Keeps the memory.
+    pub store: Arc<Store>,
+}
+
+/// A view given to foreign code that may write through it: until it is dropped, calls on its memory run at once.
+pub struct Export {
+    pub view: HostView,
+    _base: Array,
+}
+
+// SAFETY: the address belongs to the store, which is Send + Sync.
+unsafe impl Send for HostView {}
+// SAFETY: as above.
+unsafe impl Sync for HostView {}
+
+impl Array {
+    /// The elements, computed, for reading: a later write through the array leaves them as they are.
+    pub fn host(&self) -> Result<HostView> {
+        let mut s = lock();
+        let version = self.base.current.get(&s.token).clone();
+        let store = s.store_of(&version)?;
+        Ok(self.view_of(store))
+    }
+
+    /// The elements, computed, in memory that foreign code and this array share from now on.
+    pub fn export(&self) -> Result<Export> {
+        let mut s = lock();
+        let version = self.base.current.get(&s.token).clone();
+        let mut store = s.store_of(&version)?;
+        if !store.is_exported() {
+            // Pending reads of the memory come before whatever foreign code will write.
+            s.flush()?;
+            // Ours, the base's and the version's own; more means that a copy shares the version or the store.
+            let shared = Arc::strong_count(&version) > 2 || Arc::strong_count(&store) > 2;
+            if shared && self.writable() {
+                store = store.duplicate()?;
+                let own = Version::new(State::Store(store.clone()), version.full.clone(), version.dtype);
+                self.base.current.replace(&mut s.token, own);
+            }
+        }
+        store.exports.fetch_add(1, Ordering::AcqRel);
+        Ok(Export { view: self.view_of(store), _base: self.clone() })
+    }
+
+    fn view_of(&self, store: Arc<Store>) -> HostView {
+        HostView {
+            ptr: store.as_mut_ptr().wrapping_offset(self.offset() as isize),
+            shape: self.shape().into(),
+            strides: self.strides(),
+            dtype: self.dtype(),
+            store,
+        }
+    }
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        self.view.store.exports.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl HostView {
+    /// The elements in C order.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let n = legate_jit_ir::shape::size(&self.shape);
+        let mut out = vec![0u8; n * self.dtype.size()];
+        // SAFETY: the view's address and strides stay within its store; `out` holds n elements.
+        unsafe { gather(self.ptr, &self.shape, &self.strides, self.dtype.size(), out.as_mut_ptr()) };
+        out
+    }
+}
+
+/// Copies strided elements to C order.
+///
+/// # Safety
+/// `from` with shape and strides (bytes) names readable elements of `item` bytes; `to` has room for all of them elsewhere.
+pub(crate) unsafe fn gather(from: *const u8, shape: &[usize], strides: &[i64], item: usize, to: *mut u8) {
+    match shape {
+        // SAFETY: the caller's promise, here and below.
+        [] => unsafe { to.copy_from_nonoverlapping(from, item) },
+        [n] if strides[0] == item as i64 => unsafe { to.copy_from_nonoverlapping(from, n * item) },
+        [n, rest @ ..] => {
+            let step = legate_jit_ir::shape::size(rest) * item;
+            for i in 0..*n {
+                unsafe {
+                    gather(
+                        from.wrapping_offset(i as isize * strides[0] as isize),
+                        rest,
+                        &strides[1..],
+                        item,
+                        to.add(i * step),
+                    )
+                };
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Basic indexing: integers, slices, new axes and ellipses, with NumPy's errors.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use legate_jit_ir::View;
+use legate_jit_ir::view::AxisMap;
+use smallvec::SmallVec;
+
+use super::{Array, too_many_indices};
+use crate::layout::{Layout, mix};
+use crate::{Error, Result};
+
+/// One item of an index expression.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Index {
+    Int(i64),
+    Slice { start: Option<i64>, stop: Option<i64>, step: Option<i64> },
+    NewAxis,
+    Ellipsis,
+}
+
+impl Index {
+    /// `:`
+    pub const ALL: Index = Index::Slice { start: None, stop: None, step: None };
+
+    fn word(self) -> u64 {
+        let field = |v: Option<i64>| v.map_or(0x7777_7777, |v| v as u64);
+        match self {
+            Index::Int(i) => i as u64 ^ 1 << 60,
+            Index::Slice { start, stop, step } => mix(mix(field(start), field(stop)), field(step)),
+            Index::NewAxis => 3 << 60,
+            Index::Ellipsis => 5 << 60,
+        }
+    }
+}
+
+/// A program's index expressions repeat, and so do the layouts they are applied to.
+struct Known {
+    from: Arc<Layout>,
+    items: SmallVec<[Index; 4]>,
+    to: Arc<Layout>,
+}
+
+const KNOWN: usize = 256;
+
+thread_local! {
+    static CACHE: RefCell<Vec<Option<Known>>> = RefCell::new((0..KNOWN).map(|_| None).collect());
+}
+
+impl Array {
+    /// The view `self[items]`. With an integer for every axis it is 0-d.
+    pub fn index(&self, items: &[Index]) -> Result<Array> {
+        let place = items.iter().fold(self.layout.hash, |h, i| mix(h, i.word())) as usize % KNOWN;
+        let layout = CACHE.with_borrow_mut(|cache| {
+            if let Some(k) = &cache[place]
+                && Arc::ptr_eq(&k.from, &self.layout)
+                && k.items[..] == *items
+            {
+                return Ok::<_, Error>(k.to.clone());
+            }
+            let to = indexed(&self.layout, items)?;
+            cache[place] = Some(Known { from: self.layout.clone(), items: items.into(), to: to.clone() });
+            Ok(to)
+        })?;
+        Ok(self.seen(layout))
+    }
+
+    /// `n` elements from `start` along one axis.
+    pub(crate) fn slice_axis(&self, axis: usize, start: usize, n: usize) -> Array {
+        let mut view = View::identity(self.shape());
+        view.shape[axis] = n;
+        view.axes[axis].start = start as i64;
+        self.seen(self.layout.then(&view))
+    }
+}
+
+fn indexed(layout: &Layout, items: &[Index]) -> Result<Arc<Layout>> {
+    let shape = layout.shape();
+    let taken = items.iter().filter(|i| matches!(i, Index::Int(_) | Index::Slice { .. })).count();
+    if items.iter().filter(|i| **i == Index::Ellipsis).count() > 1 {
+        return Err(Error::Index("an index can only have a single ellipsis ('...')".into()));
+    }
+    if taken > shape.len() {
+        return Err(too_many_indices(shape.len(), taken));
+    }
+    let rest = shape.len() - taken;
+    let mut view = View { shape: SmallVec::new(), axes: SmallVec::new() };
+    let all = |view: &mut View, n: usize| {
+        view.axes.push(AxisMap::along(0, view.shape.len(), 1));
+        view.shape.push(n);
+    };
+    for item in items.iter().chain([Index::Ellipsis].iter().filter(|_| !items.contains(&Index::Ellipsis))) {
+        let axis = view.axes.len();
+        match *item {
+            Index::NewAxis => view.shape.push(1),
+            Index::Ellipsis => (axis..axis + rest).for_each(|a| all(&mut view, shape[a])),
+            Index::Int(i) => view.axes.push(AxisMap::at(wrap(i, axis, shape[axis])?)),
+            Index::Slice { start, stop, step } => {
+                let (start, step, n) = slice(start, stop, step, shape[axis])?;
+                view.axes.push(AxisMap::along(start, view.shape.len(), step));
+                view.shape.push(n);
+            }
+        }
+    }
+    Ok(layout.then(&view))
+}
+
+/// An integer index counted from the end if negative.
+pub(crate) fn wrap(i: i64, axis: usize, n: usize) -> Result<i64> {
+    let at = if i < 0 { i + n as i64 } else { i };
+    if at < 0 || at >= n as i64 {
+        return Err(Error::Index(format!("index {i} is out of bounds for axis {axis} with size {n}")));
+    }
+    Ok(at)
+}
+
+/// Python's slice: (start, step, length).
+fn slice(start: Option<i64>, stop: Option<i64>, step: Option<i64>, n: usize) -> Result<(i64, i64, usize)> {
+    let (n, step) = (n as i64, step.unwrap_or(1));
+    if step == 0 {
+        return Err(Error::Value("slice step cannot be zero".into()));
+    }
+    let (low, high) = if step > 0 { (0, n) } else { (-1, n - 1) };
+    let clamp = |v: i64| (if v < 0 { v.saturating_add(n) } else { v }).clamp(low, high);
+    let start = start.map_or(if step > 0 { low } else { high }, clamp);
+    let stop = stop.map_or(if step > 0 { high } else { low }, clamp);
+    let length = if step > 0 {
+        if start < stop { (stop - start - 1) / step + 1 } else { 0 }
+    } else if stop < start {
+        (start - stop - 1) / step.wrapping_neg().max(1) + 1
+    } else {
+        0
+    };
+    // An empty slice starts nowhere; keep the map inside the base.
+    let start = if length == 0 { start.clamp(0, (n - 1).max(0)) } else { start };
+    Ok((start, if length <= 1 { 1 } else { step }, length as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_as_python() {
+        let s = |a, b, c| slice(a, b, c, 10).unwrap();
+        assert_eq!(s(None, None, None), (0, 1, 10));
+        assert_eq!(s(Some(1), Some(-1), None), (1, 1, 8));
+        assert_eq!(s(None, None, Some(-1)), (9, -1, 10));
+        assert_eq!(s(Some(-3), None, Some(2)), (7, 2, 2));
+        assert_eq!(s(Some(8), Some(2), Some(-3)), (8, -3, 2));
+        assert_eq!(s(Some(5), Some(2), None).2, 0);
+        assert_eq!(s(Some(100), None, None).2, 0);
+        assert_eq!(s(Some(100), None, Some(-4)), (9, -4, 3));
+        assert!(slice(None, None, Some(0), 3).is_err());
+    }
+}

@@ -1,0 +1,265 @@
+//! Other views of the same base: axes moved, added, taken away, merged and cut.
+
+use std::sync::Arc;
+
+use legate_jit_ir::shape::size;
+use legate_jit_ir::view::AxisMap;
+use legate_jit_ir::{Shape, View};
+use smallvec::SmallVec;
+
+use super::Array;
+use crate::error::shape_text;
+use crate::layout::{Class, Layout, permuting};
+use crate::session::lock;
+use crate::trace::Part;
+use crate::{Error, Result};
+
+/// A possibly negative axis, or NumPy's AxisError.
+pub fn normalize_axis(axis: i64, ndim: usize) -> Result<usize> {
+    let at = if axis < 0 { axis + ndim as i64 } else { axis };
+    if at < 0 || at >= ndim as i64 {
+        return Err(Error::Axis(format!("axis {axis} is out of bounds for array of dimension {ndim}")));
+    }
+    Ok(at as usize)
+}
+
+impl Array {
+    /// Axes in the order of `axes`; `None` reverses them.
+    pub fn transpose(&self, axes: Option<&[i64]>) -> Result<Array> {
+        let Some(axes) = axes else { return Ok(self.transposed()) };
+        if axes.len() != self.ndim() {
+            return Err(Error::Value("axes don't match array".into()));
+        }
+        let mut perm: SmallVec<[u32; 4]> = SmallVec::new();
+        for &a in axes {
+            let a = normalize_axis(a, self.ndim())? as u32;
+            if perm.contains(&a) {
+                return Err(Error::Value("repeated axis in transpose".into()));
+            }
+            perm.push(a);
+        }
+        Ok(self.permuted(&perm))
+    }
+
+    pub(crate) fn transposed(&self) -> Array {
+        let perm: SmallVec<[u32; 4]> = (0..self.ndim() as u32).rev().collect();
+        self.permuted(&perm)
+    }
+
+    pub(crate) fn permuted(&self, perm: &[u32]) -> Array {
+        self.seen(self.layout.then(&permuting(self.shape(), perm)))
+    }
+
+    pub fn swapaxes(&self, a: i64, b: i64) -> Result<Array> {
+        let bad = |e: Error, name: &str| Error::Axis(format!("{name}: {e}"));
+        let a = normalize_axis(a, self.ndim()).map_err(|e| bad(e, "axis1"))?;
+        let b = normalize_axis(b, self.ndim()).map_err(|e| bad(e, "axis2"))?;
+        let mut perm: SmallVec<[u32; 4]> = (0..self.ndim() as u32).collect();
+        perm.swap(a, b);
+        Ok(self.permuted(&perm))
+    }
+
+    /// C order; a view where NumPy gives one. One extent may be -1.
+    pub fn reshape(&self, shape: &[i64]) -> Result<Array> {
+        let shape = fill_in(shape, self.shape())?;
+        match self.layout.reshaped(&shape) {
+            Some(layout) => Ok(self.seen(layout)),
+            None => {
+                let flat = if self.part == Part::Whole { self.copy(false)? } else { self.whole_copy()? };
+                let layout = flat.layout.reshaped(&shape).expect("a fresh copy is whole");
+                Ok(flat.seen(layout))
+            }
+        }
+    }
+
+    fn whole_copy(&self) -> Result<Array> {
+        lock().copied(self, self.dtype, self.shape(), &self.layout.full(), 0)
+    }
+
+    /// 1-d, a view where NumPy gives one.
+    pub fn ravel(&self) -> Result<Array> {
+        if self.c_contiguous() || self.ndim() == 1 && self.part == Part::Whole {
+            return self.reshape(&[-1]);
+        }
+        let copy = self.copy(false)?;
+        copy.reshape(&[-1])
+    }
+
+    /// A read-only view.
+    pub fn broadcast_to(&self, shape: &[usize]) -> Result<Array> {
+        if legate_jit_ir::shape::broadcast(self.shape(), shape).as_deref() != Some(shape) {
+            return Err(Error::Value(format!(
+                "operands could not be broadcast together with remapped shapes [original->remapped]: {}  and \
+                 requested shape {}",
+                shape_text(self.shape(), ","),
+                shape_text(shape, ",")
+            )));
+        }
+        let mut out = self.seen(self.layout.then(&View::broadcast(self.shape(), shape)));
+        out.set_writable(false);
+        Ok(out)
+    }
+
+    /// Axes of extent 1 taken away; all of them or the named ones.
+    pub fn squeeze(&self, axes: Option<&[i64]>) -> Result<Array> {
+        let mut drop: SmallVec<[bool; 4]> = self.shape().iter().map(|&n| n == 1 && axes.is_none()).collect();
+        for &a in axes.unwrap_or(&[]) {
+            let a = normalize_axis(a, self.ndim())?;
+            if self.shape()[a] != 1 {
+                return Err(Error::Value(
+                    "cannot select an axis to squeeze out which has size not equal to one".into(),
+                ));
+            }
+            drop[a] = true;
+        }
+        let mut view = View { shape: Shape::new(), axes: SmallVec::new() };
+        for (d, &n) in self.shape().iter().enumerate() {
+            if drop[d] {
+                view.axes.push(AxisMap::at(0));
+            } else {
+                view.axes.push(AxisMap::along(0, view.shape.len(), 1));
+                view.shape.push(n);
+            }
+        }
+        Ok(self.seen(self.layout.then(&view)))
+    }
+
+    /// A new axis of extent 1 at this place of the result.
+    pub fn expand_dims(&self, at: usize) -> Array {
+        let mut view = View::identity(self.shape());
+        view.shape.insert(at, 1);
+        for m in &mut view.axes {
+            for t in &mut m.terms {
+                if t.0 as usize >= at {
+                    t.0 += 1;
+                }
+            }
+        }
+        self.seen(self.layout.then(&view))
+    }
+
+    pub(crate) fn trailing_axes(&self, n: usize) -> Array {
+        let mut view = View::identity(self.shape());
+        view.shape.extend(std::iter::repeat_n(1, n));
+        self.seen(self.layout.then(&view))
+    }
+
+    pub(crate) fn without_leading(&self, n: usize) -> Array {
+        let axes: SmallVec<[AxisMap; 4]> =
+            (0..self.ndim()).map(|d| if d < n { AxisMap::at(0) } else { AxisMap::along(0, d - n, 1) }).collect();
+        self.seen(self.layout.then(&View { shape: self.shape()[n..].into(), axes }))
+    }
+
+    /// `np.diagonal`: a view, read-only as NumPy's.
+    pub fn diagonal(&self, offset: i64, axis1: i64, axis2: i64) -> Result<Array> {
+        if self.ndim() < 2 {
+            return Err(Error::Value("diag requires an array of at least two dimensions".into()));
+        }
+        let a = normalize_axis(axis1, self.ndim()).map_err(|e| Error::Axis(format!("axis1: {e}")))?;
+        let b = normalize_axis(axis2, self.ndim()).map_err(|e| Error::Axis(format!("axis2: {e}")))?;
+        if a == b {
+            return Err(Error::Value("axis1 and axis2 cannot be the same".into()));
+        }
+        let (rows, cols) = (self.shape()[a] as i64, self.shape()[b] as i64);
+        let n = if offset >= 0 { rows.min(cols - offset) } else { (rows + offset).min(cols) }.max(0);
+        let last = self.ndim() - 2;
+        let mut view = View { shape: Shape::new(), axes: SmallVec::new() };
+        for d in 0..self.ndim() {
+            if d == a {
+                view.axes.push(AxisMap::along(if n > 0 { (-offset).max(0) } else { 0 }, last, 1));
+            } else if d == b {
+                view.axes.push(AxisMap::along(if n > 0 { offset.max(0) } else { 0 }, last, 1));
+            } else {
+                view.axes.push(AxisMap::along(0, view.shape.len(), 1));
+                view.shape.push(self.shape()[d]);
+            }
+        }
+        view.shape.push(n as usize);
+        let mut out = self.seen(self.layout.then(&view));
+        out.set_writable(false);
+        Ok(out)
+    }
+
+    /// `a.real`: a view of a complex array's real parts, the array itself otherwise.
+    pub fn real(&self) -> Array {
+        self.part_view(Part::Real).unwrap_or_else(|| self.clone())
+    }
+
+    /// `a.imag`: a view, or read-only zeros.
+    pub fn imag(&self) -> Result<Array> {
+        match self.part_view(Part::Imag) {
+            Some(a) => Ok(a),
+            None => {
+                let mut zeros = Array::zeros(self.shape(), self.dtype)?;
+                zeros.set_writable(false);
+                Ok(zeros)
+            }
+        }
+    }
+
+    fn part_view(&self, part: Part) -> Option<Array> {
+        if !self.dtype.is_complex() {
+            return None;
+        }
+        let mut a = self.seen(self.layout.clone());
+        a.part = part;
+        a.dtype = self.dtype.real();
+        Some(a)
+    }
+
+    /// The array with the axes that NumPy's iterator would walk outermost first, and their order.
+    pub(crate) fn in_memory_order(&self) -> (Array, SmallVec<[u32; 4]>) {
+        if self.layout.class == Class::Identity {
+            return (self.clone(), (0..self.ndim() as u32).collect());
+        }
+        let mut strides = self.layout.strides.clone();
+        for (s, &n) in strides.iter_mut().zip(self.shape()) {
+            if n == 1 {
+                *s = 0;
+            }
+        }
+        let perm = crate::layout::k_order(self.ndim(), &[strides]);
+        if crate::layout::is_sorted(&perm) {
+            return (self.clone(), perm);
+        }
+        (self.permuted(&perm), perm)
+    }
+}
+
+/// A reshape's target with -1 replaced.
+fn fill_in(shape: &[i64], old: &[usize]) -> Result<Shape> {
+    let total = size(old);
+    let cannot = || {
+        let text: Vec<String> = shape.iter().map(|n| n.to_string()).collect();
+        let text = if text.len() == 1 { format!("({},)", text[0]) } else { format!("({})", text.join(",")) };
+        Error::Value(format!("cannot reshape array of size {total} into shape {text}"))
+    };
+    let mut unknown = None;
+    let mut known = 1usize;
+    for (k, &n) in shape.iter().enumerate() {
+        if n < 0 {
+            if unknown.is_some() {
+                return Err(Error::Value("can only specify one unknown dimension".into()));
+            }
+            unknown = Some(k);
+        } else {
+            known = known.checked_mul(n as usize).ok_or_else(cannot)?;
+        }
+    }
+    let mut out: Shape = shape.iter().map(|&n| n.max(0) as usize).collect();
+    match unknown {
+        Some(k) => {
+            if known == 0 || total % known != 0 {
+                return Err(cannot());
+            }
+            out[k] = total / known;
+        }
+        None if known != total => return Err(cannot()),
+        None => {}
+    }
+    Ok(out)
+}
+
+pub(crate) fn identity_of(a: &Array) -> Arc<Layout> {
+    a.layout.full()
+}

@@ -1,0 +1,391 @@
+//! Layouts: how a handle sees its base.
+//!
+//! A base is a run of elements. A layout gives it a logical shape (`lshape`, C order) and an affine map from the handle's
+//! index to the logical index. All that NumPy shows of memory (strides, contiguity, order) derives from it. Layouts are
+//! immutable and shared; equal programs see equal hashes, so a trace can be hashed without looking into its views.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use legate_jit_ir::shape::{self, c_strides};
+use legate_jit_ir::view::AxisMap;
+use legate_jit_ir::{Shape, View};
+use smallvec::SmallVec;
+
+pub type Strides = SmallVec<[i64; 4]>;
+/// `perm[k]` is the axis of the handle that lies at place k of the memory order.
+pub type Perm = SmallVec<[u32; 4]>;
+
+/// What part of the base the map reaches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Class {
+    /// Each element at its own index.
+    Identity,
+    /// Every element once, axes in another order.
+    Permuted,
+    Partial,
+}
+
+pub struct Layout {
+    /// The shape under which the base is seen.
+    pub(crate) lshape: Shape,
+    /// From the handle's index to the index in `lshape`.
+    pub(crate) view: View,
+    /// In elements, of the handle's axes.
+    pub(crate) strides: Strides,
+    /// In elements.
+    pub(crate) offset: i64,
+    pub(crate) size: usize,
+    pub(crate) class: Class,
+    pub(crate) c_contiguous: bool,
+    pub(crate) f_contiguous: bool,
+    pub(crate) hash: u64,
+    /// The trace's note: (trace number, index in its table).
+    pub(crate) mark: AtomicU64,
+    full: OnceLock<Arc<Layout>>,
+}
+
+/// Folds two words into one; a few cycles, and every input bit reaches every output bit.
+#[inline(always)]
+pub(crate) fn mix(a: u64, b: u64) -> u64 {
+    let m = ((a ^ 0x9e37_79b9_7f4a_7c15) as u128).wrapping_mul((b ^ 0xd6e8_feb8_6659_fd93) as u128);
+    (m as u64) ^ ((m >> 64) as u64)
+}
+
+fn hash_of(lshape: &[usize], view: &View) -> u64 {
+    let mut h = mix(lshape.len() as u64, view.shape.len() as u64);
+    for &n in lshape.iter().chain(view.shape.iter()) {
+        h = mix(h, n as u64);
+    }
+    for m in &view.axes {
+        h = mix(h, m.start as u64);
+        for &(d, s) in &m.terms {
+            h = mix(h, mix(d as u64 + 1, s as u64));
+        }
+        h = mix(h, 0x5eed);
+    }
+    h
+}
+
+thread_local! {
+    /// Identity layouts by shape: few shapes live at a time, most recent first.
+    static IDENTITIES: RefCell<Vec<Arc<Layout>>> = const { RefCell::new(Vec::new()) };
+}
+const IDENTITIES_KEPT: usize = 32;
+
+impl Layout {
+    fn make(lshape: Shape, view: View) -> Layout {
+        let (offset, strides) = view.strided(&c_strides(&lshape));
+        let size = shape::size(&view.shape);
+        let class = if view.is_identity(&lshape) {
+            Class::Identity
+        } else if size == shape::size(&lshape) && is_permutation(&lshape, &view) {
+            Class::Permuted
+        } else {
+            Class::Partial
+        };
+        let (c, f) = contiguity(&view.shape, &strides);
+        Layout {
+            hash: hash_of(&lshape, &view),
+            c_contiguous: c,
+            f_contiguous: f,
+            lshape,
+            view,
+            strides,
+            offset,
+            size,
+            class,
+            mark: AtomicU64::new(0),
+            full: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn new(lshape: Shape, view: View) -> Arc<Layout> {
+        Arc::new(Layout::make(lshape, view))
+    }
+
+    /// A whole base of this shape.
+    pub(crate) fn identity(shape: &[usize]) -> Arc<Layout> {
+        IDENTITIES.with_borrow_mut(|kept| {
+            if let Some(i) = kept.iter().position(|l| l.lshape[..] == *shape) {
+                if i > 0 {
+                    kept.swap(i, i - 1);
+                }
+                return kept[i.saturating_sub(1)].clone();
+            }
+            if kept.len() == IDENTITIES_KEPT {
+                kept.pop();
+            }
+            let new = Arc::new(Layout::make(shape.into(), View::identity(shape)));
+            kept.push(new.clone());
+            new
+        })
+    }
+
+    /// The identity layout of this layout's own shape: that of a fresh result.
+    #[inline]
+    pub(crate) fn full(self: &Arc<Layout>) -> Arc<Layout> {
+        if self.class == Class::Identity {
+            return self.clone();
+        }
+        self.full.get_or_init(|| Layout::identity(&self.view.shape)).clone()
+    }
+
+    #[inline]
+    pub fn shape(&self) -> &[usize] {
+        &self.view.shape
+    }
+
+    #[inline]
+    pub fn ndim(&self) -> usize {
+        self.view.shape.len()
+    }
+
+    /// Through `outer`, a view of what this layout shows.
+    pub(crate) fn then(&self, outer: &View) -> Arc<Layout> {
+        Layout::new(self.lshape.clone(), self.view.then(outer))
+    }
+
+    /// A layout with given strides over a base of `total` elements. Where the strides allow it, each axis of the handle gets
+    /// an axis of the base to itself; else all share one flat axis.
+    pub(crate) fn from_strides(total: usize, shape: &[usize], strides: &[i64], offset: i64) -> Arc<Layout> {
+        if offset == 0 && shape::size(shape) == total && contiguity(shape, strides).0 {
+            return Layout::identity(shape);
+        }
+        Layout::factored(total, shape, strides, offset).unwrap_or_else(|| {
+            let mut terms: SmallVec<[(u32, i64); 1]> = SmallVec::new();
+            for (d, (&n, &s)) in shape.iter().zip(strides).enumerate() {
+                if n != 1 && s != 0 {
+                    terms.push((d as u32, s));
+                }
+            }
+            let view = View { shape: shape.into(), axes: SmallVec::from_iter([AxisMap { start: offset, terms }]) };
+            Layout::new(SmallVec::from_slice(&[total]), view)
+        })
+    }
+
+    fn factored(total: usize, shape: &[usize], strides: &[i64], offset: i64) -> Option<Arc<Layout>> {
+        let mut order: SmallVec<[usize; 4]> = (0..shape.len()).filter(|&d| shape[d] > 1 && strides[d] != 0).collect();
+        order.sort_by_key(|&d| std::cmp::Reverse(strides[d].unsigned_abs()));
+        let mut lshape = Shape::new();
+        let mut axes: SmallVec<[AxisMap; 4]> = SmallVec::new();
+        let (mut above, mut rest) = (total as i64, offset);
+        for d in order {
+            let unit = strides[d].abs();
+            if above % unit != 0 {
+                return None;
+            }
+            let (extent, start) = (above / unit, rest / unit);
+            let last = start + (shape[d] as i64 - 1) * strides[d].signum();
+            if last < 0 || last >= extent || start >= extent {
+                return None;
+            }
+            lshape.push(extent as usize);
+            axes.push(AxisMap::along(start, d, strides[d].signum()));
+            rest %= unit;
+            above = unit;
+        }
+        if above != 1 || lshape.is_empty() {
+            lshape.push(above as usize);
+            axes.push(AxisMap::at(rest));
+        }
+        Some(Layout::new(lshape, View { shape: shape.into(), axes }))
+    }
+
+    /// NumPy's reshape without a copy, `None` where it needs one. The size fits.
+    pub(crate) fn reshaped(&self, new: &[usize]) -> Option<Arc<Layout>> {
+        if self.class == Class::Identity || self.size == 0 {
+            return Some(Layout::identity(new)).filter(|_| self.class == Class::Identity);
+        }
+        let strides = reshape_strides(&self.view.shape, &self.strides, new)?;
+        Some(Layout::from_strides(shape::size(&self.lshape), new, &strides, self.offset))
+    }
+
+    /// For a layout that reaches every element once: the handle's axes in the order of memory, outermost first.
+    pub(crate) fn memory_order(&self) -> Perm {
+        let mut perm: Perm = (0..self.ndim() as u32).collect();
+        perm.sort_by_key(|&d| std::cmp::Reverse(self.strides[d as usize].unsigned_abs()));
+        perm
+    }
+
+    pub(crate) fn note(&self) -> u64 {
+        self.mark.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_note(&self, note: u64) {
+        self.mark.store(note, Ordering::Relaxed);
+    }
+}
+
+fn is_permutation(lshape: &[usize], view: &View) -> bool {
+    view.shape.len() >= lshape.len()
+        && lshape.iter().zip(&view.axes).all(|(&n, m)| {
+            m.start == 0
+                && match m.terms[..] {
+                    [] => n == 1,
+                    [(d, 1)] => view.shape[d as usize] == n,
+                    _ => false,
+                }
+        })
+        && view.is_injective()
+}
+
+/// NumPy's C and F contiguity: axes of extent 1 don't count, an empty array is both.
+pub(crate) fn contiguity(shape: &[usize], strides: &[i64]) -> (bool, bool) {
+    let runs = |axes: &mut dyn Iterator<Item = usize>| {
+        let mut expect = 1;
+        for d in axes {
+            if shape[d] != 1 && strides[d] != expect {
+                return false;
+            }
+            expect *= shape[d] as i64;
+        }
+        true
+    };
+    if shape.contains(&0) {
+        return (true, true);
+    }
+    (runs(&mut (0..shape.len()).rev()), runs(&mut (0..shape.len())))
+}
+
+/// The strides of a reshape that needs no copy (C order): runs of old axes that lie contiguously behind each other are cut
+/// into runs of new ones.
+fn reshape_strides(old: &[usize], old_strides: &[i64], new: &[usize]) -> Option<Strides> {
+    let kept: SmallVec<[(usize, i64); 4]> =
+        old.iter().copied().zip(old_strides.iter().copied()).filter(|&(n, _)| n != 1).collect();
+    let mut out = Strides::from_elem(0, new.len());
+    let (mut oi, mut ni) = (0, 0);
+    while oi < kept.len() && ni < new.len() {
+        let (mut op, mut np) = (kept[oi].0, new[ni]);
+        let (mut oj, mut nj) = (oi + 1, ni + 1);
+        while op != np {
+            if np < op {
+                np *= *new.get(nj)?;
+                nj += 1;
+            } else {
+                op *= kept.get(oj)?.0;
+                oj += 1;
+            }
+        }
+        for k in oi..oj - 1 {
+            if kept[k].1 != kept[k + 1].0 as i64 * kept[k + 1].1 {
+                return None;
+            }
+        }
+        let mut stride = kept[oj - 1].1;
+        for k in (ni..nj).rev() {
+            out[k] = stride;
+            stride *= new[k] as i64;
+        }
+        (oi, ni) = (oj, nj);
+    }
+    // Axes of extent 1 at the end.
+    let last = if ni > 0 { out[ni - 1] } else { 1 };
+    out[ni..].fill(last);
+    Some(out)
+}
+
+/// The order in which NumPy's iterator walks its operands under order "K", outermost axis first. Each operand gives one
+/// stride for each axis of the common shape, 0 where it is broadcast or the extent is 1.
+pub(crate) fn k_order(ndim: usize, operands: &[Strides]) -> Perm {
+    // NumPy numbers the axes from the innermost; `perm[0]` is the innermost axis so far.
+    let mut perm: SmallVec<[usize; 4]> = (0..ndim).rev().collect();
+    for i in 1..ndim {
+        let axis = perm[i];
+        let mut place = i;
+        for j in (0..i).rev() {
+            let (mut ambiguous, mut swap) = (true, false);
+            for s in operands {
+                let (outer, inner) = (s[axis], s[perm[j]]);
+                if outer != 0 && inner != 0 {
+                    if inner.abs() <= outer.abs() {
+                        // Where operands disagree, C order wins.
+                        swap = false;
+                    } else if ambiguous {
+                        swap = true;
+                    }
+                    ambiguous = false;
+                }
+            }
+            if !ambiguous {
+                if swap {
+                    place = j;
+                } else {
+                    break;
+                }
+            }
+        }
+        perm[place..=i].rotate_right(1);
+    }
+    perm.iter().rev().map(|&d| d as u32).collect()
+}
+
+pub(crate) fn is_sorted(perm: &[u32]) -> bool {
+    perm.windows(2).all(|w| w[0] < w[1])
+}
+
+/// The view that shows a node recorded in memory order `perm` with its axes in the handle's order.
+pub(crate) fn unpermute(shape: &[usize], perm: &[u32]) -> Arc<Layout> {
+    let lshape: Shape = perm.iter().map(|&d| shape[d as usize]).collect();
+    let axes = perm.iter().map(|&d| AxisMap::along(0, d as usize, 1)).collect();
+    Layout::new(lshape, View { shape: shape.into(), axes })
+}
+
+/// The view that reorders a handle's axes: result axis k is `perm[k]`.
+pub(crate) fn permuting(shape: &[usize], perm: &[u32]) -> View {
+    let mut axes: SmallVec<[AxisMap; 4]> = SmallVec::from_elem(AxisMap::at(0), shape.len());
+    for (k, &d) in perm.iter().enumerate() {
+        axes[d as usize] = AxisMap::along(0, k, 1);
+    }
+    View { shape: perm.iter().map(|&d| shape[d as usize]).collect(), axes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_are_shared() {
+        let a = Layout::identity(&[3, 4]);
+        let b = Layout::identity(&[3, 4]);
+        assert!(Arc::ptr_eq(&a, &b));
+        assert!(a.c_contiguous && !a.f_contiguous && a.strides[..] == [4, 1]);
+        assert!(Arc::ptr_eq(&a, &a.full()));
+    }
+
+    #[test]
+    fn strides_find_their_axes() {
+        // a[2:5] of a 10x10 base, flattened.
+        let l = Layout::from_strides(100, &[30], &[1], 20);
+        assert_eq!((&l.lshape[..], l.offset, &l.strides[..]), (&[100][..], 20, &[1][..]));
+        // a[:, ::2] flattened: still one axis.
+        let l = Layout::from_strides(100, &[50], &[2], 0);
+        assert_eq!((l.offset, &l.strides[..]), (0, &[2][..]));
+        assert!(l.view.is_injective());
+        // Reversed columns.
+        let l = Layout::from_strides(12, &[3, 4], &[4, -1], 3);
+        assert_eq!((&l.lshape[..], l.offset, &l.strides[..]), (&[3, 4][..], 3, &[4, -1][..]));
+        // Two rows of three out of ten: no axis of their own.
+        let l = Layout::from_strides(10, &[2, 3], &[3, 1], 2);
+        assert_eq!((&l.lshape[..], l.offset, &l.strides[..]), (&[10][..], 2, &[3, 1][..]));
+    }
+
+    #[test]
+    fn reshapes_as_numpy() {
+        assert_eq!(reshape_strides(&[3, 4], &[4, 1], &[2, 6]).unwrap()[..], [6, 1]);
+        assert_eq!(reshape_strides(&[4, 3], &[1, 4], &[12]), None);
+        assert_eq!(reshape_strides(&[4, 3], &[1, 4], &[2, 2, 3]).unwrap()[..], [2, 1, 4]);
+        assert_eq!(reshape_strides(&[6], &[-2], &[3, 1, 2]).unwrap()[..], [-4, -4, -2]);
+    }
+
+    #[test]
+    fn k_order_follows_the_operands() {
+        let s = |v: &[i64]| Strides::from_slice(v);
+        assert_eq!(k_order(2, &[s(&[4, 1])])[..], [0, 1]);
+        assert_eq!(k_order(2, &[s(&[1, 4]), s(&[1, 4])])[..], [1, 0]);
+        assert_eq!(k_order(2, &[s(&[1, 4]), s(&[4, 1])])[..], [0, 1]);
+        assert_eq!(k_order(2, &[s(&[1, 4]), s(&[0, 1])])[..], [1, 0]);
+        assert_eq!(k_order(3, &[s(&[1, 20, 4])])[..], [1, 2, 0]);
+    }
+}

@@ -1,0 +1,75 @@
+//! Plans by the hash of what was recorded.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use legate_jit_ir::Graph;
+use smallvec::SmallVec;
+
+use crate::trace::Key;
+use crate::{Config, Result, Store, Tier};
+
+pub(crate) type Stores = SmallVec<[Arc<Store>; 4]>;
+
+/// A plan, ready to run, for traces of one key.
+pub(crate) struct Entry {
+    runner: Runner,
+}
+
+enum Runner {
+    Interp(Graph),
+}
+
+/// The 128 bits of the key are the identity: two structures that share them do not occur.
+#[derive(Default)]
+pub(crate) struct PlanCache {
+    entries: HashMap<Key, Arc<Entry>, BuildKey>,
+}
+
+#[derive(Default, Clone)]
+struct BuildKey;
+
+/// The key is a hash already.
+struct KeyHasher(u64);
+
+impl std::hash::BuildHasher for BuildKey {
+    type Hasher = KeyHasher;
+    fn build_hasher(&self) -> KeyHasher {
+        KeyHasher(0)
+    }
+}
+
+impl std::hash::Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys hash as words")
+    }
+    fn write_u64(&mut self, word: u64) {
+        self.0 ^= word;
+    }
+}
+
+impl PlanCache {
+    pub(crate) fn get(&self, key: Key) -> Option<Arc<Entry>> {
+        self.entries.get(&key).cloned()
+    }
+
+    pub(crate) fn make(&mut self, key: Key, graph: Graph, config: &Config) -> Result<Arc<Entry>> {
+        let runner = match config.tier {
+            Tier::Interp | Tier::Compiled => Runner::Interp(graph),
+        };
+        let entry = Arc::new(Entry { runner });
+        self.entries.insert(key, entry.clone());
+        Ok(entry)
+    }
+}
+
+impl Entry {
+    pub(crate) fn run(&self, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Result<Stores> {
+        match &self.runner {
+            Runner::Interp(graph) => crate::witness::run(graph, inputs, scalars),
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Reductions and accumulations, with NumPy's order of combining.
+
+use legate_jit_ir::graph::{Order, Reduce, Reducer};
+use legate_jit_ir::view::AxisMap;
+use legate_jit_ir::{DType, Shape, Ufunc, View};
+use smallvec::SmallVec;
+
+use crate::array::{Array, Operand, shapes::normalize_axis};
+use crate::layout::{Class, Layout};
+use crate::session::lock;
+use crate::trace::{Op, Part, pack};
+use crate::ufunc::{UfuncArgs, ufunc};
+use crate::{Casting, Error, Result, WeakScalar};
+
+/// The arguments of a reduction.
+#[derive(Clone, Copy, Default)]
+pub struct ReduceArgs<'a> {
+    /// `None` reduces all axes.
+    pub axes: Option<&'a [i64]>,
+    pub keepdims: bool,
+    pub dtype: Option<DType>,
+    pub out: Option<&'a Array>,
+    pub initial: Option<Operand<'a>>,
+    pub where_: Option<&'a Array>,
+}
+
+/// NumPy buffers this many elements at a time.
+const BUFFER: usize = 8192;
+
+/// The type in which NumPy reduces.
+fn working_type(reducer: Reducer, d: DType) -> DType {
+    match reducer {
+        // Small integers are added up in the widest type of their kind.
+        Reducer::Ufunc(Ufunc::Add | Ufunc::Multiply) => match d {
+            DType::Bool | DType::I8 | DType::I16 | DType::I32 => DType::I64,
+            DType::U8 | DType::U16 | DType::U32 => DType::U64,
+            _ => d,
+        },
+        Reducer::Ufunc(Ufunc::LogicalAnd | Ufunc::LogicalOr | Ufunc::LogicalXor) => DType::Bool,
+        Reducer::Ufunc(_) | Reducer::ArgMin | Reducer::ArgMax => d,
+    }
+}
+
+/// `ufunc.reduce`, `argmin`, `argmax`.
+pub fn reduce(reducer: Reducer, a: &Array, args: &ReduceArgs) -> Result<Array> {
+    let ndim = a.ndim();
+    let mut reduced: SmallVec<[bool; 4]> = SmallVec::from_elem(args.axes.is_none(), ndim);
+    for &axis in args.axes.unwrap_or(&[]) {
+        let axis = normalize_axis(axis, ndim)?;
+        if reduced[axis] {
+            return Err(Error::Value("duplicate value in 'axis'".into()));
+        }
+        reduced[axis] = true;
+    }
+    let dtype = args.dtype.unwrap_or_else(|| working_type(reducer, a.dtype()));
+    let result_type = match reducer {
+        Reducer::ArgMin | Reducer::ArgMax => DType::I64,
+        Reducer::Ufunc(_) => dtype,
+    };
+    let mut masked = None;
+    if let Some(mask) = args.where_ {
+        let neutral = match args.initial {
+            Some(_) | None => neutral_of(reducer, dtype)?,
+        };
+        masked =
+            Some(crate::where_(mask, Operand::Array(&a.astype(dtype, Casting::Unsafe)?), Operand::Typed(neutral))?);
+    }
+    let a = masked.as_ref().unwrap_or(a);
+    let empty = a.shape().iter().zip(&reduced).any(|(&n, &r)| r && n == 0);
+    if empty {
+        check_empty(reducer, a, args)?;
+    }
+    let mut result = if reduced.iter().any(|&r| r) || ndim == 0 {
+        record(reducer, a, &reduced, dtype, result_type)?
+    } else {
+        // No axis at all: each element is its own reduction.
+        a.astype(result_type, Casting::Unsafe)?
+    };
+    if let Some(initial) = args.initial
+        && let Reducer::Ufunc(op) = reducer
+    {
+        result = ufunc(op, &[initial, Operand::Array(&result)], &UfuncArgs::default())?;
+    }
+    if args.keepdims {
+        for (d, &r) in reduced.iter().enumerate() {
+            if r {
+                result = result.expand_dims(d);
+            }
+        }
+    }
+    match args.out {
+        Some(out) => {
+            if out.shape() != result.shape() {
+                return Err(Error::Value(format!(
+                    "output parameter for reduction operation {} has the wrong shape",
+                    name(reducer)
+                )));
+            }
+            out.assign(Operand::Array(&result), Casting::SameKind)?;
+            Ok(out.clone())
+        }
+        None => Ok(result.as_scalar(true)),
+    }
+}
+
+fn name(reducer: Reducer) -> &'static str {
+    match reducer {
+        Reducer::Ufunc(u) => u.name(),
+        Reducer::ArgMin => "argmin",
+        Reducer::ArgMax => "argmax",
+    }
+}
+
+fn neutral_of(reducer: Reducer, dtype: DType) -> Result<legate_jit_ir::Scalar> {
+    let Reducer::Ufunc(op) = reducer else {
+        return Err(Error::Unsupported("where= in argmin and argmax".into()));
+    };
+    let number = match op {
+        Ufunc::Add | Ufunc::LogicalOr | Ufunc::BitwiseOr => 0,
+        Ufunc::Multiply | Ufunc::LogicalAnd => 1,
+        Ufunc::Minimum | Ufunc::Maximum | Ufunc::Fmin | Ufunc::Fmax => return Ok(extreme(op, dtype)),
+        _ => {
+            return Err(Error::Value(format!(
+                "reduction operation '{}' does not have an identity, so to use a where mask one has to specify 'initial'",
+                op.name()
+            )));
+        }
+    };
+    crate::weak_value(WeakScalar::Int(number), dtype)
+}
+
+/// The value that never wins.
+fn extreme(op: Ufunc, dtype: DType) -> legate_jit_ir::Scalar {
+    use legate_jit_ir::Scalar;
+    let high = matches!(op, Ufunc::Minimum | Ufunc::Fmin);
+    if dtype.is_float() || dtype.is_complex() {
+        let inf = if high { f64::INFINITY } else { f64::NEG_INFINITY };
+        return crate::cast(Scalar::f64(inf), dtype);
+    }
+    let bits = 8 * dtype.size() as u32;
+    let (low, top) = match dtype.kind() {
+        legate_jit_ir::dtype::Kind::Int => (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1),
+        legate_jit_ir::dtype::Kind::Bool => (0, 1),
+        _ => (0, (1i128 << bits) - 1),
+    };
+    Scalar::int(dtype, if high { top } else { low })
+}
+
+fn check_empty(reducer: Reducer, a: &Array, args: &ReduceArgs) -> Result<()> {
+    if args.initial.is_some() || a.size() != 0 {
+        return Ok(());
+    }
+    match reducer {
+        Reducer::ArgMin | Reducer::ArgMax => {
+            Err(Error::Value(format!("attempt to get {} of an empty sequence", name(reducer))))
+        }
+        Reducer::Ufunc(Ufunc::Minimum | Ufunc::Maximum | Ufunc::Fmin | Ufunc::Fmax) => {
+            Err(Error::Value(format!("zero-size array to reduction operation {} which has no identity", name(reducer))))
+        }
+        Reducer::Ufunc(_) => Ok(()),
+    }
+}
+
+/// Records the reduction over the marked axes, in the order in which NumPy's iterator would meet the elements.
+fn record(reducer: Reducer, a: &Array, reduced: &[bool], dtype: DType, result_type: DType) -> Result<Array> {
+    let positional = matches!(reducer, Reducer::ArgMin | Reducer::ArgMax);
+    // Positions count in C order; values combine in the order of memory.
+    let (seen, perm) = if positional { (a.clone(), (0..a.ndim() as u32).collect()) } else { a.in_memory_order() };
+    let axes: SmallVec<[u32; 4]> =
+        perm.iter().enumerate().filter(|(_, d)| reduced[**d as usize]).map(|(k, _)| k as u32).collect();
+    let order = order_of(reducer, &seen, &axes, dtype);
+    let kept: SmallVec<[usize; 4]> = perm.iter().filter(|d| !reduced[**d as usize]).map(|&d| d as usize).collect();
+    let shape: Shape = kept.iter().map(|&d| a.shape()[d]).collect();
+    let mut s = lock();
+    let s = &mut *s;
+    let arg = s.arg(a, dtype)?;
+    let op = s.trace.reduce(Reduce { reducer, axes, order });
+    let full = Layout::identity(&shape);
+    s.counters.recorded += 1;
+    let input = a.layout.full();
+    let version = s.trace.push(op, result_type, &[arg], &input, pack(&perm), full.clone());
+    // The kept axes lie in memory order; the handle shows them in the array's.
+    let mut sorted = kept.clone();
+    sorted.sort_unstable();
+    let layout = if sorted == kept {
+        full
+    } else {
+        let axes = kept
+            .iter()
+            .map(|d| AxisMap::along(0, sorted.iter().position(|s| s == d).expect("a kept axis"), 1))
+            .collect();
+        Layout::new(shape, View { shape: sorted.iter().map(|&d| a.shape()[d]).collect(), axes })
+    };
+    let out = Array::fresh(version, layout, result_type);
+    s.after_record()?;
+    Ok(out)
+}
+
+/// How NumPy combines these axes of an array that is already seen in memory order.
+fn order_of(reducer: Reducer, a: &Array, axes: &[u32], dtype: DType) -> Order {
+    if !matches!(reducer, Reducer::Ufunc(Ufunc::Add)) || !(dtype.is_float() || dtype.is_complex()) {
+        return Order::Tree;
+    }
+    if axes.len() < a.ndim() {
+        return Order::Tree;
+    }
+    if a.dtype() != dtype && a.size() > BUFFER {
+        return Order::Chunked(BUFFER as u32);
+    }
+    let flat = a.layout.class == Class::Identity || flattens(a);
+    if flat || a.ndim() < 2 || a.part != Part::Whole && a.ndim() < 2 {
+        return Order::Tree;
+    }
+    let row = *a.shape().last().expect("at least two axes");
+    if row == 0 || row > BUFFER {
+        return Order::Tree;
+    }
+    Order::Chunked((BUFFER / row * row) as u32)
+}
+
+/// True where one stride steps through all elements.
+fn flattens(a: &Array) -> bool {
+    let mut expect = None;
+    for (&n, &s) in a.shape().iter().zip(&a.layout.strides).rev() {
+        if n == 1 {
+            continue;
+        }
+        if expect.is_some_and(|e| e != s) {
+            return false;
+        }
+        expect = Some(s * n as i64);
+    }
+    true
+}
+
+/// `ufunc.accumulate` along an axis; `None` flattens first (cumsum, cumprod).
+pub fn accumulate(op: Ufunc, a: &Array, axis: Option<i64>, dtype: Option<DType>) -> Result<Array> {
+    let flat;
+    let (a, axis) = match axis {
+        Some(axis) => (a, normalize_axis(axis, a.ndim())?),
+        None => {
+            flat = a.ravel()?;
+            (&flat, 0)
+        }
+    };
+    let dtype = dtype.unwrap_or_else(|| working_type(Reducer::Ufunc(op), a.dtype()));
+    let mut s = lock();
+    let arg = s.arg(a, dtype)?;
+    s.record(Op::Scan(op, axis as u32), dtype, &[arg], a.shape(), &a.layout.full(), 0)
+}
+
+/// `np.mean`.
+pub fn mean(a: &Array, args: &ReduceArgs) -> Result<Array> {
+    let n = count(a, args.axes)?;
+    let integer = a.dtype().is_integer() || a.dtype() == DType::Bool;
+    let dtype = args.dtype.or(if integer { Some(DType::F64) } else { None });
+    let sum = reduce(Reducer::Ufunc(Ufunc::Add), a, &ReduceArgs { dtype, out: None, ..*args })?;
+    let args = UfuncArgs { out: args.out, casting: Some(Casting::Unsafe), ..UfuncArgs::default() };
+    divide_by_count(&sum, n as i128, &args)
+}
+
+/// NumPy divides by the count as a Python number.
+fn divide_by_count(sum: &Array, n: i128, args: &UfuncArgs) -> Result<Array> {
+    ufunc(Ufunc::Divide, &[Operand::Array(sum), Operand::Weak(WeakScalar::Int(n))], args)
+}
+
+fn count(a: &Array, axes: Option<&[i64]>) -> Result<usize> {
+    match axes {
+        None => Ok(a.size()),
+        Some(axes) => axes.iter().try_fold(1, |n, &axis| Ok(n * a.shape()[normalize_axis(axis, a.ndim())?])),
+    }
+}
+
+/// `np.var`, and `np.std` with `root`.
+pub fn var(a: &Array, args: &ReduceArgs, ddof: f64, root: bool) -> Result<Array> {
+    let n = count(a, args.axes)?;
+    let integer = a.dtype().is_integer() || a.dtype() == DType::Bool;
+    let dtype = args.dtype.or(if integer { Some(DType::F64) } else { None });
+    let sum = ReduceArgs { keepdims: true, dtype, out: None, ..*args };
+    let total = reduce(Reducer::Ufunc(Ufunc::Add), a, &sum)?;
+    let plain = UfuncArgs::default();
+    let center = divide_by_count(&total, n as i128, &UfuncArgs { casting: Some(Casting::Unsafe), ..plain })?;
+    let x = ufunc(Ufunc::Subtract, &[Operand::Array(a), Operand::Array(&center)], &plain)?;
+    let x = if x.dtype().is_complex() {
+        let conj = ufunc(Ufunc::Conjugate, &[Operand::Array(&x)], &plain)?;
+        ufunc(Ufunc::Multiply, &[Operand::Array(&x), Operand::Array(&conj)], &plain)?.real()
+    } else {
+        ufunc(Ufunc::Multiply, &[Operand::Array(&x), Operand::Array(&x)], &plain)?
+    };
+    let sum = ReduceArgs { dtype: None, out: None, ..*args };
+    let total = reduce(Reducer::Ufunc(Ufunc::Add), &x, &sum)?;
+    let rest = (n as f64 - ddof).max(0.0);
+    let out = UfuncArgs { out: args.out, casting: Some(Casting::Unsafe), ..plain };
+    let v = if rest.fract() == 0.0 {
+        divide_by_count(&total, rest as i128, &out)?
+    } else {
+        ufunc(Ufunc::Divide, &[Operand::Array(&total), Operand::Weak(WeakScalar::Float(rest))], &out)?
+    };
+    if root { ufunc(Ufunc::Sqrt, &[Operand::Array(&v)], &out) } else { Ok(v) }
+}

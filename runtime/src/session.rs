@@ -1,0 +1,282 @@
+//! The session: the one recorder of the process, with its trace, its plans and its counters.
+//!
+//! Everything that records takes the lock (uncontended: Python calls come one at a time). A flush runs with the lock held, so
+//! other threads see it as one long call.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::base::{State, Token, Version};
+use crate::plan_cache::PlanCache;
+use crate::trace::{Key, Trace};
+use crate::{Config, Error, Result, repeats};
+
+pub(crate) struct Session {
+    pub(crate) token: Token,
+    pub(crate) trace: Trace,
+    pub(crate) plans: PlanCache,
+    pub(crate) config: Config,
+    pub(crate) counters: Counters,
+    /// Flush when the trace has this many records; set anew at each flush that a budget caused.
+    pub(crate) limit: usize,
+    pub(crate) resolved: crate::ufunc::Resolved,
+    /// Recorded writes of single elements since one was computed for them.
+    pub(crate) single_writes: u32,
+    /// Bytes in use after the last flush.
+    bytes_then: usize,
+    /// Inputs of the trace when the bytes were last looked at.
+    inputs_then: usize,
+    /// Scratch of `run_trace`.
+    outputs: Vec<u32>,
+    donated: Vec<bool>,
+}
+
+/// What the session counts.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Counters {
+    pub(crate) recorded: u64,
+    pub(crate) flushes: u64,
+    pub(crate) plans: u64,
+    pub(crate) plan_hits: u64,
+    pub(crate) eager_scalars: u64,
+}
+
+static SESSION: Mutex<Option<Box<Session>>> = Mutex::new(None);
+
+thread_local! {
+    /// Whether this thread holds the session.
+    static HELD: Cell<bool> = const { Cell::new(false) };
+}
+/// Owners of foreign memory whose last store died while the session was held: dropping one may run foreign code, which may
+/// come back to us.
+static GRAVEYARD: Mutex<Vec<Box<dyn Any + Send + Sync>>> = Mutex::new(Vec::new());
+static BURIED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// Drops a foreign owner now or when the session is free.
+pub(crate) fn bury(owner: Box<dyn Any + Send + Sync>) {
+    // When the thread is ending, so is its hold on the session.
+    if HELD.try_with(Cell::get).unwrap_or(false) {
+        GRAVEYARD.lock().push(owner);
+        BURIED.store(true, std::sync::atomic::Ordering::Release);
+    }
+}
+
+/// The session, held.
+pub(crate) struct Held {
+    guard: Option<MutexGuard<'static, Option<Box<Session>>>>,
+}
+
+impl std::ops::Deref for Held {
+    type Target = Session;
+
+    #[inline(always)]
+    fn deref(&self) -> &Session {
+        match self.guard.as_deref() {
+            Some(Some(s)) => s,
+            _ => unreachable!("made by `lock`"),
+        }
+    }
+}
+
+impl std::ops::DerefMut for Held {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Session {
+        match self.guard.as_deref_mut() {
+            Some(Some(s)) => s,
+            _ => unreachable!("made by `lock`"),
+        }
+    }
+}
+
+impl Drop for Held {
+    #[inline]
+    fn drop(&mut self) {
+        self.guard = None;
+        HELD.set(false);
+        if BURIED.load(std::sync::atomic::Ordering::Acquire) {
+            empty_graveyard();
+        }
+    }
+}
+
+#[cold]
+fn empty_graveyard() {
+    BURIED.store(false, std::sync::atomic::Ordering::Release);
+    let dead = std::mem::take(&mut *GRAVEYARD.lock());
+    drop(dead);
+}
+
+#[inline]
+pub(crate) fn lock() -> Held {
+    let mut guard = SESSION.lock();
+    HELD.set(true);
+    if guard.is_none() {
+        *guard = Some(Box::new(Session::new()));
+    }
+    Held { guard: Some(guard) }
+}
+
+impl Session {
+    #[cold]
+    fn new() -> Session {
+        let config = Config::default();
+        let mut trace = Trace::default();
+        trace.clear();
+        Session {
+            // SAFETY: the static above keeps one session for the life of the process.
+            token: unsafe { Token::new() },
+            trace,
+            plans: PlanCache::default(),
+            limit: config.max_records,
+            config,
+            counters: Counters::default(),
+            resolved: crate::ufunc::Resolved::default(),
+            single_writes: 0,
+            bytes_then: 0,
+            inputs_then: 0,
+            outputs: Vec::new(),
+            donated: Vec::new(),
+        }
+    }
+
+    /// Called after each record: runs the trace if a budget is spent or foreign code looks on.
+    #[inline]
+    pub(crate) fn after_record(&mut self) -> Result<()> {
+        if self.trace.recs.len() >= self.limit || self.trace.exported || self.trace.inputs.len() != self.inputs_then {
+            return self.check_budgets();
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn check_budgets(&mut self) -> Result<()> {
+        self.inputs_then = self.trace.inputs.len();
+        if self.trace.exported {
+            return self.flush();
+        }
+        if crate::buffer::bytes_live() > self.bytes_then + self.config.max_new_bytes {
+            return self.flush();
+        }
+        if self.trace.recs.len() >= self.limit {
+            // Cut where a repeat of the program leaves the fewest values alive, so that later cuts fall on the same place
+            // and find the same plan.
+            match repeats::next_cut(&self.trace, self.config.max_records) {
+                repeats::Cut::Now { again } => {
+                    let result = self.flush();
+                    self.limit = again.unwrap_or(self.config.max_records);
+                    return result;
+                }
+                repeats::Cut::After(n) => self.limit = self.trace.recs.len() + n,
+            }
+        }
+        Ok(())
+    }
+
+    /// Computes every pending value that somebody still holds.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.limit = self.config.max_records;
+        if self.trace.is_empty() {
+            self.trace.clear();
+            self.inputs_then = 0;
+            return Ok(());
+        }
+        self.counters.flushes += 1;
+        let result = self.run_trace();
+        if let Err(e) = &result {
+            // Everything that was pending is lost; who asks for it later is told why.
+            let e = Arc::new(e.clone());
+            for v in &self.trace.versions {
+                if let State::Pending(_) = v.state.get(&self.token) {
+                    v.state.replace(&mut self.token, State::Failed(e.clone()));
+                }
+            }
+        }
+        self.trace.clear();
+        self.inputs_then = 0;
+        self.bytes_then = crate::buffer::bytes_live();
+        result
+    }
+
+    fn run_trace(&mut self) -> Result<()> {
+        let mut key = self.trace.key;
+        let mut outputs = std::mem::take(&mut self.outputs);
+        outputs.clear();
+        for (i, v) in self.trace.versions.iter().enumerate() {
+            if Arc::strong_count(v) > 1 {
+                outputs.push(i as u32);
+                key.add(i as u64);
+            }
+        }
+        key.add(u64::MAX);
+        let mut donated = std::mem::take(&mut self.donated);
+        donated.clear();
+        for (i, store) in self.trace.inputs.iter().enumerate() {
+            // Foreign memory is not ours to overwrite, whoever holds it.
+            let ours = Arc::strong_count(store) == 1 && !store.is_foreign();
+            donated.push(ours);
+            if ours {
+                key.add(i as u64);
+            }
+        }
+        let result = if outputs.is_empty() { Ok(()) } else { self.run_key(key, &outputs, &donated) };
+        self.outputs = outputs;
+        self.donated = donated;
+        result
+    }
+
+    fn run_key(&mut self, key: Key, outputs: &[u32], donated: &[bool]) -> Result<()> {
+        let plan = match self.plans.get(key) {
+            Some(plan) => {
+                self.counters.plan_hits += 1;
+                plan
+            }
+            None => {
+                let graph = crate::capture::graph(&self.trace, outputs, donated);
+                self.counters.plans += 1;
+                self.plans.make(key, graph, &self.config)?
+            }
+        };
+        let stores = plan.run(&self.trace.inputs, &self.trace.scalars)?;
+        if stores.len() != outputs.len() {
+            return Err(Error::Runtime(format!("a plan gave {} outputs of {}", stores.len(), outputs.len())));
+        }
+        for (&i, store) in outputs.iter().zip(stores) {
+            self.trace.versions[i as usize].state.replace(&mut self.token, State::Store(store));
+        }
+        Ok(())
+    }
+
+    /// The store of a version, computed if it is pending.
+    pub(crate) fn store_of(&mut self, version: &Arc<Version>) -> Result<Arc<crate::Store>> {
+        if let State::Pending(_) = version.state.get(&self.token) {
+            self.flush()?;
+        }
+        match version.state.get(&self.token) {
+            State::Store(s) => Ok(s.clone()),
+            State::Failed(e) => Err((**e).clone()),
+            State::Pending(_) => Err(Error::Runtime("a live value was not computed".into())),
+        }
+    }
+}
+
+/// Runs everything that is pending.
+pub fn sync() -> Result<()> {
+    lock().flush()
+}
+
+/// Replaces the configuration. What is pending runs first, under the old one.
+pub fn set_config(config: Config) -> Result<()> {
+    let mut s = lock();
+    s.flush()?;
+    s.limit = config.max_records;
+    s.plans = PlanCache::default();
+    s.config = config;
+    Ok(())
+}
+
+pub fn config() -> Config {
+    lock().config.clone()
+}

@@ -1,0 +1,312 @@
+//! The trace: the calls recorded since the last flush, in a form that costs little to make.
+//!
+//! Records are plain data. Stores, layouts and scalars are kept in tables and named by number; a store or layout carries a
+//! note of its number, so that naming it again costs one comparison. A 128-bit hash of all that decides what the trace
+//! computes (operations, types, layouts, which operand is which) is kept as the records come; values of scalars are no part
+//! of it, but for the few constants that rewrite rules look for.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use legate_jit_ir::graph::Reduce;
+use legate_jit_ir::{DType, Scalar, Ufunc};
+
+use crate::Store;
+use crate::base::{State, Token, Version};
+use crate::layout::{Layout, mix};
+
+/// What a record does with its arguments. Before it does so, each argument is seen through its layout, broadcast to the
+/// record's shape, its axes permuted as the record says, and cast to the type the operation works in.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Op {
+    Map(Ufunc),
+    /// The argument itself: a copy of a view, a broadcast, a cast.
+    Copy,
+    /// (base, value): the elements that the base's layout shows are replaced.
+    Update,
+    /// Index into `Trace::reduces`.
+    Reduce(u32),
+    Matmul,
+    /// `ufunc.accumulate` along an axis.
+    Scan(Ufunc, u32),
+    /// The index along an axis, i64.
+    Index(u32),
+}
+
+impl Op {
+    fn word(self) -> u64 {
+        match self {
+            Op::Map(u) => u as u64,
+            Op::Copy => 0x100,
+            Op::Update => 0x101,
+            Op::Reduce(_) => 0x102,
+            Op::Matmul => 0x103,
+            Op::Scan(u, axis) => 0x200 + u as u64 + ((axis as u64) << 16),
+            Op::Index(axis) => 0x104 + ((axis as u64) << 16),
+        }
+    }
+}
+
+/// Where an argument's elements come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Src {
+    Node(u32),
+    Input(u32),
+    /// A scalar argument of the plan.
+    Scalar(u32),
+    /// A scalar whose value is part of the key.
+    Const(u32),
+}
+
+impl Src {
+    fn word(self) -> u64 {
+        match self {
+            Src::Node(n) => (n as u64) << 2,
+            Src::Input(n) => (n as u64) << 2 | 1,
+            Src::Scalar(_) => 2,
+            Src::Const(_) => 3,
+        }
+    }
+}
+
+/// Which part of a complex element a handle shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Part {
+    Whole,
+    Real,
+    Imag,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arg {
+    pub(crate) src: Src,
+    /// Index into `Trace::layouts`; of no meaning for scalars.
+    pub(crate) layout: u32,
+    /// The element type that the operation sees.
+    pub(crate) cast: DType,
+    pub(crate) part: Part,
+}
+
+/// An order of axes packed into a word, four bits an axis (so at most 16 axes); 0 is the order as it is.
+pub(crate) type PackedPerm = u64;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rec {
+    pub(crate) op: Op,
+    pub(crate) dtype: DType,
+    pub(crate) nargs: u8,
+    pub(crate) args: [Arg; 3],
+    /// The shape before `perm`, by its identity layout.
+    pub(crate) shape: u32,
+    pub(crate) perm: PackedPerm,
+}
+
+/// What is known of an input besides its store.
+pub(crate) struct InputType {
+    /// The shape, by its identity layout.
+    pub(crate) layout: u32,
+    pub(crate) dtype: DType,
+}
+
+/// The 128-bit hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Key(pub(crate) u64, pub(crate) u64);
+
+impl Key {
+    const START: Key = Key(0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344);
+
+    #[inline(always)]
+    pub(crate) fn add(&mut self, word: u64) {
+        self.0 = mix(self.0, word);
+        self.1 = mix(self.1 ^ 0xa409_3822_299f_31d0, word.rotate_left(29));
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Trace {
+    /// Number of this trace, from 1; it tells the notes of this trace from those of former ones.
+    pub(crate) epoch: u32,
+    pub(crate) recs: Vec<Rec>,
+    /// The result of each record.
+    pub(crate) versions: Vec<Arc<Version>>,
+    pub(crate) inputs: Vec<Arc<Store>>,
+    pub(crate) input_types: Vec<InputType>,
+    pub(crate) layouts: Vec<Arc<Layout>>,
+    pub(crate) scalars: Vec<[u64; 2]>,
+    pub(crate) scalar_types: Vec<DType>,
+    pub(crate) consts: Vec<Scalar>,
+    pub(crate) reduces: Vec<Reduce>,
+    /// For each record what it does, without saying to which value: repeats show in it.
+    pub(crate) shapes_of: Vec<u64>,
+    pub(crate) key: Key,
+    /// An input is visible to foreign code: run at once.
+    pub(crate) exported: bool,
+}
+
+impl Default for Key {
+    fn default() -> Key {
+        Key::START
+    }
+}
+
+/// Constants that rewrite rules look for.
+fn is_special(s: Scalar) -> bool {
+    if s.dtype.is_complex() {
+        return false;
+    }
+    matches!(s.as_f64(), 0.0 | 1.0 | -1.0 | 2.0 | 0.5)
+}
+
+impl Trace {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.recs.is_empty()
+    }
+
+    /// Starts the next trace. The tables' memory is kept.
+    pub(crate) fn clear(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1).max(1);
+        self.recs.clear();
+        self.versions.clear();
+        self.inputs.clear();
+        self.input_types.clear();
+        self.layouts.clear();
+        self.scalars.clear();
+        self.scalar_types.clear();
+        self.consts.clear();
+        self.reduces.clear();
+        self.shapes_of.clear();
+        self.key = Key::START;
+        self.exported = false;
+    }
+
+    #[inline]
+    pub(crate) fn layout(&mut self, layout: &Arc<Layout>) -> u32 {
+        let note = layout.note();
+        if (note >> 32) as u32 == self.epoch {
+            return note as u32;
+        }
+        let id = self.layouts.len() as u32;
+        layout.set_note((self.epoch as u64) << 32 | id as u64);
+        self.layouts.push(layout.clone());
+        id
+    }
+
+    fn input(&mut self, store: &Arc<Store>, full: &Arc<Layout>, dtype: DType) -> u32 {
+        let note = store.mark.load(Ordering::Relaxed);
+        if (note >> 32) as u32 == self.epoch {
+            return note as u32;
+        }
+        let id = self.inputs.len() as u32;
+        store.mark.store((self.epoch as u64) << 32 | id as u64, Ordering::Relaxed);
+        let layout = self.layout(full);
+        self.inputs.push(store.clone());
+        self.input_types.push(InputType { layout, dtype });
+        self.key.add(full.hash ^ (dtype as u64 + 1) << 56);
+        self.exported |= store.is_exported();
+        id
+    }
+
+    /// An argument that reads a version through a layout.
+    #[inline]
+    pub(crate) fn array(
+        &mut self,
+        token: &Token,
+        version: &Arc<Version>,
+        layout: &Arc<Layout>,
+        part: Part,
+        cast: DType,
+    ) -> Arg {
+        let src = match version.state.get(token) {
+            State::Pending(n) => Src::Node(*n),
+            State::Store(store) => Src::Input(self.input(store, &version.full, version.dtype)),
+            // Callers look for failures before they record.
+            State::Failed(_) => unreachable!("a failed value was recorded"),
+        };
+        Arg { src, layout: self.layout(layout), cast, part }
+    }
+
+    /// An argument that is a scalar of the type the operation works in.
+    #[inline]
+    pub(crate) fn scalar(&mut self, value: Scalar) -> Arg {
+        let src = if is_special(value) {
+            self.consts.push(value);
+            Src::Const(self.consts.len() as u32 - 1)
+        } else {
+            self.scalars.push(value.bits);
+            self.scalar_types.push(value.dtype);
+            Src::Scalar(self.scalars.len() as u32 - 1)
+        };
+        Arg { src, layout: u32::MAX, cast: value.dtype, part: Part::Whole }
+    }
+
+    pub(crate) fn reduce(&mut self, reduce: Reduce) -> Op {
+        self.reduces.push(reduce);
+        Op::Reduce(self.reduces.len() as u32 - 1)
+    }
+
+    /// Adds a record; `shape` is the result's shape before the permutation, `full` after it.
+    #[inline]
+    pub(crate) fn push(
+        &mut self,
+        op: Op,
+        dtype: DType,
+        args: &[Arg],
+        shape: &Arc<Layout>,
+        perm: PackedPerm,
+        full: Arc<Layout>,
+    ) -> Arc<Version> {
+        let mut local = mix(op.word() | (dtype as u64) << 40, perm);
+        if let Op::Reduce(n) = op {
+            local = mix(local, reduce_word(&self.reduces[n as usize]));
+        }
+        let mut three = [Arg { src: Src::Const(0), layout: 0, cast: dtype, part: Part::Whole }; 3];
+        let mut links = 0;
+        for (slot, arg) in three.iter_mut().zip(args) {
+            *slot = *arg;
+            let seen = match arg.src {
+                Src::Node(_) | Src::Input(_) => self.layouts[arg.layout as usize].hash,
+                Src::Scalar(_) => 1,
+                Src::Const(n) => self.consts[n as usize].bits[0],
+            };
+            local = mix(local, seen ^ (arg.cast as u64) << 48 ^ (arg.part as u64) << 60);
+            links = mix(links, arg.src.word());
+        }
+        local = mix(local, shape.hash);
+        self.shapes_of.push(local);
+        self.key.add(local);
+        self.key.add(links);
+        let shape = self.layout(shape);
+        self.recs.push(Rec { op, dtype, nargs: args.len() as u8, args: three, shape, perm });
+        let version = Version::new(State::Pending(self.recs.len() as u32 - 1), full, dtype);
+        self.versions.push(version.clone());
+        version
+    }
+}
+
+fn reduce_word(r: &Reduce) -> u64 {
+    use legate_jit_ir::graph::{Order, Reducer};
+    let mut h = match r.reducer {
+        Reducer::Ufunc(u) => u as u64,
+        Reducer::ArgMin => 1000,
+        Reducer::ArgMax => 1001,
+    };
+    h = mix(
+        h,
+        match r.order {
+            Order::Tree => 0,
+            Order::Chunked(n) => n as u64 + 1,
+        },
+    );
+    r.axes.iter().fold(h, |h, &a| mix(h, a as u64))
+}
+
+pub(crate) fn pack(perm: &[u32]) -> PackedPerm {
+    if crate::layout::is_sorted(perm) {
+        return 0;
+    }
+    perm.iter().enumerate().fold(0, |w, (k, &d)| w | (d as u64) << (4 * k))
+}
+
+pub(crate) fn unpack(perm: PackedPerm, ndim: usize) -> crate::layout::Perm {
+    if perm == 0 { (0..ndim as u32).collect() } else { (0..ndim).map(|k| (perm >> (4 * k) & 15) as u32).collect() }
+}

@@ -1,0 +1,371 @@
+//! Elementwise operations: types, shapes and errors are settled here as NumPy settles them, then a record is made.
+
+use std::sync::Arc;
+
+use legate_jit_ir::{DType, Scalar, Shape, Ufunc};
+use smallvec::SmallVec;
+
+use crate::array::{Array, Operand};
+use crate::error::shape_text;
+use crate::layout::{Class, Layout};
+use crate::promote::{self, Loop, Types, WeakScalar, resolve, weak_type, weak_value};
+use crate::session::{Session, lock};
+use crate::trace::{Arg, Op};
+use crate::{Casting, Error, Result};
+
+/// The keyword arguments of a ufunc.
+#[derive(Clone, Copy, Default)]
+pub struct UfuncArgs<'a> {
+    pub out: Option<&'a Array>,
+    /// Where false, `out` keeps its element (without `out`: zero).
+    pub where_: Option<&'a Array>,
+    /// The type to compute in.
+    pub dtype: Option<DType>,
+    /// Default `same_kind`.
+    pub casting: Option<Casting>,
+}
+
+/// Loops that were looked up before, by operation and two type codes.
+pub(crate) struct Resolved(Vec<Option<Loop>>);
+
+const CODES: usize = 16;
+
+impl Default for Resolved {
+    fn default() -> Resolved {
+        Resolved(vec![None; Ufunc::ALL.len() * CODES * CODES])
+    }
+}
+
+impl Resolved {
+    #[inline]
+    fn loop_for(&mut self, op: Ufunc, types: &[DType]) -> Result<Loop> {
+        if types.len() > 2 {
+            return resolve(op, types);
+        }
+        let place = (op as usize * CODES + types[0] as usize) * CODES + types.last().map_or(0, |t| *t as usize);
+        if let Some(l) = self.0[place] {
+            return Ok(l);
+        }
+        let l = resolve(op, types)?;
+        self.0[place] = Some(l);
+        Ok(l)
+    }
+}
+
+/// `np.<op>(operands…)`.
+pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array> {
+    debug_assert_eq!(operands.len(), op.nin());
+    let mut s = lock();
+    if let [Operand::Array(a), Operand::Array(b)] = operands
+        && args.out.is_none()
+        && args.where_.is_none()
+        && args.dtype.is_none()
+        && a.layout.class == Class::Identity
+        && a.layout.hash == b.layout.hash
+        && a.ndim() > 0
+    {
+        return plain(&mut s, op, a, b);
+    }
+    general(&mut s, op, operands, args)
+}
+
+/// Two whole arrays of one shape: nothing to find out but the types.
+#[inline]
+fn plain(s: &mut Session, op: Ufunc, a: &Array, b: &Array) -> Result<Array> {
+    let l = s.resolved.loop_for(op, &[a.dtype, b.dtype])?;
+    let args = [s.arg(a, l.args[0])?, s.arg(b, l.args[1])?];
+    s.record(Op::Map(op), l.result, &args, a.layout.shape(), &a.layout, 0)
+}
+
+fn general(s: &mut Session, op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array> {
+    let types = types_of(operands);
+    let casting = args.casting.unwrap_or(Casting::SameKind);
+    let l = match args.dtype {
+        None => s.resolved.loop_for(op, &types)?,
+        Some(d) => {
+            let l = loop_in(op, d, types.len())?;
+            for (i, (&t, &to)) in types.iter().zip(&l.args).enumerate() {
+                if !casting.allows(t, to) && !matches!(operands[i], Operand::Weak(_)) {
+                    let nth = if types.len() > 1 { format!(" {i}") } else { String::new() };
+                    return Err(Error::UfuncType(format!(
+                        "Cannot cast ufunc '{}' input{nth} from dtype('{}') to dtype('{}') with casting rule '{}'",
+                        op.name(),
+                        t.numpy_name(),
+                        to.numpy_name(),
+                        casting.name()
+                    )));
+                }
+            }
+            l
+        }
+    };
+    if let Some(constant) = beyond(op, operands, &types, args)? {
+        return constant_result(s, operands, constant);
+    }
+    let (shape, full) = common_shape(operands, args.out, args.where_)?;
+    if let Some(out) = args.out {
+        check_out(op, out, &shape, l.result, casting)?;
+    }
+    // Where every operand is a known number there is nothing to record.
+    if shape.is_empty()
+        && args.out.is_none()
+        && args.where_.is_none()
+        && let Some(value) = crate::scalar_eval::evaluate(s, op, operands, &l)?
+    {
+        return Ok(Array::scalar(value)?.as_scalar(true));
+    }
+    let layouts: SmallVec<[&Arc<Layout>; 3]> = operands
+        .iter()
+        .filter_map(|o| match o {
+            Operand::Array(a) => Some(&a.layout),
+            Operand::Weak(_) | Operand::Typed(_) => None,
+        })
+        .collect();
+    let perm = s.k_perm(&layouts, &shape);
+    let mut recorded: SmallVec<[Arg; 3]> = SmallVec::new();
+    for (o, &to) in operands.iter().zip(&l.args) {
+        recorded.push(s.operand(o, to)?);
+    }
+    if op == Ufunc::Power {
+        check_integer_power(operands, &l)?;
+    }
+    let mut result = s.record(Op::Map(op), l.result, &recorded, &shape, &full, perm)?;
+    if let Some(mask) = args.where_ {
+        if mask.dtype() != DType::Bool {
+            return Err(Error::Type(format!(
+                "Cannot cast array data from dtype('{}') to dtype('bool') according to the rule 'safe'",
+                mask.dtype().numpy_name()
+            )));
+        }
+        let old = match args.out {
+            Some(out) => Operand::Array(out),
+            None => Operand::Typed(Scalar { dtype: l.result, bits: [0; 2] }),
+        };
+        let d = args.out.map_or(l.result, |o| o.dtype());
+        let picked = [s.operand(&Operand::Array(mask), DType::Bool)?, s.arg(&result, d)?, s.operand(&old, d)?];
+        result = s.record(Op::Map(Ufunc::Where), d, &picked, &shape, &full, 0)?;
+    }
+    match args.out {
+        Some(out) => {
+            s.write_array(out, &result)?;
+            Ok(out.clone())
+        }
+        None => Ok(result.as_scalar(true)),
+    }
+}
+
+impl Session {
+    /// An operand as an argument of the type the operation works in. A 0-d array whose value is known is a scalar.
+    pub(crate) fn operand(&mut self, o: &Operand, cast: DType) -> Result<Arg> {
+        let value = match o {
+            Operand::Array(a) => match if a.ndim() == 0 { a.known(self) } else { None } {
+                Some(v) => promote::cast(v, cast),
+                None => return self.arg(a, cast),
+            },
+            Operand::Weak(w) => weak_value(*w, cast)?,
+            Operand::Typed(v) => promote::cast(*v, cast),
+        };
+        Ok(self.trace.scalar(value))
+    }
+}
+
+/// The operands' types, weak scalars having taken theirs from the others.
+fn types_of(operands: &[Operand]) -> Types {
+    let strong = operands
+        .iter()
+        .filter_map(|o| match o {
+            Operand::Array(a) => Some(a.dtype()),
+            Operand::Typed(v) => Some(v.dtype),
+            Operand::Weak(_) => None,
+        })
+        .reduce(promote::promote);
+    operands
+        .iter()
+        .map(|o| match o {
+            Operand::Array(a) => a.dtype(),
+            Operand::Typed(v) => v.dtype,
+            Operand::Weak(w) => weak_type(*w, strong),
+        })
+        .collect()
+}
+
+/// The loop for `dtype=…`, which names the result's type.
+fn loop_in(op: Ufunc, dtype: DType, n: usize) -> Result<Loop> {
+    let types: Types = SmallVec::from_elem(dtype, n);
+    let l = resolve(op, &types)?;
+    if l.result == dtype || l.args[0] == dtype {
+        return Ok(l);
+    }
+    Err(Error::UfuncType(format!(
+        "No loop matching the specified signature and casting was found for ufunc {}",
+        op.name()
+    )))
+}
+
+/// A comparison with a Python integer that the array's type cannot hold has the same answer everywhere.
+fn beyond(op: Ufunc, operands: &[Operand], types: &[DType], args: &UfuncArgs) -> Result<Option<bool>> {
+    use Ufunc::*;
+    if !matches!(op, Greater | GreaterEqual | Less | LessEqual | Equal | NotEqual)
+        || args.out.is_some()
+        || args.where_.is_some()
+    {
+        return Ok(None);
+    }
+    for (i, o) in operands.iter().enumerate() {
+        if let Operand::Weak(WeakScalar::Int(v)) = o
+            && types[i].is_integer()
+            && weak_value(WeakScalar::Int(*v), types[i]).is_err()
+        {
+            // The weak operand is above (or below) every value of the type.
+            let above = *v > 0;
+            let second = i == 1;
+            return Ok(Some(match op {
+                Equal => false,
+                NotEqual => true,
+                Less | LessEqual => above == second,
+                _ => above != second,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+fn constant_result(s: &mut Session, operands: &[Operand], value: bool) -> Result<Array> {
+    let (shape, full) = common_shape(operands, None, None)?;
+    let arg = s.trace.scalar(Scalar::bool(value));
+    Ok(s.record(Op::Copy, DType::Bool, &[arg], &shape, &full, 0)?.as_scalar(true))
+}
+
+/// NumPy looks at a scalar exponent's sign before it computes.
+fn check_integer_power(operands: &[Operand], l: &Loop) -> Result<()> {
+    let negative = match operands[1] {
+        Operand::Weak(WeakScalar::Int(v)) => v < 0,
+        Operand::Typed(v) if v.dtype.is_integer() => v.as_i128() < 0,
+        _ => false,
+    };
+    if negative && l.result.is_integer() {
+        return Err(Error::Value("Integers to negative integer powers are not allowed.".into()));
+    }
+    Ok(())
+}
+
+/// The broadcast shape of the operands, and its identity layout.
+fn common_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>) -> Result<(Shape, Arc<Layout>)> {
+    let mut shape: Option<Shape> = None;
+    let mut of: Option<&Arc<Layout>> = None;
+    let arrays = operands.iter().filter_map(|o| match o {
+        Operand::Array(a) => Some(*a),
+        Operand::Weak(_) | Operand::Typed(_) => None,
+    });
+    for a in arrays.clone().chain(mask) {
+        match &shape {
+            None => {
+                shape = Some(a.shape().into());
+                of = Some(&a.layout);
+            }
+            Some(s) if s[..] == *a.shape() => {}
+            Some(s) => {
+                let Some(wider) = legate_jit_ir::shape::broadcast(s, a.shape()) else {
+                    let all: Vec<String> = operands
+                        .iter()
+                        .map(|o| match o {
+                            Operand::Array(a) => shape_text(a.shape(), ","),
+                            Operand::Weak(_) | Operand::Typed(_) => "()".into(),
+                        })
+                        .chain(out.map(|o| shape_text(o.shape(), ",")))
+                        .chain(mask.map(|m| shape_text(m.shape(), ",")))
+                        .collect();
+                    return Err(Error::Value(format!(
+                        "operands could not be broadcast together with shapes {} ",
+                        all.join(" ")
+                    )));
+                };
+                if wider[..] == *a.shape() {
+                    of = Some(&a.layout);
+                } else if wider != *s {
+                    of = None;
+                }
+                shape = Some(wider);
+            }
+        }
+    }
+    let shape = shape.unwrap_or_default();
+    let full = of.map_or_else(|| Layout::identity(&shape), |l| l.full());
+    Ok((shape, full))
+}
+
+fn check_out(op: Ufunc, out: &Array, shape: &[usize], result: DType, casting: Casting) -> Result<()> {
+    if !out.writable() {
+        return Err(Error::Value("output array is read-only".into()));
+    }
+    if !casting.allows(result, out.dtype()) {
+        return Err(Error::UfuncType(format!(
+            "Cannot cast ufunc '{}' output from dtype('{}') to dtype('{}') with casting rule '{}'",
+            op.name(),
+            result.numpy_name(),
+            out.dtype().numpy_name(),
+            casting.name()
+        )));
+    }
+    if legate_jit_ir::shape::broadcast(shape, out.shape()).as_deref() != Some(out.shape()) {
+        return Err(Error::Value(format!(
+            "non-broadcastable output operand with shape {} doesn't match the broadcast shape {}",
+            shape_text(out.shape(), ","),
+            shape_text(&legate_jit_ir::shape::broadcast(shape, out.shape()).unwrap_or(shape.into()), ",")
+        )));
+    }
+    Ok(())
+}
+
+/// `a ** b` as the operator does it: a Python number that names a simpler operation records that one.
+pub fn power(a: Operand, b: Operand, out: Option<&Array>) -> Result<Array> {
+    let base = match a {
+        Operand::Array(x) => Some(x.dtype()),
+        Operand::Typed(v) => Some(v.dtype),
+        Operand::Weak(_) => None,
+    };
+    let exponent = match b {
+        Operand::Weak(WeakScalar::Int(v)) => Some(v as f64),
+        Operand::Weak(WeakScalar::Float(v)) => Some(v),
+        _ => None,
+    };
+    let args = UfuncArgs { out, ..UfuncArgs::default() };
+    if let (Some(d), Some(e)) = (base, exponent) {
+        let inexact = d.is_float() || d.is_complex();
+        let fast = if e == 2.0 && (inexact || d.is_integer() && matches!(b, Operand::Weak(WeakScalar::Int(_)))) {
+            Some(Ufunc::Square)
+        } else if !inexact {
+            None
+        } else if e == 1.0 {
+            Some(Ufunc::Positive)
+        } else if e == 0.5 {
+            Some(Ufunc::Sqrt)
+        } else if e == -1.0 {
+            Some(Ufunc::Reciprocal)
+        } else {
+            None
+        };
+        if let Some(op) = fast {
+            return ufunc(op, &[a], &args);
+        }
+    }
+    ufunc(Ufunc::Power, &[a, b], &args)
+}
+
+/// `np.where(mask, a, b)`.
+pub fn where_(mask: &Array, a: Operand, b: Operand) -> Result<Array> {
+    if mask.dtype() == DType::Bool {
+        return ufunc(Ufunc::Where, &[Operand::Array(mask), a, b], &UfuncArgs::default());
+    }
+    let zero = Operand::Typed(Scalar { dtype: mask.dtype(), bits: [0; 2] });
+    let mask = ufunc(Ufunc::NotEqual, &[Operand::Array(mask), zero], &UfuncArgs::default())?;
+    ufunc(Ufunc::Where, &[Operand::Array(&mask), a, b], &UfuncArgs::default())
+}
+
+/// `where(mask, value, old)` in the type of `old`.
+pub(crate) fn select(s: &mut Session, mask: &Array, value: Operand, old: &Array) -> Result<Array> {
+    let args =
+        [s.operand(&Operand::Array(mask), DType::Bool)?, s.operand(&value, old.dtype())?, s.arg(old, old.dtype())?];
+    let perm = s.k_perm(&[&old.layout], old.shape());
+    s.record(Op::Map(Ufunc::Where), old.dtype(), &args, old.shape(), &old.layout.full(), perm)
+}
