@@ -41,7 +41,7 @@ fn main() {
     let stages = wanted.iter().filter(|w| args.iter().any(|a| a == w.0)).map(|w| w.1).collect();
     let target = match args.iter().find_map(|a| a.strip_prefix("--cpu=")) {
         Some(name) => CpuTarget::named(name).unwrap(),
-        None => CpuTarget::host(),
+        None => CpuTarget::host().unwrap(),
     };
     let kernel = jacobi();
     let start = Instant::now();

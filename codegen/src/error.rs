@@ -8,6 +8,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// A kernel that breaks an invariant of its level.
     Kernel(String),
+    /// An operation that only the prebuilt loops have.
+    Unsupported(String),
     /// A target that does not exist or that this machine cannot run.
     Target(String),
     /// MLIR rejected what was built, or a pass failed: its own words.
@@ -27,7 +29,7 @@ impl fmt::Display for Error {
             Error::Target(m) => write!(f, "target: {m}"),
             Error::Mlir(m) => write!(f, "MLIR: {m}"),
             Error::Llvm(m) => write!(f, "LLVM: {m}"),
-            Error::Missing(m) => f.write_str(m),
+            Error::Unsupported(m) | Error::Missing(m) => f.write_str(m),
             Error::Cache(m) => write!(f, "kernel cache: {m}"),
         }
     }

@@ -8,6 +8,7 @@
 
 mod body;
 pub mod build;
+mod emitter;
 mod memory;
 
 use std::collections::BTreeSet;
@@ -19,23 +20,16 @@ use melior::ir::operation::OperationBuilder;
 use melior::ir::{Block, Module, Region, RegionLike, Value};
 
 use legate_jit_ir::kernel::Op;
+use legate_jit_ir::ufunc::emit;
 use legate_jit_ir::{InnerStride, Kernel};
 
 use crate::target::CpuTarget;
 use crate::{Error, Result};
 use body::Body;
-use build::{Build, Common, Elem, V};
+use build::{Build, Common, Elem, Math, V};
 use memory::Row;
 
-/// An instruction's result: one value, or the real and imaginary parts.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Val<'c> {
-    One(V<'c>),
-    Two(V<'c>, V<'c>),
-}
-
-/// The functions outside that a module calls, by name: those of the vector math library.
-pub type Calls = BTreeSet<String>;
+pub type Val<'c> = emit::Val<V<'c>>;
 
 /// How the innermost axis is walked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,21 +59,18 @@ impl Steps {
 }
 
 /// Builds the module of a kernel for a CPU.
-pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name: &str) -> Result<(Module<'c>, Calls)> {
+pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name: &str) -> Result<(Module<'c>, BTreeSet<String>)> {
     check(kernel)?;
     let common = Common::new(context);
     let module = Module::new(common.location);
     let steps = Steps::choose(kernel, target);
-    let calls = Body::declare(&common, &module, kernel, steps)?;
-
-    let entry = Block::new(&[(common.ptr, common.location); 5]);
-    let build = Build { common: &common, block: &entry, lanes: 1 };
+    let region = Region::new();
+    let block = region.append_block(Block::new(&[(common.ptr, common.location); 5]));
+    let build = Build { common: &common, block, lanes: 1, math: Math::Cpu(target.level) };
     let arguments = Arguments::load(&build, kernel);
     loops(&build, kernel, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?;
     build.effect("llvm.return", &[], &[]);
 
-    let region = Region::new();
-    region.append_block(entry);
     let ty = melior::dialect::llvm::r#type::function(melior::dialect::llvm::r#type::void(context), &[common.ptr; 5], false);
     module.body().append_operation(
         OperationBuilder::new("llvm.func", common.location)
@@ -92,6 +83,7 @@ pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name
             .build()
             .map_err(|e| Error::Mlir(e.to_string()))?,
     );
+    let calls = common.declare(&module);
     Ok((module, calls))
 }
 

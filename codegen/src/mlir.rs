@@ -83,8 +83,7 @@ impl Mlir {
     fn run(&self, module: &mut Module, pipeline: &str) -> Result<()> {
         let manager = PassManager::new(&self.context);
         manager.enable_verifier(cfg!(debug_assertions));
-        let body = pipeline.trim_start_matches("builtin.module(").trim_end_matches(')');
-        parse_pass_pipeline(manager.as_operation_pass_manager(), body).map_err(|e| Error::Mlir(e.to_string()))?;
+        parse_pass_pipeline(manager.as_operation_pass_manager(), pipeline).map_err(|e| Error::Mlir(e.to_string()))?;
         manager.run(module).map_err(|_| self.error("a pass failed"))
     }
 }

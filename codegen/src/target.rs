@@ -7,22 +7,21 @@ use std::fmt;
 
 use crate::{Error, Result};
 
-/// The instruction set levels of x86-64, narrowest first.
+/// The instruction set levels of x86-64, narrowest first. The first level lacks rounding and is older than any machine worth
+/// compiling for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Level {
-    V1,
     V2,
     V3,
     V4,
 }
 
 impl Level {
-    pub const ALL: [Level; 4] = [Level::V1, Level::V2, Level::V3, Level::V4];
+    pub const ALL: [Level; 3] = [Level::V2, Level::V3, Level::V4];
 
     /// LLVM's name for it.
     pub const fn name(self) -> &'static str {
         match self {
-            Level::V1 => "x86-64",
             Level::V2 => "x86-64-v2",
             Level::V3 => "x86-64-v3",
             Level::V4 => "x86-64-v4",
@@ -32,7 +31,7 @@ impl Level {
     /// Bytes of the widest vector.
     pub const fn vector_bytes(self) -> u32 {
         match self {
-            Level::V1 | Level::V2 => 16,
+            Level::V2 => 16,
             Level::V3 => 32,
             Level::V4 => 64,
         }
@@ -43,7 +42,7 @@ impl Level {
         matches!(self, Level::V4)
     }
 
-    fn host() -> Level {
+    fn host() -> Option<Level> {
         let v2 = is_x86_feature_detected!("sse4.2") && is_x86_feature_detected!("popcnt");
         let v3 = v2
             && is_x86_feature_detected!("avx2")
@@ -59,12 +58,13 @@ impl Level {
             && is_x86_feature_detected!("avx512cd")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl");
-        match (v2, v3, v4) {
+        let level = match (v2, v3, v4) {
             (_, _, true) => Level::V4,
             (_, true, _) => Level::V3,
             (true, _, _) => Level::V2,
-            _ => Level::V1,
-        }
+            _ => return None,
+        };
+        Some(level)
     }
 }
 
@@ -102,9 +102,9 @@ const MODELS: &[(&str, Level)] = &[
 ];
 
 impl CpuTarget {
-    /// This machine.
-    pub fn host() -> CpuTarget {
-        CpuTarget { level: Level::host(), tune: crate::llvm::host_cpu_name() }
+    /// This machine; None where it is older than all levels (then nothing is compiled, the prebuilt loops do all).
+    pub fn host() -> Option<CpuTarget> {
+        Some(CpuTarget { level: Level::host()?, tune: crate::llvm::host_cpu_name() })
     }
 
     /// A level (`x86-64-v3`) or a processor (`znver4`).
@@ -121,7 +121,7 @@ impl CpuTarget {
 
     /// True where this machine can run code for the target.
     pub fn runs_here(&self) -> bool {
-        self.level <= Level::host()
+        Level::host().is_some_and(|host| self.level <= host)
     }
 }
 

@@ -1,13 +1,13 @@
 //! The kernel's body at a vector of points.
 
-use melior::ir::Module;
-
 use legate_jit_ir::kernel::Op;
-use legate_jit_ir::{DType, Kernel, Scalar, Ufunc};
+use legate_jit_ir::ufunc::emit;
+use legate_jit_ir::{DType, Kernel, Scalar};
 
-use super::build::{Build, Common, Elem};
+use super::Val;
+use super::build::{Build, Elem};
+use super::emitter::Emitter;
 use super::memory::{self, At, Row};
-use super::{Calls, Steps, Val};
 use crate::{Error, Result};
 
 pub struct Body<'c, 'b> {
@@ -19,10 +19,6 @@ pub struct Body<'c, 'b> {
 impl<'c, 'b> Body<'c, 'b> {
     pub fn new(build: &'b Build<'c, 'b>, kernel: &'b Kernel, row: &'b Row<'c>) -> Body<'c, 'b> {
         Body { build, kernel, row }
-    }
-
-    pub fn declare(_: &Common<'c>, _: &Module<'c>, _: &Kernel, _: Steps) -> Result<Calls> {
-        Ok(Calls::new())
     }
 
     /// Runs the body at several vectors: all loads, then the instructions of each, then all stores.
@@ -60,20 +56,12 @@ impl<'c, 'b> Body<'c, 'b> {
             Op::Const(c) => constant(b, *c),
             Op::Index(d) => self.index(*d, at),
             Op::Map(f, args) => {
-                let args: Vec<Val> = args.iter().map(|&r| value(r)).collect();
-                let name = match f {
-                    Ufunc::Add => "arith.addf",
-                    Ufunc::Multiply => "arith.mulf",
-                    Ufunc::Subtract => "arith.subf",
-                    Ufunc::Divide => "arith.divf",
-                    _ => return Err(Error::Kernel(format!("no lowering of {}", f.name()))),
-                };
-                match (args[0], args[1]) {
-                    (Val::One(x), Val::One(y)) => Val::One(b.op(name, &[x, y], Elem::of(dtype))),
-                    _ => return Err(Error::Kernel("complex".into())),
-                }
+                let types: Vec<DType> = args.iter().map(|&r| self.kernel.body.dtype(r)).collect();
+                let values: Vec<Val> = args.iter().map(|&r| value(r)).collect();
+                emit::lower(&mut Emitter::new(*b), *f, &types, &values)
+                    .ok_or_else(|| Error::Unsupported(format!("{} of {types:?} has no vector form", f.name())))?
             }
-            Op::Cast(_) => return Err(Error::Kernel("cast".into())),
+            Op::Cast(r) => emit::cast(&mut Emitter::new(*b), value(*r), self.kernel.body.dtype(*r), dtype),
         })
     }
 
@@ -89,15 +77,11 @@ impl<'c, 'b> Body<'c, 'b> {
     }
 }
 
+/// A constant in every lane; a complex one's parts.
 fn constant<'c>(b: &Build<'c, '_>, c: Scalar) -> Val<'c> {
-    let part = |bits: u64| match c.dtype.real() {
-        DType::F32 => b.float(Elem::F32, f32::from_bits(bits as u32) as f64),
-        DType::F64 => b.float(Elem::F64, f64::from_bits(bits)),
-        int => b.int(Elem::of(int), bits as i64),
-    };
     match c.dtype {
-        DType::C64 => Val::Two(part(c.bits[0]), part(c.bits[0] >> 32)),
-        DType::C128 => Val::Two(part(c.bits[0]), part(c.bits[1])),
-        _ => Val::One(part(c.bits[0])),
+        DType::C64 => Val::Pair(b.scalar(DType::F32, c.bits[0] & 0xffff_ffff), b.scalar(DType::F32, c.bits[0] >> 32)),
+        DType::C128 => Val::Pair(b.scalar(DType::F64, c.bits[0]), b.scalar(DType::F64, c.bits[1])),
+        dtype => Val::One(b.scalar(dtype, c.bits[0])),
     }
 }

@@ -3,17 +3,23 @@
 //! Nothing here knows kernels. A value is a plain MLIR value: of an element type where `lanes` is 1, of a vector of it
 //! otherwise. `Elem` says which, as MLIR's own types are slow to ask.
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
 use melior::Context;
 use melior::ir::attribute::{
     DenseElementsAttribute, DenseI32ArrayAttribute, FlatSymbolRefAttribute, FloatAttribute,
-    IntegerAttribute, TypeAttribute,
+    IntegerAttribute, StringAttribute, TypeAttribute,
 };
-use melior::ir::block::BlockLike;
-use melior::ir::operation::OperationBuilder;
+use melior::ir::operation::{OperationBuilder, OperationLike};
 use melior::ir::r#type::IntegerType;
-use melior::ir::{Attribute, Block, Identifier, Location, Region, RegionLike, Type, Value, ValueLike};
+use melior::ir::block::{BlockLike, BlockRef};
+use melior::dialect::llvm;
+use melior::ir::{Attribute, Block, Identifier, Location, Module, Region, RegionLike, Type, Value, ValueLike};
 
 use legate_jit_ir::DType;
+
+use crate::target::Level;
 
 /// A value anywhere in the module. Blocks outlive the building, so the block's lifetime is the context's.
 pub type V<'c> = Value<'c, 'c>;
@@ -80,6 +86,10 @@ pub struct Common<'c> {
     pub ptr: Type<'c>,
     value: Identifier<'c>,
     alignment: Identifier<'c>,
+    /// The functions outside that were called: the types of their arguments and of their result.
+    calls: RefCell<BTreeMap<String, (Vec<Type<'c>>, Type<'c>)>>,
+    /// Functions that LLVM will call on its own.
+    libm: RefCell<BTreeSet<String>>,
 }
 
 impl<'c> Common<'c> {
@@ -96,6 +106,8 @@ impl<'c> Common<'c> {
             ptr: melior::dialect::llvm::r#type::pointer(context, 0),
             value: Identifier::new(context, "value"),
             alignment: Identifier::new(context, "alignment"),
+            calls: RefCell::default(),
+            libm: RefCell::default(),
         }
     }
 
@@ -111,6 +123,34 @@ impl<'c> Common<'c> {
         Identifier::new(self.context, name)
     }
 
+    /// Notes that LLVM will call libm for a remainder.
+    pub fn calls_libm(&self) {
+        self.libm.borrow_mut().extend(["fmod".to_string(), "fmodf".to_string()]);
+    }
+
+    /// Declares in the module what was called, and gives the names.
+    pub fn declare(&self, module: &Module<'c>) -> BTreeSet<String> {
+        const PURE: &str = "#llvm.memory_effects<other = none, argMem = none, inaccessibleMem = none>";
+        for (name, (arguments, result)) in &*self.calls.borrow() {
+            let ty = llvm::r#type::function(*result, arguments, false);
+            let attributes = [
+                (self.name("sym_name"), StringAttribute::new(self.context, name).into()),
+                (self.name("function_type"), TypeAttribute::new(ty).into()),
+                (self.name("linkage"), llvm::attributes::linkage(self.context, llvm::attributes::Linkage::External)),
+                (self.name("memory_effects"), Attribute::parse(self.context, PURE).expect("an attribute of LLVM's")),
+                (self.name("no_unwind"), Attribute::unit(self.context)),
+                (self.name("will_return"), Attribute::unit(self.context)),
+            ];
+            let function = OperationBuilder::new("llvm.func", self.location)
+                .add_attributes(&attributes)
+                .add_regions([Region::new()])
+                .build()
+                .expect("a declaration");
+            module.body().append_operation(function);
+        }
+        self.calls.borrow().keys().chain(&*self.libm.borrow()).cloned().collect()
+    }
+
     pub fn i64_attribute(&self, v: i64) -> Attribute<'c> {
         IntegerAttribute::new(self.elem(Elem::I64), v).into()
     }
@@ -120,8 +160,16 @@ impl<'c> Common<'c> {
 #[derive(Clone, Copy)]
 pub struct Build<'c, 'b> {
     pub common: &'b Common<'c>,
-    pub block: &'b Block<'c>,
+    pub block: BlockRef<'c, 'c>,
     pub lanes: u32,
+    pub math: Math,
+}
+
+/// Who computes transcendental functions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Math {
+    /// The vector math library, with the vectors of this level.
+    Cpu(Level),
 }
 
 impl<'c, 'b> Build<'c, 'b> {
@@ -181,6 +229,15 @@ impl<'c, 'b> Build<'c, 'b> {
     /// A number of any type, whole for integers.
     pub fn number(&self, e: Elem, v: f64) -> V<'c> {
         if e.is_float() { self.float(e, v) } else { self.int(e, v as i64) }
+    }
+
+    /// An element that is not complex, from its bits.
+    pub fn scalar(&self, dtype: DType, bits: u64) -> V<'c> {
+        match dtype {
+            DType::F32 => self.float(Elem::F32, f32::from_bits(bits as u32) as f64),
+            DType::F64 => self.float(Elem::F64, f64::from_bits(bits)),
+            int => self.int(Elem::of(int), bits as i64),
+        }
     }
 
     fn constant(&self, e: Elem, element: Attribute<'c>) -> V<'c> {
@@ -296,32 +353,55 @@ impl<'c, 'b> Build<'c, 'b> {
     // Control.
 
     /// `for i in lo..hi step step`, with the loop's body built by `body`.
-    pub fn for_each(&self, lo: V<'c>, hi: V<'c>, step: V<'c>, body: impl FnOnce(&Build<'c, '_>, V<'c>)) {
-        let block = Block::new(&[(self.common.elem(Elem::I64), self.common.location)]);
-        let i = block.argument(0).expect("the loop's variable").into();
-        let inner = Build { common: self.common, block: &block, lanes: self.lanes };
-        body(&inner, i);
-        inner.effect("scf.yield", &[], &[]);
-        let region = Region::new();
-        region.append_block(block);
-        self.append(
-            OperationBuilder::new("scf.for", self.common.location).add_operands(&[lo, hi, step]).add_regions([region]),
-        );
+    pub fn for_each(&self, lo: V<'c>, hi: V<'c>, step: V<'c>, body: impl FnOnce(&Build<'c, 'b>, V<'c>)) {
+        self.for_state(lo, hi, step, &[], |inner, i, _| {
+            body(inner, i);
+            Vec::new()
+        });
     }
 
-    /// A call of a function that the module declares and that only computes.
+    /// The same, with values that go from one round to the next; what they are at the end comes back.
+    pub fn for_state(
+        &self,
+        lo: V<'c>,
+        hi: V<'c>,
+        step: V<'c>,
+        state: &[V<'c>],
+        body: impl FnOnce(&Build<'c, 'b>, V<'c>, Vec<V<'c>>) -> Vec<V<'c>>,
+    ) -> Vec<V<'c>> {
+        let location = self.common.location;
+        let types: Vec<Type<'c>> = state.iter().map(|v| v.r#type()).collect();
+        let mut arguments = vec![(self.common.elem(Elem::I64), location)];
+        arguments.extend(types.iter().map(|&t| (t, location)));
+        let region = Region::new();
+        let block: BlockRef<'c, 'c> = region.append_block(Block::new(&arguments));
+        let argument = |k: usize| V::from(block.argument(k).expect("an argument for each value"));
+        let inner = Build { block, ..*self };
+        let next = body(&inner, argument(0), (1..=state.len()).map(argument).collect());
+        inner.effect("scf.yield", &next, &[]);
+        let op = self.append(
+            OperationBuilder::new("scf.for", location)
+                .add_operands(&[lo, hi, step])
+                .add_operands(state)
+                .add_results(&types)
+                .add_regions([region]),
+        );
+        op.results().map(V::from).collect()
+    }
+
+    /// A call of a function outside, which only computes. [`Common::declare`] makes it known to the module at the end.
     pub fn call(&self, function: &str, arguments: &[V<'c>], result: Type<'c>) -> V<'c> {
-        let n = arguments.len() as i32;
+        let types = arguments.iter().map(|a| a.r#type()).collect();
+        self.common.calls.borrow_mut().insert(function.to_string(), (types, result));
+        let context = self.common.context;
+        let segments = DenseI32ArrayAttribute::new(context, &[arguments.len() as i32, 0]).into();
         self.op_typed(
             "llvm.call",
             arguments,
             &[
-                (self.common.name("callee"), FlatSymbolRefAttribute::new(self.common.context, function).into()),
-                (
-                    self.common.name("operandSegmentSizes"),
-                    DenseI32ArrayAttribute::new(self.common.context, &[n, 0]).into(),
-                ),
-                (self.common.name("op_bundle_sizes"), DenseI32ArrayAttribute::new(self.common.context, &[]).into()),
+                (self.common.name("callee"), FlatSymbolRefAttribute::new(context, function).into()),
+                (self.common.name("operandSegmentSizes"), segments),
+                (self.common.name("op_bundle_sizes"), DenseI32ArrayAttribute::new(context, &[]).into()),
             ],
             result,
         )

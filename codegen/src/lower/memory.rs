@@ -131,7 +131,7 @@ impl<'c> Row<'c> {
             addresses.iter().enumerate().fold(build.poison(e), |v, (lane, p)| build.insert(v, element(p), lane as u32))
         };
         if dtype.is_complex() {
-            return Val::Two(gather(0), gather(e.bytes() as i32));
+            return Val::Pair(gather(0), gather(e.bytes() as i32));
         }
         Val::One(bool_from_memory(build, dtype, gather(0)))
     }
@@ -151,7 +151,7 @@ impl<'c> Row<'c> {
             };
             match value {
                 Val::One(v) => scatter(bool_to_memory(build, access.dtype, v), 0),
-                Val::Two(re, im) => {
+                Val::Pair(re, im) => {
                     scatter(re, 0);
                     scatter(im, e.bytes() as i32);
                 }
@@ -161,7 +161,7 @@ impl<'c> Row<'c> {
         let to = self.unit_address(build, access.dtype, a, at);
         let (parts, v) = match value {
             Val::One(v) => (1, bool_to_memory(build, access.dtype, v)),
-            Val::Two(re, im) => (2, interleave(build, e, re, im)),
+            Val::Pair(re, im) => (2, interleave(build, e, re, im)),
         };
         let wide = build.with_lanes(build.lanes * parts);
         match at.mask(build, parts) {
@@ -176,7 +176,7 @@ pub fn load_scalar<'c>(build: &Build<'c, '_>, dtype: DType, from: V<'c>) -> Val<
     let one = build.with_lanes(1);
     let e = Elem::in_memory(dtype);
     if dtype.is_complex() {
-        return Val::Two(one.load(e, from), one.load(e, one.offset_bytes(from, e.bytes() as i32)));
+        return Val::Pair(one.load(e, from), one.load(e, one.offset_bytes(from, e.bytes() as i32)));
     }
     Val::One(bool_from_memory(&one, dtype, one.load(e, from)))
 }
@@ -186,7 +186,7 @@ pub fn splat<'c>(build: &Build<'c, '_>, dtype: DType, v: Val<'c>) -> Val<'c> {
     let e = Elem::of(dtype);
     match v {
         Val::One(v) => Val::One(build.splat(e, v)),
-        Val::Two(re, im) => Val::Two(build.splat(e, re), build.splat(e, im)),
+        Val::Pair(re, im) => Val::Pair(build.splat(e, re), build.splat(e, im)),
     }
 }
 
@@ -207,10 +207,10 @@ fn from_memory<'c>(build: &Build<'c, '_>, dtype: DType, v: V<'c>) -> Val<'c> {
     let e = Elem::of(dtype);
     if build.lanes == 1 {
         let pair = build.with_lanes(2);
-        return Val::Two(pair.extract(e, v, 0), pair.extract(e, v, 1));
+        return Val::Pair(pair.extract(e, v, 0), pair.extract(e, v, 1));
     }
     let every_other = |first: i32| (0..build.lanes as i32).map(|k| 2 * k + first).collect::<Vec<_>>();
-    Val::Two(build.shuffle(e, v, v, &every_other(0)), build.shuffle(e, v, v, &every_other(1)))
+    Val::Pair(build.shuffle(e, v, v, &every_other(0)), build.shuffle(e, v, v, &every_other(1)))
 }
 
 fn interleave<'c>(build: &Build<'c, '_>, e: Elem, re: V<'c>, im: V<'c>) -> V<'c> {

@@ -1,0 +1,92 @@
+//! Implements `ir`'s [`Emit`] over MLIR, so that the table's lowering column builds the body.
+
+use melior::ir::ValueLike;
+
+use legate_jit_ir::ufunc::emit::{CmpF, CmpI, Emit};
+use legate_jit_ir::{DType, Scalar};
+use legate_jit_vmath::{Float, Func, Vector};
+
+use super::build::{Build, Elem, Math, V};
+use crate::calls::Call;
+use crate::target::Level;
+
+pub struct Emitter<'c, 'b> {
+    build: Build<'c, 'b>,
+}
+
+impl<'c, 'b> Emitter<'c, 'b> {
+    pub fn new(build: Build<'c, 'b>) -> Emitter<'c, 'b> {
+        Emitter { build }
+    }
+
+    /// A function of the vector math library, by the narrowest of its vectors that has room for all lanes: vectors narrower
+    /// than any it has are filled up with copies of their lanes.
+    fn vmath_cpu(&self, level: Level, func: Func, e: Elem, args: &[V<'c>]) -> V<'c> {
+        let lanes = self.build.lanes;
+        let narrowest = if lanes == 1 { 1 } else { 16 / e.bytes() };
+        let wide = self.build.with_lanes(lanes.max(narrowest));
+        debug_assert!(wide.lanes * e.bytes() <= level.vector_bytes(), "no vector of the body is wider than the target's");
+        let float = if e == Elem::F32 { Float::F32 } else { Float::F64 };
+        let name = Call::Vmath(func, Vector { float, lanes: wide.lanes as usize }).name();
+        if wide.lanes == lanes {
+            return wide.call(&name, args, wide.ty(e));
+        }
+        let filled: Vec<i32> = (0..wide.lanes).map(|k| (k % lanes) as i32).collect();
+        let args: Vec<V<'c>> = args.iter().map(|&a| self.build.shuffle(e, a, a, &filled)).collect();
+        let result = wide.call(&name, &args, wide.ty(e));
+        let first: Vec<i32> = (0..lanes as i32).collect();
+        wide.shuffle(e, result, result, &first)
+    }
+}
+
+impl<'c> Emit for Emitter<'c, '_> {
+    type V = V<'c>;
+
+    fn constant(&mut self, value: Scalar) -> V<'c> {
+        self.build.scalar(value.dtype, value.bits[0])
+    }
+
+    fn op1(&mut self, op: &'static str, x: V<'c>) -> V<'c> {
+        self.build.op_typed(op, &[x], &[], x.r#type())
+    }
+
+    fn op2(&mut self, op: &'static str, x: V<'c>, y: V<'c>) -> V<'c> {
+        if op == "arith.remf" {
+            self.build.common.calls_libm();
+        }
+        self.build.op_typed(op, &[x, y], &[], x.r#type())
+    }
+
+    fn cmpi(&mut self, predicate: CmpI, x: V<'c>, y: V<'c>) -> V<'c> {
+        self.build.compare("arith.cmpi", predicate as i64, x, y)
+    }
+
+    fn cmpf(&mut self, predicate: CmpF, x: V<'c>, y: V<'c>) -> V<'c> {
+        self.build.compare("arith.cmpf", predicate as i64, x, y)
+    }
+
+    fn select(&mut self, mask: V<'c>, x: V<'c>, y: V<'c>) -> V<'c> {
+        self.build.select(mask, x, y)
+    }
+
+    fn convert(&mut self, op: &'static str, x: V<'c>, to: DType) -> V<'c> {
+        self.build.op(op, &[x], Elem::of(to))
+    }
+
+    fn vmath(&mut self, func: Func, dtype: DType, args: &[V<'c>]) -> V<'c> {
+        match self.build.math {
+            Math::Cpu(level) => self.vmath_cpu(level, func, Elem::of(dtype), args),
+        }
+    }
+
+    fn repeat(
+        &mut self,
+        n: u32,
+        state: Vec<V<'c>>,
+        body: &mut dyn FnMut(&mut Self, Vec<V<'c>>) -> Vec<V<'c>>,
+    ) -> Vec<V<'c>> {
+        let one = self.build.with_lanes(1);
+        let count = |k: u32| one.int(Elem::I64, k as i64);
+        self.build.for_state(count(0), count(n), count(1), &state, |inner, _, state| body(&mut Emitter::new(*inner), state))
+    }
+}
