@@ -1,0 +1,208 @@
+//! Reductions by any binary operation of the table: in order, or in lanes where the order cannot be seen.
+
+use std::sync::OnceLock;
+
+use legate_jit_ir::ufunc::meaning as m;
+use legate_jit_ir::ufunc::native::{Native, c64, c128};
+use legate_jit_ir::{DType, Ufunc, ufunc_loops};
+use legate_jit_vmath::{Isa, isa};
+
+/// What a reduction by one operation over one type needs. The types are erased; the caller looks the entry up by them.
+#[derive(Clone, Copy)]
+pub struct Fold {
+    /// `acc = op(acc, x[i])` for i in 0..n, or what has the same bits. n may be 0.
+    pub fold: unsafe fn(acc: *mut u8, x: *const u8, n: usize),
+    /// `acc[j] = op(acc[j], x[j])` for j in 0..n.
+    pub rows: unsafe fn(acc: *mut u8, x: *const u8, n: usize),
+}
+
+/// The operation of a `Fold`.
+trait Op: 'static {
+    type T: Native;
+    fn call(x: Self::T, y: Self::T) -> Self::T;
+}
+
+/// Elements that a reduction in lanes can get wrong in bits that the order decides.
+trait Lane: Native {
+    /// The result that combining acc and x in order gives, when lanes gave `self`. Of floats only the largest and smallest
+    /// are reduced in lanes: of several NaNs the first stays, of several zeros the last.
+    fn settle(self, acc: Self, x: &[Self]) -> Self;
+}
+
+macro_rules! exact {
+    ($($t:ident)*) => {
+        $(impl Lane for $t {
+            #[inline(always)]
+            fn settle(self, _acc: $t, _x: &[$t]) -> $t {
+                self
+            }
+        })*
+    };
+}
+exact!(bool i8 i16 i32 i64 u8 u16 u32 u64);
+
+macro_rules! floats {
+    ($($t:ident)*) => {
+        $(impl Lane for $t {
+            #[inline(always)]
+            fn settle(self, acc: $t, x: &[$t]) -> $t {
+                if self == 0.0 {
+                    x.iter().rev().copied().find(|v| *v == 0.0).unwrap_or(acc)
+                } else if self.is_nan() {
+                    std::iter::once(acc).chain(x.iter().copied()).find(|v| v.is_nan()).unwrap_or(self)
+                } else {
+                    self
+                }
+            }
+        })*
+    };
+}
+floats!(f32 f64);
+
+#[inline(always)]
+fn in_order<O: Op>(acc: &mut O::T, x: &[O::T]) {
+    *acc = x.iter().fold(*acc, |acc, &x| O::call(acc, x));
+}
+
+/// For associative and commutative operations.
+#[inline(always)]
+fn in_lanes<O: Op<T: Lane>, const LANES: usize>(acc: &mut O::T, x: &[O::T]) {
+    let (groups, rest) = x.as_chunks::<LANES>();
+    let Some((first, groups)) = groups.split_first() else { return in_order::<O>(acc, x) };
+    let mut lanes = *first;
+    for g in groups {
+        for i in 0..LANES {
+            lanes[i] = O::call(lanes[i], g[i]);
+        }
+    }
+    let mut result = lanes.iter().skip(1).fold(lanes[0], |a, &b| O::call(a, b));
+    result = rest.iter().fold(result, |a, &b| O::call(a, b));
+    *acc = O::call(*acc, result).settle(*acc, x);
+}
+
+#[inline(always)]
+fn side_by_side<O: Op>(acc: &mut [O::T], x: &[O::T]) {
+    for (acc, &x) in acc.iter_mut().zip(x) {
+        *acc = O::call(*acc, x);
+    }
+}
+
+macro_rules! versions {
+    ($name:ident, $features:literal) => {
+        mod $name {
+            use super::*;
+
+            #[target_feature(enable = $features)]
+            pub unsafe fn in_order<O: Op>(acc: *mut u8, x: *const u8, n: usize) {
+                // SAFETY: the caller gives one element at acc and n at x, which do not overlap.
+                unsafe {
+                    super::in_order::<O>(&mut *(acc as *mut O::T), std::slice::from_raw_parts(x as *const O::T, n))
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            pub unsafe fn in_lanes<O: Op<T: Lane>>(acc: *mut u8, x: *const u8, n: usize) {
+                // SAFETY: as above. 128 bytes of lanes are four AVX2 registers.
+                unsafe {
+                    let (acc, x) = (&mut *(acc as *mut O::T), std::slice::from_raw_parts(x as *const O::T, n));
+                    match size_of::<O::T>() {
+                        1 => super::in_lanes::<O, 128>(acc, x),
+                        2 => super::in_lanes::<O, 64>(acc, x),
+                        4 => super::in_lanes::<O, 32>(acc, x),
+                        _ => super::in_lanes::<O, 16>(acc, x),
+                    }
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            pub unsafe fn side_by_side<O: Op>(acc: *mut u8, x: *const u8, n: usize) {
+                // SAFETY: the caller gives n elements at both addresses, which do not overlap.
+                unsafe {
+                    let acc = std::slice::from_raw_parts_mut(acc as *mut O::T, n);
+                    super::side_by_side::<O>(acc, std::slice::from_raw_parts(x as *const O::T, n))
+                }
+            }
+        }
+    };
+}
+versions!(base, "sse2");
+versions!(avx2, "avx2");
+
+fn ordered<O: Op>() -> Fold {
+    if isa() == Isa::Base {
+        Fold { fold: base::in_order::<O>, rows: base::side_by_side::<O> }
+    } else {
+        Fold { fold: avx2::in_order::<O>, rows: avx2::side_by_side::<O> }
+    }
+}
+
+fn laned<O: Op<T: Lane>>() -> Fold {
+    if isa() == Isa::Base {
+        Fold { fold: base::in_lanes::<O>, rows: base::side_by_side::<O> }
+    } else {
+        Fold { fold: avx2::in_lanes::<O>, rows: avx2::side_by_side::<O> }
+    }
+}
+
+type Table = Vec<[Option<Fold>; 13]>;
+
+/// Looks a reduction up: operations of two arguments whose result has the arguments' type.
+pub fn fold(ufunc: Ufunc, dtype: DType) -> Option<&'static Fold> {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(table)[ufunc as usize][dtype as usize].as_ref()
+}
+
+/// Whether parts of a sequence may be reduced apart and then combined in order, with the same bits.
+pub fn associative(ufunc: Ufunc, dtype: DType) -> bool {
+    ufunc.props().associative && (!(dtype.is_float() || dtype.is_complex()) || ufunc.props().idempotent)
+}
+
+fn ascribe<T, F: Fn(T, T) -> T>(f: F) -> F {
+    f
+}
+
+/// Adds the operation to the table if it has the right form.
+macro_rules! entry {
+    ([$table:ident] $variant:ident ($a:ident, $b:ident) $o:ident $meaning:expr) => { entry! { @same $table $variant $a $b $o $meaning } };
+    ([$table:ident] $variant:ident ($($ins:ident),*) $o:ident $meaning:expr) => {};
+    (@same $table:ident $variant:ident bool bool bool $meaning:expr) => { entry! { @laned $table $variant bool $meaning } };
+    (@same $table:ident $variant:ident i8 i8 i8 $meaning:expr) => { entry! { @laned $table $variant i8 $meaning } };
+    (@same $table:ident $variant:ident i16 i16 i16 $meaning:expr) => { entry! { @laned $table $variant i16 $meaning } };
+    (@same $table:ident $variant:ident i32 i32 i32 $meaning:expr) => { entry! { @laned $table $variant i32 $meaning } };
+    (@same $table:ident $variant:ident i64 i64 i64 $meaning:expr) => { entry! { @laned $table $variant i64 $meaning } };
+    (@same $table:ident $variant:ident u8 u8 u8 $meaning:expr) => { entry! { @laned $table $variant u8 $meaning } };
+    (@same $table:ident $variant:ident u16 u16 u16 $meaning:expr) => { entry! { @laned $table $variant u16 $meaning } };
+    (@same $table:ident $variant:ident u32 u32 u32 $meaning:expr) => { entry! { @laned $table $variant u32 $meaning } };
+    (@same $table:ident $variant:ident u64 u64 u64 $meaning:expr) => { entry! { @laned $table $variant u64 $meaning } };
+    (@same $table:ident $variant:ident f32 f32 f32 $meaning:expr) => { entry! { @laned $table $variant f32 $meaning } };
+    (@same $table:ident $variant:ident f64 f64 f64 $meaning:expr) => { entry! { @laned $table $variant f64 $meaning } };
+    (@same $table:ident $variant:ident c64 c64 c64 $meaning:expr) => { entry! { @ordered $table $variant c64 $meaning } };
+    (@same $table:ident $variant:ident c128 c128 c128 $meaning:expr) => { entry! { @ordered $table $variant c128 $meaning } };
+    (@same $($other:tt)*) => {};
+    (@laned $table:ident $variant:ident $t:ident $meaning:expr) => {{
+        entry!(@op $t $meaning);
+        let lanes = associative(Ufunc::$variant, <$t as Native>::DTYPE) && Ufunc::$variant.flops() < 100;
+        $table[Ufunc::$variant as usize][<$t as Native>::DTYPE as usize] = Some(if lanes { laned::<K>() } else { ordered::<K>() });
+    }};
+    (@ordered $table:ident $variant:ident $t:ident $meaning:expr) => {{
+        entry!(@op $t $meaning);
+        $table[Ufunc::$variant as usize][<$t as Native>::DTYPE as usize] = Some(ordered::<K>());
+    }};
+    (@op $t:ident $meaning:expr) => {
+        struct K;
+        impl Op for K {
+            type T = $t;
+
+            #[inline(always)]
+            fn call(x: $t, y: $t) -> $t {
+                ascribe::<$t, _>($meaning)(x, y)
+            }
+        }
+    };
+}
+
+fn table() -> Table {
+    let mut table: Table = vec![[None; 13]; Ufunc::ALL.len()];
+    ufunc_loops!(entry, table);
+    table
+}
