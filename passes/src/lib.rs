@@ -5,8 +5,11 @@ pub mod cost;
 pub mod cx;
 pub mod fold;
 pub mod fuse;
+pub mod pipeline;
 pub mod relate;
 pub mod rewrite;
 pub mod schedule;
+pub mod stencil;
 
 pub use cx::{Cx, Math};
+pub use pipeline::compile;
