@@ -6,6 +6,7 @@ pub mod meaning;
 pub mod native;
 pub mod props;
 pub mod resolve;
+pub mod special;
 pub mod table;
 
 pub use props::{Identity, Props};

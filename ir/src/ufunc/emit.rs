@@ -5,6 +5,8 @@
 pub mod complex;
 pub mod float;
 pub mod int;
+#[cfg(test)]
+mod witness;
 
 use legate_jit_vmath::Func;
 

@@ -366,9 +366,8 @@ pub fn sign_complex<T: Float>(x: Complex<T>) -> Complex<T> {
         match (x.re.is_infinite(), x.im.is_infinite()) {
             (true, true) => Complex::new(T::NAN, T::NAN),
             (true, false) => Complex::new(T::ONE.copysign(x.re), T::ZERO),
-            (false, true) => Complex::new(T::ZERO, T::ONE.copysign(x.im)),
-            // The length overflowed.
-            (false, false) => Complex::new(x.re / length, x.im / length),
+            // Also where the length overflowed.
+            (false, _) => Complex::new(T::ZERO, T::ONE.copysign(x.im)),
         }
     } else if length == T::ZERO {
         Complex::new(T::ZERO, T::ZERO)

@@ -186,7 +186,7 @@ macro_rules! ufunc_table {
             Gcd = "gcd" (x, y) [identity = Int(0), commutative, associative, one_type, flops = 200] {
                 int: |x, y| m::gcd(x, y) => native;
             };
-            Lcm = "lcm" (x, y) [commutative, associative, one_type, flops = 220] {
+            Lcm = "lcm" (x, y) [commutative, one_type, flops = 220] {
                 int: |x, y| m::lcm(x, y) => native;
             };
             Sin = "sin" (x) [lacks_complex, transcendental, flops = 20] {

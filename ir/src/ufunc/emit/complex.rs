@@ -142,11 +142,13 @@ pub fn sign<E: Emit>(e: &mut E, t: DType, x: C<E>) -> C<E> {
     let direction = Val::Pair(divf(e, re, length), divf(e, im, length));
     let is_zero = e.cmpf(CmpF::Oeq, length, zero);
     let result = select(e, is_zero, Val::Pair(zero, zero), direction);
-    // An infinite part wins over a finite one; two of them have no direction.
+    // An infinite part wins over a finite one; two of them have no direction. Where only the length is infinite NumPy looks at
+    // the imaginary part.
     let (re_inf, im_inf) = (float::isinf(e, t, re), float::isinf(e, t, im));
+    let length_inf = float::isinf(e, t, length);
     let (re_sign, im_sign) = (e.op2("math.copysign", one, re), e.op2("math.copysign", one, im));
+    let result = select(e, length_inf, Val::Pair(zero, im_sign), result);
     let result = select(e, re_inf, Val::Pair(re_sign, zero), result);
-    let result = select(e, im_inf, Val::Pair(zero, im_sign), result);
     let both = e.and(re_inf, im_inf);
     let length_nan = float::isnan(e, t, length);
     let no_direction = e.or(both, length_nan);
