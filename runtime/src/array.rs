@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use legate_jit_ir::cast::cast;
+use legate_jit_ir::promote::can_cast;
 use legate_jit_ir::{DType, Scalar, Shape, Ufunc};
 
 use crate::base::{Base, State, Version};
@@ -172,7 +174,7 @@ impl Array {
 
     /// NumPy's `astype(dtype, casting=…)`, order "K"; a copy even where the type is the same.
     pub fn astype(&self, dtype: DType, casting: Casting) -> Result<Array> {
-        if !casting.allows(self.dtype, dtype) {
+        if !can_cast(self.dtype, dtype, casting) {
             return Err(Error::Type(format!(
                 "Cannot cast array data from dtype('{}') to dtype('{}') according to the rule '{}'",
                 self.dtype.numpy_name(),
@@ -209,12 +211,12 @@ impl Array {
                 lock().write_array(self, v)
             }
             Operand::Weak(w) => {
-                let value = crate::promote::weak_assigned(w, self.dtype)?;
+                let value = w.assigned(self.dtype)?;
                 lock().write_scalar(self, value)
             }
             Operand::Typed(v) => {
                 check_cast(v.dtype, self.dtype, casting)?;
-                lock().write_scalar(self, crate::promote::cast(v, self.dtype))
+                lock().write_scalar(self, cast(v, self.dtype))
             }
         }
     }
@@ -246,11 +248,11 @@ impl Array {
         }
         let mask = mask.trailing_axes(self.ndim() - mask.ndim());
         let new = match value {
-            Operand::Weak(w) => Operand::Typed(crate::promote::weak_assigned(w, self.dtype)?),
+            Operand::Weak(w) => Operand::Typed(w.assigned(self.dtype)?),
             other => other,
         };
         let value = match new {
-            Operand::Typed(v) => Operand::Typed(crate::promote::cast(v, self.dtype)),
+            Operand::Typed(v) => Operand::Typed(cast(v, self.dtype)),
             other => other,
         };
         let mut s = lock();
@@ -264,7 +266,7 @@ impl Array {
 }
 
 fn check_cast(from: DType, to: DType, casting: Casting) -> Result<()> {
-    if casting.allows(from, to) {
+    if can_cast(from, to, casting) {
         return Ok(());
     }
     Err(Error::Type(format!(

@@ -1,7 +1,5 @@
 //! What can be set. Plain data: the front end reads the environment and hands the values in.
 
-use legate_jit_ir::DType;
-
 /// What runs a plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Tier {
@@ -24,45 +22,5 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config { tier: Tier::Compiled, max_records: 1000, max_new_bytes: 256 << 20 }
-    }
-}
-
-/// NumPy's casting rules.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Casting {
-    No,
-    Equiv,
-    Safe,
-    SameKind,
-    Unsafe,
-}
-
-impl Casting {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Casting::No => "no",
-            Casting::Equiv => "equiv",
-            Casting::Safe => "safe",
-            Casting::SameKind => "same_kind",
-            Casting::Unsafe => "unsafe",
-        }
-    }
-
-    pub fn parse(name: &str) -> Option<Casting> {
-        [Casting::No, Casting::Equiv, Casting::Safe, Casting::SameKind, Casting::Unsafe]
-            .into_iter()
-            .find(|c| c.name() == name)
-    }
-
-    /// `np.can_cast`.
-    pub fn allows(self, from: DType, to: DType) -> bool {
-        match self {
-            Casting::No | Casting::Equiv => from == to,
-            Casting::Safe => crate::promote::promote(from, to) == to,
-            Casting::SameKind => {
-                crate::promote::promote(from, to) == to || crate::promote::rank(from) <= crate::promote::rank(to)
-            }
-            Casting::Unsafe => true,
-        }
     }
 }

@@ -61,6 +61,7 @@ impl From<legate_jit_ir::Error> for Error {
     fn from(e: legate_jit_ir::Error) -> Error {
         match e {
             legate_jit_ir::Error::Type(m) => Error::Type(m),
+            legate_jit_ir::Error::Unsupported(m) => Error::Unsupported(m),
             other => Error::Runtime(other.to_string()),
         }
     }

@@ -21,9 +21,10 @@ mod witness;
 
 pub use array::{Array, Element, Export, HostView, Index, Operand, check_shape};
 pub use buffer::Store;
-pub use config::{Casting, Config, Tier};
+pub use config::{Config, Tier};
+pub use legate_jit_ir::promote::Casting;
 pub use error::{Error, Result};
-pub use promote::{WeakScalar, cast, promote, weak_type, weak_value};
+pub use promote::WeakScalar;
 pub use reduce::{ReduceArgs, accumulate, mean, reduce, var};
 pub use session::{config, set_config, sync};
 pub use stats::stats;

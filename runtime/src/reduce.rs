@@ -126,7 +126,7 @@ fn neutral_of(reducer: Reducer, dtype: DType) -> Result<legate_jit_ir::Scalar> {
             )));
         }
     };
-    crate::weak_value(WeakScalar::Int(number), dtype)
+    WeakScalar::Int(number).value(dtype)
 }
 
 /// The value that never wins.
@@ -135,7 +135,7 @@ fn extreme(op: Ufunc, dtype: DType) -> legate_jit_ir::Scalar {
     let high = matches!(op, Ufunc::Minimum | Ufunc::Fmin);
     if dtype.is_float() || dtype.is_complex() {
         let inf = if high { f64::INFINITY } else { f64::NEG_INFINITY };
-        return crate::cast(Scalar::f64(inf), dtype);
+        return legate_jit_ir::cast::cast(Scalar::f64(inf), dtype);
     }
     let bits = 8 * dtype.size() as u32;
     let (low, top) = match dtype.kind() {

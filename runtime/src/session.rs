@@ -22,7 +22,6 @@ pub(crate) struct Session {
     pub(crate) counters: Counters,
     /// Flush when the trace has this many records; set anew at each flush that a budget caused.
     pub(crate) limit: usize,
-    pub(crate) resolved: crate::ufunc::Resolved,
     /// Recorded writes of single elements since one was computed for them.
     pub(crate) single_writes: u32,
     /// Bytes in use after the last flush.
@@ -133,7 +132,6 @@ impl Session {
             limit: config.max_records,
             config,
             counters: Counters::default(),
-            resolved: crate::ufunc::Resolved::default(),
             single_writes: 0,
             bytes_then: 0,
             inputs_then: 0,

@@ -8,10 +8,13 @@ use smallvec::SmallVec;
 use crate::array::{Array, Operand};
 use crate::error::shape_text;
 use crate::layout::{Class, Layout};
-use crate::promote::{self, Loop, Types, WeakScalar, resolve, weak_type, weak_value};
+use crate::promote::WeakScalar;
 use crate::session::{Session, lock};
 use crate::trace::{Arg, Op};
 use crate::{Casting, Error, Result};
+use legate_jit_ir::cast::cast;
+use legate_jit_ir::promote::{ArgType, can_cast, int_out_of_bounds};
+use legate_jit_ir::ufunc::resolve::Signature;
 
 /// The keyword arguments of a ufunc.
 #[derive(Clone, Copy, Default)]
@@ -23,33 +26,6 @@ pub struct UfuncArgs<'a> {
     pub dtype: Option<DType>,
     /// Default `same_kind`.
     pub casting: Option<Casting>,
-}
-
-/// Loops that were looked up before, by operation and two type codes.
-pub(crate) struct Resolved(Vec<Option<Loop>>);
-
-const CODES: usize = 16;
-
-impl Default for Resolved {
-    fn default() -> Resolved {
-        Resolved(vec![None; Ufunc::ALL.len() * CODES * CODES])
-    }
-}
-
-impl Resolved {
-    #[inline]
-    fn loop_for(&mut self, op: Ufunc, types: &[DType]) -> Result<Loop> {
-        if types.len() > 2 {
-            return resolve(op, types);
-        }
-        let place = (op as usize * CODES + types[0] as usize) * CODES + types.last().map_or(0, |t| *t as usize);
-        if let Some(l) = self.0[place] {
-            return Ok(l);
-        }
-        let l = resolve(op, types)?;
-        self.0[place] = Some(l);
-        Ok(l)
-    }
 }
 
 /// `np.<op>(operands…)`.
@@ -72,25 +48,25 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
 /// Two whole arrays of one shape: nothing to find out but the types.
 #[inline]
 fn plain(s: &mut Session, op: Ufunc, a: &Array, b: &Array) -> Result<Array> {
-    let l = s.resolved.loop_for(op, &[a.dtype, b.dtype])?;
-    let args = [s.arg(a, l.args[0])?, s.arg(b, l.args[1])?];
-    s.record(Op::Map(op), l.result, &args, a.layout.shape(), &a.layout, 0)
+    let l = resolve(op, &[a.dtype.into(), b.dtype.into()])?;
+    let args = [s.arg(a, l.ins()[0])?, s.arg(b, l.ins()[1])?];
+    s.record(Op::Map(op), l.out, &args, a.layout.shape(), &a.layout, 0)
 }
 
 fn general(s: &mut Session, op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array> {
     let types = types_of(operands);
     let casting = args.casting.unwrap_or(Casting::SameKind);
     let l = match args.dtype {
-        None => s.resolved.loop_for(op, &types)?,
+        None => resolve(op, &types)?,
         Some(d) => {
             let l = loop_in(op, d, types.len())?;
-            for (i, (&t, &to)) in types.iter().zip(&l.args).enumerate() {
-                if !casting.allows(t, to) && !matches!(operands[i], Operand::Weak(_)) {
+            for (i, (t, &to)) in types.iter().zip(l.ins()).enumerate() {
+                if !can_cast(t.dtype, to, casting) && !matches!(operands[i], Operand::Weak(_)) {
                     let nth = if types.len() > 1 { format!(" {i}") } else { String::new() };
                     return Err(Error::UfuncType(format!(
                         "Cannot cast ufunc '{}' input{nth} from dtype('{}') to dtype('{}') with casting rule '{}'",
                         op.name(),
-                        t.numpy_name(),
+                        t.dtype.numpy_name(),
                         to.numpy_name(),
                         casting.name()
                     )));
@@ -99,18 +75,18 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], args: &UfuncArgs) -
             l
         }
     };
-    if let Some(constant) = beyond(op, operands, &types, args)? {
+    if let Some(constant) = beyond(op, operands, l.ins(), args)? {
         return constant_result(s, operands, constant);
     }
     let (shape, full) = common_shape(operands, args.out, args.where_)?;
     if let Some(out) = args.out {
-        check_out(op, out, &shape, l.result, casting)?;
+        check_out(op, out, &shape, l.out, casting)?;
     }
     // Where every operand is a known number there is nothing to record.
     if shape.is_empty()
         && args.out.is_none()
         && args.where_.is_none()
-        && let Some(value) = crate::scalar_eval::evaluate(s, op, operands, &l)?
+        && let Some(value) = crate::scalar_eval::evaluate(s, op, operands, l.ins())?
     {
         return Ok(Array::scalar(value)?.as_scalar(true));
     }
@@ -123,13 +99,13 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], args: &UfuncArgs) -
         .collect();
     let perm = s.k_perm(&layouts, &shape);
     let mut recorded: SmallVec<[Arg; 3]> = SmallVec::new();
-    for (o, &to) in operands.iter().zip(&l.args) {
+    for (o, &to) in operands.iter().zip(l.ins()) {
         recorded.push(s.operand(o, to)?);
     }
     if op == Ufunc::Power {
         check_integer_power(operands, &l)?;
     }
-    let mut result = s.record(Op::Map(op), l.result, &recorded, &shape, &full, perm)?;
+    let mut result = s.record(Op::Map(op), l.out, &recorded, &shape, &full, perm)?;
     if let Some(mask) = args.where_ {
         if mask.dtype() != DType::Bool {
             return Err(Error::Type(format!(
@@ -139,9 +115,9 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], args: &UfuncArgs) -
         }
         let old = match args.out {
             Some(out) => Operand::Array(out),
-            None => Operand::Typed(Scalar { dtype: l.result, bits: [0; 2] }),
+            None => Operand::Typed(Scalar { dtype: l.out, bits: [0; 2] }),
         };
-        let d = args.out.map_or(l.result, |o| o.dtype());
+        let d = args.out.map_or(l.out, |o| o.dtype());
         let picked = [s.operand(&Operand::Array(mask), DType::Bool)?, s.arg(&result, d)?, s.operand(&old, d)?];
         result = s.record(Op::Map(Ufunc::Where), d, &picked, &shape, &full, 0)?;
     }
@@ -156,44 +132,45 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], args: &UfuncArgs) -
 
 impl Session {
     /// An operand as an argument of the type the operation works in. A 0-d array whose value is known is a scalar.
-    pub(crate) fn operand(&mut self, o: &Operand, cast: DType) -> Result<Arg> {
+    pub(crate) fn operand(&mut self, o: &Operand, to: DType) -> Result<Arg> {
         let value = match o {
             Operand::Array(a) => match if a.ndim() == 0 { a.known(self) } else { None } {
-                Some(v) => promote::cast(v, cast),
-                None => return self.arg(a, cast),
+                Some(v) => cast(v, to),
+                None => return self.arg(a, to),
             },
-            Operand::Weak(w) => weak_value(*w, cast)?,
-            Operand::Typed(v) => promote::cast(*v, cast),
+            Operand::Weak(w) => w.value(to)?,
+            Operand::Typed(v) => cast(*v, to),
         };
         Ok(self.trace.scalar(value))
     }
 }
 
-/// The operands' types, weak scalars having taken theirs from the others.
+type Types = SmallVec<[ArgType; 3]>;
+
 fn types_of(operands: &[Operand]) -> Types {
-    let strong = operands
-        .iter()
-        .filter_map(|o| match o {
-            Operand::Array(a) => Some(a.dtype()),
-            Operand::Typed(v) => Some(v.dtype),
-            Operand::Weak(_) => None,
-        })
-        .reduce(promote::promote);
     operands
         .iter()
         .map(|o| match o {
-            Operand::Array(a) => a.dtype(),
-            Operand::Typed(v) => v.dtype,
-            Operand::Weak(w) => weak_type(*w, strong),
+            Operand::Array(a) => a.dtype().into(),
+            Operand::Typed(v) => v.dtype.into(),
+            Operand::Weak(w) => w.arg_type(),
         })
         .collect()
 }
 
+/// The loop NumPy chooses, or its TypeError.
+#[inline]
+fn resolve(op: Ufunc, types: &[ArgType]) -> Result<Signature> {
+    op.resolve(types).map_err(|e| match e {
+        legate_jit_ir::Error::Type(m) => Error::UfuncType(m),
+        other => other.into(),
+    })
+}
+
 /// The loop for `dtype=…`, which names the result's type.
-fn loop_in(op: Ufunc, dtype: DType, n: usize) -> Result<Loop> {
-    let types: Types = SmallVec::from_elem(dtype, n);
-    let l = resolve(op, &types)?;
-    if l.result == dtype || l.args[0] == dtype {
+fn loop_in(op: Ufunc, dtype: DType, n: usize) -> Result<Signature> {
+    let l = resolve(op, &Types::from_elem(dtype.into(), n))?;
+    if l.out == dtype || l.ins()[0] == dtype {
         return Ok(l);
     }
     Err(Error::UfuncType(format!(
@@ -203,7 +180,7 @@ fn loop_in(op: Ufunc, dtype: DType, n: usize) -> Result<Loop> {
 }
 
 /// A comparison with a Python integer that the array's type cannot hold has the same answer everywhere.
-fn beyond(op: Ufunc, operands: &[Operand], types: &[DType], args: &UfuncArgs) -> Result<Option<bool>> {
+fn beyond(op: Ufunc, operands: &[Operand], ins: &[DType], args: &UfuncArgs) -> Result<Option<bool>> {
     use Ufunc::*;
     if !matches!(op, Greater | GreaterEqual | Less | LessEqual | Equal | NotEqual)
         || args.out.is_some()
@@ -213,8 +190,8 @@ fn beyond(op: Ufunc, operands: &[Operand], types: &[DType], args: &UfuncArgs) ->
     }
     for (i, o) in operands.iter().enumerate() {
         if let Operand::Weak(WeakScalar::Int(v)) = o
-            && types[i].is_integer()
-            && weak_value(WeakScalar::Int(*v), types[i]).is_err()
+            && ins[i].is_integer()
+            && int_out_of_bounds(*v, ins[i]).is_some()
         {
             // The weak operand is above (or below) every value of the type.
             let above = *v > 0;
@@ -237,13 +214,13 @@ fn constant_result(s: &mut Session, operands: &[Operand], value: bool) -> Result
 }
 
 /// NumPy looks at a scalar exponent's sign before it computes.
-fn check_integer_power(operands: &[Operand], l: &Loop) -> Result<()> {
+fn check_integer_power(operands: &[Operand], l: &Signature) -> Result<()> {
     let negative = match operands[1] {
         Operand::Weak(WeakScalar::Int(v)) => v < 0,
         Operand::Typed(v) if v.dtype.is_integer() => v.as_i128() < 0,
         _ => false,
     };
-    if negative && l.result.is_integer() {
+    if negative && l.out.is_integer() {
         return Err(Error::Value("Integers to negative integer powers are not allowed.".into()));
     }
     Ok(())
@@ -298,7 +275,7 @@ fn check_out(op: Ufunc, out: &Array, shape: &[usize], result: DType, casting: Ca
     if !out.writable() {
         return Err(Error::Value("output array is read-only".into()));
     }
-    if !casting.allows(result, out.dtype()) {
+    if !can_cast(result, out.dtype(), casting) {
         return Err(Error::UfuncType(format!(
             "Cannot cast ufunc '{}' output from dtype('{}') to dtype('{}') with casting rule '{}'",
             op.name(),

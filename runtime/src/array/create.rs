@@ -9,10 +9,12 @@ use super::{Array, Operand};
 use crate::base::{State, Version};
 use crate::error::shape_text;
 use crate::layout::{Layout, contiguity};
-use crate::promote::{WeakScalar, cast, weak_value};
+use crate::promote::WeakScalar;
 use crate::session::lock;
 use crate::trace::Op;
 use crate::{Casting, Error, Result, Store};
+use legate_jit_ir::cast::cast;
+use legate_jit_ir::promote::{can_cast, promote};
 
 impl Array {
     /// Every element the same.
@@ -29,7 +31,7 @@ impl Array {
     }
 
     pub fn ones(shape: &[usize], dtype: DType) -> Result<Array> {
-        Array::full(shape, weak_value(WeakScalar::Int(1), dtype)?)
+        Array::full(shape, WeakScalar::Int(1).value(dtype)?)
     }
 
     /// NumPy leaves the elements undefined; here they are zeros until written.
@@ -154,7 +156,7 @@ impl Array {
     pub fn from_operand(value: Operand) -> Result<Array> {
         match value {
             Operand::Array(a) => Ok(a.clone()),
-            Operand::Weak(w) => Array::scalar(weak_value(w, crate::promote::weak_type(w, None))?),
+            Operand::Weak(w) => Array::scalar(w.value(w.own_type())?),
             Operand::Typed(s) => Array::scalar(s),
         }
     }
@@ -191,10 +193,10 @@ impl Array {
                 }
             }
             shape[axis] += p.shape()[axis];
-            common = crate::promote::promote(common, p.dtype);
+            common = promote(common, p.dtype);
         }
         let dtype = dtype.unwrap_or(common);
-        if let Some(p) = parts.iter().find(|p| !Casting::SameKind.allows(p.dtype, dtype)) {
+        if let Some(p) = parts.iter().find(|p| !can_cast(p.dtype, dtype, Casting::SameKind)) {
             return Err(Error::Type(format!(
                 "Cannot cast array data from dtype('{}') to dtype('{}') according to the rule 'same_kind'",
                 p.dtype.numpy_name(),

@@ -10,10 +10,11 @@ use legate_jit_ir::{DType, Scalar};
 use super::index::wrap;
 use super::{Array, too_many_indices};
 use crate::base::{State, Version};
-use crate::promote::{WeakScalar, cast, weak_assigned};
+use crate::promote::WeakScalar;
 use crate::session::{Session, lock};
 use crate::trace::Part;
 use crate::{Error, Result, Store};
+use legate_jit_ir::cast::cast;
 
 /// What reading one element gives.
 pub enum Element {
@@ -69,7 +70,7 @@ impl Array {
     pub fn set_item_weak(&self, index: &[i64], value: WeakScalar) -> Result<()> {
         let at = self.place(index)?;
         self.check_writable()?;
-        self.store_at(index, at, weak_assigned(value, self.dtype)?)
+        self.store_at(index, at, value.assigned(self.dtype)?)
     }
 
     fn store_at(&self, index: &[i64], at: i64, value: Scalar) -> Result<()> {
