@@ -54,7 +54,12 @@ fn main() {
         let compiled = start.elapsed();
         let start = Instant::now();
         let loaded = load(&object).unwrap();
-        println!("compiled {compiled:?} {:?}, {} bytes, loaded {:?}", object.times, object.bytes.len(), start.elapsed());
+        println!(
+            "compiled {compiled:?} {:?}, {} bytes, loaded {:?}",
+            object.times,
+            object.bytes.len(),
+            start.elapsed()
+        );
         drop(loaded);
     }
     let loaded = load(&workshop.compile(&kernel, &mut ()).unwrap()).unwrap();

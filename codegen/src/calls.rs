@@ -2,6 +2,9 @@
 
 use legate_jit_vmath::{self as vmath, Float, Func, Vector};
 
+/// Changes when the meaning of a name below does.
+pub const INTERFACE: &str = "vmath 1";
+
 /// A function outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Call {

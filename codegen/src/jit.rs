@@ -66,6 +66,12 @@ impl Drop for Loaded {
 
 /// Puts an object's code into memory.
 pub fn load(object: &Object) -> Result<Loaded> {
+    let _inside = crate::fork::inside();
+    load_inside(object)
+}
+
+/// The same, for a caller that has the gate.
+pub(crate) fn load_inside(object: &Object) -> Result<Loaded> {
     // Linking takes a tenth of a millisecond; one at a time keeps the naming of libraries simple.
     static ONE: Mutex<()> = Mutex::new(());
     static COUNT: AtomicU64 = AtomicU64::new(0);

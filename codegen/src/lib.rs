@@ -3,14 +3,18 @@
 //! The way: `lower` builds MLIR, `mlir` lowers that to the LLVM dialect, `llvm` makes an object of it, `jit` loads the object.
 //! `compiler` is the service around them: it never makes a caller wait. Only this crate knows MLIR and LLVM.
 
+pub mod cache;
 mod calls;
+mod compiler;
 mod error;
+mod fork;
 mod jit;
 mod llvm;
 mod lower;
 mod mlir;
 pub mod target;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -18,6 +22,7 @@ use melior::ir::operation::OperationLike;
 
 use legate_jit_ir::Kernel;
 
+pub use compiler::{Compiler, Counters, Options, SinkFor, Slot};
 pub use error::{Error, Result};
 pub use jit::{Loaded, load};
 pub use target::CpuTarget;
@@ -79,15 +84,31 @@ pub struct Workshop {
     mlir: mlir::Mlir,
     machine: llvm::Machine,
     target: CpuTarget,
+    compiled: Cell<u32>,
 }
 
 impl Workshop {
+    /// MLIR's context keeps every type and constant it ever saw; after this many kernels it is worth a new one.
+    const WORN: u32 = 256;
+
     pub fn new(target: &CpuTarget) -> Result<Workshop> {
-        Ok(Workshop { mlir: mlir::Mlir::new(), machine: llvm::Machine::cpu(target)?, target: target.clone() })
+        let machine = llvm::Machine::cpu(target)?;
+        Ok(Workshop { mlir: mlir::Mlir::new(), machine, target: target.clone(), compiled: Cell::new(0) })
+    }
+
+    pub(crate) fn is_worn(&self) -> bool {
+        self.compiled.get() >= Self::WORN
     }
 
     /// Compiles one kernel.
     pub fn compile(&self, kernel: &Kernel, sink: &mut dyn Sink) -> Result<Object> {
+        let _inside = fork::inside();
+        self.compile_inside(kernel, sink)
+    }
+
+    /// The same, for a caller that has the gate.
+    pub(crate) fn compile_inside(&self, kernel: &Kernel, sink: &mut dyn Sink) -> Result<Object> {
+        self.compiled.set(self.compiled.get() + 1);
         let mut times = Times::default();
         let name = "kernel";
         let mut clock = Instant::now();
@@ -125,7 +146,7 @@ impl Workshop {
             bytes,
             features: self.target.level.name().to_string(),
             calls,
-            ir_text: format!("{kernel:?}"),
+            ir_text: cache::kernel_text(kernel),
             times,
         })
     }

@@ -59,7 +59,12 @@ impl Steps {
 }
 
 /// Builds the module of a kernel for a CPU.
-pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name: &str) -> Result<(Module<'c>, BTreeSet<String>)> {
+pub fn lower<'c>(
+    context: &'c Context,
+    kernel: &Kernel,
+    target: &CpuTarget,
+    name: &str,
+) -> Result<(Module<'c>, BTreeSet<String>)> {
     check(kernel)?;
     let common = Common::new(context);
     let module = Module::new(common.location);
@@ -71,13 +76,20 @@ pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name
     loops(&build, kernel, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?;
     build.effect("llvm.return", &[], &[]);
 
-    let ty = melior::dialect::llvm::r#type::function(melior::dialect::llvm::r#type::void(context), &[common.ptr; 5], false);
+    let ty =
+        melior::dialect::llvm::r#type::function(melior::dialect::llvm::r#type::void(context), &[common.ptr; 5], false);
     module.body().append_operation(
         OperationBuilder::new("llvm.func", common.location)
             .add_attributes(&[
                 (common.name("sym_name"), StringAttribute::new(context, name).into()),
                 (common.name("function_type"), TypeAttribute::new(ty).into()),
-                (common.name("linkage"), melior::dialect::llvm::attributes::linkage(context, melior::dialect::llvm::attributes::Linkage::External)),
+                (
+                    common.name("linkage"),
+                    melior::dialect::llvm::attributes::linkage(
+                        context,
+                        melior::dialect::llvm::attributes::Linkage::External,
+                    ),
+                ),
             ])
             .add_regions([region])
             .build()
@@ -109,7 +121,9 @@ fn check(kernel: &Kernel) -> Result<()> {
     }
     for &(a, r) in &kernel.body.stores {
         let fits = kernel.accesses.get(a as usize).is_some_and(|x| {
-            x.write && x.inner != InnerStride::Zero && kernel.body.insts.get(r.0 as usize).map(|i| i.dtype) == Some(x.dtype)
+            x.write
+                && x.inner != InnerStride::Zero
+                && kernel.body.insts.get(r.0 as usize).map(|i| i.dtype) == Some(x.dtype)
         });
         if !fits {
             return broken(&format!("the store to access {a} does not fit"));
@@ -149,8 +163,12 @@ impl<'c> Arguments<'c> {
                     .collect()
             })
             .collect();
-        let scalars =
-            kernel.scalars.iter().enumerate().map(|(s, &d)| memory::load_scalar(build, d, at(argument(2), s * 16))).collect();
+        let scalars = kernel
+            .scalars
+            .iter()
+            .enumerate()
+            .map(|(s, &d)| memory::load_scalar(build, d, at(argument(2), s * 16)))
+            .collect();
         let lo = (0..kernel.rank)
             .map(|d| {
                 let used = kernel.body.insts.iter().any(|i| i.op == Op::Index(d));
@@ -180,7 +198,9 @@ fn loops<'c>(
         let ptrs: Vec<V<'c>> = ptrs
             .iter()
             .zip(&arguments.strides)
-            .map(|(&p, s)| inner.offset(p, inner.op("arith.muli", &[i, s[d].expect("an outer stride")], Elem::I64), Elem::I8))
+            .map(|(&p, s)| {
+                inner.offset(p, inner.op("arith.muli", &[i, s[d].expect("an outer stride")], Elem::I64), Elem::I8)
+            })
             .collect();
         let mut index = index.to_vec();
         index[d] = index[d].map(|lo| inner.op("arith.addi", &[lo, i], Elem::I64));
@@ -210,7 +230,11 @@ fn row<'c>(
         let parts: Vec<_> = (0..steps.unroll)
             .map(|u| match u {
                 0 => i,
-                u => inner.with_lanes(1).op("arith.addi", &[i, inner.with_lanes(1).int(Elem::I64, (u * steps.lanes) as i64)], Elem::I64),
+                u => inner.with_lanes(1).op(
+                    "arith.addi",
+                    &[i, inner.with_lanes(1).int(Elem::I64, (u * steps.lanes) as i64)],
+                    Elem::I64,
+                ),
             })
             .map(|i| memory::At::whole(i))
             .collect();

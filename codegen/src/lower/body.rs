@@ -41,7 +41,13 @@ impl<'c, 'b> Body<'c, 'b> {
         }
         for (at, values) in parts.iter().zip(&values) {
             for &(a, r) in &self.kernel.body.stores {
-                self.row.store(self.build, self.kernel, a, at, values[r.0 as usize].expect("every instruction has run"));
+                self.row.store(
+                    self.build,
+                    self.kernel,
+                    a,
+                    at,
+                    values[r.0 as usize].expect("every instruction has run"),
+                );
             }
         }
         Ok(())

@@ -7,14 +7,14 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use melior::Context;
+use melior::dialect::llvm;
 use melior::ir::attribute::{
-    DenseElementsAttribute, DenseI32ArrayAttribute, FlatSymbolRefAttribute, FloatAttribute,
-    IntegerAttribute, StringAttribute, TypeAttribute,
+    DenseElementsAttribute, DenseI32ArrayAttribute, FlatSymbolRefAttribute, FloatAttribute, IntegerAttribute,
+    StringAttribute, TypeAttribute,
 };
+use melior::ir::block::{BlockLike, BlockRef};
 use melior::ir::operation::{OperationBuilder, OperationLike};
 use melior::ir::r#type::IntegerType;
-use melior::ir::block::{BlockLike, BlockRef};
-use melior::dialect::llvm;
 use melior::ir::{Attribute, Block, Identifier, Location, Module, Region, RegionLike, Type, Value, ValueLike};
 
 use legate_jit_ir::DType;
@@ -242,11 +242,7 @@ impl<'c, 'b> Build<'c, 'b> {
 
     fn constant(&self, e: Elem, element: Attribute<'c>) -> V<'c> {
         let ty = self.ty(e);
-        let value = if self.lanes == 1 {
-            element
-        } else {
-            DenseElementsAttribute::splat(ty, element).into()
-        };
+        let value = if self.lanes == 1 { element } else { DenseElementsAttribute::splat(ty, element).into() };
         self.op_typed("arith.constant", &[], &[(self.common.value, value)], ty)
     }
 
@@ -313,12 +309,14 @@ impl<'c, 'b> Build<'c, 'b> {
 
     /// Loads the lanes that the mask names; the others get `other`.
     pub fn masked_load(&self, e: Elem, from: V<'c>, mask: V<'c>, other: V<'c>) -> V<'c> {
-        let alignment = (self.common.alignment, IntegerAttribute::new(self.common.elem(Elem::I32), e.bytes() as i64).into());
+        let alignment =
+            (self.common.alignment, IntegerAttribute::new(self.common.elem(Elem::I32), e.bytes() as i64).into());
         self.op_typed("llvm.intr.masked.load", &[from, mask, other], &[alignment], self.ty(e))
     }
 
     pub fn masked_store(&self, e: Elem, value: V<'c>, to: V<'c>, mask: V<'c>) {
-        let alignment = (self.common.alignment, IntegerAttribute::new(self.common.elem(Elem::I32), e.bytes() as i64).into());
+        let alignment =
+            (self.common.alignment, IntegerAttribute::new(self.common.elem(Elem::I32), e.bytes() as i64).into());
         self.effect("llvm.intr.masked.store", &[value, to, mask], &[alignment]);
     }
 
@@ -409,11 +407,15 @@ impl<'c, 'b> Build<'c, 'b> {
 
     /// A comparison; the predicate is MLIR's number for it.
     pub fn compare(&self, name: &str, predicate: i64, a: V<'c>, b: V<'c>) -> V<'c> {
-        self.op_typed(name, &[a, b], &[(self.common.name("predicate"), self.common.i64_attribute(predicate))], self.ty(Elem::I1))
+        self.op_typed(
+            name,
+            &[a, b],
+            &[(self.common.name("predicate"), self.common.i64_attribute(predicate))],
+            self.ty(Elem::I1),
+        )
     }
 
     pub fn select(&self, condition: V<'c>, yes: V<'c>, no: V<'c>) -> V<'c> {
         self.op_typed("arith.select", &[condition, yes, no], &[], yes.r#type())
     }
 }
-

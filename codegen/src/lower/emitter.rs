@@ -25,7 +25,10 @@ impl<'c, 'b> Emitter<'c, 'b> {
         let lanes = self.build.lanes;
         let narrowest = if lanes == 1 { 1 } else { 16 / e.bytes() };
         let wide = self.build.with_lanes(lanes.max(narrowest));
-        debug_assert!(wide.lanes * e.bytes() <= level.vector_bytes(), "no vector of the body is wider than the target's");
+        debug_assert!(
+            wide.lanes * e.bytes() <= level.vector_bytes(),
+            "no vector of the body is wider than the target's"
+        );
         let float = if e == Elem::F32 { Float::F32 } else { Float::F64 };
         let name = Call::Vmath(func, Vector { float, lanes: wide.lanes as usize }).name();
         if wide.lanes == lanes {
@@ -87,6 +90,7 @@ impl<'c> Emit for Emitter<'c, '_> {
     ) -> Vec<V<'c>> {
         let one = self.build.with_lanes(1);
         let count = |k: u32| one.int(Elem::I64, k as i64);
-        self.build.for_state(count(0), count(n), count(1), &state, |inner, _, state| body(&mut Emitter::new(*inner), state))
+        self.build
+            .for_state(count(0), count(n), count(1), &state, |inner, _, state| body(&mut Emitter::new(*inner), state))
     }
 }

@@ -32,7 +32,8 @@ impl<'c> At<'c> {
         let one = build.with_lanes(1);
         let lanes = build.lanes * parts;
         let live = self.live?;
-        let live = if parts == 1 { live } else { one.op("arith.muli", &[live, one.int(Elem::I64, parts as i64)], Elem::I64) };
+        let live =
+            if parts == 1 { live } else { one.op("arith.muli", &[live, one.int(Elem::I64, parts as i64)], Elem::I64) };
         // All bits set, shifted right until `live` are left: the shift is less than 64, as at least one lane is live.
         let gone = one.op("arith.subi", &[one.int(Elem::I64, 64), live], Elem::I64);
         let bits = one.op("arith.shrui", &[one.int(Elem::I64, -1), gone], Elem::I64);

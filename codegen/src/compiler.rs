@@ -1,0 +1,383 @@
+//! The service that turns kernels into code without making anybody wait.
+//!
+//! `get` answers at once with a slot. The slot's entry is empty until the code is there: found in the kernel cache or compiled
+//! by a helper thread of low priority. Meanwhile the prebuilt loops do the work, with the same bits. A kernel that cannot
+//! be compiled leaves its slot empty for ever, and the counters say so.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, RwLockReadGuard, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use legate_jit_ir::Kernel;
+use legate_jit_ir::kernel::KernelFn;
+
+use crate::cache::Cache;
+use crate::{CpuTarget, Error, Loaded, Result, Sink, Workshop, fork};
+
+/// Gives a sink for the stages of a kernel's compilation.
+pub type SinkFor = Arc<dyn Fn(&Kernel) -> Box<dyn Sink> + Send + Sync>;
+
+/// How a compiler works.
+#[derive(Clone)]
+pub struct Options {
+    /// What to compile for; None compiles nothing.
+    pub target: Option<CpuTarget>,
+    /// The kernel cache's directory; None keeps nothing.
+    pub cache: Option<PathBuf>,
+    /// Helper threads at most.
+    pub threads: usize,
+    /// Where the stages' texts go. With one, cached code is not used, as it has no stages.
+    pub sink: Option<SinkFor>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { target: CpuTarget::host(), cache: None, threads: 1, sink: None }
+    }
+}
+
+/// What a compiler has done so far.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counters {
+    pub kernels_compiled: u64,
+    /// Kernels that the compiler refused; the prebuilt loops run them.
+    pub kernels_refused: u64,
+    pub cache_hits: u64,
+    pub cache_misses: u64,
+    /// Cache entries or directories that could not be used, whatever the reason.
+    pub cache_errors: u64,
+    pub compile_ns: u64,
+}
+
+#[derive(Default)]
+struct Atomics {
+    kernels_compiled: AtomicU64,
+    kernels_refused: AtomicU64,
+    cache_hits: AtomicU64,
+    cache_misses: AtomicU64,
+    cache_errors: AtomicU64,
+    compile_ns: AtomicU64,
+}
+
+/// A kernel's place in the compiler.
+pub struct Slot {
+    /// The function, or null.
+    entry: AtomicPtr<()>,
+    kernel: Kernel,
+    /// Somebody waits: it goes first.
+    urgent: AtomicBool,
+    /// How often it was asked for: more wanted ones go first.
+    wanted: AtomicU64,
+    /// Set once; keeps the code in memory.
+    outcome: OnceLock<Result<Loaded>>,
+    shared: Weak<Shared>,
+}
+
+impl Slot {
+    /// The compiled function, once it is there.
+    #[inline]
+    pub fn entry(&self) -> Option<KernelFn> {
+        let p = self.entry.load(Ordering::Acquire);
+        // SAFETY: a pointer that is not null came from `Loaded::entry`, whose code lives as long as this slot.
+        (!p.is_null()).then(|| unsafe { std::mem::transmute::<*mut (), KernelFn>(p) })
+    }
+
+    /// Waits until the code is there. None where the kernel cannot be compiled, or the compiler was shut down.
+    pub fn wait(&self) -> Option<KernelFn> {
+        self.urgent.store(true, Ordering::Relaxed);
+        while self.outcome.get().is_none() {
+            let shared = self.shared.upgrade()?;
+            if !shared.ensure_worker() {
+                return None;
+            }
+            let state = lock(shared.state);
+            if self.outcome.get().is_none() {
+                // The time limit is for a compiler that is shut down while this waits.
+                let _ = shared.done.wait_timeout(state, Duration::from_millis(100));
+            }
+        }
+        self.entry()
+    }
+
+    /// Why there is no code, once that is known.
+    pub fn error(&self) -> Option<&Error> {
+        self.outcome.get().and_then(|o| o.as_ref().err())
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Slot").field("ready", &self.entry().is_some()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    slots: HashMap<Kernel, Arc<Slot>>,
+    queue: Vec<Arc<Slot>>,
+    /// In order of their start; those of the process before a fork are forgotten.
+    workers: Vec<JoinHandle<()>>,
+    idle: usize,
+    generation: u64,
+    stop: bool,
+}
+
+struct Shared {
+    options: Options,
+    cache: OnceLock<Option<Cache>>,
+    counters: Atomics,
+    /// Lives for ever, so that a fork can hold it.
+    state: &'static Mutex<State>,
+    work: Condvar,
+    done: Condvar,
+}
+
+/// The service. One a process is enough; dropping it (or the process's end) stops its threads after the kernel at hand.
+pub struct Compiler {
+    shared: Arc<Shared>,
+}
+
+impl Compiler {
+    pub fn new(options: Options) -> Compiler {
+        let state: &'static Mutex<State> =
+            Box::leak(Box::new(Mutex::new(State { generation: fork::generation(), ..State::default() })));
+        fork::guard(state);
+        let shared = Arc::new(Shared {
+            options,
+            cache: OnceLock::new(),
+            counters: Atomics::default(),
+            state,
+            work: Condvar::new(),
+            done: Condvar::new(),
+        });
+        stop_at_exit(&shared);
+        Compiler { shared }
+    }
+
+    /// The kernel's slot; a new one is put into the queue. Takes a lock and a hash of the kernel, never longer.
+    pub fn get(&self, kernel: &Kernel) -> Arc<Slot> {
+        let mut state = lock(self.shared.state);
+        if let Some(slot) = state.slots.get(kernel) {
+            slot.wanted.fetch_add(1, Ordering::Relaxed);
+            return slot.clone();
+        }
+        let slot = Arc::new(Slot {
+            entry: AtomicPtr::default(),
+            kernel: kernel.clone(),
+            urgent: AtomicBool::new(false),
+            wanted: AtomicU64::new(1),
+            outcome: OnceLock::new(),
+            shared: Arc::downgrade(&self.shared),
+        });
+        state.slots.insert(kernel.clone(), slot.clone());
+        state.queue.push(slot.clone());
+        drop(state);
+        self.shared.ensure_worker();
+        slot
+    }
+
+    /// Waits until nothing is left to compile.
+    pub fn wait_all(&self) {
+        let slots: Vec<Arc<Slot>> = lock(self.shared.state).slots.values().cloned().collect();
+        for slot in slots {
+            slot.wait();
+        }
+    }
+
+    pub fn counters(&self) -> Counters {
+        let get = |a: &AtomicU64| a.load(Ordering::Relaxed);
+        let c = &self.shared.counters;
+        Counters {
+            kernels_compiled: get(&c.kernels_compiled),
+            kernels_refused: get(&c.kernels_refused),
+            cache_hits: get(&c.cache_hits),
+            cache_misses: get(&c.cache_misses),
+            cache_errors: get(&c.cache_errors),
+            compile_ns: get(&c.compile_ns),
+        }
+    }
+
+    /// Stops the helper threads; code that is there stays usable.
+    pub fn shut_down(&self) {
+        self.shared.shut_down();
+    }
+}
+
+impl Drop for Compiler {
+    fn drop(&mut self) {
+        self.shared.shut_down();
+        *lock(self.shared.state) = State { stop: true, ..State::default() };
+    }
+}
+
+impl Shared {
+    /// Starts a helper thread if there is work for one. False where there never will be one again.
+    fn ensure_worker(self: &Arc<Shared>) -> bool {
+        let mut state = lock(self.state);
+        if state.generation != fork::generation() {
+            // The threads stayed in the other process. Their handles must not be joined, nor their threads counted.
+            state.generation = fork::generation();
+            state.workers.drain(..).for_each(std::mem::forget);
+            state.idle = 0;
+        }
+        if state.stop {
+            return false;
+        }
+        if state.queue.len() > state.idle && state.workers.len() < self.options.threads.max(1) {
+            let shared = self.clone();
+            let started = std::thread::Builder::new().name("legate-jit-compile".into()).spawn(move || shared.work());
+            match started {
+                Ok(worker) => state.workers.push(worker),
+                Err(_) => return !state.workers.is_empty(),
+            }
+        }
+        self.work.notify_one();
+        true
+    }
+
+    /// A helper thread's life.
+    fn work(&self) {
+        lower_priority();
+        let mut workshop = None;
+        while let Some((slot, _inside)) = self.next() {
+            let outcome =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.make(&slot.kernel, &mut workshop)))
+                    .unwrap_or_else(|_| {
+                        workshop = None;
+                        Err(Error::Mlir("the compiler panicked".into()))
+                    });
+            match &outcome {
+                Ok(loaded) => slot.entry.store(loaded.entry() as *mut (), Ordering::Release),
+                Err(_) => _ = self.counters.kernels_refused.fetch_add(1, Ordering::Relaxed),
+            }
+            let _ = slot.outcome.set(outcome);
+            drop(lock(self.state));
+            self.done.notify_all();
+        }
+    }
+
+    /// The most urgent kernel; waits for one. None when the service stops. The gate is taken before the kernel leaves the
+    /// queue, so that none is lost in a fork.
+    fn next(&self) -> Option<(Arc<Slot>, RwLockReadGuard<'static, ()>)> {
+        loop {
+            let inside = fork::inside();
+            let mut state = lock(self.state);
+            if state.stop {
+                return None;
+            }
+            // `max_by_key` gives the last of equals, so from the back the oldest.
+            let best = (0..state.queue.len()).rev().max_by_key(|&i| {
+                let slot = &state.queue[i];
+                (slot.urgent.load(Ordering::Relaxed), slot.wanted.load(Ordering::Relaxed))
+            });
+            if let Some(i) = best {
+                return Some((state.queue.remove(i), inside));
+            }
+            drop(inside);
+            state.idle += 1;
+            state = self.work.wait(state).unwrap_or_else(|e| e.into_inner());
+            state.idle -= 1;
+        }
+    }
+
+    /// Code for a kernel, from the cache or newly compiled.
+    fn make(&self, kernel: &Kernel, workshop: &mut Option<Workshop>) -> Result<Loaded> {
+        let count = |a: &AtomicU64| a.fetch_add(1, Ordering::Relaxed);
+        let counters = &self.counters;
+        let Some(target) = self.options.target.as_ref().filter(|t| t.runs_here()) else {
+            return Err(Error::Target("nothing is compiled for this machine".into()));
+        };
+        let mut sink = self.options.sink.as_ref().map(|s| s(kernel));
+        let cache = if sink.is_some() { None } else { self.cache() };
+        if let Some(cache) = cache {
+            match cache.get(kernel, target) {
+                Ok(Some(object)) => match crate::jit::load_inside(&object) {
+                    Ok(loaded) => {
+                        count(&counters.cache_hits);
+                        return Ok(loaded);
+                    }
+                    Err(_) => _ = count(&counters.cache_errors),
+                },
+                Ok(None) => {}
+                Err(_) => _ = count(&counters.cache_errors),
+            }
+            count(&counters.cache_misses);
+        }
+        let start = Instant::now();
+        if workshop.as_ref().is_none_or(|w| w.is_worn()) {
+            *workshop = Some(Workshop::new(target)?);
+        }
+        let workshop = workshop.as_ref().expect("just made");
+        let object = match &mut sink {
+            Some(sink) => workshop.compile_inside(kernel, &mut **sink)?,
+            None => workshop.compile_inside(kernel, &mut ())?,
+        };
+        let loaded = crate::jit::load_inside(&object)?;
+        counters.compile_ns.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        count(&counters.kernels_compiled);
+        if let Some(cache) = cache
+            && cache.put(&object, target).is_err()
+        {
+            count(&counters.cache_errors);
+        }
+        Ok(loaded)
+    }
+
+    /// The cache, opened when it is first needed. One that cannot be used counts as one error.
+    fn cache(&self) -> Option<&Cache> {
+        self.cache
+            .get_or_init(|| {
+                let dir = self.options.cache.as_ref()?;
+                Cache::open(dir).map_err(|_| self.counters.cache_errors.fetch_add(1, Ordering::Relaxed)).ok()
+            })
+            .as_ref()
+    }
+
+    fn shut_down(&self) {
+        let mut state = lock(self.state);
+        state.stop = true;
+        let mut workers = std::mem::take(&mut state.workers);
+        if state.generation != fork::generation() {
+            workers.drain(..).for_each(std::mem::forget);
+        }
+        drop(state);
+        self.work.notify_all();
+        for worker in workers {
+            let _ = worker.join();
+        }
+    }
+}
+
+/// Locks are held for a few instructions that do not panic, so a poisoned one is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Compiling must not take time from the loops that compute meanwhile.
+fn lower_priority() {
+    // SAFETY: on Linux this sets the nice value of the calling thread alone.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 10) };
+}
+
+/// A thread inside LLVM while the process takes LLVM's static data apart would crash it, so the process's end stops them.
+fn stop_at_exit(shared: &Arc<Shared>) {
+    static LIVE: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+    static ONCE: Once = Once::new();
+    extern "C" fn at_exit() {
+        let live = std::mem::take(&mut *lock(&LIVE));
+        for shared in live.iter().filter_map(Weak::upgrade) {
+            shared.shut_down();
+        }
+    }
+    ONCE.call_once(|| {
+        // SAFETY: the handler is a function that lives as long as this module.
+        unsafe { libc::atexit(at_exit) };
+    });
+    let mut live = lock(&LIVE);
+    live.retain(|s| s.strong_count() > 0);
+    live.push(Arc::downgrade(shared));
+}
