@@ -4,7 +4,7 @@
 
 use smallvec::SmallVec;
 
-use crate::graph::{Opaque, Op, Order, Reduce, Reducer};
+use crate::graph::{Op, Opaque, Order, Reduce, Reducer};
 use crate::shape::{Shape, c_strides};
 use crate::view::AxisMap;
 use crate::{DType, Graph, Scalar, Type, Ufunc, Value, View};
@@ -302,7 +302,8 @@ impl Make<'_> {
     fn map(&mut self, c: &mut Choices) {
         // The most common ones more often.
         use Ufunc::*;
-        let common = [Add, Multiply, Subtract, Divide, Where, Maximum, Less, Negative, Square, LogicalAnd, LogicalNot, Power];
+        let common =
+            [Add, Multiply, Subtract, Divide, Where, Maximum, Less, Negative, Square, LogicalAnd, LogicalNot, Power];
         let ufunc = if c.once_in(2) { Ufunc::ALL[c.below(Ufunc::ALL.len())] } else { c.one_of(&common) };
         if ufunc.props().transcendental && !self.options.transcendental {
             return;

@@ -4,6 +4,8 @@
 //! elementwise operations, the structural operations, the three levels (graph, kernel, plan) with their text forms and
 //! verifiers, and the reference interpreter that defines what each operation means.
 
+#[cfg(feature = "arbitrary")]
+pub mod arbitrary;
 pub mod cast;
 pub mod dtype;
 pub mod error;
