@@ -14,7 +14,8 @@ Every measurement has a process of its own (worker.py), held to the same cores. 
    first round finds empty caches of compiled code, those of the later rounds find them filled on disk ("first,
    cached"). Here everybody keeps the heap (harness.KEEP_HEAP), or NumPy would pay for fresh pages with every temporary.
 3. Limit. What a perfect program that passes once over its data needs: bytes moved / copy bandwidth for a working set of
-   that size, or flops / the flop rate of a matrix product, whichever is longer, both measured in this run.
+   that size, or flops / the flop rate of a matrix product, whichever is longer, both measured in this run. A program
+   that mostly reads may get somewhat past 100 %, because reading alone is faster than copying.
 
 A peer that is not installed is skipped, and the report says so.
 """
@@ -229,7 +230,7 @@ def draw(report, path):
         limit = row["peers"]["numpy"]["steady"] / row["limit_s"]
         ax.plot([limit, limit], [i - 0.45, i + 0.45], color="black", lw=1.5, label="limit" if i == 0 else None)
     ax.set_yticks(range(len(rows)), [r["program"] for r in rows])
-    ax.invert_yaxis()
+    ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xscale("log")
     ax.axvline(1, color="#bbbbbb", lw=0.8, zorder=0)
     ax.grid(axis="x", which="both", color="#eeeeee", zorder=0)
