@@ -202,13 +202,6 @@ impl Layout {
         Some(Layout::from_strides(shape::size(&self.lshape), new, &strides, self.offset))
     }
 
-    /// For a layout that reaches every element once: the handle's axes in the order of memory, outermost first.
-    pub(crate) fn memory_order(&self) -> Perm {
-        let mut perm: Perm = (0..self.ndim() as u32).collect();
-        perm.sort_by_key(|&d| std::cmp::Reverse(self.strides[d as usize].unsigned_abs()));
-        perm
-    }
-
     pub(crate) fn note(&self) -> u64 {
         self.mark.load(Ordering::Relaxed)
     }

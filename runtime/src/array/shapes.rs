@@ -1,7 +1,5 @@
 //! Other views of the same base: axes moved, added, taken away, merged and cut.
 
-use std::sync::Arc;
-
 use legate_jit_ir::shape::size;
 use legate_jit_ir::view::AxisMap;
 use legate_jit_ir::{Shape, View};
@@ -9,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::Array;
 use crate::error::shape_text;
-use crate::layout::{Class, Layout, permuting};
+use crate::layout::{Class, permuting};
 use crate::session::lock;
 use crate::trace::Part;
 use crate::{Error, Result};
@@ -258,8 +256,4 @@ fn fill_in(shape: &[i64], old: &[usize]) -> Result<Shape> {
         None => {}
     }
     Ok(out)
-}
-
-pub(crate) fn identity_of(a: &Array) -> Arc<Layout> {
-    a.layout.full()
 }

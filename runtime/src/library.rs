@@ -1,0 +1,41 @@
+//! Opaque steps: what a library or a hand-written loop runs.
+
+use legate_jit_ir::DType;
+use legate_jit_ir::graph::Opaque;
+
+use crate::Result;
+
+pub mod blas;
+mod matmul;
+mod scan;
+
+/// Strided elements in memory.
+#[derive(Clone, Copy)]
+pub struct Strided<'a> {
+    /// The first element.
+    pub ptr: *mut u8,
+    pub dtype: DType,
+    pub shape: &'a [usize],
+    /// In bytes.
+    pub strides: &'a [i64],
+}
+
+impl<'a> Strided<'a> {
+    /// With the first axis fixed.
+    fn at(&self, i: usize) -> Strided<'a> {
+        Strided {
+            ptr: self.ptr.wrapping_offset(i as isize * self.strides[0] as isize),
+            dtype: self.dtype,
+            shape: &self.shape[1..],
+            strides: &self.strides[1..],
+        }
+    }
+}
+
+/// Computes `out` from `args`. The operands name valid memory; `out` overlaps none of the arguments.
+pub fn run(op: &Opaque, args: &[Strided], out: &Strided) -> Result<()> {
+    match op {
+        Opaque::Matmul => matmul::matmul(&args[0], &args[1], out),
+        Opaque::Scan { ufunc, axis } => scan::scan(*ufunc, *axis as usize, &args[0], out),
+    }
+}

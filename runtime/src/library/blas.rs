@@ -1,0 +1,277 @@
+//! OpenBLAS, loaded when first needed: the one NumPy has loaded where the front end names it (so products have NumPy's bits),
+//! else one given by path.
+//!
+//! A boundary file: it calls C.
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use parking_lot::Mutex;
+
+use crate::{Error, Result};
+
+/// CBLAS with 64-bit integers.
+pub(super) struct Blas {
+    sdot: unsafe extern "C" fn(i64, *const f32, i64, *const f32, i64) -> f32,
+    ddot: unsafe extern "C" fn(i64, *const f64, i64, *const f64, i64) -> f64,
+    cdotu: Dotu,
+    zdotu: Dotu,
+    gemv: [Gemv; 4],
+    gemm: [Gemm; 4],
+    syrk: [Syrk; 4],
+    set_threads: Option<unsafe extern "C" fn(c_int)>,
+}
+
+type Dotu = unsafe extern "C" fn(i64, *const c_void, i64, *const c_void, i64, *mut c_void);
+/// Scalars travel by value in the real routines and by address in the complex ones, so each kind has its own type.
+type Gemv = *const c_void;
+type Gemm = *const c_void;
+type Syrk = *const c_void;
+
+// SAFETY: addresses of functions.
+unsafe impl Send for Blas {}
+// SAFETY: as above.
+unsafe impl Sync for Blas {}
+
+pub(super) const ROW_MAJOR: c_int = 101;
+pub(super) const COL_MAJOR: c_int = 102;
+pub(super) const NO_TRANS: c_int = 111;
+pub(super) const TRANS: c_int = 112;
+const UPPER: c_int = 121;
+
+static CANDIDATES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static BLAS: OnceLock<Option<Blas>> = OnceLock::new();
+
+/// Where OpenBLAS may lie, in order of preference. Takes effect before the first product.
+pub fn set_paths(paths: Vec<PathBuf>) {
+    *CANDIDATES.lock() = paths;
+}
+
+/// How many threads products use.
+pub fn set_threads(n: usize) {
+    if let Some(Blas { set_threads: Some(f), .. }) = get() {
+        // SAFETY: OpenBLAS's own function for this.
+        unsafe { f(n as c_int) };
+    }
+}
+
+/// Whether a BLAS is there.
+pub fn available() -> bool {
+    get().is_some()
+}
+
+pub(super) fn get() -> Option<&'static Blas> {
+    BLAS.get_or_init(|| CANDIDATES.lock().iter().find_map(|p| open(p).ok())).as_ref()
+}
+
+fn open(path: &std::path::Path) -> Result<Blas> {
+    let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|e| Error::Runtime(e.to_string()))?;
+    // SAFETY: a NUL-terminated path; the library stays loaded for the life of the process.
+    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+    if handle.is_null() {
+        return Err(Error::Runtime(format!("cannot load {}", path.display())));
+    }
+    let find = |stem: &str| -> Result<*const c_void> {
+        for name in [format!("scipy_{stem}64_"), format!("{stem}64_")] {
+            let c = CString::new(name).expect("a plain name");
+            // SAFETY: a live handle and a NUL-terminated name.
+            let f = unsafe { libc::dlsym(handle, c.as_ptr() as *const c_char) };
+            if !f.is_null() {
+                return Ok(f);
+            }
+        }
+        Err(Error::Runtime(format!("{} has no {stem} for 64-bit integers", path.display())))
+    };
+    let each = |stem: &str| -> Result<[*const c_void; 4]> {
+        Ok([
+            find(&format!("cblas_s{stem}"))?,
+            find(&format!("cblas_d{stem}"))?,
+            find(&format!("cblas_c{stem}"))?,
+            find(&format!("cblas_z{stem}"))?,
+        ])
+    };
+    // SAFETY: the functions of these names have these signatures (CBLAS, 64-bit integers).
+    unsafe {
+        Ok(Blas {
+            sdot: std::mem::transmute::<
+                *const c_void,
+                unsafe extern "C" fn(i64, *const f32, i64, *const f32, i64) -> f32,
+            >(find("cblas_sdot")?),
+            ddot: std::mem::transmute::<
+                *const c_void,
+                unsafe extern "C" fn(i64, *const f64, i64, *const f64, i64) -> f64,
+            >(find("cblas_ddot")?),
+            cdotu: std::mem::transmute::<*const c_void, Dotu>(find("cblas_cdotu_sub")?),
+            zdotu: std::mem::transmute::<*const c_void, Dotu>(find("cblas_zdotu_sub")?),
+            gemv: each("gemv")?,
+            gemm: each("gemm")?,
+            syrk: each("syrk")?,
+            set_threads: find("openblas_set_num_threads")
+                .ok()
+                .map(|f| std::mem::transmute::<*const c_void, unsafe extern "C" fn(c_int)>(f)),
+        })
+    }
+}
+
+/// An element type that BLAS knows.
+pub(super) trait Element: Copy + 'static {
+    /// Place in the tables of routines.
+    const KIND: usize;
+    const ZERO: Self;
+
+    /// # Safety
+    /// n elements at both places, `stride` elements apart.
+    unsafe fn dot(blas: &Blas, n: i64, x: *const Self, incx: i64, y: *const Self, incy: i64) -> Self;
+}
+
+macro_rules! real {
+    ($t:ty, $kind:expr, $dot:ident) => {
+        impl Element for $t {
+            const KIND: usize = $kind;
+            const ZERO: $t = 0.0;
+
+            unsafe fn dot(blas: &Blas, n: i64, x: *const $t, incx: i64, y: *const $t, incy: i64) -> $t {
+                // SAFETY: the caller's promise.
+                unsafe { (blas.$dot)(n, x, incx, y, incy) }
+            }
+        }
+    };
+}
+
+macro_rules! complex {
+    ($t:ty, $kind:expr, $dot:ident) => {
+        impl Element for [$t; 2] {
+            const KIND: usize = $kind;
+            const ZERO: [$t; 2] = [0.0, 0.0];
+
+            unsafe fn dot(blas: &Blas, n: i64, x: *const Self, incx: i64, y: *const Self, incy: i64) -> Self {
+                let mut out = [0.0; 2];
+                // SAFETY: the caller's promise.
+                unsafe { (blas.$dot)(n, x.cast(), incx, y.cast(), incy, (&raw mut out).cast()) };
+                out
+            }
+        }
+    };
+}
+
+real!(f32, 0, sdot);
+real!(f64, 1, ddot);
+complex!(f32, 2, cdotu);
+complex!(f64, 3, zdotu);
+
+/// The factors 1 and 0 as a routine of this kind takes them: by value or by address.
+macro_rules! call {
+    ($kind:expr, $f:expr, |$one:ident, $zero:ident| ($($before:ident: $bt:ty),*; $($middle:ident: $mt:ty),*; $($after:ident: $at:ty),*)) => {
+        match $kind {
+            0 => {
+                let f = std::mem::transmute::<*const c_void, unsafe extern "C" fn($($bt,)* f32, $($mt,)* f32, $($at),*)>($f);
+                f($($before,)* 1.0, $($middle,)* 0.0, $($after),*)
+            }
+            1 => {
+                let f = std::mem::transmute::<*const c_void, unsafe extern "C" fn($($bt,)* f64, $($mt,)* f64, $($at),*)>($f);
+                f($($before,)* 1.0, $($middle,)* 0.0, $($after),*)
+            }
+            kind => {
+                let single = ([1f32, 0.0], [0f32, 0.0]);
+                let double = ([1f64, 0.0], [0f64, 0.0]);
+                let ($one, $zero): (*const c_void, *const c_void) = if kind == 2 {
+                    ((&raw const single.0).cast(), (&raw const single.1).cast())
+                } else {
+                    ((&raw const double.0).cast(), (&raw const double.1).cast())
+                };
+                let f = std::mem::transmute::<
+                    *const c_void,
+                    unsafe extern "C" fn($($bt,)* *const c_void, $($mt,)* *const c_void, $($at),*),
+                >($f);
+                f($($before,)* $one, $($middle,)* $zero, $($after),*)
+            }
+        }
+    };
+}
+
+impl Blas {
+    /// y = op(A) x.
+    ///
+    /// # Safety
+    /// The operands name valid memory in CBLAS's terms.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) unsafe fn gemv<T: Element>(
+        &self,
+        order: c_int,
+        trans: c_int,
+        rows: i64,
+        cols: i64,
+        a: *const T,
+        lda: i64,
+        x: *const T,
+        incx: i64,
+        y: *mut T,
+        incy: i64,
+    ) {
+        // SAFETY: the caller's promise; the signatures are CBLAS's.
+        unsafe {
+            call!(T::KIND, self.gemv[T::KIND], |one, zero| (
+                order: c_int, trans: c_int, rows: i64, cols: i64;
+                a: *const T, lda: i64, x: *const T, incx: i64;
+                y: *mut T, incy: i64
+            ))
+        }
+    }
+
+    /// C = op(A) op(B), row major.
+    ///
+    /// # Safety
+    /// As above.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) unsafe fn gemm<T: Element>(
+        &self,
+        ta: c_int,
+        tb: c_int,
+        m: i64,
+        n: i64,
+        k: i64,
+        a: *const T,
+        lda: i64,
+        b: *const T,
+        ldb: i64,
+        c: *mut T,
+        ldc: i64,
+    ) {
+        let order = ROW_MAJOR;
+        // SAFETY: the caller's promise; the signatures are CBLAS's.
+        unsafe {
+            call!(T::KIND, self.gemm[T::KIND], |one, zero| (
+                order: c_int, ta: c_int, tb: c_int, m: i64, n: i64, k: i64;
+                a: *const T, lda: i64, b: *const T, ldb: i64;
+                c: *mut T, ldc: i64
+            ))
+        }
+    }
+
+    /// The upper triangle of C = op(A) op(A)ᵀ, row major.
+    ///
+    /// # Safety
+    /// As above.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) unsafe fn syrk<T: Element>(
+        &self,
+        trans: c_int,
+        n: i64,
+        k: i64,
+        a: *const T,
+        lda: i64,
+        c: *mut T,
+        ldc: i64,
+    ) {
+        let (order, uplo) = (ROW_MAJOR, UPPER);
+        // SAFETY: the caller's promise; the signatures are CBLAS's.
+        unsafe {
+            call!(T::KIND, self.syrk[T::KIND], |one, zero| (
+                order: c_int, uplo: c_int, trans: c_int, n: i64, k: i64;
+                a: *const T, lda: i64;
+                c: *mut T, ldc: i64
+            ))
+        }
+    }
+}

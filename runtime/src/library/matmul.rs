@@ -1,0 +1,145 @@
+//! Products of matrices. The choice of routine is NumPy's, so that the same library gives the same bits: `dot` for a row times
+//! a column, `gemv` where one side is a vector, `syrk` for a matrix times its own transpose, `gemm` else, and a plain loop
+//! for integers and for what BLAS cannot step through.
+//!
+//! A boundary file: it reads and writes operands by address.
+
+use legate_jit_ir::DType;
+
+use super::Strided;
+use super::blas::{self, COL_MAJOR, Element, NO_TRANS, ROW_MAJOR, TRANS};
+use crate::Result;
+
+/// What BLAS takes for a length or a leading dimension.
+const TOO_BIG: usize = i32::MAX as usize;
+
+pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided) -> Result<()> {
+    if out.shape.len() > 2 {
+        for i in 0..out.shape[0] {
+            matmul(&a.at(i), &b.at(i), &out.at(i))?;
+        }
+        return Ok(());
+    }
+    // SAFETY: `library::run`'s caller promises valid operands that don't overlap the result.
+    unsafe {
+        match out.dtype {
+            DType::Bool => plain::<bool, _>(a, b, out, false, |s, x, y| s | (x & y)),
+            DType::I8 => plain::<i8, _>(a, b, out, 0, |s, x, y| s.wrapping_add(x.wrapping_mul(y))),
+            DType::I16 => plain::<i16, _>(a, b, out, 0, |s, x, y| s.wrapping_add(x.wrapping_mul(y))),
+            DType::I32 => plain::<i32, _>(a, b, out, 0, |s, x, y| s.wrapping_add(x.wrapping_mul(y))),
+            DType::I64 => plain::<i64, _>(a, b, out, 0, |s, x, y| s.wrapping_add(x.wrapping_mul(y))),
+            DType::U8 => plain::<u8, _>(a, b, out, 0, |s, x, y| s.wrapping_add(x.wrapping_mul(y))),
+            DType::U16 => plain::<u16, _>(a, b, out, 0, |s, x, y| s.wrapping_add(x.wrapping_mul(y))),
+            DType::U32 => plain::<u32, _>(a, b, out, 0, |s, x, y| s.wrapping_add(x.wrapping_mul(y))),
+            DType::U64 => plain::<u64, _>(a, b, out, 0, |s, x, y| s.wrapping_add(x.wrapping_mul(y))),
+            DType::F32 => floating::<f32, _>(a, b, out, |s, x, y| s + x * y),
+            DType::F64 => floating::<f64, _>(a, b, out, |s, x, y| s + x * y),
+            DType::C64 => floating::<[f32; 2], _>(a, b, out, |s, x, y| {
+                [s[0] + (x[0] * y[0] - x[1] * y[1]), s[1] + (x[0] * y[1] + x[1] * y[0])]
+            }),
+            DType::C128 => floating::<[f64; 2], _>(a, b, out, |s, x, y| {
+                [s[0] + (x[0] * y[0] - x[1] * y[1]), s[1] + (x[0] * y[1] + x[1] * y[0])]
+            }),
+        }
+    }
+    Ok(())
+}
+
+/// The sums in order, without BLAS.
+///
+/// # Safety
+/// Valid operands of type T.
+unsafe fn plain<T: Copy, F: Fn(T, T, T) -> T>(a: &Strided, b: &Strided, out: &Strided, zero: T, step: F) {
+    let (m, n, k) = (out.shape[0], out.shape[1], a.shape[1]);
+    let at = |s: &Strided, i: usize, j: usize| {
+        s.ptr.wrapping_offset(i as isize * s.strides[0] as isize + j as isize * s.strides[1] as isize).cast::<T>()
+    };
+    // A row of sums is kept up at a time: the rows of b are then read in order.
+    let mut row = vec![zero; n];
+    for i in 0..m {
+        row.fill(zero);
+        for l in 0..k {
+            // SAFETY: indices within the operands' shapes.
+            unsafe {
+                let x = at(a, i, l).read();
+                if b.strides[1] == size_of::<T>() as i64 {
+                    let line = std::slice::from_raw_parts(at(b, l, 0), n);
+                    for (s, &y) in row.iter_mut().zip(line) {
+                        *s = step(*s, x, y);
+                    }
+                } else {
+                    for (j, s) in row.iter_mut().enumerate() {
+                        *s = step(*s, x, at(b, l, j).read());
+                    }
+                }
+            }
+        }
+        for (j, s) in row.iter().enumerate() {
+            // SAFETY: as above.
+            unsafe { at(out, i, j).write(*s) };
+        }
+    }
+}
+
+/// Rows of `cols` elements that BLAS can step through: elements side by side, rows at least as far apart as they are long.
+fn blasable(row_stride: i64, stride: i64, cols: usize, item: i64) -> bool {
+    stride == item && row_stride % item == 0 && row_stride / item >= cols as i64 && row_stride / item <= TOO_BIG as i64
+}
+
+/// # Safety
+/// Valid operands of type T.
+unsafe fn floating<T: Element, F: Fn(T, T, T) -> T>(a: &Strided, b: &Strided, out: &Strided, step: F) {
+    let (m, p, n) = (out.shape[0], out.shape[1], a.shape[1]);
+    let item = size_of::<T>() as i64;
+    let Some(blas) = blas::get() else {
+        // SAFETY: the caller's promise.
+        return unsafe { plain(a, b, out, T::ZERO, step) };
+    };
+    let a_rows = blasable(a.strides[0], a.strides[1], n, item);
+    let a_cols = blasable(a.strides[1], a.strides[0], m, item);
+    let b_rows = blasable(b.strides[0], b.strides[1], p, item);
+    let b_cols = blasable(b.strides[1], b.strides[0], n, item);
+    let (pa, pb, po) = (a.ptr.cast::<T>(), b.ptr.cast::<T>(), out.ptr.cast::<T>());
+    let big = m > TOO_BIG || n > TOO_BIG || p > TOO_BIG;
+    let steps = |s: i64| s > 0 && s % item == 0 && s / item <= TOO_BIG as i64;
+    let ldo = (out.strides[0] / item).max(p as i64);
+    // SAFETY: the checks above make the operands fit CBLAS's terms; the caller promises that they are valid.
+    unsafe {
+        if big || m == 0 || n == 0 || p == 0 {
+            plain(a, b, out, T::ZERO, step)
+        } else if m == 1 && p == 1 {
+            if steps(a.strides[1]) && steps(b.strides[0]) {
+                po.write(T::dot(blas, n as i64, pa, a.strides[1] / item, pb, b.strides[0] / item))
+            } else {
+                plain(a, b, out, T::ZERO, step)
+            }
+        } else if n == 1 && (m == 1 || p == 1) {
+            plain(a, b, out, T::ZERO, step)
+        } else if m == 1 && (b_rows || b_cols) && steps(a.strides[1]) {
+            // A row times a matrix: the matrix transposed times a column.
+            let (order, ld) = if b_cols { (COL_MAJOR, b.strides[1] / item) } else { (ROW_MAJOR, b.strides[0] / item) };
+            blas.gemv(order, TRANS, n as i64, p as i64, pb, ld, pa, a.strides[1] / item, po, 1)
+        } else if p == 1 && (a_rows || a_cols) && steps(b.strides[0]) {
+            let (order, ld) = if a_rows { (COL_MAJOR, a.strides[0] / item) } else { (ROW_MAJOR, a.strides[1] / item) };
+            let incy = (out.strides[0] / item).max(1);
+            blas.gemv(order, TRANS, n as i64, m as i64, pa, ld, pb, b.strides[0] / item, po, incy)
+        } else if m > 1 && p > 1 && n > 1 && (a_rows || a_cols) && (b_rows || b_cols) {
+            let (ta, lda) = if a_rows { (NO_TRANS, a.strides[0] / item) } else { (TRANS, a.strides[1] / item) };
+            let (tb, ldb) = if b_rows { (NO_TRANS, b.strides[0] / item) } else { (TRANS, b.strides[1] / item) };
+            let own_transpose =
+                a.ptr == b.ptr && m == p && a.strides[0] == b.strides[1] && a.strides[1] == b.strides[0];
+            if own_transpose && ta != tb {
+                blas.syrk(ta, p as i64, n as i64, pa, lda, po, ldo);
+                for i in 0..m {
+                    for j in i + 1..m {
+                        po.add(j * ldo as usize + i).write(po.add(i * ldo as usize + j).read());
+                    }
+                }
+            } else {
+                blas.gemm(ta, tb, m as i64, p as i64, n as i64, pa, lda, pb, ldb, po, ldo)
+            }
+        } else {
+            plain(a, b, out, T::ZERO, step)
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Products of arrays: `matmul` and `dot`.
+
+use legate_jit_ir::promote::promote;
+use legate_jit_ir::{DType, Shape, Ufunc};
+
+use crate::array::{Array, Operand};
+use crate::error::shape_text;
+use crate::layout::Layout;
+use crate::session::lock;
+use crate::trace::Op;
+use crate::ufunc::{UfuncArgs, ufunc};
+use crate::{Casting, Error, Result};
+
+const SIGNATURE: &str = "(n?,k),(k,m?)->(n?,m?)";
+
+/// `np.matmul`, `@`.
+pub fn matmul(a: &Array, b: &Array, out: Option<&Array>) -> Result<Array> {
+    for (i, x) in [a, b].into_iter().enumerate() {
+        if x.ndim() == 0 {
+            return Err(Error::Value(format!(
+                "matmul: Input operand {i} does not have enough dimensions (has 0, gufunc core with signature \
+                 {SIGNATURE} requires 1)"
+            )));
+        }
+    }
+    let (row, column) = (a.ndim() == 1, b.ndim() == 1);
+    let (k, other) = (a.shape()[a.ndim() - 1], b.shape()[b.ndim().saturating_sub(2)]);
+    if k != other {
+        return Err(Error::Value(format!(
+            "matmul: Input operand 1 has a mismatch in its core dimension 0, with gufunc signature {SIGNATURE} (size \
+             {other} is different from {k})"
+        )));
+    }
+    let left = if row { a.expand_dims(0) } else { a.clone() };
+    let right = if column { b.expand_dims(1) } else { b.clone() };
+    let (la, lb) = (left.ndim() - 2, right.ndim() - 2);
+    let Some(batch) = legate_jit_ir::shape::broadcast(&left.shape()[..la], &right.shape()[..lb]) else {
+        let remapped = |x: &Array, l: &Array| {
+            let lead: Vec<String> = l.shape()[..l.ndim() - 2].iter().map(|n| n.to_string()).collect();
+            let lead = if lead.is_empty() { String::new() } else { format!("{},", lead.join(",")) };
+            format!("{}->({lead}newaxis,newaxis)", shape_text(x.shape(), ","))
+        };
+        return Err(Error::Value(format!(
+            "operands could not be broadcast together with remapped shapes [original->remapped]: {} {}  and requested \
+             shape ({},{})",
+            remapped(a, &left),
+            remapped(b, &right),
+            left.shape()[la],
+            right.shape()[lb + 1]
+        )));
+    };
+    let (m, n) = (left.shape()[la], right.shape()[lb + 1]);
+    let with = |lead: &Shape, tail: [usize; 2]| lead.iter().copied().chain(tail).collect::<Shape>();
+    let left = left.broadcast_to(&with(&batch, [m, k]))?;
+    let right = right.broadcast_to(&with(&batch, [k, n]))?;
+    let dtype = promote(a.dtype(), b.dtype());
+    let mut result = record(&left, &right, dtype, &with(&batch, [m, n]))?;
+    let ndim = result.ndim() as i64;
+    match (row, column) {
+        (false, false) => {}
+        (true, false) => result = result.squeeze(Some(&[ndim - 2]))?,
+        (false, true) => result = result.squeeze(Some(&[ndim - 1]))?,
+        (true, true) => result = result.squeeze(Some(&[ndim - 2, ndim - 1]))?,
+    }
+    let Some(out) = out else { return Ok(result.as_scalar(row && column)) };
+    if out.shape() != result.shape() {
+        return Err(Error::Value(format!(
+            "matmul: Output operand 0 has a mismatch in its core dimension 0, with gufunc signature {SIGNATURE} (size {} \
+             is different from {})",
+            out.shape().first().copied().unwrap_or(0),
+            result.shape().first().copied().unwrap_or(0)
+        )));
+    }
+    out.assign(Operand::Array(&result), Casting::SameKind)?;
+    Ok(out.clone())
+}
+
+fn record(a: &Array, b: &Array, dtype: DType, shape: &[usize]) -> Result<Array> {
+    let full = Layout::identity(shape);
+    let mut s = lock();
+    let args = [s.arg(a, dtype)?, s.arg(b, dtype)?];
+    s.record(Op::Matmul, dtype, &args, shape, &full, 0)
+}
+
+/// `np.dot`: the sum of products over the last axis of `a` and the last but one of `b`.
+pub fn dot(a: &Array, b: &Array) -> Result<Array> {
+    if a.ndim() == 0 || b.ndim() == 0 {
+        return ufunc(Ufunc::Multiply, &[Operand::Array(a), Operand::Array(b)], &UfuncArgs::default());
+    }
+    let (da, db) = (a.ndim() - 1, b.ndim().saturating_sub(2));
+    let (k, other) = (a.shape()[da], b.shape()[db]);
+    if k != other {
+        return Err(Error::Value(format!(
+            "shapes {} and {} not aligned: {k} (dim {da}) != {other} (dim {db})",
+            shape_text(a.shape(), ","),
+            shape_text(b.shape(), ",")
+        )));
+    }
+    if a.ndim() <= 2 && b.ndim() <= 2 {
+        return matmul(a, b, None);
+    }
+    // More axes: as one product of matrices, the others flattened.
+    let rows: usize = a.shape()[..da].iter().product();
+    let mut order: Vec<i64> = (0..b.ndim() as i64).filter(|&d| d != db as i64).collect();
+    order.insert(0, db as i64);
+    let columns: usize = b.shape().iter().enumerate().filter(|(d, _)| *d != db).map(|(_, n)| n).product();
+    let left = a.reshape(&[rows as i64, k as i64])?;
+    let right = b.transpose(Some(&order))?.reshape(&[k as i64, columns as i64])?;
+    let shape: Vec<i64> = a.shape()[..da]
+        .iter()
+        .chain(b.shape().iter().enumerate().filter(|(d, _)| *d != db).map(|(_, n)| n))
+        .map(|&n| n as i64)
+        .collect();
+    matmul(&left, &right, None)?.reshape(&shape)
+}
