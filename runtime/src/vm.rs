@@ -1,0 +1,639 @@
+//! The prebuilt tier: runs a kernel without compiling it, instruction by instruction over blocks that stay in the first-level
+//! cache. It is there from the first call, and gives the bits of the compiled tier.
+//!
+//! A [`Program`] is made once for a kernel: a loop for each instruction, blocks for the values that are alive at the same time.
+//! A run walks the box row by row, a row in blocks. An operand that lies one element after the other in its array is read in
+//! place, others are gathered into a block first; a result that goes to such an array is computed into it, unless that array is
+//! read in place as well. Where rows are short, several are gathered into one block.
+//!
+//! All loads of a block happen before its stores, which is what the kernel's meaning asks for (`ir::kernel`).
+//!
+//! This is a boundary file: it takes addresses from the executor and trusts the kernel's contract about them.
+
+mod loops;
+mod moves;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+
+use legate_jit_ir::kernel::{Inst, Op};
+use legate_jit_ir::{DType, Kernel, Reg, Ufunc};
+use legate_jit_vmath::{Float, Slice1, Slice2, slice1, slice2};
+use smallvec::SmallVec;
+
+use crate::{Error, Result};
+use moves::Rect;
+
+/// Bytes that the blocks of a kernel may take, of the 32 KiB or more of a first-level cache.
+const BLOCK_BYTES: usize = 24 << 10;
+/// Rows shorter than this are gathered, several to a block.
+const SHORT_ROW: usize = 24;
+
+#[derive(Clone, Copy)]
+enum Run {
+    Loop(loops::Loop),
+    Math1(Slice1),
+    /// Whether each argument steps.
+    Math2(Slice2, [bool; 2]),
+}
+
+/// One instruction: slots of its arguments and its result.
+struct Step {
+    run: Run,
+    args: [u32; 3],
+    out: u32,
+}
+
+struct Load {
+    access: u32,
+    size: usize,
+    align: usize,
+    slot: u32,
+    /// Also copied where it could be read in place: a store must not overtake it.
+    keep: bool,
+}
+
+struct Store {
+    access: u32,
+    size: usize,
+    align: usize,
+    slot: u32,
+    /// The value is one element, of a scalar slot.
+    fill: bool,
+    /// The value is a step's result that only this store takes, so that the step can write it in place.
+    in_place: bool,
+}
+
+/// A kernel made ready for the prebuilt loops.
+///
+/// Slots are the addresses that a run works with: those of blocks, arrays, and scalars.
+pub struct Program {
+    rank: usize,
+    accesses: usize,
+    slots: usize,
+    loads: Vec<Load>,
+    stores: Vec<Store>,
+    steps: Vec<Step>,
+    /// (slot, axis)
+    indices: Vec<(u32, u32)>,
+    constants: Vec<[u64; 2]>,
+    /// (slot, constant or scalar argument's number): slots of one element.
+    constant_slots: Vec<(u32, u32)>,
+    scalar_slots: Vec<(u32, u32)>,
+    /// (block slot, scalar slot, element size): where a loop needs a scalar as a vector.
+    splats: Vec<(u32, u32, usize)>,
+    /// (slot, block)
+    blocks: Vec<(u32, u32)>,
+    /// Elements of a block.
+    block: usize,
+    block_bytes: usize,
+    block_count: usize,
+    /// Whether values live in blocks even if all arrays can be read and written in place.
+    temporaries: bool,
+}
+
+/// Makes the steps of a program, one instruction after the other.
+struct Builder<'k> {
+    kernel: &'k Kernel,
+    insts: Vec<Inst>,
+    slots: u32,
+    /// The slot with the vector, and with the single element, of each instruction.
+    vector: Vec<Option<u32>>,
+    single: Vec<Option<u32>>,
+    program: Program,
+}
+
+impl Program {
+    pub fn new(kernel: &Kernel) -> Result<Program> {
+        let program = Program {
+            rank: kernel.rank as usize,
+            accesses: kernel.accesses.len(),
+            slots: 0,
+            loads: Vec::new(),
+            stores: Vec::new(),
+            steps: Vec::new(),
+            indices: Vec::new(),
+            constants: Vec::new(),
+            constant_slots: Vec::new(),
+            scalar_slots: Vec::new(),
+            splats: Vec::new(),
+            blocks: Vec::new(),
+            block: 0,
+            block_bytes: 0,
+            block_count: 0,
+            temporaries: false,
+        };
+        let mut b = Builder { kernel, insts: Vec::new(), slots: 0, vector: Vec::new(), single: Vec::new(), program };
+        let regs = b.split_complex_absolute();
+        for i in 0..b.insts.len() {
+            b.instruction(i)?;
+        }
+        b.stores(&regs);
+        b.assign_blocks();
+        Ok(b.program)
+    }
+
+    /// Runs the kernel on a box; the arguments are those of [`legate_jit_ir::kernel::KernelFn`].
+    ///
+    /// # Safety
+    /// As there: every element that the box's points name is valid memory, and no point reads what another one writes.
+    pub unsafe fn run(
+        &self,
+        ptrs: *const *mut u8,
+        strides: *const i64,
+        scalars: *const [u64; 2],
+        lo: *const i64,
+        extent: *const i64,
+    ) {
+        // SAFETY: the caller gives as many pointers, strides and extents as the kernel has accesses and axes.
+        unsafe {
+            let ptrs = std::slice::from_raw_parts(ptrs, self.accesses);
+            let strides = std::slice::from_raw_parts(strides, self.accesses * self.rank);
+            let extent = std::slice::from_raw_parts(extent, self.rank);
+            let lo = if self.indices.is_empty() { &[] } else { std::slice::from_raw_parts(lo, self.rank) };
+            with_scratch(self.block_count * self.block_bytes, |scratch| {
+                let mut walk = Walk::new(self, ptrs, strides, lo, extent);
+                let mut slots: SmallVec<[*mut u8; 48]> = SmallVec::from_elem(std::ptr::null_mut(), self.slots);
+                for &(slot, block) in &self.blocks {
+                    slots[slot as usize] = scratch.add(block as usize * self.block_bytes);
+                }
+                for &(slot, k) in &self.constant_slots {
+                    slots[slot as usize] = self.constants.as_ptr().add(k as usize) as *mut u8;
+                }
+                for &(slot, k) in &self.scalar_slots {
+                    slots[slot as usize] = scalars.add(k as usize) as *mut u8;
+                }
+                let longest = self.block.min(walk.total());
+                for &(to, from, size) in &self.splats {
+                    let rect = Rect::packed(slots[to as usize], size, longest);
+                    moves::fill(size, slots[from as usize], rect, 1, longest);
+                }
+                walk.all(&mut slots);
+            });
+        }
+    }
+}
+
+impl Builder<'_> {
+    /// The vector math library has no complex functions, but the length of a complex number is a hypot of its parts. Gives the
+    /// new number of each register.
+    fn split_complex_absolute(&mut self) -> Vec<u32> {
+        let mut regs = Vec::new();
+        for inst in &self.kernel.body.insts {
+            let mut inst = inst.clone();
+            match &mut inst.op {
+                Op::Map(_, args) => args.iter_mut().for_each(|a| *a = Reg(regs[a.0 as usize])),
+                Op::Cast(a) => *a = Reg(regs[a.0 as usize]),
+                Op::Load(_) | Op::Scalar(_) | Op::Const(_) | Op::Index(_) => {}
+            }
+            if let Op::Map(Ufunc::Absolute, args) = &inst.op
+                && self.insts[args[0].0 as usize].dtype.is_complex()
+            {
+                let (z, dtype) = (args[0], inst.dtype);
+                let first = self.insts.len() as u32;
+                for part in [Ufunc::Real, Ufunc::Imag] {
+                    self.insts.push(Inst { op: Op::Map(part, SmallVec::from_slice(&[z])), dtype });
+                }
+                let parts = SmallVec::from_slice(&[Reg(first), Reg(first + 1)]);
+                inst.op = Op::Map(Ufunc::Hypot, parts);
+            }
+            regs.push(self.insts.len() as u32);
+            self.insts.push(inst);
+        }
+        regs
+    }
+
+    fn slot(&mut self) -> u32 {
+        self.slots += 1;
+        self.program.slots = self.slots as usize;
+        self.slots - 1
+    }
+
+    fn instruction(&mut self, i: usize) -> Result<()> {
+        let Inst { op, dtype } = self.insts[i].clone();
+        let (mut vector, mut single) = (None, None);
+        match op {
+            Op::Load(access) => {
+                let slot = self.slot();
+                let (size, align) = (dtype.size(), align(dtype));
+                self.program.loads.push(Load { access, size, align, slot, keep: false });
+                vector = Some(slot);
+            }
+            Op::Scalar(k) => {
+                let slot = self.slot();
+                self.program.scalar_slots.push((slot, k));
+                single = Some(slot);
+            }
+            Op::Const(value) => {
+                let slot = self.slot();
+                self.program.constant_slots.push((slot, self.program.constants.len() as u32));
+                self.program.constants.push(value.bits);
+                single = Some(slot);
+            }
+            Op::Index(axis) => {
+                let slot = self.slot();
+                self.program.indices.push((slot, axis));
+                vector = Some(slot);
+            }
+            Op::Cast(from) => {
+                let run = Run::Loop(loops::cast(self.insts[from.0 as usize].dtype, dtype));
+                let args = [self.as_vector(from), 0, 0];
+                vector = Some(self.step(run, args));
+            }
+            Op::Map(ufunc, regs) => {
+                let (run, args) = self.map(ufunc, &regs)?;
+                vector = Some(self.step(run, args));
+            }
+        }
+        self.vector.push(vector);
+        self.single.push(single);
+        Ok(())
+    }
+
+    fn step(&mut self, run: Run, args: [u32; 3]) -> u32 {
+        let out = self.slot();
+        self.program.steps.push(Step { run, args, out });
+        out
+    }
+
+    fn map(&mut self, ufunc: Ufunc, regs: &[Reg]) -> Result<(Run, [u32; 3])> {
+        let types: SmallVec<[DType; 3]> = regs.iter().map(|r| self.insts[r.0 as usize].dtype).collect();
+        let mut args = [0; 3];
+        if let (Some(func), Some(float)) = (ufunc.vmath(), float(types[0])) {
+            if let Some(f) = slice1(func, float) {
+                args[0] = self.as_vector(regs[0]);
+                return Ok((Run::Math1(f), args));
+            }
+            if let Some(f) = slice2(func, float) {
+                let mut steps = [true; 2];
+                for k in 0..2 {
+                    let single = self.single[regs[k].0 as usize];
+                    steps[k] = single.is_none();
+                    args[k] = single.unwrap_or_else(|| self.as_vector(regs[k]));
+                }
+                return Ok((Run::Math2(f, steps), args));
+            }
+        }
+        let found = loops::find(ufunc, &types)
+            .ok_or_else(|| Error::Runtime(format!("kernel: no loop of {} for {types:?}", ufunc.name())))?;
+        let single = |k: usize| regs.get(k).and_then(|r: &Reg| self.single[r.0 as usize]);
+        let (one, other, run) = match (single(0), single(1)) {
+            (None, Some(_)) if found.second_scalar.is_some() => (Some(1), 0, found.second_scalar),
+            (Some(_), None) if found.first_scalar.is_some() => (Some(0), 1, found.first_scalar),
+            _ => (None, 0, None),
+        };
+        if let (Some(one), Some(run)) = (one, run) {
+            args[one] = single(one).expect("matched above");
+            args[other] = self.as_vector(regs[other]);
+            return Ok((Run::Loop(run), args));
+        }
+        for (k, r) in regs.iter().enumerate() {
+            args[k] = self.as_vector(*r);
+        }
+        Ok((Run::Loop(found.vector), args))
+    }
+
+    /// The slot of an instruction's values as a vector; a scalar is spread over a block when a run begins.
+    fn as_vector(&mut self, r: Reg) -> u32 {
+        let i = r.0 as usize;
+        if let Some(slot) = self.vector[i] {
+            return slot;
+        }
+        let single = self.single[i].expect("an instruction has a value");
+        let slot = self.slot();
+        self.program.splats.push((slot, single, self.insts[i].dtype.size()));
+        self.vector[i] = Some(slot);
+        slot
+    }
+
+    fn stores(&mut self, regs: &[u32]) {
+        let stores = &self.kernel.body.stores;
+        for &(access, reg) in stores {
+            let i = regs[reg.0 as usize] as usize;
+            let dtype = self.insts[i].dtype;
+            let (size, align) = (dtype.size(), align(dtype));
+            let (slot, fill) = match (self.single[i], self.vector[i]) {
+                (Some(slot), _) => (slot, true),
+                (None, Some(slot)) => (slot, false),
+                (None, None) => unreachable!("an instruction has a value"),
+            };
+            let stepped = self.program.steps.iter().any(|s| s.out == slot);
+            let once = stores.iter().filter(|(_, r)| *r == reg).count() == 1;
+            if stores.len() > 1 {
+                // A load that is stored as it is must not be read after another store has changed it.
+                self.program.loads.iter_mut().filter(|l| l.slot == slot).for_each(|l| l.keep = true);
+            }
+            self.program.stores.push(Store { access, size, align, slot, fill, in_place: stepped && once });
+        }
+    }
+
+    /// Gives every slot that may need one a block, so that those alive at the same time have different ones.
+    fn assign_blocks(&mut self) {
+        let p = &mut self.program;
+        let end = p.steps.len();
+        let mut last = vec![0; p.slots];
+        for (i, step) in p.steps.iter().enumerate() {
+            for &a in &step.args {
+                last[a as usize] = i;
+            }
+        }
+        for store in &p.stores {
+            last[store.slot as usize] = end;
+        }
+        let mut free: Vec<u32> = Vec::new();
+        let mut count = 0;
+        let mut take = |free: &mut Vec<u32>, forever: bool| {
+            if let Some(block) = free.pop().filter(|_| !forever) {
+                return block;
+            }
+            count += 1;
+            count - 1
+        };
+        // Scalars are spread once a run; loads and indices are ready before the first step.
+        for &(slot, ..) in &p.splats {
+            last[slot as usize] = usize::MAX;
+            p.blocks.push((slot, take(&mut free, true)));
+        }
+        for slot in p.loads.iter().map(|l| l.slot).chain(p.indices.iter().map(|x| x.0)) {
+            p.blocks.push((slot, take(&mut free, true)));
+        }
+        let mut block_of = vec![u32::MAX; p.slots];
+        p.blocks.iter().for_each(|&(slot, block)| block_of[slot as usize] = block);
+        for (i, step) in p.steps.iter().enumerate() {
+            // The result's block is taken before the arguments' are given back: no loop works in place.
+            let block = take(&mut free, false);
+            p.blocks.push((step.out, block));
+            block_of[step.out as usize] = block;
+            let mut seen: SmallVec<[u32; 3]> = SmallVec::new();
+            for &a in &step.args {
+                if last[a as usize] == i && block_of[a as usize] != u32::MAX && !seen.contains(&a) {
+                    seen.push(a);
+                    free.push(block_of[a as usize]);
+                }
+            }
+            if last[step.out as usize] <= i {
+                // Nobody reads it.
+                free.push(block);
+            }
+        }
+        p.block_count = count as usize;
+        p.temporaries = p.steps.len() > p.stores.iter().filter(|s| s.in_place).count()
+            || !p.splats.is_empty()
+            || !p.indices.is_empty();
+        let types = self.insts.iter().map(|i| i.dtype.size());
+        let size = types.chain(self.kernel.accesses.iter().map(|a| a.dtype.size())).max().unwrap_or(8);
+        p.block = (BLOCK_BYTES / (p.block_count.max(1) * size)).clamp(256, 2048) & !63;
+        // A cache line more, so that blocks do not all begin in the same set.
+        p.block_bytes = p.block * size + 64;
+    }
+}
+
+fn align(dtype: DType) -> usize {
+    dtype.real().size()
+}
+
+fn float(dtype: DType) -> Option<Float> {
+    match dtype {
+        DType::F32 => Some(Float::F32),
+        DType::F64 => Some(Float::F64),
+        _ => None,
+    }
+}
+
+/// The way of one run through its box.
+struct Walk<'p> {
+    program: &'p Program,
+    /// Extents, and byte strides by access, of the axes that are left after merging; innermost last.
+    extent: SmallVec<[i64; 4]>,
+    strides: SmallVec<[i64; 24]>,
+    current: SmallVec<[*mut u8; 16]>,
+    lo: SmallVec<[i64; 4]>,
+}
+
+impl<'p> Walk<'p> {
+    fn new(program: &'p Program, ptrs: &[*mut u8], strides: &[i64], lo: &[i64], extent: &[i64]) -> Walk<'p> {
+        let mut walk =
+            Walk { program, extent: extent.into(), strides: strides.into(), current: ptrs.into(), lo: lo.into() };
+        if program.indices.is_empty() && walk.extent.len() > 1 {
+            walk.merge();
+        }
+        walk
+    }
+
+    fn rank(&self) -> usize {
+        self.extent.len()
+    }
+
+    fn stride(&self, access: usize, axis: usize) -> i64 {
+        self.strides[access * self.rank() + axis]
+    }
+
+    fn total(&self) -> usize {
+        self.extent.iter().product::<i64>() as usize
+    }
+
+    /// Joins axes that every access walks as one.
+    fn merge(&mut self) {
+        let mut d = self.rank() - 1;
+        while d > 0 {
+            let (outer, inner) = (self.extent[d - 1], self.extent[d]);
+            let joins = |a: usize| self.stride(a, d - 1) == self.stride(a, d) * inner;
+            // Of an axis of one point the stride says nothing.
+            let drop = if inner == 1 {
+                Some(d)
+            } else if outer == 1 || (0..self.program.accesses).all(joins) {
+                Some(d - 1)
+            } else {
+                None
+            };
+            if let Some(axis) = drop {
+                let rank = self.rank();
+                let mut at = 0;
+                self.strides.retain(|_| {
+                    at += 1;
+                    (at - 1) % rank != axis
+                });
+                self.extent.remove(axis);
+                let kept = if axis == d { d - 1 } else { axis };
+                self.extent[kept] = outer * inner;
+            }
+            d -= 1;
+        }
+    }
+
+    unsafe fn all(&mut self, slots: &mut [*mut u8]) {
+        let rank = self.rank();
+        let columns = self.extent[rank - 1] as usize;
+        let p = self.program;
+        let short = rank > 1 && columns < SHORT_ROW && self.extent[rank - 2] > 1;
+        let (outer, rows) = if short { (rank - 2, self.extent[rank - 2] as usize) } else { (rank - 1, 1) };
+        let mut at: SmallVec<[i64; 4]> = SmallVec::from_elem(0, outer);
+        loop {
+            // SAFETY: the box's elements are valid (`Program::run`).
+            unsafe {
+                if short {
+                    let step = (p.block / columns).max(1);
+                    for row in (0..rows).step_by(step) {
+                        self.tile(slots, &at, (row, step.min(rows - row)), (0, columns));
+                    }
+                } else {
+                    let step = if self.needs_no_blocks() { columns } else { p.block };
+                    for column in (0..columns).step_by(step) {
+                        self.tile(slots, &at, (0, 1), (column, step.min(columns - column)));
+                    }
+                }
+            }
+            // The next point of the outer axes.
+            let mut d = outer;
+            loop {
+                if d == 0 {
+                    return;
+                }
+                d -= 1;
+                at[d] += 1;
+                let wraps = at[d] == self.extent[d];
+                for a in 0..p.accesses {
+                    let stride = self.stride(a, d);
+                    let by = if wraps { -stride * (self.extent[d] - 1) } else { stride };
+                    self.current[a] = self.current[a].wrapping_offset(by as isize);
+                }
+                if !wraps {
+                    break;
+                }
+                at[d] = 0;
+            }
+        }
+    }
+
+    /// Whether all of a row's arrays can be read and written where they are, so that it need not be cut into blocks.
+    fn needs_no_blocks(&self) -> bool {
+        let p = self.program;
+        let inner = |a: u32| self.stride(a as usize, self.rank() - 1);
+        let aligned = |a: u32, align: usize| self.current[a as usize] as usize & (align - 1) == 0;
+        !p.temporaries
+            && p.loads.iter().all(|l| !l.keep && inner(l.access) == l.size as i64 && aligned(l.access, l.align))
+            && p.stores.iter().all(|s| s.fill || inner(s.access) == s.size as i64 && aligned(s.access, s.align))
+            && p.stores.iter().filter(|s| s.in_place).all(|s| {
+                let bytes = self.extent[self.rank() - 1] as usize * s.size;
+                p.loads.iter().all(|l| {
+                    let length = self.extent[self.rank() - 1] as usize * l.size;
+                    !overlap(self.current[s.access as usize], bytes, self.current[l.access as usize], length)
+                })
+            })
+    }
+
+    /// One block: (first, count) rows and columns from the current point on.
+    unsafe fn tile(&self, slots: &mut [*mut u8], at: &[i64], rows: (usize, usize), columns: (usize, usize)) {
+        let p = self.program;
+        let rank = self.rank();
+        let n = rows.1 * columns.1;
+        let rect = |access: u32| {
+            let a = access as usize;
+            let column = self.stride(a, rank - 1);
+            let row = if rank > 1 { self.stride(a, rank - 2) } else { 0 };
+            let offset = rows.0 as i64 * row + columns.0 as i64 * column;
+            Rect { ptr: self.current[a].wrapping_offset(offset as isize), row, column }
+        };
+        let in_place = |r: &Rect, size: usize, align: usize| {
+            rows.1 == 1 && r.column == size as i64 && r.ptr as usize & (align - 1) == 0
+        };
+        // The blocks' addresses of slots that point into arrays for now.
+        let mut moved: SmallVec<[(u32, *mut u8); 16]> = SmallVec::new();
+        let mut read: SmallVec<[(*mut u8, usize); 16]> = SmallVec::new();
+        // SAFETY: elements of the box are valid memory (`Program::run`); blocks have room for n elements.
+        unsafe {
+            for load in &p.loads {
+                let from = rect(load.access);
+                let slot = &mut slots[load.slot as usize];
+                if !load.keep && in_place(&from, load.size, load.align) {
+                    moved.push((load.slot, *slot));
+                    read.push((from.ptr, n * load.size));
+                    *slot = from.ptr;
+                } else {
+                    let to = Rect::packed(*slot, load.size, columns.1);
+                    moves::copy(load.size, from, to, rows.1, columns.1);
+                }
+            }
+            for &(slot, axis) in &p.indices {
+                let out = std::slice::from_raw_parts_mut(slots[slot as usize] as *mut i64, n);
+                self.index(out, axis as usize, at, rows.0, columns);
+            }
+            for store in p.stores.iter().filter(|s| s.in_place) {
+                let to = rect(store.access);
+                let length = n * store.size;
+                if in_place(&to, store.size, store.align) && !read.iter().any(|r| overlap(to.ptr, length, r.0, r.1)) {
+                    moved.push((store.slot, slots[store.slot as usize]));
+                    slots[store.slot as usize] = to.ptr;
+                }
+            }
+            for step in &p.steps {
+                let args = step.args.map(|a| slots[a as usize] as *const u8);
+                let out = slots[step.out as usize];
+                match step.run {
+                    Run::Loop(f) => f(args.as_ptr(), out, n),
+                    Run::Math1(f) => f(args[0], out, n),
+                    Run::Math2(f, steps) => f(args[0], steps[0] as usize, args[1], steps[1] as usize, out, n),
+                }
+            }
+            for store in &p.stores {
+                let to = rect(store.access);
+                let from = slots[store.slot as usize];
+                if store.fill {
+                    moves::fill(store.size, from, to, rows.1, columns.1);
+                } else if from != to.ptr {
+                    moves::copy(store.size, Rect::packed(from, store.size, columns.1), to, rows.1, columns.1);
+                }
+            }
+        }
+        for &(slot, block) in &moved {
+            slots[slot as usize] = block;
+        }
+    }
+
+    /// The coordinates along an axis. Axes are never merged where they are asked for.
+    fn index(&self, out: &mut [i64], axis: usize, at: &[i64], row: usize, columns: (usize, usize)) {
+        let rank = self.rank();
+        let mut first = self.lo[axis];
+        let (mut by_row, mut by_column) = (0, 0);
+        if axis + 1 == rank {
+            first += columns.0 as i64;
+            by_column = 1;
+        } else if axis < at.len() {
+            first += at[axis];
+        } else {
+            first += row as i64;
+            by_row = 1;
+        }
+        for (r, out) in out.chunks_mut(columns.1).enumerate() {
+            for (c, v) in out.iter_mut().enumerate() {
+                *v = first + r as i64 * by_row + c as i64 * by_column;
+            }
+        }
+    }
+}
+
+fn overlap(a: *mut u8, a_bytes: usize, b: *mut u8, b_bytes: usize) -> bool {
+    (a as usize) < b as usize + b_bytes && (b as usize) < a as usize + a_bytes
+}
+
+thread_local! {
+    /// This thread's blocks: address and size. Taken out while a run uses them.
+    static SCRATCH: Cell<Vec<[u64; 8]>> = const { Cell::new(Vec::new()) };
+}
+
+fn with_scratch<R>(bytes: usize, f: impl FnOnce(*mut u8) -> R) -> R {
+    if bytes == 0 {
+        return f(std::ptr::null_mut());
+    }
+    let mut scratch = SCRATCH.take();
+    // One line more than needed: a vector of lines is aligned to 8 bytes only.
+    let lines = bytes.div_ceil(64) + 1;
+    if scratch.len() < lines {
+        scratch.resize(lines, [0; 8]);
+    }
+    let start = scratch.as_mut_ptr() as *mut u8;
+    let result = f(start.wrapping_add(start.align_offset(64)));
+    SCRATCH.set(scratch);
+    result
+}
