@@ -18,7 +18,9 @@ mod session;
 mod stats;
 mod trace;
 pub mod transport;
+pub mod tree;
 mod ufunc;
+pub mod vm;
 mod witness;
 
 pub use array::{Array, Element, Export, HostView, Index, Operand, check_shape};
