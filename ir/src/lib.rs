@@ -4,7 +4,7 @@
 //! elementwise operations, the structural operations, the three levels (graph, kernel, plan) with their text forms and
 //! verifiers, and the reference interpreter that defines what each operation means.
 
-#[cfg(feature = "arbitrary")]
+#[cfg(any(test, feature = "arbitrary"))]
 pub mod arbitrary;
 pub mod cast;
 pub mod dtype;
@@ -15,7 +15,9 @@ pub mod plan;
 pub mod promote;
 pub mod scalar;
 pub mod shape;
+pub mod text;
 pub mod ufunc;
+pub mod verify;
 pub mod view;
 
 pub use dtype::DType;
