@@ -8,6 +8,9 @@ use legate_jit_ir::graph::Graph;
 use legate_jit_ir::plan::{BufferId, Launch, Plan, Source, Step, Target};
 use legate_jit_ir::{Result, View};
 
+/// How many of the buffers computed last are looked at for memory to take over.
+const LOOK_BACK: usize = 64;
+
 /// See the module's documentation.
 pub fn schedule(graph: &Graph, mut plan: Plan) -> Result<Plan> {
     take_over(graph, &mut plan);
@@ -65,44 +68,70 @@ fn last_uses(graph: &Graph, plan: &Plan, memory: &[BufferId]) -> Vec<usize> {
 }
 
 fn take_over(graph: &Graph, plan: &mut Plan) {
-    let memory = memories(plan);
-    let last = last_uses(graph, plan, &memory);
-    let mut taken = vec![false; plan.buffers.len()];
+    let mut memory = memories(plan);
+    let mut last = last_uses(graph, plan, &memory);
+    let mut first = first_uses(plan, &memory);
     for s in 0..plan.steps.len() {
         let Step::Launch(launch) = &plan.steps[s] else { continue };
-        let mut changes = Vec::new();
-        for target in &launch.targets {
-            let Target::Buffer(written) = target else { continue };
-            let out = plan.buffer(written.buffer);
-            let whole = written.view.is_identity(&out.ty.shape) && launch.domain == out.ty.shape;
-            if out.source != Source::Fresh || !whole || !writes(plan, launch, written.buffer) {
-                continue;
-            }
-            let dying = launch.targets.iter().filter_map(|t| match t {
-                Target::Buffer(read) if read.buffer != written.buffer => Some(read.buffer),
-                _ => None,
-            });
-            for candidate in dying {
-                let home = memory[candidate.0 as usize];
-                let from = plan.buffer(candidate);
-                // Buffer numbers grow in the order of computation, so a taker always has the larger one.
-                let fits = last[home.0 as usize] == s
-                    && !taken[home.0 as usize]
-                    && from.ty.bytes() == out.ty.bytes()
-                    && from.ty.dtype.size() == out.ty.dtype.size()
-                    && candidate < written.buffer
-                    && read_only_in_place(plan, launch, &memory, home);
-                if fits {
-                    taken[home.0 as usize] = true;
-                    changes.push((written.buffer, candidate));
-                    break;
+        let outs: Vec<BufferId> = launch
+            .targets
+            .iter()
+            .filter_map(|t| match t {
+                Target::Buffer(o)
+                    if plan.buffer(o.buffer).source == Source::Fresh
+                        && memory[o.buffer.0 as usize] == o.buffer
+                        && o.view.is_identity(&plan.buffer(o.buffer).ty.shape)
+                        && launch.domain == plan.buffer(o.buffer).ty.shape
+                        && writes(plan, launch, o.buffer) =>
+                {
+                    Some(o.buffer)
                 }
+                _ => None,
+            })
+            .collect();
+        for out in outs {
+            let Step::Launch(launch) = &plan.steps[s] else { unreachable!("it was one above") };
+            let ty = &plan.buffer(out).ty;
+            // Buffers are numbered in the order of computation, so whoever can be taken over has a smaller number.
+            let fits = |b: BufferId| {
+                let from = plan.buffer(b);
+                let home = memory[b.0 as usize];
+                home != out
+                    && from.ty.bytes() == ty.bytes()
+                    && from.ty.dtype.size() == ty.dtype.size()
+                    && (last[home.0 as usize] < s && first[home.0 as usize] < s
+                        || last[home.0 as usize] == s && read_only_in_place(plan, launch, &memory, home))
+            };
+            // What dies here is in cache; what died last before is next best.
+            let taken = (0..out.0)
+                .rev()
+                .take(LOOK_BACK)
+                .map(BufferId)
+                .filter(|&b| fits(b))
+                .max_by_key(|b| last[memory[b.0 as usize].0 as usize]);
+            if let Some(from) = taken {
+                plan.buffers[out.0 as usize].source = Source::TakeOver(from);
+                let home = memory[from.0 as usize];
+                last[home.0 as usize] = last[out.0 as usize];
+                first[home.0 as usize] = first[home.0 as usize].min(s);
+                memory.iter_mut().filter(|m| **m == out).for_each(|m| *m = home);
             }
-        }
-        for (out, from) in changes {
-            plan.buffers[out.0 as usize].source = Source::TakeOver(from);
         }
     }
+}
+
+/// For each memory, the first step that uses it; inputs are there from the beginning.
+fn first_uses(plan: &Plan, memory: &[BufferId]) -> Vec<usize> {
+    let mut first = vec![usize::MAX; plan.buffers.len()];
+    for (s, step) in plan.steps.iter().enumerate().rev() {
+        uses(step).iter().for_each(|b| first[memory[b.0 as usize].0 as usize] = s);
+    }
+    for (i, buffer) in plan.buffers.iter().enumerate() {
+        if matches!(buffer.source, Source::Input(_)) {
+            first[i] = 0;
+        }
+    }
+    first
 }
 
 fn writes(plan: &Plan, launch: &Launch, buffer: BufferId) -> bool {

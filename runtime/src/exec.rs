@@ -7,6 +7,7 @@
 mod launch;
 mod space;
 mod stream;
+pub(crate) mod wavefront;
 
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ use smallvec::SmallVec;
 use crate::buffer::Store;
 use crate::{Error, Result};
 
-pub use launch::{PreparedLaunch, Runner};
+pub use launch::{Division, PreparedLaunch, Runner};
+pub use stream::Element;
 
 /// Addresses and scalars of one run.
 pub struct Frame<'a> {
@@ -30,8 +32,11 @@ pub struct Frame<'a> {
 // disjoint elements (see `launch` and `stream`).
 unsafe impl Sync for Frame<'_> {}
 
-enum Action {
+/// One step made ready.
+pub(crate) enum Action {
     Launch(PreparedLaunch),
+    /// Several launches, one band of rows after the other.
+    Wavefront(wavefront::Wavefront),
     Opaque { op: Opaque, args: Vec<launch::OpaqueOperand>, out: launch::OpaqueOperand },
     /// Gives a memory slot fresh memory of this many bytes.
     Alloc { slot: u32, bytes: usize },
@@ -41,16 +46,44 @@ enum Action {
 /// A plan ready to run.
 pub struct Prepared {
     pub plan: Plan,
-    actions: Vec<Action>,
+    /// In the order of the plan's steps, with allocations before the steps that first write to a slot.
+    pub(crate) actions: Vec<Action>,
     /// The memory slot of each buffer: buffers that take over or alias share one.
-    slot: Vec<u32>,
-    slots: usize,
+    pub(crate) slot: Vec<u32>,
+    pub(crate) slots: usize,
     /// (input number, slot).
-    inputs: Vec<(u32, u32)>,
+    pub(crate) inputs: Vec<(u32, u32)>,
+    /// The number by which the ranks know the plan, once they have been told.
+    pub(crate) told: std::sync::OnceLock<u64>,
+}
+
+impl Action {
+    /// Runs a step that computes.
+    pub(crate) fn run(&self, frame: &Frame) -> Result<()> {
+        match self {
+            Action::Alloc { .. } | Action::Free { .. } => Ok(()),
+            Action::Launch(launch) => launch.run(frame),
+            Action::Wavefront(wavefront) => wavefront.run(frame),
+            Action::Opaque { op, args, out } => {
+                let args: SmallVec<[crate::library::Strided; 2]> = args.iter().map(|a| a.at(frame)).collect();
+                crate::library::run(op, &args, &out.at(frame))
+            }
+        }
+    }
 }
 
 impl Prepared {
+    /// A plan to run in this process.
     pub fn new(plan: Plan) -> Result<Prepared> {
+        Prepared::build(plan, true)
+    }
+
+    /// A plan whose actions follow its steps one by one, as the ranks run them.
+    pub fn stepwise(plan: Plan) -> Result<Prepared> {
+        Prepared::build(plan, false)
+    }
+
+    fn build(plan: Plan, wavefronts: bool) -> Result<Prepared> {
         let homes = legate_jit_passes::schedule::memories(&plan);
         let mut slot = vec![u32::MAX; plan.buffers.len()];
         let mut slots = 0u32;
@@ -69,38 +102,62 @@ impl Prepared {
         let mut has_memory = vec![false; slots as usize];
         inputs.iter().for_each(|&(_, s)| has_memory[s as usize] = true);
         let mut actions = Vec::new();
-        for step in &plan.steps {
-            for b in legate_jit_passes::schedule::written(&plan, step) {
-                let s = slot[b.0 as usize];
-                if !has_memory[s as usize] {
-                    has_memory[s as usize] = true;
-                    actions.push(Action::Alloc { slot: s, bytes: plan.buffer(b).ty.bytes() });
+        let mut s = 0;
+        while s < plan.steps.len() {
+            let (launches, places) = wavefront::launches_from(&plan, s);
+            let run = if wavefronts { wavefront::run_length(&plan, &homes, &launches) } else { 1 };
+            // The steps that the next action stands for, with the frees between them.
+            let end = if run > 1 { places[run - 1] + 1 } else { s + 1 };
+            let steps = &plan.steps[s..end];
+            for b in steps.iter().flat_map(|step| legate_jit_passes::schedule::written(&plan, step)) {
+                let slot = slot[b.0 as usize];
+                if !has_memory[slot as usize] {
+                    has_memory[slot as usize] = true;
+                    actions.push(Action::Alloc { slot, bytes: plan.buffer(b).ty.bytes() });
                 }
             }
-            actions.push(match step {
-                Step::Launch(launch) => Action::Launch(PreparedLaunch::new(&plan, launch)?),
-                Step::Opaque { op, args, out } => Action::Opaque {
-                    op: op.clone(),
-                    args: args.iter().map(|a| launch::OpaqueOperand::new(&plan, a)).collect(),
-                    out: launch::OpaqueOperand::whole(&plan, *out),
-                },
-                Step::Free(b) => {
-                    has_memory[slot[b.0 as usize] as usize] = false;
-                    Action::Free { slot: slot[b.0 as usize] }
+            if run > 1 {
+                actions.push(Action::Wavefront(wavefront::Wavefront::new(&plan, &homes, &launches[..run])?));
+            }
+            for step in steps {
+                match step {
+                    Step::Launch(launch) if run <= 1 => {
+                        actions.push(Action::Launch(PreparedLaunch::new(&plan, launch)?));
+                    }
+                    Step::Launch(_) => {}
+                    Step::Opaque { op, args, out } => actions.push(Action::Opaque {
+                        op: op.clone(),
+                        args: args.iter().map(|a| launch::OpaqueOperand::new(&plan, a)).collect(),
+                        out: launch::OpaqueOperand::whole(&plan, *out),
+                    }),
+                    Step::Free(b) => {
+                        has_memory[slot[b.0 as usize] as usize] = false;
+                        actions.push(Action::Free { slot: slot[b.0 as usize] });
+                    }
                 }
-            });
+            }
+            s = end;
         }
         for out in &plan.outputs {
             if !has_memory[slot[out.0 as usize] as usize] {
                 return Err(Error::Runtime(format!("plan {}: output {} is never computed", plan.name, out.0)));
             }
         }
-        Ok(Prepared { plan, actions, slot, slots: slots as usize, inputs })
+        Ok(Prepared { plan, actions, slot, slots: slots as usize, inputs, told: Default::default() })
+    }
+
+    /// The size of the n-th input; 0 if the plan does not use it.
+    pub(crate) fn input_bytes(&self, n: usize) -> usize {
+        let is_it = |b: &&legate_jit_ir::plan::Buffer| b.source == Source::Input(n as u32);
+        self.plan.buffers.iter().find(is_it).map_or(0, |b| b.ty.bytes())
     }
 
     /// Runs the plan. `inputs[n]` is the n-th input (a donated one may be overwritten), `scalars[n]` the bits of the n-th
     /// scalar. Gives the outputs' stores, in order.
     pub fn run(&self, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Result<SmallVec<[Arc<Store>; 4]>> {
+        if let Some(outputs) = crate::ranks::run(self, inputs, scalars) {
+            return outputs;
+        }
         let mut memory: SmallVec<[Option<Arc<Store>>; 16]> = SmallVec::from_elem(None, self.slots);
         for &(n, slot) in &self.inputs {
             memory[slot as usize] = Some(inputs[n as usize].clone());
@@ -121,12 +178,7 @@ impl Prepared {
                     self.rebase(&mut bases, *slot, std::ptr::null_mut());
                     memory[*slot as usize] = None;
                 }
-                Action::Launch(launch) => launch.run(&Frame { bases: &bases, scalars })?,
-                Action::Opaque { op, args, out } => {
-                    let frame = Frame { bases: &bases, scalars };
-                    let args: SmallVec<[crate::library::Strided; 2]> = args.iter().map(|a| a.at(&frame)).collect();
-                    crate::library::run(op, &args, &out.at(&frame))?;
-                }
+                Action::Launch(_) | Action::Wavefront(_) | Action::Opaque { .. } => action.run(&Frame { bases: &bases, scalars })?,
             }
         }
         Ok(self

@@ -14,10 +14,7 @@ fn f64s(shape: &[usize]) -> Type {
 
 /// A box of unit steps starting at `start`.
 fn window(start: &[i64], shape: &[usize]) -> View {
-    View {
-        shape: shape.into(),
-        axes: start.iter().enumerate().map(|(k, &s)| AxisMap::along(s, k, 1)).collect(),
-    }
+    View { shape: shape.into(), axes: start.iter().enumerate().map(|(k, &s)| AxisMap::along(s, k, 1)).collect() }
 }
 
 fn map(g: &mut Graph, op: Ufunc, args: &[Value]) -> Value {

@@ -268,6 +268,18 @@ impl PreparedLaunch {
         pool::run(tasks.len(), &task).map_err(|e| Error::Runtime(e.to_string()))
     }
 
+    /// Runs a launch without streams for some rows of the domain's first axis, on the calling thread.
+    pub fn run_rows_here(&self, frame: &Frame, rows: std::ops::Range<usize>) {
+        for piece in &self.pieces {
+            let each = piece.first_axis;
+            let (mut lo, mut hi) = (piece.walk.lo.clone(), piece.walk.hi.clone());
+            lo[0] = lo[0].max(rows.start as i64 * each);
+            hi[0] = hi[0].min(rows.end as i64 * each);
+            // SAFETY: as in `run`; the caller gives no two threads the same rows.
+            unsafe { piece.run(frame, &lo, &hi, &[]) };
+        }
+    }
+
     /// Runs some of the chunks of a launch that reduces everything to one element, and gives their partial results. `before`
     /// are points that only have to be written to buffers.
     pub fn run_chunks(
