@@ -130,7 +130,8 @@ impl<'c> Common<'c> {
 
     /// Declares in the module what was called, and gives the names.
     pub fn declare(&self, module: &Module<'c>) -> BTreeSet<String> {
-        const PURE: &str = "#llvm.memory_effects<other = none, argMem = none, inaccessibleMem = none>";
+        const PURE: &str = "#llvm.memory_effects<other = none, argMem = none, inaccessibleMem = none, errnoMem = none, \
+            targetMem0 = none, targetMem1 = none>";
         for (name, (arguments, result)) in &*self.calls.borrow() {
             let ty = llvm::r#type::function(*result, arguments, false);
             let attributes = [

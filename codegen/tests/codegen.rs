@@ -1,0 +1,10 @@
+//! The tests of code generation, in one program, since each program that links MLIR takes long to link.
+
+#[path = "codegen/casts.rs"]
+mod casts;
+#[path = "codegen/harness.rs"]
+mod harness;
+#[path = "codegen/operations.rs"]
+mod operations;
+#[path = "codegen/shapes.rs"]
+mod shapes;

@@ -1,0 +1,180 @@
+//! Boxes and strides: every way in which an access can lie in memory, every length of a row around the vector's, and nothing
+//! outside the box touched.
+
+use legate_jit_ir::kernel::Op;
+use legate_jit_ir::{Body, DType, InnerStride, Kernel, Scalar, Ufunc};
+
+use crate::harness::{Array, Bench, load_access, read, write};
+
+const LENGTHS: [usize; 9] = [1, 2, 7, 8, 9, 16, 33, 64, 130];
+
+fn value(dtype: DType, k: usize) -> Scalar {
+    let v = (k * 37 % 101) as i64 - 50;
+    match dtype {
+        DType::F32 => Scalar::f32(v as f32 / 4.0),
+        DType::F64 => Scalar::f64(v as f64 / 4.0),
+        DType::C64 => Scalar::c64(v as f32, k as f32),
+        DType::C128 => Scalar::c128(v as f64, k as f64),
+        int => Scalar::int(int, v as i128),
+    }
+}
+
+/// (the kernel's class, elements between neighbours)
+const WAYS: [(InnerStride, i64); 5] = [
+    (InnerStride::Unit, 1),
+    (InnerStride::Zero, 0),
+    (InnerStride::Any, 3),
+    (InnerStride::Any, -1),
+    (InnerStride::Any, 1),
+];
+
+#[test]
+fn every_stride_and_length() {
+    let bench = Bench::all();
+    for dtype in [DType::Bool, DType::I8, DType::U16, DType::F32, DType::F64, DType::C64, DType::C128] {
+        for (x_class, x_step) in WAYS {
+            for (out_class, out_step) in WAYS.into_iter().filter(|w| w.1 != 0) {
+                let mut body = Body::default();
+                let x = load_access(&mut body, 0, dtype);
+                let y = load_access(&mut body, 1, dtype);
+                let sum = body.push(Op::Map(Ufunc::Add, [x, y].into_iter().collect()), dtype);
+                body.stores.push((2, sum));
+                let accesses = vec![read(dtype, x_class), read(dtype, InnerStride::Unit), write(dtype, out_class)];
+                let kernel = Kernel { rank: 1, accesses, scalars: vec![], body };
+                for n in LENGTHS {
+                    let array = |step| Array::boxed(dtype, &[n], step, |k| value(dtype, k));
+                    let what = format!("{dtype}, steps {x_step} and {out_step}, {n} points");
+                    let mut out = array(out_step);
+                    out.bytes.fill(0x33);
+                    if dtype == DType::Bool {
+                        out.bytes.fill(1);
+                    }
+                    bench.check(&what, &kernel, &[array(x_step), array(1), out], &[], &[0], &[n]);
+                }
+            }
+        }
+    }
+}
+
+/// Mixed element sizes in one body, scalars, constants, and the coordinates of the launch's domain.
+fn mixed(rank: u32) -> Kernel {
+    let mut body = Body::default();
+    let small = load_access(&mut body, 0, DType::I8);
+    let mask = load_access(&mut body, 1, DType::Bool);
+    let half = load_access(&mut body, 2, DType::F32);
+    let weight = body.push(Op::Scalar(0), DType::F64);
+    let shift = body.push(Op::Scalar(1), DType::C128);
+    let three = body.push(Op::Const(Scalar::f64(3.0)), DType::F64);
+    let wide = body.push(Op::Cast(small), DType::F64);
+    let float = body.push(Op::Cast(half), DType::F64);
+    let map = |body: &mut Body, op, args: &[_], dtype| body.push(Op::Map(op, args.iter().copied().collect()), dtype);
+    let mut sum = map(&mut body, Ufunc::Multiply, &[wide, weight], DType::F64);
+    for d in 0..rank {
+        let index = body.push(Op::Index(d), DType::I64);
+        let index = body.push(Op::Cast(index), DType::F64);
+        let index = map(&mut body, Ufunc::Multiply, &[index, three], DType::F64);
+        sum = map(&mut body, Ufunc::Add, &[sum, index], DType::F64);
+    }
+    let chosen = map(&mut body, Ufunc::Where, &[mask, sum, float], DType::F64);
+    let complex = body.push(Op::Cast(chosen), DType::C128);
+    let complex = map(&mut body, Ufunc::Multiply, &[complex, shift], DType::C128);
+    let positive = map(&mut body, Ufunc::Greater, &[chosen, three], DType::Bool);
+    body.stores = vec![(3, complex), (4, positive), (5, chosen)];
+    let unit = InnerStride::Unit;
+    Kernel {
+        rank,
+        accesses: vec![
+            read(DType::I8, unit),
+            read(DType::Bool, unit),
+            read(DType::F32, unit),
+            write(DType::C128, unit),
+            write(DType::Bool, unit),
+            write(DType::F64, unit),
+        ],
+        scalars: vec![DType::F64, DType::C128],
+        body,
+    }
+}
+
+#[test]
+fn boxes_of_one_to_four_axes() {
+    let bench = Bench::all();
+    let extents: [&[usize]; 8] = [&[33], &[1, 1], &[3, 7], &[2, 17], &[5, 64], &[2, 3, 9], &[3, 1, 31], &[2, 3, 2, 10]];
+    for extent in extents {
+        let kernel = mixed(extent.len() as u32);
+        let arrays: Vec<Array> =
+            kernel.accesses.iter().map(|a| Array::boxed(a.dtype, extent, 1, |k| value(a.dtype, k))).collect();
+        let lo: Vec<i64> = (0..extent.len() as i64).map(|d| 10 * d + 1).collect();
+        bench.check(
+            &format!("{extent:?}"),
+            &kernel,
+            &arrays,
+            &[Scalar::f64(0.5), Scalar::c128(1.5, -2.0)],
+            &lo,
+            extent,
+        );
+    }
+}
+
+#[test]
+fn strided_accesses_beside_others_of_every_size() {
+    let bench = Bench::all();
+    for extent in [vec![9], vec![3, 20], vec![2, 2, 17]] {
+        let mut kernel = mixed(extent.len() as u32);
+        for a in [0, 1, 3, 4] {
+            kernel.accesses[a].inner = InnerStride::Any;
+        }
+        kernel.accesses[2].inner = InnerStride::Zero;
+        let steps = [-2, 3, 0, 2, -1, 1];
+        let arrays: Vec<Array> = kernel
+            .accesses
+            .iter()
+            .zip(steps)
+            .map(|(a, step)| Array::boxed(a.dtype, &extent, step, |k| value(a.dtype, k)))
+            .collect();
+        let lo = vec![0; extent.len()];
+        bench.check(
+            &format!("{extent:?}"),
+            &kernel,
+            &arrays,
+            &[Scalar::f64(0.5), Scalar::c128(1.5, -2.0)],
+            &lo,
+            &extent,
+        );
+    }
+}
+
+#[test]
+fn in_place() {
+    // The array is read and written by two accesses that name the same elements.
+    let bench = Bench::all();
+    let kernel = crate::harness::one_op(Ufunc::Square, &[DType::F64], DType::F64);
+    for (target, workshop) in &bench.workshops {
+        let loaded = legate_jit_codegen::load(&workshop.compile(&kernel, &mut ()).unwrap()).unwrap();
+        for n in LENGTHS {
+            let mut a: Vec<f64> = (0..n + 1).map(|i| i as f64 - 3.5).collect();
+            let expected: Vec<f64> = a.iter().enumerate().map(|(i, x)| if i < n { x * x } else { *x }).collect();
+            let p = a.as_mut_ptr().cast::<u8>();
+            let n = n as i64;
+            // SAFETY: both accesses name the first n elements of `a`.
+            unsafe { loaded.entry()([p, p].as_ptr(), [8i64, 8].as_ptr(), std::ptr::null(), &0, &n) };
+            assert_eq!(a, expected, "{target}, {n} points");
+        }
+    }
+}
+
+#[test]
+fn zero_strides_along_outer_axes() {
+    // A row that every row of the box reads: a broadcast.
+    let bench = Bench::all();
+    let mut kernel = crate::harness::one_op(Ufunc::Subtract, &[DType::F64, DType::F64], DType::F64);
+    kernel.rank = 2;
+    let extent = [4, 21];
+    let mut arrays: Vec<Array> =
+        (0..3).map(|_| Array::boxed(DType::F64, &extent, 1, |k| value(DType::F64, k))).collect();
+    arrays[1].strides[0] = 0;
+    bench.check("a broadcast row", &kernel, &arrays, &[], &[0, 0], &extent);
+    kernel.accesses[1].inner = InnerStride::Zero;
+    arrays[1].strides = vec![16, 0];
+    bench.check("a broadcast column", &kernel, &arrays, &[], &[0, 0], &extent);
+}
