@@ -148,7 +148,9 @@ impl Canon {
         }
     }
 
-    /// The value and its view that a view of `base` reads, looking through views and updates.
+    /// The value and its view that a view of `base` reads, looking through views and updates. Behind an update it only takes what
+    /// lies in memory or is constant: elementwise work is read where the update has stored it, or else `fuse`, which looks
+    /// through windows itself, would have to do it twice.
     fn resolve(&self, mut base: Value, mut view: View) -> (Value, View) {
         for _ in 0..FUEL {
             let node = self.out.node(base);
@@ -160,8 +162,8 @@ impl Canon {
                     view = inner.then(&view);
                     base = node.args[0];
                 }
-                Op::Update(window) if disjoint(&view, window) => base = node.args[0],
-                Op::Update(window) => match within(&view, window) {
+                Op::Update(window) if disjoint(&view, window) && self.is_stored(node.args[0]) => base = node.args[0],
+                Op::Update(window) if self.is_stored(node.args[1]) => match within(&view, window) {
                     Some(inner) => {
                         view = inner;
                         base = node.args[1];
@@ -172,6 +174,17 @@ impl Canon {
             }
         }
         (base, view)
+    }
+
+    /// Whether nothing has to be computed to read the value.
+    fn is_stored(&self, v: Value) -> bool {
+        let node = self.out.node(v);
+        match node.op {
+            Op::View(_) => !matches!(self.out.node(node.args[0]).op, Op::Map(_) | Op::Cast),
+            Op::Map(_) | Op::Cast => false,
+            Op::Input(_) | Op::Scalar(_) | Op::Const(_) | Op::Index(_) => true,
+            Op::Reshape | Op::Update(_) | Op::Reduce(_) | Op::Opaque(_) => true,
+        }
     }
 
     fn view(&mut self, base: Value, view: View) -> Value {

@@ -3,7 +3,7 @@
 //! How to add a pass: a function in a file of its own, and a line in [`PASSES`]. It may rely on what the one before leaves (each
 //! file says it at the top) and must leave a valid graph or plan, which is verified between passes in tests and debug builds.
 
-use legate_jit_ir::{Graph, Plan, Result};
+use legate_jit_ir::{Error, Graph, Plan, Result, verify};
 
 use crate::cx::{Cx, Level, Look};
 use crate::{canonicalize, fuse, rewrite, schedule, stencil};
@@ -56,10 +56,12 @@ pub static PASSES: &[Pass] = &[
 
 /// Runs all passes.
 pub fn compile(graph: &Graph, cx: &Cx) -> Result<Plan> {
+    check(cx, "capture", Level::Graph(graph))?;
     look(cx, 0, "capture", "the graph as recorded", &[], Level::Graph(graph));
     let mut state = State { graph: graph.clone(), plan: None };
     for (i, pass) in PASSES.iter().enumerate() {
         let notes = state.run(pass, cx)?;
+        check(cx, pass.name, state.level())?;
         look(cx, i + 1, pass.name, pass.about, &notes, state.level());
     }
     Ok(state.plan.expect("the pipeline ends with a plan"))
@@ -100,6 +102,18 @@ impl State {
             None => Level::Graph(&self.graph),
         }
     }
+}
+
+/// In tests and debug builds: what a pass left is valid.
+fn check(cx: &Cx, name: &str, level: Level) -> Result<()> {
+    if !cx.verify {
+        return Ok(());
+    }
+    let checked = match level {
+        Level::Graph(graph) => verify::graph(graph),
+        Level::Plan(plan) => verify::plan(plan),
+    };
+    checked.map_err(|e| Error::Invalid(format!("after {name}: {e}")))
 }
 
 fn look(cx: &Cx, number: usize, name: &'static str, about: &'static str, notes: &[String], level: Level) {

@@ -38,6 +38,37 @@ pub fn rewrite_with(graph: &Graph, cx: &Cx, rule: &str) -> Result<(Graph, Fired)
     rewrite_by(graph, cx, &|slot| slot.rule.name == rule)
 }
 
+/// Every graph that one round of this rule makes of a graph with one output by giving that output another term, cheaper or not:
+/// what the rule claims to be equal.
+pub fn alternatives(graph: &Graph, cx: &Cx, rule: &str) -> Vec<Graph> {
+    let (clock, _hand) = quanta::Clock::mock();
+    quanta::with_clock(&clock, || {
+        let mut s = Saturation::new(graph);
+        let once = Cx { limits: crate::cx::Limits { iterations: 1, ..cx.limits }, ..cx.clone() };
+        s.saturate(&once, &|slot| slot.rule.name == rule);
+        s.egraph.rebuild();
+        let (original, roots) = s.original(graph);
+        let root = roots[0];
+        let mut found = Vec::new();
+        if s.unions.iter().all(|u| s.egraph.find(u.0) != root) {
+            return found;
+        }
+        if s.egraph[root].data.constant().is_some() {
+            let choice = extract(&s.egraph, &roots, &original, cx.math);
+            return vec![s.build(graph, &choice, &roots)];
+        }
+        let own = &original[graph.outputs[0].index()].1;
+        for (i, term) in s.egraph[root].nodes.iter().enumerate() {
+            if term != own
+                && let Some(choice) = extract::extract_with(&s.egraph, &roots, &original, cx.math, Some((root, i)))
+            {
+                found.push(s.build(graph, &choice, &roots));
+            }
+        }
+        found
+    })
+}
+
 fn rewrite_by(graph: &Graph, cx: &Cx, wanted: &dyn Fn(&Slot) -> bool) -> Result<(Graph, Fired)> {
     // egg looks at a clock after each round. One that stands still costs nothing, where the real one is calibrated first.
     let (clock, _hand) = quanta::Clock::mock();
@@ -124,17 +155,23 @@ impl Saturation {
     /// The cheapest graph, if it is cheaper than the one that came.
     fn result(mut self, graph: &Graph, cx: &Cx) -> Result<(Graph, Fired)> {
         self.egraph.rebuild();
-        let egraph = &self.egraph;
-        let canonical = |term: &Term| term.clone().map_children(|id| egraph.find(id));
-        let original: Vec<(Id, Term)> =
-            self.ids.iter().map(|&id| (egraph.find(id), canonical(&egraph.nodes()[usize::from(id)]))).collect();
-        let roots: Vec<Id> = graph.outputs.iter().map(|o| original[o.index()].0).collect();
-        let choice = extract(egraph, &roots, &original, cx.math);
+        let (original, roots) = self.original(graph);
+        let choice = extract(&self.egraph, &roots, &original, cx.math);
         if choice.cost >= choice.cost_before {
             return Ok((graph.clone(), Fired::new()));
         }
         let built = canonicalize(&self.build(graph, &choice, &roots), cx)?;
         Ok((built, self.fired(&choice, &original)))
+    }
+
+    /// The terms of the graph as it came, in today's classes, and the classes of its outputs.
+    fn original(&self, graph: &Graph) -> (Vec<(Id, Term)>, Vec<Id>) {
+        let egraph = &self.egraph;
+        let canonical = |term: &Term| term.clone().map_children(|id| egraph.find(id));
+        let original: Vec<(Id, Term)> =
+            self.ids.iter().map(|&id| (egraph.find(id), canonical(&egraph.nodes()[usize::from(id)]))).collect();
+        let roots = graph.outputs.iter().map(|o| original[o.index()].0).collect();
+        (original, roots)
     }
 
     /// The chosen terms as a graph, in the order of the original one as far as it goes.

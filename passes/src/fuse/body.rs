@@ -186,7 +186,11 @@ impl Writer<'_, '_> {
     fn access(&mut self, target: Target, dtype: DType, write: bool) -> u32 {
         let inner = match &target {
             Target::Stream(_) => InnerStride::Unit,
-            Target::Buffer(operand) => self.inner_stride(operand),
+            Target::Buffer(operand) => match self.inner_stride(operand) {
+                // A store without an inner stride runs along an axis of one element, where any stride will do.
+                InnerStride::Zero if write => InnerStride::Unit,
+                inner => inner,
+            },
         };
         let access = Access { dtype, inner, write };
         if let Some(i) = (0..self.targets.len()).find(|&i| self.accesses[i] == access && self.targets[i] == target) {

@@ -50,6 +50,17 @@ impl<'a> Choice<'a> {
 
 /// `original` holds the canonical terms of the graph as it came, with their classes; `roots` its outputs.
 pub fn extract<'a>(egraph: &'a EGraph, roots: &[Id], original: &[(Id, Term)], math: Math) -> Choice<'a> {
+    extract_with(egraph, roots, original, math, None).expect("every class has a term")
+}
+
+/// As [`extract`], but for one class with this term of it and no other; `None` if that term would need itself.
+pub fn extract_with<'a>(
+    egraph: &'a EGraph,
+    roots: &[Id],
+    original: &[(Id, Term)],
+    math: Math,
+    forced: Option<(Id, usize)>,
+) -> Option<Choice<'a>> {
     let mut ids = vec![NONE; egraph.nodes().len()];
     let mut classes = Vec::with_capacity(egraph.number_of_classes());
     for class in egraph.classes() {
@@ -78,6 +89,14 @@ pub fn extract<'a>(egraph: &'a EGraph, roots: &[Id], original: &[(Id, Term)], ma
             list.swap(0, i);
         }
     }
+    if let Some((id, term)) = forced {
+        let term = &egraph[id].nodes[term];
+        let list = &mut candidates[ids[usize::from(id)] as usize];
+        list.retain(|c| c.term == Some(term));
+        if list.is_empty() {
+            return None;
+        }
+    }
     let mut order: Vec<Class> = (0..classes.len() as u32).collect();
     order.sort_unstable_by_key(|&c| rank[c as usize]);
 
@@ -93,7 +112,7 @@ pub fn extract<'a>(egraph: &'a EGraph, roots: &[Id], original: &[(Id, Term)], ma
     let chosen =
         candidates.iter().zip(&search.choice).map(|(list, &i)| list.get(i as usize).and_then(|c| c.term)).collect();
     let live = search.refs.iter().map(|&r| r > 0).collect();
-    Choice { chosen, live, cost: search.cost, cost_before, ids }
+    Some(Choice { chosen, live, cost: search.cost, cost_before, ids })
 }
 
 fn terms_of<'a>(egraph: &'a EGraph, id: Id, ids: &[Class], math: Math) -> Vec<Candidate<'a>> {

@@ -1,0 +1,5 @@
+//! What the tests of the passes share.
+
+#![allow(dead_code)]
+
+pub mod instance;
