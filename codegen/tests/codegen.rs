@@ -1,10 +1,16 @@
 //! The tests of code generation, in one program, since each program that links MLIR takes long to link.
 
+#[path = "codegen/cache.rs"]
+mod cache;
 #[path = "codegen/casts.rs"]
 mod casts;
+#[path = "codegen/compiler.rs"]
+mod compiler;
 #[path = "codegen/harness.rs"]
 mod harness;
 #[path = "codegen/operations.rs"]
 mod operations;
 #[path = "codegen/shapes.rs"]
 mod shapes;
+#[path = "codegen/snapshots.rs"]
+mod snapshots;

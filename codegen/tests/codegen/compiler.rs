@@ -1,0 +1,137 @@
+//! The service around the compiler: nobody waits, equal kernels share code, a process that forks or ends stays in one piece.
+
+use legate_jit_codegen::{Compiler, CpuTarget, Options};
+use legate_jit_ir::{DType, Ufunc};
+
+use crate::harness::one_op;
+
+fn binary(op: Ufunc) -> legate_jit_ir::Kernel {
+    one_op(op, &[DType::F64, DType::F64], DType::F64)
+}
+
+#[test]
+fn equal_kernels_share_a_slot() {
+    let compiler = Compiler::new(Options::default());
+    let a = compiler.get(&binary(Ufunc::Add));
+    let b = compiler.get(&binary(Ufunc::Add));
+    assert!(std::sync::Arc::ptr_eq(&a, &b));
+    let c = compiler.get(&binary(Ufunc::Multiply));
+    assert!(!std::sync::Arc::ptr_eq(&a, &c));
+    assert!(a.wait().is_some() && c.wait().is_some());
+    assert!(a.entry().is_some());
+    assert_eq!(compiler.counters().kernels_compiled, 2);
+    assert!(compiler.counters().compile_ns > 0);
+}
+
+#[test]
+fn getting_a_slot_waits_for_nothing() {
+    let compiler = Compiler::new(Options::default());
+    let ops = [Ufunc::Add, Ufunc::Subtract, Ufunc::Multiply, Ufunc::Divide, Ufunc::Maximum, Ufunc::Hypot, Ufunc::Fmod];
+    let slots: Vec<_> = ops.iter().map(|&op| compiler.get(&binary(op))).collect();
+    // One thread compiles them one after the other, so the last can't be there already.
+    assert!(slots.last().unwrap().entry().is_none());
+    compiler.wait_all();
+    assert!(slots.iter().all(|s| s.entry().is_some()));
+}
+
+#[test]
+fn what_cannot_be_compiled_leaves_its_slot_empty() {
+    let compiler = Compiler::new(Options::default());
+    let gcd = compiler.get(&one_op(Ufunc::Gcd, &[DType::I64, DType::I64], DType::I64));
+    assert!(gcd.wait().is_none());
+    assert!(gcd.error().is_some());
+    assert_eq!(compiler.counters().kernels_refused, 1);
+    assert!(compiler.get(&binary(Ufunc::Add)).wait().is_some(), "the service goes on");
+    let nothing = Compiler::new(Options { target: None, ..Options::default() });
+    assert!(nothing.get(&binary(Ufunc::Add)).wait().is_none());
+}
+
+#[test]
+fn shutting_down() {
+    let compiler = Compiler::new(Options::default());
+    let slot = compiler.get(&binary(Ufunc::Add));
+    let entry = slot.wait();
+    assert!(entry.is_some());
+    compiler.shut_down();
+    assert!(slot.entry().is_some(), "code that is there stays");
+    assert!(compiler.get(&binary(Ufunc::Divide)).wait().is_none(), "nobody is left to compile");
+}
+
+#[test]
+fn a_forked_child_compiles_for_itself() {
+    let compiler = Compiler::new(Options::default());
+    let before = compiler.get(&binary(Ufunc::Add));
+    // Left in the queue, or being compiled, when the fork comes.
+    let pending: Vec<_> =
+        [Ufunc::Subtract, Ufunc::Multiply, Ufunc::Divide].iter().map(|&op| compiler.get(&binary(op))).collect();
+    // SAFETY: the child only compiles, and leaves by _exit.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let ok = before.wait().is_some()
+            && pending.iter().all(|s| s.wait().is_some())
+            && compiler.get(&binary(Ufunc::Maximum)).wait().is_some();
+        // SAFETY: ends the child without running the parent's handlers.
+        unsafe { libc::_exit(if ok { 7 } else { 1 }) };
+    }
+    let mut status = 0;
+    // A child that hangs is a failure too.
+    for _ in 0..600 {
+        // SAFETY: waits for the child made above.
+        if unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) } == child {
+            assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 7, "the child ended with {status:#x}");
+            assert!(pending.iter().all(|s| s.wait().is_some()), "the parent goes on");
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    // SAFETY: ends the child made above.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    panic!("the child hangs");
+}
+
+#[test]
+fn ending_in_the_middle_of_a_compilation() {
+    // The process ends while its thread compiles; no destructor of a compiler runs.
+    const CHILD: &str = "LEGATE_JIT_TEST_ENDING";
+    if std::env::var_os(CHILD).is_some() {
+        let compiler = std::mem::ManuallyDrop::new(Compiler::new(Options::default()));
+        for &op in Ufunc::ALL {
+            for signature in op.signatures() {
+                compiler.get(&one_op(op, signature.ins(), signature.out));
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        std::process::exit(7);
+    }
+    let me = std::env::current_exe().unwrap();
+    for _ in 0..3 {
+        let status = std::process::Command::new(&me)
+            .args(["compiler::ending_in_the_middle_of_a_compilation", "--exact"])
+            .env(CHILD, "1")
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(7), "{status}");
+    }
+}
+
+#[test]
+fn targets_by_name() {
+    let zen = CpuTarget::named("znver4").unwrap();
+    assert_eq!(zen.to_string(), "x86-64-v4 tuned for znver4");
+    assert_eq!(CpuTarget::named("x86-64-v3").unwrap().to_string(), "x86-64-v3");
+    let unknown = CpuTarget::named("pentium").unwrap_err().to_string();
+    assert!(unknown.starts_with("target: unknown processor 'pentium'; known are x86-64-v2"), "{unknown}");
+}
+
+#[test]
+fn every_target_with_a_name_compiles() {
+    for name in ["nehalem", "x86-64-v2", "x86-64-v3", "haswell", "x86-64-v4", "sapphirerapids", "znver5"] {
+        let target = CpuTarget::named(name).unwrap();
+        let object = legate_jit_codegen::compile(&binary(Ufunc::Hypot), &target, &mut ()).unwrap();
+        assert!(object.bytes.starts_with(b"\x7fELF"));
+        assert_eq!(object.features, target.level.name());
+        // The whole vectors' variant, and the single points' where there are no masks.
+        assert_eq!(object.calls.len(), if target.level.masks() { 1 } else { 2 }, "{:?}", object.calls);
+    }
+}

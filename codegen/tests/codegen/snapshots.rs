@@ -1,0 +1,65 @@
+//! What `lower` builds, as text: a change of the code that kernels get is seen here first.
+
+use legate_jit_codegen::{CpuTarget, Sink, Stage, Workshop};
+use legate_jit_ir::kernel::Op;
+use legate_jit_ir::{Access, Body, DType, InnerStride, Kernel, Scalar, Ufunc};
+
+use crate::harness::{load_access, one_op, read, write};
+
+struct Mlir(String);
+
+impl Sink for Mlir {
+    fn wants(&self, stage: Stage) -> bool {
+        stage == Stage::Mlir
+    }
+
+    fn take(&mut self, _: Stage, text: &str) {
+        self.0 = text.to_string();
+    }
+}
+
+fn mlir(kernel: &Kernel, target: &str) -> String {
+    let mut sink = Mlir(String::new());
+    Workshop::new(&CpuTarget::named(target).unwrap()).unwrap().compile(kernel, &mut sink).unwrap();
+    sink.0
+}
+
+#[test]
+fn a_stencil_with_masks() {
+    let unit = read(DType::F64, InnerStride::Unit);
+    let mut body = Body::default();
+    let loads: Vec<_> = (0..4).map(|a| load_access(&mut body, a, DType::F64)).collect();
+    let add = |body: &mut Body, x, y| body.push(Op::Map(Ufunc::Add, [x, y].into_iter().collect()), DType::F64);
+    let sum = loads[1..].iter().fold(loads[0], |sum, &r| add(&mut body, sum, r));
+    let quarter = body.push(Op::Const(Scalar::f64(0.25)), DType::F64);
+    let out = body.push(Op::Map(Ufunc::Multiply, [quarter, sum].into_iter().collect()), DType::F64);
+    body.stores.push((4, out));
+    let accesses = vec![unit, unit, unit, unit, Access { write: true, ..unit }];
+    insta::assert_snapshot!(mlir(&Kernel { rank: 2, accesses, scalars: vec![], body }, "x86-64-v4"));
+}
+
+#[test]
+fn the_rest_of_a_row_without_masks() {
+    insta::assert_snapshot!(mlir(&one_op(Ufunc::Exp, &[DType::F32], DType::F32), "x86-64-v3"));
+}
+
+#[test]
+fn strided_bools_and_a_scalar_of_a_row() {
+    let mut body = Body::default();
+    let mask = load_access(&mut body, 0, DType::Bool);
+    let x = load_access(&mut body, 1, DType::F64);
+    let weight = body.push(Op::Scalar(0), DType::F64);
+    let chosen = body.push(Op::Map(Ufunc::Where, [mask, x, weight].into_iter().collect()), DType::F64);
+    body.stores.push((2, chosen));
+    let accesses = vec![
+        read(DType::Bool, InnerStride::Any),
+        read(DType::F64, InnerStride::Zero),
+        write(DType::F64, InnerStride::Unit),
+    ];
+    insta::assert_snapshot!(mlir(&Kernel { rank: 1, accesses, scalars: vec![DType::F64], body }, "x86-64-v2"));
+}
+
+#[test]
+fn complex_numbers_are_taken_apart() {
+    insta::assert_snapshot!(mlir(&one_op(Ufunc::Conjugate, &[DType::C128], DType::C128), "x86-64-v4"));
+}
