@@ -1,1 +1,94 @@
-//! The Python front end.
+//! The Python front end: `legate_jit._native`.
+//!
+//! Thin: objects are converted, the runtime is called, errors are translated. What NumPy composes of other functions is
+//! composed in Python (`python/legate_jit/numpy`); what it has and we have not runs in NumPy (`_fallback.py`).
+
+mod adopt;
+mod capi;
+mod convert;
+mod convertible;
+mod dtypes;
+mod error;
+mod fallback;
+mod functions;
+mod index;
+mod methods;
+mod operators;
+mod protocol;
+mod reduce;
+mod sequence;
+mod settings;
+mod ufunc;
+mod value;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// Runs everything that is pending.
+#[pyfunction]
+fn sync(py: Python<'_>) -> PyResult<()> {
+    adopt::detached(py, legate_jit_runtime::sync)
+}
+
+/// The runtime's counters.
+#[pyfunction]
+fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let all = PyDict::new(py);
+    for (name, count) in legate_jit_runtime::stats() {
+        all.set_item(name, count)?;
+    }
+    Ok(all)
+}
+
+#[pymodule]
+fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = m.py();
+    dtypes::init(py)?;
+    capi::init(py)?;
+    settings::init(py)?;
+    m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    m.add_class::<value::Value>()?;
+    m.add_class::<value::NdArray>()?;
+    m.add_class::<value::NdScalar>()?;
+    m.add_class::<sequence::Rows>()?;
+    m.add_class::<adopt::Owner>()?;
+    m.add_class::<ufunc::UfuncObject>()?;
+    m.add_function(wrap_pyfunction!(sync, m)?)?;
+    m.add_function(wrap_pyfunction!(stats, m)?)?;
+    m.add_function(wrap_pyfunction!(settings::config, m)?)?;
+    m.add_function(wrap_pyfunction!(settings::fallback_is_error, m)?)?;
+    m.add_function(wrap_pyfunction!(ufunc::ufuncs, m)?)?;
+    m.add_function(wrap_pyfunction!(ufunc::_unpickle_ufunc, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::zeros, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::ones, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::empty, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::full, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::zeros_like, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::ones_like, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::empty_like, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::full_like, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::arange, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::array, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::asarray, m)?)?;
+    m.add("asanyarray", m.getattr("asarray")?)?;
+    m.add_function(wrap_pyfunction!(functions::ascontiguousarray, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::copy, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::where_, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::concatenate, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::matmul, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::sum, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::prod, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::min, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::max, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::any, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::all, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::argmin, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::argmax, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::cumsum, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::cumprod, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::adopt_array, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::host, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::_unpickle_array, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::_unpickle_scalar, m)?)?;
+    Ok(())
+}

@@ -2,12 +2,12 @@
 
 use legate_jit_ir::shape::size;
 use legate_jit_ir::view::AxisMap;
-use legate_jit_ir::{Shape, View};
+use legate_jit_ir::{DType, Shape, View};
 use smallvec::SmallVec;
 
 use super::Array;
 use crate::error::shape_text;
-use crate::layout::{Class, permuting};
+use crate::layout::{Class, Layout, permuting};
 use crate::session::lock;
 use crate::trace::Part;
 use crate::{Error, Result};
@@ -146,6 +146,25 @@ impl Array {
         let axes: SmallVec<[AxisMap; 4]> =
             (0..self.ndim()).map(|d| if d < n { AxisMap::at(0) } else { AxisMap::along(0, d - n, 1) }).collect();
         self.seen(self.layout.then(&View { shape: self.shape()[n..].into(), axes }))
+    }
+
+    /// The base seen with other strides: `offset` and `strides` in elements of the base from its start. `None` where that is
+    /// no view of the base (another type, elements outside).
+    pub fn as_strided(&self, shape: &[usize], strides: &[i64], offset: i64, dtype: DType) -> Option<Array> {
+        let whole = self.whole_base();
+        if whole.dtype != dtype || shape.contains(&0) {
+            return None;
+        }
+        let (mut low, mut high) = (offset, offset);
+        for (&n, &s) in shape.iter().zip(strides) {
+            let last = s * (n as i64 - 1);
+            low += last.min(0);
+            high += last.max(0);
+        }
+        if low < 0 || high >= whole.size() as i64 {
+            return None;
+        }
+        Some(whole.seen(Layout::from_strides(whole.size(), shape, strides, offset)))
     }
 
     /// `np.diagonal`: a view, read-only as NumPy's.

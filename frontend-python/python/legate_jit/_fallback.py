@@ -1,0 +1,366 @@
+"""What NumPy has and we have not: the call runs in NumPy, on real arrays that share our memory.
+
+Arguments that are ours (also inside lists, tuples and dicts, and as `out=`) become NumPy arrays without a copy; arrays
+that come back become ours, without a copy too. Every such call is counted by name, see `legate_jit.report()`.
+`LEGATE_JIT_FALLBACK=error` makes each of them an error instead, for programs that must not leave our own code.
+"""
+
+import collections
+import functools
+import sys
+import types
+
+import numpy
+
+from . import _native
+from ._native import adopt_array, host, ndarray, scalar
+
+calls = collections.Counter()
+_ours = (ndarray, scalar)
+
+
+class FallbackError(RuntimeError):
+    """A call would have to run in NumPy, and LEGATE_JIT_FALLBACK=error forbids it."""
+
+
+def count(name):
+    if _native.fallback_is_error():
+        raise FallbackError(f"{name} runs in NumPy, which LEGATE_JIT_FALLBACK=error forbids")
+    calls[name] += 1
+
+
+def unwrap(x):
+    """`x` with every array of ours in it replaced by NumPy's view of the same memory."""
+    kind = type(x)
+    if kind in _ours:
+        return host(x)
+    if kind is tuple or kind is list:
+        for item in x:
+            if type(item) in _CONTAINERS:
+                return kind([unwrap(item) for item in x])
+        return x
+    if kind is dict:
+        return {key: unwrap(value) for key, value in x.items()}
+    if kind is slice:
+        if type(x.start) in _ours or type(x.stop) in _ours or type(x.step) in _ours:
+            return slice(unwrap(x.start), unwrap(x.stop), unwrap(x.step))
+        return x
+    if isinstance(x, tuple) and hasattr(x, "_make"):
+        return x._make(map(unwrap, x))
+    return x
+
+
+_CONTAINERS = frozenset({ndarray, scalar, tuple, list, dict, slice})
+
+
+def wrap(x, shared=False):
+    """`x` with every NumPy array in it that we can hold replaced by ours over the same memory. `shared`: somebody else may
+    go on using that memory."""
+    kind = type(x)
+    if kind is numpy.ndarray:
+        return adopt_array(x, shared)
+    if kind is tuple or kind is list:
+        return kind([wrap(item, shared) for item in x])
+    if kind is dict:
+        return {key: wrap(value, shared) for key, value in x.items()}
+    if isinstance(x, tuple) and hasattr(x, "_make"):
+        return x._make([wrap(item, shared) for item in x])
+    return x
+
+
+def run(name, function, args, kwargs):
+    """Calls NumPy's `function` and counts it under `name`."""
+    count(name)
+    return run_uncounted(function, args, kwargs)
+
+
+def run_uncounted(function, args, kwargs):
+    out = kwargs.get("out") if kwargs else None
+    # A real array among the arguments may come back, or a view of it.
+    shared = any(type(a) is numpy.ndarray for a in args)
+    if kwargs:
+        kwargs = {key: unwrap(value) for key, value in kwargs.items()}
+        result = function(*[unwrap(a) for a in args], **kwargs)
+    else:
+        result = function(*[unwrap(a) for a in args])
+    if out is not None:
+        # NumPy returns the very array it was given.
+        if type(out) is tuple and len(out) == 1:
+            out = out[0]
+        if result is kwargs["out"] or (type(out) is ndarray and type(result) is numpy.ndarray):
+            return out
+    return wrap(result, shared)
+
+
+def run_method(name, self, args, kwargs):
+    """Calls the method of NumPy's array (or scalar) of the same value."""
+    count(("ndarray." if type(self) is ndarray else "generic.") + name)
+    target = host(self)
+    result = run_uncounted(getattr(target, name), args, kwargs)
+    return self if result is target else result
+
+
+def method(name):
+    """A method of our array that NumPy's own runs."""
+    real = getattr(numpy.ndarray, name)
+
+    def call(self, *args, **kwargs):
+        return run_method(name, self, args, kwargs)
+
+    return _dress(call, name, real)
+
+
+def _dress(call, name, real):
+    call.__name__ = name.rpartition(".")[2]
+    call.__qualname__ = call.__name__
+    call.__doc__ = getattr(real, "__doc__", None)
+    call.__module__ = getattr(real, "__module__", None) or "numpy"
+    call.__wrapped__ = real
+    return call
+
+
+def function(name, real):
+    """A function that NumPy's own runs."""
+
+    def call(*args, **kwargs):
+        return run(name, real, args, kwargs)
+
+    return _dress(call, name, real)
+
+
+class Callable:
+    """A callable object of NumPy's (a ufunc that is not ours, an instance of `numpy.vectorize`): its calls and those of its
+    methods are counted and give arrays of ours."""
+
+    def __init__(self, name, real):
+        self._name = name
+        self._real = real
+
+    def __call__(self, *args, **kwargs):
+        return run(self._name, self._real, args, kwargs)
+
+    def __getattr__(self, attribute):
+        value = getattr(self._real, attribute)
+        if callable(value):
+            return function(f"{self._name}.{attribute}", value)
+        return wrap(value)
+
+    def __repr__(self):
+        return repr(self._real)
+
+
+# Objects whose `obj[...]` makes arrays (`np.r_`, `np.mgrid`, ...).
+class Indexer:
+    def __init__(self, name, real):
+        self._name = name
+        self._real = real
+
+    def __getitem__(self, key):
+        count(self._name)
+        return wrap(self._real[unwrap(key)])
+
+    def __getattr__(self, attribute):
+        return getattr(self._real, attribute)
+
+    def __repr__(self):
+        return repr(self._real)
+
+
+_INDEXERS = frozenset({"r_", "c_", "mgrid", "ogrid"})
+
+
+class _Class(type):
+    """The stand-in for a class of NumPy's whose instances are functions: it makes instances that give our arrays, and real
+    instances count as its own."""
+
+    def __instancecheck__(cls, x):
+        return type.__instancecheck__(cls, x) or isinstance(getattr(x, "_real", x), cls._class)
+
+
+def _callable_class(name, real):
+    def new(cls, *args, **kwargs):
+        return Callable(name, real(*unwrap(args), **unwrap(kwargs)))
+
+    return _Class(real.__name__, (), {"__new__": new, "_class": real, "__doc__": real.__doc__})
+
+
+def attribute(name, value):
+    """What our module shows for `numpy.<name>`."""
+    if isinstance(value, types.ModuleType):
+        return module(f"legate_jit.numpy.{name}", value, name + ".")
+    if isinstance(value, type):
+        return _callable_class(name, value) if name in ("vectorize",) else value
+    if isinstance(value, numpy.ndarray):
+        return wrap(value)
+    if name in _INDEXERS:
+        return Indexer(name, value)
+    if isinstance(value, numpy.ufunc):
+        return Callable(name, value)
+    if callable(value):
+        return function(name, value)
+    return value
+
+
+class Module(types.ModuleType):
+    """A module of NumPy's (SciPy's, pandas') seen through the same glass."""
+
+    def __init__(self, name, real, prefix):
+        super().__init__(name, real.__doc__)
+        self.__dict__["_real"] = real
+        self.__dict__["_prefix"] = prefix
+        self.__path__ = []
+
+    def __getattr__(self, name):
+        if name.startswith("__") and name != "__version__":
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        value = attribute(self._prefix + name, getattr(self._real, name))
+        self.__dict__[name] = value
+        return value
+
+    def __dir__(self):
+        return dir(self._real)
+
+
+def module(name, real, prefix):
+    """The stand-in for a real module, registered so that `import` finds it."""
+    known = sys.modules.get(name)
+    if known is None:
+        known = sys.modules[name] = Module(name, real, prefix)
+    return known
+
+
+class Finder:
+    """Imports below our packages (`import legate_jit.numpy.linalg`, `from legate_jit.scipy import ndimage`)."""
+
+    roots = {"legate_jit.numpy.": "numpy.", "legate_jit.scipy.": "scipy.", "legate_jit.pandas.": "pandas."}
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        for ours, theirs in cls.roots.items():
+            if name.startswith(ours):
+                import importlib.machinery
+                import importlib.util
+
+                real = theirs + name[len(ours) :]
+                try:
+                    found = importlib.util.find_spec(real)
+                except ModuleNotFoundError:
+                    found = None
+                if found is None:
+                    return None
+                return importlib.machinery.ModuleSpec(name, cls._Loader(real, ours), is_package=True)
+        return None
+
+    class _Loader:
+        def __init__(self, real, ours):
+            self.real, self.ours = real, ours
+
+        def create_module(self, spec):
+            import importlib
+
+            real = importlib.import_module(self.real)
+            head, _, rest = self.real.partition(".")
+            prefix = rest + "." if head == "numpy" else self.real + "."
+            return Module(spec.name, real, prefix)
+
+        def exec_module(self, module):
+            pass
+
+
+def install():
+    if Finder not in sys.meta_path:
+        sys.meta_path.append(Finder)
+
+
+def get_item(self, key):
+    """`self[key]` with an index that is not basic."""
+    count("ndarray.__getitem__")
+    return wrap(host(self)[unwrap(key)])
+
+
+def set_item(self, key, new):
+    count("ndarray.__setitem__")
+    host(self)[unwrap(key)] = unwrap(new)
+
+
+def value_attribute(self, name):
+    """An attribute of NumPy's arrays (scalars) that ours have not."""
+    real = numpy.ndarray if type(self) is ndarray else self.dtype.type
+    if not hasattr(real, name) or name.startswith("__array"):
+        kind = "numpy.ndarray" if type(self) is ndarray else f"numpy.{self.dtype.type.__name__}"
+        raise AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=self)
+    if callable(getattr(real, name)):
+        return functools.partial(_call_method, name, self)
+    return wrap(getattr(host(self), name))
+
+
+def _call_method(name, self, *args, **kwargs):
+    return run_method(name, self, args, kwargs)
+
+
+class Flags:
+    """`a.flags`, as NumPy shows it."""
+
+    __slots__ = ("_array",)
+    _places = {
+        "C_CONTIGUOUS": 0, "C": 0, "CONTIGUOUS": 0, "F_CONTIGUOUS": 1, "F": 1, "FORTRAN": 1,
+        "OWNDATA": 2, "O": 2, "WRITEABLE": 3, "W": 3,
+    }  # fmt: skip
+
+    def __init__(self, array):
+        self._array = array
+
+    def __getitem__(self, name):
+        name = name.upper() if isinstance(name, str) else name
+        layout = self._array._layout()
+        if name in self._places:
+            return layout[self._places[name]]
+        if name in ("ALIGNED", "A"):
+            return True
+        if name in ("WRITEBACKIFCOPY", "X"):
+            return False
+        if name == "FNC":
+            return layout[1] and not layout[0]
+        if name == "FORC":
+            return layout[0] or layout[1]
+        if name in ("BEHAVED", "B"):
+            return layout[3]
+        if name in ("CARRAY", "CA"):
+            return layout[0] and layout[3]
+        if name in ("FARRAY", "FA"):
+            return layout[1] and not layout[0] and layout[3]
+        raise KeyError("Unknown flag")
+
+    def __getattr__(self, name):
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"'numpy._core.multiarray.flagsobj' object has no attribute {name!r}") from None
+
+    def __setitem__(self, name, value):
+        if name not in ("WRITEABLE", "W"):
+            raise ValueError(f"cannot set {name} flag of array") if name in self._places else KeyError("Unknown flag")
+        _set_writable(self._array, value)
+
+    def __setattr__(self, name, value):
+        if name == "_array":
+            object.__setattr__(self, name, value)
+        elif name == "writeable":
+            _set_writable(self._array, value)
+        else:
+            raise AttributeError(f"attribute {name!r} of 'numpy._core.multiarray.flagsobj' objects is not writable")
+
+    def __repr__(self):
+        names = ("C_CONTIGUOUS", "F_CONTIGUOUS", "OWNDATA", "WRITEABLE", "ALIGNED", "WRITEBACKIFCOPY")
+        return "".join(f"  {name} : {self[name]}{' ' if name == 'WRITEABLE' else ''}\n" for name in names)
+
+    def __eq__(self, other):
+        return repr(self) == repr(other)
+
+    __hash__ = None
+
+
+def _set_writable(array, value):
+    if value and array.base is not None and not array.base._layout()[3]:
+        raise ValueError("cannot set WRITEABLE flag to True of this array")
+    array._set_writable(bool(value))

@@ -1,0 +1,452 @@
+"""Functions that NumPy itself composes of ufuncs and sums: the same steps here, so that the bits agree."""
+
+import math
+import operator
+import warnings
+
+import numpy as _np
+
+from .. import _fallback
+from .._native import array, asarray, concatenate, matmul, ndarray, scalar, ufuncs, where, zeros
+
+_ours = (ndarray, scalar)
+_u = ufuncs()
+_add, _subtract, _multiply, _divide = (_u[n] for n in ("add", "subtract", "multiply", "divide"))
+_NoValue = _np._NoValue
+_normalize_axis = _np.lib.array_utils.normalize_axis_index
+_normalize_axes = _np.lib.array_utils.normalize_axis_tuple
+
+
+def _count(a, axis):
+    """The number of elements that a reduction over `axis` combines."""
+    if axis is None:
+        return a.size
+    count = 1
+    for ax in axis if type(axis) is tuple else (axis,):
+        count *= a.shape[_normalize_axis(operator.index(ax), a.ndim)]
+    return count
+
+
+def _given(**kwargs):
+    return {k: v for k, v in kwargs.items() if v is not _NoValue and v is not None}
+
+
+def _simple(a, *options):
+    """True where our own steps apply: an array of ours and none of the rare options."""
+    return type(a) in _ours and all(o is None or o is _NoValue or o is True for o in options)
+
+
+def mean(a, axis=None, dtype=None, out=None, keepdims=_NoValue, *, where=_NoValue):
+    a = asarray(a)
+    if not _simple(a, where, out):
+        return _fallback.run("mean", _np.mean, (a,), _given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where))
+    keepdims = False if keepdims is _NoValue else keepdims
+    n = _count(a, axis)
+    if n == 0:
+        warnings.warn("Mean of empty slice", RuntimeWarning, stacklevel=2)
+    if dtype is None and a.dtype.kind in "biu":
+        dtype = _np.float64
+    total = a.sum(axis=axis, dtype=dtype, keepdims=keepdims)
+    if n == 0:
+        return _divide(total, _np.float64(0).astype(total.dtype)) if total.dtype.kind in "fc" else total / 0
+    return _divide(total, n, dtype=total.dtype) if total.dtype.kind in "fc" else _divide(total, n).astype(total.dtype)
+
+
+def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NoValue, *, where=_NoValue, mean=_NoValue, correction=_NoValue):
+    a = asarray(a)
+    if correction is not _NoValue:
+        if ddof != 0:
+            raise ValueError("ddof and correction can't be provided simultaneously.")
+        ddof = correction
+    if not _simple(a, where, out) or mean is not _NoValue:
+        return _fallback.run(
+            "var", _np.var, (a,), _given(axis=axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, where=where, mean=mean)
+        )
+    keepdims = False if keepdims is _NoValue else keepdims
+    n = _count(a, axis)
+    if ddof >= n:
+        warnings.warn("Degrees of freedom <= 0 for slice", RuntimeWarning, stacklevel=2)
+    if dtype is None and a.dtype.kind in "biu":
+        dtype = _np.float64
+    total = a.sum(axis=axis, dtype=dtype, keepdims=True)
+    centre = _divide(total, n, dtype=total.dtype) if total.dtype.kind in "fc" else _divide(total, n).astype(total.dtype)
+    x = _subtract(a, centre)
+    if x.dtype.kind == "c":
+        re, im = x.real, x.imag
+        x = _add(_multiply(re, re), _multiply(im, im))
+    else:
+        x = _multiply(x, x)
+    total = x.sum(axis=axis, dtype=dtype, keepdims=keepdims)
+    return _divide(total, max(n - ddof, 0), dtype=total.dtype) if total.dtype.kind in "fc" else total / max(n - ddof, 0)
+
+
+def std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NoValue, *, where=_NoValue, mean=_NoValue, correction=_NoValue):
+    a = asarray(a)
+    if not _simple(a, where, out) or mean is not _NoValue:
+        return _fallback.run(
+            "std", _np.std, (a,), _given(axis=axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, where=where, mean=mean)
+        )
+    return _u["sqrt"](var(a, axis, dtype, None, ddof, keepdims, correction=correction))
+
+
+def ptp(a, axis=None, out=None, keepdims=_NoValue):
+    a = asarray(a)
+    if not _simple(a, out):
+        return _fallback.run("ptp", _np.ptp, (a,), _given(axis=axis, out=out, keepdims=keepdims))
+    keepdims = False if keepdims is _NoValue else keepdims
+    return _subtract(a.max(axis=axis, keepdims=keepdims), a.min(axis=axis, keepdims=keepdims))
+
+
+def clip(a, a_min=_NoValue, a_max=_NoValue, out=None, *, min=_NoValue, max=_NoValue, **kwargs):
+    if a_min is _NoValue and a_max is _NoValue:
+        a_min = None if min is _NoValue else min
+        a_max = None if max is _NoValue else max
+    elif a_min is _NoValue:
+        raise TypeError("clip() missing 1 required positional argument: 'a_min'")
+    elif a_max is _NoValue:
+        raise TypeError("clip() missing 1 required positional argument: 'a_max'")
+    elif min is not _NoValue or max is not _NoValue:
+        raise ValueError("Passing `min` or `max` keyword argument when `a_min` and `a_max` are provided is forbidden.")
+    a = asarray(a)
+    plain = type(a) in _ours and not kwargs and a.dtype.kind in "fiu"
+    if a_min is None and a_max is None and plain:
+        return _u["positive"](a, out=out) if out is not None else _u["positive"](a)
+    if not plain:
+        return _fallback.run("clip", _np.clip, (a, a_min, a_max), {"out": out, **kwargs} if out is not None else kwargs)
+    if a.dtype.kind in "iu":
+        # NumPy's loop has one type for all three; a Python integer that does not fit is its error to raise.
+        for bound in (a_min, a_max):
+            if type(bound) is int and not _np.iinfo(a.dtype).min <= bound <= _np.iinfo(a.dtype).max:
+                return _fallback.run("clip", _np.clip, (a, a_min, a_max), {"out": out} if out is not None else {})
+    if a_min is None:
+        return _u["minimum"](a, a_max, **({"out": out} if out is not None else {}))
+    if a_max is None:
+        return _u["maximum"](a, a_min, **({"out": out} if out is not None else {}))
+    return _u["minimum"](_u["maximum"](a, a_min), a_max, **({"out": out} if out is not None else {}))
+
+
+def round(a, decimals=0, out=None):
+    a = asarray(a)
+    if not _simple(a, out) or a.dtype.kind not in "iuf":
+        return _fallback.run("round", _np.round, (a, decimals), _given(out=out))
+    if a.dtype.kind in "iu":
+        if decimals >= 0:
+            return a.copy() if type(a) is ndarray and a.ndim else a
+        return _fallback.run("round", _np.round, (a, decimals), {})
+    rint = _u["rint"]
+    if decimals == 0:
+        return rint(a)
+    scale = float(10 ** abs(decimals))
+    if decimals > 0:
+        return _divide(rint(_multiply(a, scale)), scale)
+    return _multiply(rint(_divide(a, scale)), scale)
+
+
+around = round
+
+
+def diff(a, n=1, axis=-1, prepend=_NoValue, append=_NoValue):
+    if n == 0:
+        return a
+    if n < 0:
+        raise ValueError("order must be non-negative but got " + repr(n))
+    a = asarray(a)
+    if a.ndim == 0:
+        raise ValueError("diff requires input that is at least one dimensional")
+    axis = _normalize_axis(axis, a.ndim)
+    parts = []
+    for extra in (prepend, append):
+        if extra is _NoValue:
+            parts.append(None)
+            continue
+        extra = asarray(extra)
+        if extra.ndim == 0:
+            extra = extra._broadcast_to(tuple(1 if k == axis else m for k, m in enumerate(a.shape)))
+        parts.append(extra)
+    if parts != [None, None]:
+        a = concatenate([x for x in (parts[0], a, parts[1]) if x is not None], axis)
+    at = (slice(None),) * axis
+    op = _u["not_equal"] if a.dtype == bool else _subtract
+    for _ in range(n):
+        a = op(a[at + (slice(1, None),)], a[at + (slice(None, -1),)])
+    return a
+
+
+def trapezoid(y, x=None, dx=1.0, axis=-1):
+    y = asarray(y)
+    if x is None:
+        d = dx
+    else:
+        x = asarray(x)
+        if x.ndim == 1:
+            d = diff(x)
+            shape = [1] * y.ndim
+            shape[axis] = d.shape[0]
+            d = d.reshape(shape)
+        else:
+            d = diff(x, axis=axis)
+    at = (slice(None),) * (axis % y.ndim)
+    return (d * (y[at + (slice(1, None),)] + y[at + (slice(None, -1),)]) / 2.0).sum(axis)
+
+
+def trace(a, offset=0, axis1=0, axis2=1, dtype=None, out=None):
+    a = asarray(a)
+    if not _simple(a, out):
+        return _fallback.run("trace", _np.trace, (a, offset, axis1, axis2), _given(dtype=dtype, out=out))
+    if a.ndim < 2:
+        raise ValueError("diag requires an array of at least two dimensions")
+    return a.diagonal(offset, axis1, axis2).sum(-1, dtype=dtype)
+
+
+def outer(a, b, out=None):
+    a, b = asarray(a).ravel(), asarray(b).ravel()
+    return _multiply(a[:, None], b[None, :], **({"out": out} if out is not None else {}))
+
+
+def dot(a, b, out=None):
+    a, b = asarray(a), asarray(b)
+    if type(a) not in _ours or type(b) not in _ours or out is not None:
+        return _fallback.run("dot", _np.dot, (a, b), _given(out=out))
+    if a.ndim == 0 or b.ndim == 0:
+        return _multiply(a, b)
+    if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        one, two = a.ndim - 1, max(b.ndim - 2, 0)
+        show = lambda s: "(" + ",".join(map(str, s)) + (",)" if len(s) == 1 else ")")
+        raise ValueError(
+            f"shapes {show(a.shape)} and {show(b.shape)} not aligned: {a.shape[one]} (dim {one}) != {b.shape[two]} (dim {two})"
+        )
+    if b.ndim <= 2 and a.ndim <= 2 or b.ndim == 1:
+        return matmul(a, b)
+    if b.ndim == 2:
+        return matmul(a.reshape(-1, a.shape[-1]), b).reshape(tuple(a.shape[:-1]) + (b.shape[1],))
+    return tensordot(a, b, ((a.ndim - 1,), (b.ndim - 2,)))
+
+
+def vdot(a, b, /):
+    a, b = asarray(a), asarray(b)
+    if type(a) not in _ours or type(b) not in _ours:
+        return _fallback.run("vdot", _np.vdot, (a, b), {})
+    a, b = a.ravel(), b.ravel()
+    return matmul(_u["conjugate"](a) if a.dtype.kind == "c" else a, b)
+
+
+def inner(a, b, /):
+    a, b = asarray(a), asarray(b)
+    if type(a) not in _ours or type(b) not in _ours:
+        return _fallback.run("inner", _np.inner, (a, b), {})
+    if a.ndim == 0 or b.ndim == 0:
+        return _multiply(a, b)
+    if a.shape[-1] != b.shape[-1]:
+        return _fallback.run("inner", _np.inner, (a, b), {})
+    return tensordot(a, b, ((a.ndim - 1,), (b.ndim - 1,)))
+
+
+def tensordot(a, b, axes=2):
+    a, b = asarray(a), asarray(b)
+    if hasattr(axes, "__iter__"):
+        left, right = axes
+        left = list(left) if hasattr(left, "__iter__") else [left]
+        right = list(right) if hasattr(right, "__iter__") else [right]
+    else:
+        left, right = list(range(a.ndim - axes, a.ndim)), list(range(axes))
+    if len(left) != len(right) or any(
+        not -a.ndim <= i < a.ndim or not -b.ndim <= j < b.ndim or a.shape[i] != b.shape[j] for i, j in zip(left, right)
+    ):
+        raise ValueError("shape-mismatch for sum")
+    left, right = [i % a.ndim for i in left], [j % b.ndim for j in right]
+    rows = [i for i in range(a.ndim) if i not in left]
+    cols = [j for j in range(b.ndim) if j not in right]
+    common = math.prod(a.shape[i] for i in left)
+    shape = tuple(a.shape[i] for i in rows) + tuple(b.shape[j] for j in cols)
+    a2 = a.transpose(rows + left).reshape(math.prod(a.shape[i] for i in rows), common)
+    b2 = b.transpose(right + cols).reshape(common, math.prod(b.shape[j] for j in cols))
+    return matmul(a2, b2).reshape(shape)[()]
+
+
+def isclose(a, b, rtol=1.0e-5, atol=1.0e-8, equal_nan=False):
+    a, b = asarray(a), asarray(b)
+    if type(a) not in _ours or type(b) not in _ours:
+        return _fallback.run("isclose", _np.isclose, (a, b), dict(rtol=rtol, atol=atol, equal_nan=equal_nan))
+    if b.dtype.kind not in "fc":
+        b = b.astype(_np.float64 if a.dtype.kind not in "fc" else _np.result_type(b.dtype, 1.0))
+    absolute = _u["absolute"]
+    close = (absolute(a - b) <= atol + rtol * absolute(b)) & _u["isfinite"](b) | (a == b)
+    if equal_nan:
+        close = close | (_u["isnan"](a) & _u["isnan"](b))
+    return close
+
+
+def allclose(a, b, rtol=1.0e-5, atol=1.0e-8, equal_nan=False):
+    return builtins_bool(isclose(a, b, rtol, atol, equal_nan).all())
+
+
+builtins_bool = bool
+
+
+def array_equal(a1, a2, equal_nan=False):
+    try:
+        a1, a2 = asarray(a1), asarray(a2)
+    except Exception:
+        return False
+    if type(a1) not in _ours or type(a2) not in _ours:
+        return _fallback.run("array_equal", _np.array_equal, (a1, a2), dict(equal_nan=equal_nan))
+    if a1.shape != a2.shape:
+        return False
+    same = a1 == a2
+    if equal_nan and a1.dtype.kind in "fc" and a2.dtype.kind in "fc":
+        same = same | (_u["isnan"](a1) & _u["isnan"](a2))
+    return builtins_bool(same.all())
+
+
+def array_equiv(a1, a2):
+    try:
+        a1, a2 = asarray(a1), asarray(a2)
+        _np.broadcast_shapes(a1.shape, a2.shape)
+    except Exception:
+        return False
+    return builtins_bool((a1 == a2).all())
+
+
+def eye(N, M=None, k=0, dtype=float, order="C", *, device=None, like=None):
+    N = operator.index(N)
+    M = N if M is None else operator.index(M)
+    if like is not None or device not in (None, "cpu") or N < 0 or M < 0 or order not in ("C", "F", None):
+        return _fallback.wrap(_np.eye(N, M, k, dtype, order, device=device, like=_fallback.unwrap(like)))
+    m = zeros((N, M), dtype)
+    if type(m) is not ndarray or order == "F":
+        return _fallback.wrap(_np.eye(N, M, k, dtype, order))
+    k = operator.index(k)
+    if -N < k < M:
+        _diagonal_view(m, k)[...] = 1
+    return m
+
+
+def _diagonal_view(m, k):
+    """The k-th diagonal, writable."""
+    return m._diagonal(k, 0, 1)
+
+
+def identity(n, dtype=None, *, like=None):
+    return eye(n, dtype=float if dtype is None else dtype, like=like)
+
+
+def tri(N, M=None, k=0, dtype=float, *, like=None):
+    return _fallback.wrap(_np.tri(N, M, k, dtype))
+
+
+def _triangle(name, m, k, keep_low):
+    m = asarray(m)
+    if type(m) is not ndarray or m.ndim < 2:
+        return _fallback.run(name, getattr(_np, name), (m, k), {})
+    low = asarray(_np.tri(*m.shape[-2:], k=k if keep_low else k - 1, dtype=bool))
+    nothing = zeros((), m.dtype)
+    return where(low, m, nothing) if keep_low else where(low, nothing, m)
+
+
+def tril(m, k=0):
+    return _triangle("tril", m, k, True)
+
+
+def triu(m, k=0):
+    return _triangle("triu", m, k, False)
+
+
+def diag(v, k=0):
+    v = asarray(v)
+    if type(v) is not ndarray or v.ndim not in (1, 2):
+        return _fallback.run("diag", _np.diag, (v, k), {})
+    if v.ndim == 2:
+        return v.diagonal(k)
+    n = v.shape[0] + abs(k)
+    m = zeros((n, n), v.dtype)
+    if v.shape[0]:
+        _diagonal_view(m, k)[...] = v
+    return m
+
+
+def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None):
+    plain = (int, float, _np.float64)
+    if type(start) not in plain or type(stop) not in plain or device not in (None, "cpu"):
+        result = _np.linspace(_fallback.unwrap(start), _fallback.unwrap(stop), num, endpoint, retstep, dtype, axis)
+        return _fallback.wrap(result)
+    return _fallback.wrap(_np.linspace(start, stop, num, endpoint, retstep, dtype, axis))
+
+
+def average(a, axis=None, weights=None, returned=False, *, keepdims=_NoValue):
+    if weights is None and not returned:
+        return mean(a, axis, keepdims=keepdims)
+    return _fallback.run("average", _np.average, (a,), _given(axis=axis, weights=weights, returned=returned, keepdims=keepdims))
+
+
+def count_nonzero(a, axis=None, *, keepdims=False):
+    a = asarray(a)
+    if type(a) not in _ours:
+        return _fallback.run("count_nonzero", _np.count_nonzero, (a,), dict(axis=axis, keepdims=keepdims))
+    truth = a if a.dtype == bool else a != 0
+    total = truth.sum(axis=axis, dtype=_np.intp, keepdims=keepdims)
+    return int(total) if axis is None and not keepdims else total
+
+
+def isscalar(element):
+    return type(element) is scalar or _np.isscalar(element)
+
+
+def real(val):
+    a = asarray(val)
+    return a.real
+
+
+def imag(val):
+    a = asarray(val)
+    return a.imag
+
+
+def copyto(dst, src, casting="same_kind", where=True):
+    if type(dst) is not ndarray:
+        return _fallback.run("copyto", _np.copyto, (dst, src), dict(casting=casting, where=where))
+    return dst._copyto(src, casting, where)
+
+
+def result_type(*arrays_and_dtypes):
+    plain = []
+    for x in arrays_and_dtypes:
+        if type(x) in _ours:
+            x = x.dtype
+        plain.append(x)
+    return _np.result_type(*plain)
+
+
+def can_cast(from_, to, casting="safe"):
+    return _np.can_cast(from_.dtype if type(from_) in _ours else from_, to, casting)
+
+
+def iscomplexobj(x):
+    return x.dtype.kind == "c" if type(x) in _ours else _np.iscomplexobj(x)
+
+
+def isrealobj(x):
+    return not iscomplexobj(x)
+
+
+def shares_memory(a, b, max_work=None):
+    return _np.shares_memory(_fallback.unwrap(a), _fallback.unwrap(b), max_work)
+
+
+def may_share_memory(a, b, max_work=None):
+    return _np.may_share_memory(_fallback.unwrap(a), _fallback.unwrap(b), max_work)
+
+
+def from_dlpack(x, /, *, device=None, copy=None):
+    return _fallback.wrap(_np.from_dlpack(_fallback.unwrap(x), device=device, copy=copy))
+
+
+def array_repr(arr, max_line_width=None, precision=None, suppress_small=None):
+    return _np.array_repr(_fallback.unwrap(arr), max_line_width, precision, suppress_small)
+
+
+def array_str(a, max_line_width=None, precision=None, suppress_small=None):
+    return _np.array_str(_fallback.unwrap(a), max_line_width, precision, suppress_small)
+
+
+def array2string(a, *args, **kwargs):
+    return _np.array2string(_fallback.unwrap(a), *args, **kwargs)

@@ -1,0 +1,161 @@
+//! Arrays across the border: NumPy's as ours and ours as NumPy's, without copies.
+//!
+//! A boundary file: it hands addresses over, with something that keeps them good.
+
+use legate_jit_ir::Scalar;
+use legate_jit_runtime::{Array, Error, Export, HostView};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::{Bound, Py, PyAny, PyResult, Python};
+use smallvec::SmallVec;
+
+use crate::error::{guarded, raise};
+use crate::value::{self, Value};
+use crate::{capi, dtypes};
+
+/// Stands behind a NumPy array that looks at our memory, as its `base`.
+#[pyclass(frozen, name = "owner", module = "legate_jit")]
+pub struct Owner {
+    array: Array,
+    /// Where the array's base starts.
+    start: usize,
+    bytes: usize,
+    _memory: Memory,
+}
+
+#[allow(dead_code)] // Held for what their drop does.
+enum Memory {
+    Shared(Export),
+    Read(HostView),
+}
+
+/// Runs `f`, which may compute for long, without the interpreter lock.
+pub fn detached<T: Send>(py: Python, f: impl FnOnce() -> Result<T, Error> + Send) -> PyResult<T> {
+    guarded(py, || py.detach(f))
+}
+
+/// NumPy's array (0-d for scalars) over the memory of ours, which both share from now on. Computes what is pending.
+pub fn host_array<'py>(obj: &Bound<'py, Value>) -> PyResult<Bound<'py, PyAny>> {
+    let py = obj.py();
+    let array = obj.get().get().clone();
+    let export = detached(py, || array.export())?;
+    let writable = array.writable();
+    let (start, view) = (export.view.store.as_ptr() as usize, &export.view);
+    let (shape, strides) = dims(view);
+    let (dtype, data, bytes) = (view.dtype, view.ptr, view.store.bytes());
+    let owner = Owner { array, start, bytes, _memory: Memory::Shared(export) };
+    let owner = Bound::new(py, owner)?.into_any();
+    // SAFETY: the export in the owner keeps the memory that shape and strides reach.
+    unsafe { capi::array_over(py, dtype, &shape, &strides, data, writable, owner) }
+}
+
+/// NumPy's array for looking only: a later write through ours does not show in it.
+pub fn look<'py>(py: Python<'py>, array: &Array) -> PyResult<Bound<'py, PyAny>> {
+    let array = array.clone();
+    let view = detached(py, || array.host())?;
+    let start = view.store.as_ptr() as usize;
+    let (shape, strides) = dims(&view);
+    let (dtype, data, bytes) = (view.dtype, view.ptr, view.store.bytes());
+    let owner = Bound::new(py, Owner { array, start, bytes, _memory: Memory::Read(view) })?.into_any();
+    // SAFETY: the view in the owner keeps the memory that shape and strides reach.
+    unsafe { capi::array_over(py, dtype, &shape, &strides, data, false, owner) }
+}
+
+fn dims(view: &HostView) -> (SmallVec<[isize; 4]>, SmallVec<[isize; 4]>) {
+    (view.shape.iter().map(|&n| n as isize).collect(), view.strides.iter().map(|&s| s as isize).collect())
+}
+
+/// What NumPy has in place of ours: an array that shares the memory, or for a scalar a NumPy scalar.
+pub fn host<'py>(obj: &Bound<'py, Value>) -> PyResult<Bound<'py, PyAny>> {
+    let py = obj.py();
+    if value::is_scalar(obj) {
+        return Ok(capi::scalar(py, item(py, obj.get().get())?)?.into_bound(py));
+    }
+    host_array(obj)
+}
+
+/// The same for looking only (printing, `tolist`).
+pub fn look_at<'py>(obj: &Bound<'py, Value>) -> PyResult<Bound<'py, PyAny>> {
+    let py = obj.py();
+    if value::is_scalar(obj) {
+        return Ok(capi::scalar(py, item(py, obj.get().get())?)?.into_bound(py));
+    }
+    look(py, obj.get().get())
+}
+
+/// The first element's value; this is where a pending computation runs.
+pub fn item(py: Python<'_>, array: &Array) -> PyResult<Scalar> {
+    if let Some(s) = array.known_scalar() {
+        return Ok(s);
+    }
+    let array = array.clone();
+    detached(py, || array.item(0))
+}
+
+/// A NumPy array as ours, over the same memory. `shared` says that somebody else may go on using it. `None` for types that
+/// we lack and for memory that cannot be shared.
+pub fn adopt(obj: &Bound<PyAny>, shared: bool) -> PyResult<Option<Array>> {
+    let py = obj.py();
+    let Some(info) = capi::array_info(obj) else { return Ok(None) };
+    let Some(dtype) = dtypes::of_descr(py, info.descr) else { return Ok(None) };
+    let shape: SmallVec<[usize; 4]> = info.shape.iter().map(|&n| n as usize).collect();
+    let strides: SmallVec<[i64; 4]> = info.strides.iter().map(|&s| s as i64).collect();
+    let (data, writeable) = (info.data, info.writeable);
+    if let Some(ours) = of_our_memory(obj, data, &shape, &strides, dtype) {
+        return Ok(ours.map(|mut a| {
+            if !writeable {
+                a.set_writable(false);
+            }
+            a
+        }));
+    }
+    let owner = || Box::new(obj.clone().unbind());
+    // SAFETY: the NumPy array keeps its memory as long as the owner holds it; `shared` tells whether others use it.
+    let made = unsafe { Array::from_foreign(data, &shape, &strides, dtype, owner(), shared) };
+    let array = match made {
+        // Memory that cannot be shared is copied.
+        // SAFETY: as above; what is not shared is only read here, and copied.
+        Err(Error::Unsupported(_)) => unsafe { Array::from_foreign(data, &shape, &strides, dtype, owner(), false) },
+        other => other,
+    };
+    let mut array = array.map_err(|e| raise(py, e))?;
+    if !writeable {
+        array.set_writable(false);
+    }
+    Ok(Some(array))
+}
+
+/// A NumPy array that looks at memory of ours: the same part of our array. `Some(None)` where it cannot be described so
+/// (another type, an odd place).
+fn of_our_memory(
+    obj: &Bound<PyAny>,
+    data: *mut u8,
+    shape: &[usize],
+    strides: &[i64],
+    dtype: legate_jit_ir::DType,
+) -> Option<Option<Array>> {
+    let mut base = capi::array_base(obj)?;
+    while let Some(next) = capi::array_base(&base) {
+        base = next;
+    }
+    let owner = base.cast_exact::<Owner>().ok()?.get();
+    let offset = (data as usize).wrapping_sub(owner.start) as i64;
+    let item = dtype.size() as i64;
+    if shape.contains(&0) || owner.bytes == 0 {
+        return Some(None);
+    }
+    if !matches!(owner._memory, Memory::Shared(_)) || offset % item != 0 || strides.iter().any(|s| s % item != 0) {
+        return Some(None);
+    }
+    let elements: SmallVec<[i64; 4]> = strides.iter().map(|s| s / item).collect();
+    Some(owner.array.as_strided(shape, &elements, offset / item, dtype))
+}
+
+/// `numpy.array(obj)`
+pub fn numpy_array<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static UNWRAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = obj.py();
+    let plain = UNWRAP.import(py, "legate_jit._fallback", "unwrap")?.call1((obj,))?;
+    ARRAY.import(py, "numpy", "array")?.call1((plain,))
+}

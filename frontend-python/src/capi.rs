@@ -1,0 +1,198 @@
+//! NumPy's C API, as far as it is needed: scalars and arrays made without a detour through Python calls, and arrays read
+//! without a copy. This file is a boundary: all of NumPy's pointers stay in it.
+//!
+//! The functions are looked up in the table that `numpy._core._multiarray_umath._ARRAY_API` points to. Their places in
+//! it, and the head of the array struct, are part of NumPy 2's stable binary interface.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr;
+
+use legate_jit_ir::{DType, Scalar};
+use pyo3::exceptions::PyImportError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyCapsule, PyCapsuleMethods};
+use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
+
+use crate::dtypes;
+
+const ARRAY_TYPE: usize = 2;
+const SCALAR: usize = 60;
+const SCALAR_AS_CTYPE: usize = 62;
+const NEW_FROM_DESCR: usize = 94;
+const SET_BASE_OBJECT: usize = 282;
+
+/// NPY_ARRAY_WRITEABLE
+pub const WRITEABLE: c_int = 0x0400;
+
+type ScalarFn = unsafe extern "C" fn(*mut c_void, *mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
+type ScalarAsCtypeFn = unsafe extern "C" fn(*mut ffi::PyObject, *mut c_void);
+type NewFromDescrFn = unsafe extern "C" fn(
+    *mut ffi::PyTypeObject,
+    *mut ffi::PyObject,
+    c_int,
+    *const isize,
+    *const isize,
+    *mut c_void,
+    c_int,
+    *mut ffi::PyObject,
+) -> *mut ffi::PyObject;
+type SetBaseFn = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> c_int;
+
+/// The head of `PyArrayObject`.
+#[repr(C)]
+struct ArrayHead {
+    object: ffi::PyObject,
+    data: *mut c_char,
+    nd: c_int,
+    dimensions: *mut isize,
+    strides: *mut isize,
+    base: *mut ffi::PyObject,
+    descr: *mut ffi::PyObject,
+    flags: c_int,
+}
+
+struct Api {
+    array_type: *mut ffi::PyTypeObject,
+    scalar: ScalarFn,
+    scalar_as_ctype: ScalarAsCtypeFn,
+    new_from_descr: NewFromDescrFn,
+    set_base: SetBaseFn,
+}
+// SAFETY: the pointers name immutable things that live as long as the process.
+unsafe impl Send for Api {}
+// SAFETY: as above.
+unsafe impl Sync for Api {}
+
+static API: PyOnceLock<Api> = PyOnceLock::new();
+
+/// Finds NumPy's table. Called once, when the module is imported.
+pub fn init(py: Python) -> PyResult<()> {
+    let module = py.import("numpy._core._multiarray_umath")?;
+    let capsule = module.getattr("_ARRAY_API")?.cast_into::<PyCapsule>()?;
+    let table = capsule.pointer_checked(None)?.as_ptr() as *const *mut c_void;
+    // SAFETY: the capsule holds NumPy's function table; the entries have the types given (NumPy's headers).
+    let api = unsafe {
+        Api {
+            array_type: *table.add(ARRAY_TYPE) as *mut ffi::PyTypeObject,
+            scalar: std::mem::transmute::<*mut c_void, ScalarFn>(*table.add(SCALAR)),
+            scalar_as_ctype: std::mem::transmute::<*mut c_void, ScalarAsCtypeFn>(*table.add(SCALAR_AS_CTYPE)),
+            new_from_descr: std::mem::transmute::<*mut c_void, NewFromDescrFn>(*table.add(NEW_FROM_DESCR)),
+            set_base: std::mem::transmute::<*mut c_void, SetBaseFn>(*table.add(SET_BASE_OBJECT)),
+        }
+    };
+    API.set(py, api).map_err(|_| PyImportError::new_err("legate_jit._native was initialised twice"))
+}
+
+fn api(py: Python) -> &'static Api {
+    API.get(py).expect("initialised at import")
+}
+
+/// True for `numpy.ndarray` itself, not for its subclasses.
+pub fn is_exact_array(obj: &Bound<PyAny>) -> bool {
+    obj.get_type_ptr() == api(obj.py()).array_type
+}
+
+/// A NumPy scalar with the element at `data`.
+///
+/// # Safety
+/// `data` must point to a readable element of this type (any alignment).
+pub unsafe fn scalar_at(py: Python<'_>, dtype: DType, data: *const u8) -> PyResult<Py<PyAny>> {
+    let descr = dtypes::descr_ptr(py, dtype);
+    // SAFETY: NumPy copies one element from `data`; the descriptor is a live object.
+    let made = unsafe { (api(py).scalar)(data as *mut c_void, descr, ptr::null_mut()) };
+    // SAFETY: a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, made) }.map(Bound::unbind)
+}
+
+/// A NumPy scalar of this value.
+pub fn scalar(py: Python<'_>, value: Scalar) -> PyResult<Py<PyAny>> {
+    let bytes = value.to_bytes();
+    // SAFETY: 16 bytes are enough for every element type.
+    unsafe { scalar_at(py, value.dtype, bytes.as_ptr()) }
+}
+
+/// The value of a NumPy scalar whose type was found to be `dtype`'s.
+pub fn scalar_value(obj: &Bound<PyAny>, dtype: DType) -> Scalar {
+    let mut bytes = [0u64; 2];
+    // SAFETY: the scalar is of one of our fixed-size types, at most 16 bytes, and NumPy writes just its value.
+    unsafe { (api(obj.py()).scalar_as_ctype)(obj.as_ptr(), bytes.as_mut_ptr() as *mut c_void) };
+    Scalar { dtype, bits: bytes }
+}
+
+/// What a NumPy array says about itself; strides are in bytes.
+pub struct ArrayInfo<'a> {
+    pub data: *mut u8,
+    pub shape: &'a [isize],
+    pub strides: &'a [isize],
+    pub writeable: bool,
+    pub descr: *mut ffi::PyObject,
+}
+
+/// Looks into a NumPy array (or an instance of a subclass); `None` for anything else.
+pub fn array_info<'a>(obj: &'a Bound<PyAny>) -> Option<ArrayInfo<'a>> {
+    let api = api(obj.py());
+    // SAFETY: the type was checked, so the object starts with `ArrayHead`; dimensions and strides hold nd elements and
+    // live as long as the array's shape does. No Python code runs while the borrow is used.
+    unsafe {
+        if obj.get_type_ptr() != api.array_type && ffi::PyType_IsSubtype(obj.get_type_ptr(), api.array_type) == 0 {
+            return None;
+        }
+        let head = &*(obj.as_ptr() as *const ArrayHead);
+        let slice =
+            |p: *mut isize| if head.nd == 0 { &[][..] } else { std::slice::from_raw_parts(p, head.nd as usize) };
+        Some(ArrayInfo {
+            data: head.data as *mut u8,
+            shape: slice(head.dimensions),
+            strides: slice(head.strides),
+            writeable: head.flags & WRITEABLE != 0,
+            descr: head.descr,
+        })
+    }
+}
+
+/// The object whose memory a NumPy array uses, if it is not its own.
+pub fn array_base<'py>(obj: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    array_info(obj)?;
+    // SAFETY: `array_info` found an array; its base is null or a live object.
+    unsafe {
+        let base = (*(obj.as_ptr() as *const ArrayHead)).base;
+        if base.is_null() { None } else { Some(Bound::from_borrowed_ptr(obj.py(), base)) }
+    }
+}
+
+/// A NumPy array over foreign memory. `owner` is kept alive as the array's base.
+///
+/// # Safety
+/// The memory that shape and strides (in bytes) reach from `data` must stay valid while `owner` lives.
+pub unsafe fn array_over<'py>(
+    py: Python<'py>,
+    dtype: DType,
+    shape: &[isize],
+    strides: &[isize],
+    data: *mut u8,
+    writeable: bool,
+    owner: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let api = api(py);
+    let descr = dtypes::descr_ptr(py, dtype);
+    // SAFETY: NewFromDescr steals the reference to the descriptor, SetBaseObject that to the owner.
+    unsafe {
+        ffi::Py_INCREF(descr);
+        let array = (api.new_from_descr)(
+            api.array_type,
+            descr,
+            shape.len() as c_int,
+            shape.as_ptr(),
+            strides.as_ptr(),
+            data as *mut c_void,
+            if writeable { WRITEABLE } else { 0 },
+            ptr::null_mut(),
+        );
+        let array = Bound::from_owned_ptr_or_err(py, array)?;
+        if (api.set_base)(array.as_ptr(), owner.into_ptr()) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(array)
+    }
+}

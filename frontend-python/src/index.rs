@@ -1,0 +1,186 @@
+//! `a[key]` and `a[key] = value`.
+//!
+//! Basic indices (integers, slices, `...`, `newaxis`) are views and are recorded; an integer for every axis reads or writes
+//! one element, at once where the array is at rest; boolean masks are written with `where`; all else NumPy does on its view
+//! of our memory.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use legate_jit_ir::DType;
+use legate_jit_runtime::{self as rt, Array, Casting, Element, Error, Index, Operand};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyEllipsis, PyInt, PySlice, PyTuple};
+use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
+use smallvec::SmallVec;
+
+use crate::error::{guarded, raise, supported};
+use crate::value::{self, Value};
+use crate::{capi, convert, dtypes, fallback};
+
+type Parts = SmallVec<[Index; 4]>;
+
+/// One part of a basic index; `None` where it needs NumPy's advanced indexing.
+#[inline]
+fn part(obj: &Bound<PyAny>) -> PyResult<Option<Index>> {
+    let py = obj.py();
+    if obj.is_exact_instance_of::<PySlice>() {
+        let (mut start, mut stop, mut step) = (0, 0, 0);
+        // SAFETY: an exact slice.
+        if unsafe { ffi::PySlice_Unpack(obj.as_ptr(), &mut start, &mut stop, &mut step) } < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        // Missing ends are the largest and smallest integers here, which clamp to the same ends.
+        let field = |v: isize| Some(v as i64);
+        return Ok(Some(Index::Slice { start: field(start), stop: field(stop), step: field(step) }));
+    }
+    if obj.is_exact_instance_of::<PyInt>() {
+        // SAFETY: an exact int.
+        let v = unsafe { ffi::PyLong_AsSsize_t(obj.as_ptr()) };
+        if v == -1 && PyErr::take(py).is_some() {
+            return Err(raise(py, Error::Index("cannot fit 'int' into an index-sized integer".into())));
+        }
+        return Ok(Some(Index::Int(v as i64)));
+    }
+    if obj.is_none() {
+        return Ok(Some(Index::NewAxis));
+    }
+    if obj.is_exact_instance_of::<PyEllipsis>() {
+        return Ok(Some(Index::Ellipsis));
+    }
+    integer_like(obj)
+}
+
+/// Integers of other kinds: NumPy's scalars and ours, 0-d integer arrays, whatever has `__index__`.
+fn integer_like(obj: &Bound<PyAny>) -> PyResult<Option<Index>> {
+    let py = obj.py();
+    if obj.is_exact_instance_of::<PyBool>() {
+        return Ok(None);
+    }
+    if let Some(v) = value::value(obj) {
+        if v.get().ndim() > 0 || !v.get().dtype().is_integer() {
+            return Ok(None);
+        }
+    } else if capi::array_info(obj).is_some_and(|info| !info.shape.is_empty())
+        || dtypes::of_scalar_type(py, obj.get_type_ptr()) == Some(DType::Bool)
+    {
+        return Ok(None);
+    }
+    // SAFETY: reading a slot of a live object's type.
+    if unsafe { ffi::PyIndex_Check(obj.as_ptr()) } == 0 {
+        return Ok(None);
+    }
+    Ok(obj.extract::<i64>().ok().map(Index::Int))
+}
+
+/// The parts of a basic index, `None` for anything else.
+#[inline]
+fn parts(key: &Bound<PyAny>) -> PyResult<Option<Parts>> {
+    let mut out = Parts::new();
+    if let Ok(tuple) = key.cast_exact::<PyTuple>() {
+        for item in tuple.iter_borrowed() {
+            match part(&item)? {
+                Some(p) => out.push(p),
+                None => return Ok(None),
+            }
+        }
+        return Ok(Some(out));
+    }
+    Ok(part(key)?.map(|p| {
+        out.push(p);
+        out
+    }))
+}
+
+/// The places of a full integer index.
+#[inline]
+fn places(parts: &[Index], ndim: usize) -> Option<SmallVec<[i64; 4]>> {
+    if parts.len() != ndim {
+        return None;
+    }
+    parts.iter().map(|p| if let Index::Int(i) = p { Some(*i) } else { None }).collect()
+}
+
+/// `a[key]`
+pub fn get(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
+    let py = slf.py();
+    let Some(parts) = parts(key)? else { return fallback::get_item(slf, key) };
+    let array = v.get();
+    if let Some(at) = places(&parts, array.ndim()) {
+        return element(py, array, &at);
+    }
+    let view = guarded(py, || array.index(&parts))?;
+    value::new_array(py, view)
+}
+
+/// Single elements of pending values that were recorded since the last one that was at rest. A program that reads many is
+/// in a loop over elements, and soon asks for their values: then it is better to compute first.
+static PENDING_READS: AtomicU32 = AtomicU32::new(0);
+const MANY: u32 = 8;
+
+/// One element: a NumPy scalar where the value is there, else a scalar of ours that is computed when it is asked for.
+#[inline]
+pub fn element(py: Python<'_>, array: &Array, at: &[i64]) -> PyResult<Py<PyAny>> {
+    match guarded(py, || array.get_item(at))? {
+        Element::Value(s) => {
+            PENDING_READS.store(0, Ordering::Relaxed);
+            capi::scalar(py, s)
+        }
+        Element::Pending(a) => {
+            if PENDING_READS.fetch_add(1, Ordering::Relaxed) >= MANY {
+                PENDING_READS.store(0, Ordering::Relaxed);
+                drop(a);
+                let array = array.clone();
+                crate::adopt::detached(py, rt::sync)?;
+                return match guarded(py, || array.get_item(at))? {
+                    Element::Value(s) => capi::scalar(py, s),
+                    Element::Pending(a) => value::new_scalar(py, a),
+                };
+            }
+            value::new_scalar(py, a)
+        }
+    }
+}
+
+/// `a[key] = new`
+pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>) -> PyResult<()> {
+    let py = slf.py();
+    let array = v.get();
+    let Some(parts) = parts(key)? else { return set_masked(slf, array, key, new) };
+    let op = match convert::operand(new) {
+        Ok(op) => op,
+        // A ragged list and the like: NumPy says what is wrong.
+        Err(_) => return fallback::set_item(slf, key, new),
+    };
+    let Some(op) = op.operand() else { return fallback::set_item(slf, key, new) };
+    let done = if let Some(at) = places(&parts, array.ndim()) {
+        match op {
+            Operand::Weak(w) => guarded(py, || array.set_item_weak(&at, w)).map(Some)?,
+            Operand::Typed(s) if !s.dtype.is_complex() || array.dtype().is_complex() => {
+                guarded(py, || array.set_item(&at, s)).map(Some)?
+            }
+            _ => supported(py, || array.index(&parts)?.assign(op, Casting::Unsafe))?,
+        }
+    } else {
+        supported(py, || array.index(&parts)?.assign(op, Casting::Unsafe))?
+    };
+    match done {
+        Some(()) => Ok(()),
+        None => fallback::set_item(slf, key, new),
+    }
+}
+
+fn set_masked(slf: &Bound<PyAny>, array: &Array, key: &Bound<PyAny>, new: &Bound<PyAny>) -> PyResult<()> {
+    if let Some(mask) = value::value(key) {
+        let mask = mask.get();
+        if mask.dtype() == DType::Bool && mask.ndim() > 0 {
+            let op = convert::operand(new)?;
+            if let Some(op) = op.operand() {
+                let done = supported(slf.py(), || array.assign_where(mask, op, Casting::Unsafe))?;
+                if done.is_some() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    fallback::set_item(slf, key, new)
+}

@@ -1,0 +1,182 @@
+//! The operators of arrays and scalars: operands in, one recorded operation out.
+
+use legate_jit_ir::Ufunc;
+use legate_jit_runtime::{self as rt, Array, Operand, UfuncArgs, WeakScalar};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
+
+use crate::convert;
+use crate::error::{guarded, supported};
+use crate::fallback;
+use crate::value::{self, Value};
+
+/// A ufunc with NumPy's default options; `None` where NumPy must do it.
+#[inline]
+pub fn plain(py: Python<'_>, op: Ufunc, args: &[Operand]) -> PyResult<Option<Array>> {
+    supported(py, || rt::ufunc(op, args, &UfuncArgs::default()))
+}
+
+/// `a op b` with either side ours.
+#[inline]
+pub fn binary(op: Ufunc, a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
+    let py = a.py();
+    if let (Some(x), Some(y)) = (convert::quick(a), convert::quick(b)) {
+        if let Some(array) = plain(py, op, &[x, y])? {
+            return value::result(py, array);
+        }
+    }
+    binary_slowly(op, a, b)
+}
+
+#[cold]
+fn binary_slowly(op: Ufunc, a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
+    let py = a.py();
+    for other in [a, b] {
+        if value::value(other).is_none() && refuses(other)? {
+            return Ok(py.NotImplemented());
+        }
+    }
+    let (x, y) = (convert::operand(a)?, convert::operand(b)?);
+    if let (Some(x), Some(y)) = (x.operand(), y.operand()) {
+        if let Some(array) = plain(py, op, &[x, y])? {
+            return value::result(py, array);
+        }
+    }
+    through_numpy(py, operator_name(op), &[a, b])
+}
+
+/// NumPy's protocol: `__array_ufunc__ = None` says that the other side wants its own operator.
+fn refuses(other: &Bound<PyAny>) -> PyResult<bool> {
+    Ok(other.getattr_opt(intern!(other.py(), "__array_ufunc__"))?.is_some_and(|f| f.is_none()))
+}
+
+/// The function of Python's module `operator` for an operation.
+fn operator_name(op: Ufunc) -> &'static str {
+    match op {
+        Ufunc::Subtract => "sub",
+        Ufunc::Multiply => "mul",
+        Ufunc::Divide => "truediv",
+        Ufunc::FloorDivide => "floordiv",
+        Ufunc::Remainder => "mod",
+        Ufunc::Power => "pow",
+        Ufunc::BitwiseAnd => "and_",
+        Ufunc::BitwiseOr => "or_",
+        Ufunc::BitwiseXor => "xor",
+        Ufunc::LeftShift => "lshift",
+        Ufunc::RightShift => "rshift",
+        Ufunc::Less => "lt",
+        Ufunc::LessEqual => "le",
+        Ufunc::Equal => "eq",
+        Ufunc::NotEqual => "ne",
+        Ufunc::Greater => "gt",
+        Ufunc::GreaterEqual => "ge",
+        Ufunc::Negative => "neg",
+        Ufunc::Positive => "pos",
+        Ufunc::Absolute => "abs",
+        // `add`, `invert`: the operator has the operation's name.
+        other => other.name(),
+    }
+}
+
+/// Python's operator of this name between NumPy's views of the arguments.
+fn through_numpy(py: Python<'_>, name: &str, args: &[&Bound<PyAny>]) -> PyResult<Py<PyAny>> {
+    let f = py.import("operator")?.getattr(name)?;
+    fallback::run(py, &format!("operator.{name}"), &f, &PyTuple::new(py, args)?, None)
+}
+
+pub fn unary(op: Ufunc, a: &Bound<PyAny>, v: &Value) -> PyResult<Py<PyAny>> {
+    let py = a.py();
+    match plain(py, op, &[Operand::Array(v.get())])? {
+        Some(array) => value::result(py, array),
+        None => through_numpy(py, operator_name(op), &[a]),
+    }
+}
+
+/// `a op= b`: NumPy's ufunc with `out=a`.
+#[inline]
+pub fn in_place(op: Ufunc, a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyResult<()> {
+    let py = a.py();
+    let right = convert::operand(b)?;
+    if let Some(right) = right.operand() {
+        let target = v.get();
+        let args = UfuncArgs { out: Some(target), ..UfuncArgs::default() };
+        if supported(py, || rt::ufunc(op, &[Operand::Array(target), right], &args))?.is_some() {
+            return Ok(());
+        }
+    }
+    // NumPy's own ufunc on the shared memory.
+    let kwargs = PyDict::new(py);
+    kwargs.set_item("out", a)?;
+    fallback::numpy(py, op.name(), &PyTuple::new(py, [a, b])?, Some(&kwargs))?;
+    Ok(())
+}
+
+/// `a ** b` with NumPy's short cuts for the exponents 2, -1 and 0.5 of floating point arrays.
+pub fn power(a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
+    if value::is_array(a) {
+        if let Some(v) = value::value(a) {
+            if let Some(op) = short_power(v.get(), b) {
+                return unary(op, a, v);
+            }
+        }
+    }
+    binary(Ufunc::Power, a, b)
+}
+
+fn short_power(base: &Array, exponent: &Bound<PyAny>) -> Option<Ufunc> {
+    let d = base.dtype();
+    if !(d.is_float() || d.is_complex()) {
+        return None;
+    }
+    match convert::quick(exponent)? {
+        Operand::Weak(WeakScalar::Int(2)) => Some(Ufunc::Square),
+        Operand::Weak(WeakScalar::Int(-1)) => Some(Ufunc::Reciprocal),
+        Operand::Weak(WeakScalar::Float(0.5)) => Some(Ufunc::Sqrt),
+        _ => None,
+    }
+}
+
+pub fn in_place_power(a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyResult<()> {
+    if let Some(op) = short_power(v.get(), b) {
+        let target = v.get();
+        let args = UfuncArgs { out: Some(target), ..UfuncArgs::default() };
+        guarded(a.py(), || rt::ufunc(op, &[Operand::Array(target)], &args))?;
+        return Ok(());
+    }
+    in_place(Ufunc::Power, a, v, b)
+}
+
+pub fn matmul(a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
+    let py = a.py();
+    for other in [a, b] {
+        if value::value(other).is_none() && refuses(other)? {
+            return Ok(py.NotImplemented());
+        }
+    }
+    let (x, y) = (convert::operand(a)?, convert::operand(b)?);
+    if let (Some(Operand::Array(x)), Some(Operand::Array(y))) = (x.operand(), y.operand()) {
+        if let Some(z) = supported(py, || rt::matmul(x, y, None))? {
+            return value::result(py, z);
+        }
+    }
+    through_numpy(py, "matmul", &[a, b])
+}
+
+pub fn in_place_matmul(a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyResult<()> {
+    let py = a.py();
+    let product = matmul(a, b)?;
+    let product = product.bind(py);
+    match value::value(product) {
+        Some(p) if p.get().shape() == v.get().shape() => {
+            let (to, from) = (v.get(), Operand::Array(p.get()));
+            guarded(py, || to.assign(from, rt::Casting::SameKind))
+        }
+        _ => {
+            let kwargs = PyDict::new(py);
+            kwargs.set_item("out", a)?;
+            fallback::numpy(py, "matmul", &PyTuple::new(py, [a, b])?, Some(&kwargs))?;
+            Ok(())
+        }
+    }
+}

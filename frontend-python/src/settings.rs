@@ -1,0 +1,189 @@
+//! The environment variables, each declared once: name, values, default, and a sentence. The parser, the messages and
+//! `legate_jit.config()` follow from the table.
+
+use std::sync::OnceLock;
+
+use legate_jit_runtime::{self as rt, Config, Tier};
+use pyo3::exceptions::{PyRuntimeWarning, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3::{Bound, PyErr, PyResult, Python};
+
+/// What values a variable takes.
+enum Kind {
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A number of at least this.
+    Number(u64),
+    /// A number of bytes, with K, M, G or T.
+    Bytes,
+    /// Anything: another layer reads it.
+    Text,
+}
+
+struct Variable {
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    help: &'static str,
+}
+
+const VARIABLES: &[Variable] = &[
+    Variable {
+        name: "LEGATE_JIT_TIER",
+        kind: Kind::Word(&["auto", "compiled", "vm", "interp"]),
+        default: "auto",
+        help: "what runs kernels: compiled code as soon as there is some (auto), compiled code only, the prebuilt loops only, \
+               or the reference interpreter",
+    },
+    Variable {
+        name: "LEGATE_JIT_MATH",
+        kind: Kind::Word(&["exact", "relaxed"]),
+        default: "exact",
+        help: "relaxed allows sums in another order and fused multiply-adds",
+    },
+    Variable {
+        name: "LEGATE_JIT_FALLBACK",
+        kind: Kind::Word(&["numpy", "error"]),
+        default: "numpy",
+        help: "what happens to a call that only NumPy has: it runs there, or it is an error",
+    },
+    Variable {
+        name: "LEGATE_JIT_THREADS",
+        kind: Kind::Number(1),
+        default: "all cores",
+        help: "how many threads run kernels",
+    },
+    Variable {
+        name: "LEGATE_JIT_MAX_RECORDS",
+        kind: Kind::Number(1),
+        default: "1000",
+        help: "recorded calls after which a trace runs",
+    },
+    Variable {
+        name: "LEGATE_JIT_MAX_PENDING",
+        kind: Kind::Bytes,
+        default: "256M",
+        help: "bytes of new arrays after which a trace runs",
+    },
+    Variable {
+        name: "LEGATE_JIT_CACHE_DIR",
+        kind: Kind::Text,
+        default: "legate-jit below the user's cache folder",
+        help: "where compiled kernels are kept",
+    },
+    Variable {
+        name: "LEGATE_JIT_CACHE",
+        kind: Kind::Word(&["on", "off"]),
+        default: "on",
+        help: "whether compiled kernels outlive the process",
+    },
+    Variable {
+        name: "LEGATE_JIT_CACHE_SIZE",
+        kind: Kind::Bytes,
+        default: "1G",
+        help: "the most that the kernel cache keeps",
+    },
+    Variable {
+        name: "LEGATE_JIT_DUMP",
+        kind: Kind::Text,
+        default: "",
+        help: "stages to show (all, capture, rewrite, fuse, mlir, asm, …), @DIR to write them to files",
+    },
+    Variable {
+        name: "LEGATE_JIT_DUMP_TARGET",
+        kind: Kind::Text,
+        default: "this machine",
+        help: "the processor or GPU whose code a dump shows",
+    },
+    Variable {
+        name: "LEGATE_JIT_RANKS",
+        kind: Kind::Number(1),
+        default: "1",
+        help: "how many ranks share the work (set by `legate-jit run -n`)",
+    },
+    Variable {
+        name: "LEGATE_JIT_TRANSPORT",
+        kind: Kind::Word(&["local", "threads", "mpi"]),
+        default: "local",
+        help: "how ranks talk (set by `legate-jit run`)",
+    },
+];
+
+static FALLBACK_IS_ERROR: OnceLock<bool> = OnceLock::new();
+
+fn bytes(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.trim().to_ascii_uppercase().as_bytes() {
+        [head @ .., b'K'] => (head.to_vec(), 1 << 10),
+        [head @ .., b'M'] => (head.to_vec(), 1 << 20),
+        [head @ .., b'G'] => (head.to_vec(), 1 << 30),
+        [head @ .., b'T'] => (head.to_vec(), 1u64 << 40),
+        all => (all.to_vec(), 1),
+    };
+    String::from_utf8(digits).ok()?.trim().parse::<u64>().ok()?.checked_mul(unit)
+}
+
+fn get(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+/// Reads the environment when the module is imported: a wrong value is an error, an unknown name a warning.
+pub fn init(py: Python) -> PyResult<()> {
+    let mut unknown: Vec<String> = std::env::vars_os()
+        .filter_map(|(k, _)| k.into_string().ok())
+        .filter(|k| k.starts_with("LEGATE_JIT_") && !VARIABLES.iter().any(|v| v.name == k))
+        .collect();
+    unknown.sort();
+    if !unknown.is_empty() {
+        let known: Vec<&str> = VARIABLES.iter().map(|v| v.name).collect();
+        let message = format!("{} means nothing to legate_jit; it knows {}\0", unknown.join(", "), known.join(", "));
+        let message = std::ffi::CString::from_vec_with_nul(message.into_bytes())
+            .map_err(|_| PyValueError::new_err("an environment variable with a NUL"))?;
+        PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &message, 1)?;
+    }
+    for v in VARIABLES {
+        let Some(value) = get(v.name) else { continue };
+        let expected = match &v.kind {
+            Kind::Word(words) if !words.contains(&value.as_str()) => format!("one of {}", words.join(", ")),
+            Kind::Number(least) if value.parse::<u64>().map_or(true, |n| n < *least) => {
+                format!("a number of at least {least}")
+            }
+            Kind::Bytes if bytes(&value).is_none() => "a number of bytes, such as 512M or 4G".into(),
+            _ => continue,
+        };
+        return Err(PyValueError::new_err(format!("{}={value}: expected {expected} ({})", v.name, v.help)));
+    }
+    let _ = FALLBACK_IS_ERROR.set(get("LEGATE_JIT_FALLBACK").as_deref() == Some("error"));
+    apply(py)
+}
+
+fn apply(py: Python) -> PyResult<()> {
+    let mut config: Config = rt::config();
+    match get("LEGATE_JIT_TIER").as_deref() {
+        Some("interp") => config.tier = Tier::Interp,
+        _ => config.tier = Tier::Compiled,
+    }
+    if let Some(n) = get("LEGATE_JIT_MAX_RECORDS").and_then(|v| v.parse().ok()) {
+        config.max_records = n;
+    }
+    if let Some(n) = get("LEGATE_JIT_MAX_PENDING").and_then(|v| bytes(&v)) {
+        config.max_new_bytes = n as usize;
+    }
+    rt::set_config(config).map_err(|e| crate::error::raise(py, e))
+}
+
+#[pyfunction]
+pub fn fallback_is_error() -> bool {
+    FALLBACK_IS_ERROR.get().copied().unwrap_or(false)
+}
+
+/// name -> (value, sentence)
+#[pyfunction]
+pub fn config(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let all = PyDict::new(py);
+    for v in VARIABLES {
+        let value = get(v.name).unwrap_or_else(|| v.default.to_string());
+        all.set_item(v.name, (value, v.help.split_whitespace().collect::<Vec<_>>().join(" ")))?;
+    }
+    Ok(all)
+}

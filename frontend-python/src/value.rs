@@ -1,0 +1,98 @@
+//! The Python classes of arrays and of their scalars.
+//!
+//! [`Value`] holds the runtime's handle and everything that both have; `ndarray` and `scalar` derive from it. A scalar is
+//! what NumPy returns where the result has no axes (`a.sum()`, `a[0]`): a 0-d array that nothing can write to, not computed
+//! until its value is asked for, which says of itself (`__class__`) that it is NumPy's `float64`.
+
+use std::cell::UnsafeCell;
+
+use legate_jit_runtime::Array;
+use pyo3::prelude::*;
+use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, PyTypeInfo, Python};
+
+/// The state of an array handle. The interpreter lock is its lock.
+struct Held(UnsafeCell<Array>);
+// SAFETY: only reached with the interpreter lock held (through `Bound`), see `Value::get` and `Value::set`.
+unsafe impl Send for Held {}
+// SAFETY: as above.
+unsafe impl Sync for Held {}
+
+/// What arrays and scalars have in common.
+#[pyclass(frozen, subclass, name = "value", module = "legate_jit")]
+pub struct Value {
+    held: Held,
+}
+
+#[pyclass(frozen, extends = Value, name = "ndarray", module = "legate_jit.numpy")]
+pub struct NdArray;
+
+#[pyclass(frozen, extends = Value, name = "scalar", module = "legate_jit.numpy")]
+pub struct NdScalar;
+
+impl Value {
+    fn new(array: Array) -> Value {
+        Value { held: Held(UnsafeCell::new(array)) }
+    }
+
+    /// The handle. Not to be kept over a call that may run Python code or give up the lock; clone it there.
+    pub fn get(&self) -> &Array {
+        // SAFETY: the lock is held by whoever has a reference to a Python object's insides, and `set` is only called
+        // where no reference from `get` is alive.
+        unsafe { &*self.held.0.get() }
+    }
+
+    /// Another view for the same object (`a.shape = ...`). No reference from `get` may be alive.
+    pub fn set(&self, array: Array) {
+        // SAFETY: as in `get`.
+        unsafe { *self.held.0.get() = array }
+    }
+}
+
+/// The value inside a Python object, if it is one of ours.
+#[inline]
+pub fn value<'a>(obj: &'a Bound<'_, PyAny>) -> Option<&'a Value> {
+    let py = obj.py();
+    let ty = obj.get_type_ptr();
+    if ty == NdArray::type_object_raw(py) || ty == NdScalar::type_object_raw(py) {
+        // SAFETY: both classes derive from `Value`, and neither can be derived from.
+        Some(unsafe { obj.cast_unchecked::<Value>() }.get())
+    } else {
+        None
+    }
+}
+
+#[inline]
+pub fn is_array(obj: &Bound<PyAny>) -> bool {
+    obj.get_type_ptr() == NdArray::type_object_raw(obj.py())
+}
+
+#[inline]
+pub fn is_scalar(obj: &Bound<PyAny>) -> bool {
+    obj.get_type_ptr() == NdScalar::type_object_raw(obj.py())
+}
+
+#[inline]
+pub fn new_array(py: Python<'_>, array: Array) -> PyResult<Py<PyAny>> {
+    Ok(Py::new(py, PyClassInitializer::from(Value::new(array)).add_subclass(NdArray))?.into_any())
+}
+
+#[inline]
+pub fn new_scalar(py: Python<'_>, array: Array) -> PyResult<Py<PyAny>> {
+    Ok(Py::new(py, PyClassInitializer::from(Value::new(array)).add_subclass(NdScalar))?.into_any())
+}
+
+/// What an operation returns: a scalar where there are no axes.
+#[inline]
+pub fn result(py: Python<'_>, array: Array) -> PyResult<Py<PyAny>> {
+    if array.ndim() == 0 { new_scalar(py, array) } else { new_array(py, array) }
+}
+
+/// Another view or copy of an object: of a scalar a scalar.
+pub fn same_kind(of: &Bound<Value>, array: Array) -> PyResult<Py<PyAny>> {
+    if is_scalar(of) { new_scalar(of.py(), array) } else { new_array(of.py(), array) }
+}
+
+/// An array as the result of `ndarray(...)`.
+pub fn init_array(array: Array) -> PyClassInitializer<NdArray> {
+    PyClassInitializer::from(Value::new(array)).add_subclass(NdArray)
+}

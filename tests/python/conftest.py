@@ -1,0 +1,27 @@
+"""What the Python tests share: the two modules, and comparison to the bit."""
+
+import os
+import sys
+import tempfile
+
+import numpy
+import pytest
+
+# A kernel cache of the tests' own, so that no run depends on what an earlier one left.
+os.environ.setdefault("LEGATE_JIT_CACHE_DIR", tempfile.mkdtemp(prefix="legate-jit-tests-"))
+sys.path.insert(0, os.path.dirname(__file__))
+
+import legate_jit  # noqa: E402
+import legate_jit.numpy as ours  # noqa: E402
+
+
+@pytest.fixture
+def np():
+    return ours
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Special values are meant to be met here."""
+    with numpy.errstate(all="ignore"):
+        yield
