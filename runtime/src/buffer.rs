@@ -37,6 +37,8 @@ pub struct Store {
     pub(crate) mark: AtomicU64,
     /// How many writable foreign views (NumPy arrays, DLPack capsules) look at this memory.
     pub(crate) exports: AtomicU32,
+    /// The number under which the ranks hold blocks of this store; 0 if all of it is here and nowhere else.
+    placed: AtomicU64,
     owner: Owner,
 }
 
@@ -55,6 +57,7 @@ impl Store {
             bytes,
             mark: AtomicU64::new(0),
             exports: AtomicU32::new(0),
+            placed: AtomicU64::new(0),
             owner: Owner::Pool(block),
         }))
     }
@@ -91,6 +94,7 @@ impl Store {
             bytes,
             mark: AtomicU64::new(0),
             exports: AtomicU32::new(shared as u32),
+            placed: AtomicU64::new(0),
             owner: Owner::Foreign(Some(owner)),
         }))
     }
@@ -100,12 +104,32 @@ impl Store {
     }
 
     pub fn as_ptr(&self) -> *const u8 {
+        if self.placed() != 0 {
+            crate::ranks::bring_home(self);
+        }
         self.ptr.as_ptr()
     }
 
     /// See the type for who may write.
     pub fn as_mut_ptr(&self) -> *mut u8 {
+        if self.placed() != 0 {
+            crate::ranks::take_home(self);
+        }
         self.ptr.as_ptr()
+    }
+
+    /// The address of this rank's memory, of which perhaps only a block is current.
+    pub(crate) fn raw_ptr(&self) -> *mut u8 {
+        self.ptr.as_ptr()
+    }
+
+    #[inline(always)]
+    pub(crate) fn placed(&self) -> u64 {
+        self.placed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn place(&self, id: u64) {
+        self.placed.store(id, Ordering::Relaxed);
     }
 
     pub fn is_foreign(&self) -> bool {
@@ -120,7 +144,7 @@ impl Store {
     /// The contents. Only for a store that nobody writes meanwhile (every store that is not exported and not being filled).
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: the memory is valid for `bytes` bytes as long as self lives; see the type for who may write.
-        unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.bytes) }
+        unsafe { std::slice::from_raw_parts(self.as_ptr(), self.bytes) }
     }
 
     /// A copy in memory of its own.
@@ -134,6 +158,9 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
+        if self.placed() != 0 {
+            crate::ranks::dropped(self.placed());
+        }
         match &mut self.owner {
             Owner::Pool(block) => pool::free(*block),
             Owner::Foreign(owner) => owner.take().into_iter().for_each(crate::session::bury),

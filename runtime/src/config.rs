@@ -1,10 +1,16 @@
 //! What can be set. Plain data: the front end reads the environment and hands the values in.
 
-/// What runs a plan.
+use legate_jit_passes::Cx;
+
+/// What runs a plan. Which one does never changes the bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Tier {
-    /// Plans, kernels and the thread pool.
+    /// The prebuilt loops at once, compiled kernels as soon as they are there.
     #[default]
+    Auto,
+    /// The prebuilt loops alone.
+    Vm,
+    /// Compiled kernels; the first run of each waits for the compiler.
     Compiled,
     /// The reference interpreter runs the recorded graph: slow, a witness for tests.
     Interp,
@@ -17,10 +23,12 @@ pub struct Config {
     pub max_records: usize,
     /// A trace is run when stores have grown by this much since the last flush.
     pub max_new_bytes: usize,
+    /// Settings of the passes, and the hook of the dumps.
+    pub cx: Cx,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { tier: Tier::Compiled, max_records: 1000, max_new_bytes: 256 << 20 }
+        Config { tier: Tier::Auto, max_records: 1000, max_new_bytes: 256 << 20, cx: Cx::default() }
     }
 }

@@ -16,7 +16,7 @@ use legate_jit_ir::plan::{Plan, Source, Step};
 use smallvec::SmallVec;
 
 use crate::buffer::Store;
-use crate::{Error, Result};
+use crate::{Error, Result, Tier};
 
 pub use launch::{Division, PreparedLaunch, Runner};
 pub use stream::Element;
@@ -74,16 +74,16 @@ impl Action {
 
 impl Prepared {
     /// A plan to run in this process.
-    pub fn new(plan: Plan) -> Result<Prepared> {
-        Prepared::build(plan, true)
+    pub fn new(plan: Plan, tier: Tier) -> Result<Prepared> {
+        Prepared::build(plan, tier, crate::ranks::active().is_none())
     }
 
     /// A plan whose actions follow its steps one by one, as the ranks run them.
-    pub fn stepwise(plan: Plan) -> Result<Prepared> {
-        Prepared::build(plan, false)
+    pub fn stepwise(plan: Plan, tier: Tier) -> Result<Prepared> {
+        Prepared::build(plan, tier, false)
     }
 
-    fn build(plan: Plan, wavefronts: bool) -> Result<Prepared> {
+    fn build(plan: Plan, tier: Tier, wavefronts: bool) -> Result<Prepared> {
         let homes = legate_jit_passes::schedule::memories(&plan);
         let mut slot = vec![u32::MAX; plan.buffers.len()];
         let mut slots = 0u32;
@@ -117,12 +117,12 @@ impl Prepared {
                 }
             }
             if run > 1 {
-                actions.push(Action::Wavefront(wavefront::Wavefront::new(&plan, &homes, &launches[..run])?));
+                actions.push(Action::Wavefront(wavefront::Wavefront::new(&plan, &homes, &launches[..run], tier)?));
             }
             for step in steps {
                 match step {
                     Step::Launch(launch) if run <= 1 => {
-                        actions.push(Action::Launch(PreparedLaunch::new(&plan, launch)?));
+                        actions.push(Action::Launch(PreparedLaunch::new(&plan, launch, tier)?));
                     }
                     Step::Launch(_) => {}
                     Step::Opaque { op, args, out } => actions.push(Action::Opaque {

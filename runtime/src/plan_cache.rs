@@ -6,6 +6,7 @@ use std::sync::Arc;
 use legate_jit_ir::Graph;
 use smallvec::SmallVec;
 
+use crate::exec::Prepared;
 use crate::trace::Key;
 use crate::{Config, Result, Store, Tier};
 
@@ -18,6 +19,7 @@ pub(crate) struct Entry {
 
 enum Runner {
     Interp(Graph),
+    Exec(Box<Prepared>),
 }
 
 /// The 128 bits of the key are the identity: two structures that share them do not occur.
@@ -58,7 +60,11 @@ impl PlanCache {
 
     pub(crate) fn make(&mut self, key: Key, graph: Graph, config: &Config) -> Result<Arc<Entry>> {
         let runner = match config.tier {
-            Tier::Interp | Tier::Compiled => Runner::Interp(graph),
+            Tier::Interp => Runner::Interp(graph),
+            Tier::Auto | Tier::Vm | Tier::Compiled => {
+                let plan = legate_jit_passes::compile(&graph, &config.cx)?;
+                Runner::Exec(Box::new(Prepared::new(plan, config.tier)?))
+            }
         };
         let entry = Arc::new(Entry { runner });
         self.entries.insert(key, entry.clone());
@@ -70,6 +76,7 @@ impl Entry {
     pub(crate) fn run(&self, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Result<Stores> {
         match &self.runner {
             Runner::Interp(graph) => crate::witness::run(graph, inputs, scalars),
+            Runner::Exec(prepared) => prepared.run(inputs, scalars),
         }
     }
 }

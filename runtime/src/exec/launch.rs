@@ -13,7 +13,7 @@ use super::space::{Walk, asks_for_index, specialise};
 use super::stream::{Element, Streams};
 use crate::pool;
 use crate::vm;
-use crate::{Error, Result};
+use crate::{Error, Result, Tier};
 
 /// Nanoseconds of work below which a launch runs on the calling thread.
 const INLINE_NS: f64 = 40_000.0;
@@ -31,9 +31,16 @@ pub struct Runner {
 }
 
 impl Runner {
-    fn new(kernel: &Kernel) -> Result<Runner> {
-        let program = vm::Program::new(kernel).map_err(|e| Error::Runtime(e.to_string()))?;
-        Ok(Runner { slot: super::super::tier::compiler().map(|c| c.get(kernel)), program })
+    fn new(kernel: &Kernel, tier: Tier) -> Result<Runner> {
+        let program = vm::Program::new(kernel)?;
+        let slot = match tier {
+            Tier::Vm | Tier::Interp => None,
+            Tier::Auto | Tier::Compiled => crate::tier::compiler().map(|c| c.get(kernel)),
+        };
+        if let (Tier::Compiled, Some(slot)) = (tier, &slot) {
+            slot.wait();
+        }
+        Ok(Runner { slot, program })
     }
 
     /// Runs the kernel on a box.
@@ -86,7 +93,7 @@ pub struct PreparedLaunch {
 }
 
 impl PreparedLaunch {
-    pub fn new(plan: &Plan, launch: &Launch) -> Result<PreparedLaunch> {
+    pub fn new(plan: &Plan, launch: &Launch, tier: Tier) -> Result<PreparedLaunch> {
         let mut domain: SmallVec<[i64; 4]> = launch.domain.iter().map(|&n| n as i64).collect();
         let mut drafts: Vec<(Walk, &Kernel, SmallVec<[Place; 8]>)> = Vec::new();
         for piece in &launch.pieces {
@@ -165,7 +172,7 @@ impl PreparedLaunch {
             }
             let axes = walk.kernel_axes(kernel);
             let strides = walk.kernel_strides(kernel, &axes);
-            let runner = Runner::new(&specialise(kernel, &walk, &axes, &strides))?;
+            let runner = Runner::new(&specialise(kernel, &walk, &axes, &strides), tier)?;
             pieces.push(PreparedPiece {
                 walk,
                 first_axis,

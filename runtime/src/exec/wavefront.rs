@@ -19,7 +19,7 @@ use legate_jit_ir::plan::{BufferId, Launch, Operand, Plan, Step, Target};
 
 use super::Frame;
 use super::launch::PreparedLaunch;
-use crate::{Error, Result, pool};
+use crate::{Error, Result, Tier, pool};
 
 /// Bytes that the rows between the fronts may take: a share of the last-level cache that one thread can count on.
 const WINDOW_BYTES: usize = 6 << 20;
@@ -169,7 +169,7 @@ fn lags(run: &[Rows]) -> Vec<i64> {
 }
 
 impl Wavefront {
-    pub fn new(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> Result<Wavefront> {
+    pub fn new(plan: &Plan, memory: &[BufferId], launches: &[&Launch], tier: Tier) -> Result<Wavefront> {
         let run: Vec<Rows> = launches.iter().filter_map(|l| by_rows(plan, memory, l)).collect();
         let lags = lags(&run);
         let widest = run.iter().map(|r| r.bytes).max().unwrap_or(1).max(1);
@@ -177,7 +177,7 @@ impl Wavefront {
         // Steps no larger than the window behind them, so that the window decides what stays in cache.
         let step = (WINDOW_BYTES / 2 / widest).saturating_sub(deepest).clamp(1, deepest.max(1) + 1);
         Ok(Wavefront {
-            launches: launches.iter().map(|l| PreparedLaunch::new(plan, l)).collect::<Result<_>>()?,
+            launches: launches.iter().map(|l| PreparedLaunch::new(plan, l, tier)).collect::<Result<_>>()?,
             lanes: run.iter().zip(lags).map(|(r, lag)| Lane { rows: r.rows, start: r.start, lag }).collect(),
             rows: array_rows(plan, launches[0]),
             step,
