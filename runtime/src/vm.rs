@@ -50,6 +50,7 @@ struct Load {
     size: usize,
     align: usize,
     slot: u32,
+    block: u32,
     /// Also copied where it could be read in place: a store must not overtake it.
     keep: bool,
 }
@@ -59,6 +60,8 @@ struct Store {
     size: usize,
     align: usize,
     slot: u32,
+    /// The slot's block, if the value is a step's result.
+    block: u32,
     /// The value is one element, of a scalar slot.
     fill: bool,
     /// The value is a step's result that only this store takes, so that the step can write it in place.
@@ -147,31 +150,51 @@ impl Program {
         extent: *const i64,
     ) {
         // SAFETY: the caller gives as many pointers, strides and extents as the kernel has accesses and axes.
-        unsafe {
-            let ptrs = std::slice::from_raw_parts(ptrs, self.accesses);
-            let strides = std::slice::from_raw_parts(strides, self.accesses * self.rank);
-            let extent = std::slice::from_raw_parts(extent, self.rank);
-            let lo = if self.indices.is_empty() { &[] } else { std::slice::from_raw_parts(lo, self.rank) };
-            with_scratch(self.block_count * self.block_bytes, |scratch| {
-                let mut walk = Walk::new(self, ptrs, strides, lo, extent);
-                let mut slots: SmallVec<[*mut u8; 48]> = SmallVec::from_elem(std::ptr::null_mut(), self.slots);
+        let (ptrs, strides, extent, lo) = unsafe {
+            (
+                std::slice::from_raw_parts(ptrs, self.accesses),
+                std::slice::from_raw_parts(strides, self.accesses * self.rank),
+                std::slice::from_raw_parts(extent, self.rank),
+                if self.indices.is_empty() { &[] } else { std::slice::from_raw_parts(lo, self.rank) },
+            )
+        };
+        with_scratch(self.block_count * self.block_bytes, |scratch| {
+            with_slots(self.slots, |slots| {
                 for &(slot, block) in &self.blocks {
-                    slots[slot as usize] = scratch.add(block as usize * self.block_bytes);
+                    slots[slot as usize] = self.block_at(scratch, block);
                 }
                 for &(slot, k) in &self.constant_slots {
-                    slots[slot as usize] = self.constants.as_ptr().add(k as usize) as *mut u8;
+                    slots[slot as usize] = self.constants[k as usize].as_ptr() as *mut u8;
                 }
                 for &(slot, k) in &self.scalar_slots {
-                    slots[slot as usize] = scalars.add(k as usize) as *mut u8;
+                    slots[slot as usize] = scalars.wrapping_add(k as usize) as *mut u8;
                 }
-                let longest = self.block.min(walk.total());
-                for &(to, from, size) in &self.splats {
-                    let rect = Rect::packed(slots[to as usize], size, longest);
-                    moves::fill(size, slots[from as usize], rect, 1, longest);
+                if !self.splats.is_empty() {
+                    let longest = self.block.min(extent.iter().product::<i64>() as usize);
+                    for &(to, from, size) in &self.splats {
+                        let rect = Rect::packed(slots[to as usize], size, longest);
+                        // SAFETY: a block has room for `block` elements; the scalar is one.
+                        unsafe { moves::fill(size, slots[from as usize], rect, 1, longest) };
+                    }
                 }
-                walk.all(&mut slots);
-            });
-        }
+                let walk = Walk { program: self, extent, strides, lo, scratch };
+                // SAFETY: the caller's promise.
+                unsafe {
+                    if self.rank == 1 {
+                        walk.row(slots, ptrs, &[]);
+                    } else if self.indices.is_empty() && walk.can_merge() {
+                        let (extent, strides) = walk.merged();
+                        Walk { extent: &extent, strides: &strides, ..walk }.all(slots, ptrs);
+                    } else {
+                        walk.all(slots, ptrs);
+                    }
+                }
+            })
+        });
+    }
+
+    fn block_at(&self, scratch: *mut u8, block: u32) -> *mut u8 {
+        scratch.wrapping_add(block as usize * self.block_bytes)
     }
 }
 
@@ -217,7 +240,7 @@ impl Builder<'_> {
             Op::Load(access) => {
                 let slot = self.slot();
                 let (size, align) = (dtype.size(), align(dtype));
-                self.program.loads.push(Load { access, size, align, slot, keep: false });
+                self.program.loads.push(Load { access, size, align, slot, block: 0, keep: false });
                 vector = Some(slot);
             }
             Op::Scalar(k) => {
@@ -324,7 +347,7 @@ impl Builder<'_> {
                 // A load that is stored as it is must not be read after another store has changed it.
                 self.program.loads.iter_mut().filter(|l| l.slot == slot).for_each(|l| l.keep = true);
             }
-            self.program.stores.push(Store { access, size, align, slot, fill, in_place: stepped && once });
+            self.program.stores.push(Store { access, size, align, slot, block: 0, fill, in_place: stepped && once });
         }
     }
 
@@ -377,6 +400,8 @@ impl Builder<'_> {
                 free.push(block);
             }
         }
+        p.loads.iter_mut().for_each(|l| l.block = block_of[l.slot as usize]);
+        p.stores.iter_mut().filter(|s| s.in_place).for_each(|s| s.block = block_of[s.slot as usize]);
         p.block_count = count as usize;
         p.temporaries = p.steps.len() > p.stores.iter().filter(|s| s.in_place).count()
             || !p.splats.is_empty()
@@ -402,25 +427,18 @@ fn float(dtype: DType) -> Option<Float> {
 }
 
 /// The way of one run through its box.
-struct Walk<'p> {
-    program: &'p Program,
-    /// Extents, and byte strides by access, of the axes that are left after merging; innermost last.
-    extent: SmallVec<[i64; 4]>,
-    strides: SmallVec<[i64; 24]>,
-    current: SmallVec<[*mut u8; 16]>,
-    lo: SmallVec<[i64; 4]>,
+#[derive(Clone, Copy)]
+struct Walk<'a> {
+    program: &'a Program,
+    /// Of the axes; innermost last.
+    extent: &'a [i64],
+    /// In bytes, by access and axis.
+    strides: &'a [i64],
+    lo: &'a [i64],
+    scratch: *mut u8,
 }
 
-impl<'p> Walk<'p> {
-    fn new(program: &'p Program, ptrs: &[*mut u8], strides: &[i64], lo: &[i64], extent: &[i64]) -> Walk<'p> {
-        let mut walk =
-            Walk { program, extent: extent.into(), strides: strides.into(), current: ptrs.into(), lo: lo.into() };
-        if program.indices.is_empty() && walk.extent.len() > 1 {
-            walk.merge();
-        }
-        walk
-    }
-
+impl Walk<'_> {
     fn rank(&self) -> usize {
         self.extent.len()
     }
@@ -429,59 +447,58 @@ impl<'p> Walk<'p> {
         self.strides[access * self.rank() + axis]
     }
 
-    fn total(&self) -> usize {
-        self.extent.iter().product::<i64>() as usize
+    /// Whether the axes d - 1 and d are one to every access. Of an axis of one point the strides say nothing.
+    fn joins(&self, d: usize) -> bool {
+        let (outer, inner) = (self.extent[d - 1], self.extent[d]);
+        outer == 1
+            || inner == 1
+            || (0..self.program.accesses).all(|a| self.stride(a, d - 1) == self.stride(a, d) * inner)
     }
 
-    /// Joins axes that every access walks as one.
-    fn merge(&mut self) {
-        let mut d = self.rank() - 1;
-        while d > 0 {
-            let (outer, inner) = (self.extent[d - 1], self.extent[d]);
-            let joins = |a: usize| self.stride(a, d - 1) == self.stride(a, d) * inner;
-            // Of an axis of one point the stride says nothing.
-            let drop = if inner == 1 {
-                Some(d)
-            } else if outer == 1 || (0..self.program.accesses).all(joins) {
-                Some(d - 1)
-            } else {
-                None
-            };
-            if let Some(axis) = drop {
-                let rank = self.rank();
-                let mut at = 0;
-                self.strides.retain(|_| {
-                    at += 1;
-                    (at - 1) % rank != axis
-                });
-                self.extent.remove(axis);
-                let kept = if axis == d { d - 1 } else { axis };
-                self.extent[kept] = outer * inner;
+    fn can_merge(&self) -> bool {
+        (1..self.rank()).any(|d| self.joins(d))
+    }
+
+    /// Extents and strides after joining axes that every access walks as one.
+    fn merged(&self) -> (SmallVec<[i64; 4]>, SmallVec<[i64; 24]>) {
+        let mut extent: SmallVec<[i64; 4]> = self.extent.into();
+        let mut strides: SmallVec<[i64; 24]> = self.strides.into();
+        for d in (1..self.rank()).rev() {
+            let walk = Walk { extent: &extent, strides: &strides, ..*self };
+            if !walk.joins(d) {
+                continue;
             }
-            d -= 1;
+            let rank = extent.len();
+            let dropped = if extent[d] == 1 { d } else { d - 1 };
+            let mut at = 0;
+            strides.retain(|_| {
+                at += 1;
+                (at - 1) % rank != dropped
+            });
+            extent[d - 1] *= extent[d];
+            extent.remove(d);
         }
+        (extent, strides)
     }
 
-    unsafe fn all(&mut self, slots: &mut [*mut u8]) {
+    unsafe fn all(&self, slots: &mut [*mut u8], ptrs: &[*mut u8]) {
         let rank = self.rank();
         let columns = self.extent[rank - 1] as usize;
         let p = self.program;
         let short = rank > 1 && columns < SHORT_ROW && self.extent[rank - 2] > 1;
-        let (outer, rows) = if short { (rank - 2, self.extent[rank - 2] as usize) } else { (rank - 1, 1) };
+        let outer = if short { rank - 2 } else { rank - 1 };
+        let mut current: SmallVec<[*mut u8; 16]> = ptrs.into();
         let mut at: SmallVec<[i64; 4]> = SmallVec::from_elem(0, outer);
         loop {
             // SAFETY: the box's elements are valid (`Program::run`).
             unsafe {
                 if short {
-                    let step = (p.block / columns).max(1);
+                    let (rows, step) = (self.extent[rank - 2] as usize, (p.block / columns).max(1));
                     for row in (0..rows).step_by(step) {
-                        self.tile(slots, &at, (row, step.min(rows - row)), (0, columns));
+                        self.tile(slots, &current, &at, (row, step.min(rows - row)), (0, columns));
                     }
                 } else {
-                    let step = if self.needs_no_blocks() { columns } else { p.block };
-                    for column in (0..columns).step_by(step) {
-                        self.tile(slots, &at, (0, 1), (column, step.min(columns - column)));
-                    }
+                    self.row(slots, &current, &at);
                 }
             }
             // The next point of the outer axes.
@@ -493,10 +510,10 @@ impl<'p> Walk<'p> {
                 d -= 1;
                 at[d] += 1;
                 let wraps = at[d] == self.extent[d];
-                for a in 0..p.accesses {
+                for (a, current) in current.iter_mut().enumerate() {
                     let stride = self.stride(a, d);
                     let by = if wraps { -stride * (self.extent[d] - 1) } else { stride };
-                    self.current[a] = self.current[a].wrapping_offset(by as isize);
+                    *current = current.wrapping_offset(by as isize);
                 }
                 if !wraps {
                     break;
@@ -506,25 +523,47 @@ impl<'p> Walk<'p> {
         }
     }
 
+    /// One row from the current point on, in blocks.
+    unsafe fn row(&self, slots: &mut [*mut u8], current: &[*mut u8], at: &[i64]) {
+        let columns = self.extent[self.rank() - 1] as usize;
+        let block = self.program.block;
+        // SAFETY: the box's elements are valid (`Program::run`).
+        unsafe {
+            if columns <= block || self.needs_no_blocks(current, columns) {
+                self.tile(slots, current, at, (0, 1), (0, columns));
+                return;
+            }
+            for column in (0..columns).step_by(block) {
+                self.tile(slots, current, at, (0, 1), (column, block.min(columns - column)));
+            }
+        }
+    }
+
     /// Whether all of a row's arrays can be read and written where they are, so that it need not be cut into blocks.
-    fn needs_no_blocks(&self) -> bool {
+    fn needs_no_blocks(&self, current: &[*mut u8], columns: usize) -> bool {
         let p = self.program;
-        let inner = |a: u32| self.stride(a as usize, self.rank() - 1);
-        let aligned = |a: u32, align: usize| self.current[a as usize] as usize & (align - 1) == 0;
+        let direct = |access: u32, size: usize, align: usize| {
+            let a = access as usize;
+            self.stride(a, self.rank() - 1) == size as i64 && current[a] as usize & (align - 1) == 0
+        };
         !p.temporaries
-            && p.loads.iter().all(|l| !l.keep && inner(l.access) == l.size as i64 && aligned(l.access, l.align))
-            && p.stores.iter().all(|s| s.fill || inner(s.access) == s.size as i64 && aligned(s.access, s.align))
-            && p.stores.iter().filter(|s| s.in_place).all(|s| {
-                let bytes = self.extent[self.rank() - 1] as usize * s.size;
-                p.loads.iter().all(|l| {
-                    let length = self.extent[self.rank() - 1] as usize * l.size;
-                    !overlap(self.current[s.access as usize], bytes, self.current[l.access as usize], length)
-                })
+            && p.loads.iter().all(|l| !l.keep && direct(l.access, l.size, l.align))
+            && p.stores.iter().all(|s| {
+                let to = current[s.access as usize];
+                let apart = |l: &Load| !overlap(to, columns * s.size, current[l.access as usize], columns * l.size);
+                s.fill || direct(s.access, s.size, s.align) && (!s.in_place || p.loads.iter().all(apart))
             })
     }
 
     /// One block: (first, count) rows and columns from the current point on.
-    unsafe fn tile(&self, slots: &mut [*mut u8], at: &[i64], rows: (usize, usize), columns: (usize, usize)) {
+    unsafe fn tile(
+        &self,
+        slots: &mut [*mut u8],
+        current: &[*mut u8],
+        at: &[i64],
+        rows: (usize, usize),
+        columns: (usize, usize),
+    ) {
         let p = self.program;
         let rank = self.rank();
         let n = rows.1 * columns.1;
@@ -533,27 +572,22 @@ impl<'p> Walk<'p> {
             let column = self.stride(a, rank - 1);
             let row = if rank > 1 { self.stride(a, rank - 2) } else { 0 };
             let offset = rows.0 as i64 * row + columns.0 as i64 * column;
-            Rect { ptr: self.current[a].wrapping_offset(offset as isize), row, column }
+            Rect { ptr: current[a].wrapping_offset(offset as isize), row, column }
         };
-        let in_place = |r: &Rect, size: usize, align: usize| {
+        let direct = |r: &Rect, size: usize, align: usize| {
             rows.1 == 1 && r.column == size as i64 && r.ptr as usize & (align - 1) == 0
         };
-        // The blocks' addresses of slots that point into arrays for now.
-        let mut moved: SmallVec<[(u32, *mut u8); 16]> = SmallVec::new();
-        let mut read: SmallVec<[(*mut u8, usize); 16]> = SmallVec::new();
         // SAFETY: elements of the box are valid memory (`Program::run`); blocks have room for n elements.
         unsafe {
             for load in &p.loads {
                 let from = rect(load.access);
-                let slot = &mut slots[load.slot as usize];
-                if !load.keep && in_place(&from, load.size, load.align) {
-                    moved.push((load.slot, *slot));
-                    read.push((from.ptr, n * load.size));
-                    *slot = from.ptr;
+                slots[load.slot as usize] = if !load.keep && direct(&from, load.size, load.align) {
+                    from.ptr
                 } else {
-                    let to = Rect::packed(*slot, load.size, columns.1);
-                    moves::copy(load.size, from, to, rows.1, columns.1);
-                }
+                    let block = p.block_at(self.scratch, load.block);
+                    moves::copy(load.size, from, Rect::packed(block, load.size, columns.1), rows.1, columns.1);
+                    block
+                };
             }
             for &(slot, axis) in &p.indices {
                 let out = std::slice::from_raw_parts_mut(slots[slot as usize] as *mut i64, n);
@@ -561,11 +595,9 @@ impl<'p> Walk<'p> {
             }
             for store in p.stores.iter().filter(|s| s.in_place) {
                 let to = rect(store.access);
-                let length = n * store.size;
-                if in_place(&to, store.size, store.align) && !read.iter().any(|r| overlap(to.ptr, length, r.0, r.1)) {
-                    moved.push((store.slot, slots[store.slot as usize]));
-                    slots[store.slot as usize] = to.ptr;
-                }
+                let apart = |l: &Load| !overlap(to.ptr, n * store.size, slots[l.slot as usize], n * l.size);
+                let direct = direct(&to, store.size, store.align) && p.loads.iter().all(apart);
+                slots[store.slot as usize] = if direct { to.ptr } else { p.block_at(self.scratch, store.block) };
             }
             for step in &p.steps {
                 let args = step.args.map(|a| slots[a as usize] as *const u8);
@@ -585,9 +617,6 @@ impl<'p> Walk<'p> {
                     moves::copy(store.size, Rect::packed(from, store.size, columns.1), to, rows.1, columns.1);
                 }
             }
-        }
-        for &(slot, block) in &moved {
-            slots[slot as usize] = block;
         }
     }
 
@@ -615,6 +644,11 @@ impl<'p> Walk<'p> {
 
 fn overlap(a: *mut u8, a_bytes: usize, b: *mut u8, b_bytes: usize) -> bool {
     (a as usize) < b as usize + b_bytes && (b as usize) < a as usize + a_bytes
+}
+
+/// Slots are few, so they live on the stack; every one is set before it is read.
+fn with_slots<R>(n: usize, f: impl FnOnce(&mut [*mut u8]) -> R) -> R {
+    if n <= 32 { f(&mut [std::ptr::null_mut(); 32]) } else { f(&mut vec![std::ptr::null_mut(); n]) }
 }
 
 thread_local! {
