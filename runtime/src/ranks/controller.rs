@@ -1,6 +1,6 @@
 //! Rank 0: tells the workers what to do and does its own part of it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,14 +13,14 @@ use super::message::{Launch, Message, StoreId};
 use crate::buffer::Store;
 use crate::exec::Prepared;
 use crate::transport::{Tag, Transport};
-use crate::{Error, Result};
+use crate::{Error, Result, Tier};
 
 pub(super) struct Controller {
     transport: Arc<dyn Transport>,
     executor: Executor,
     partition_bytes: usize,
-    /// What the workers have been told, by the hash of the plan's text.
-    plans: HashSet<u64>,
+    /// What the workers have been told, by the hash of the plan's text, ready to run step by step.
+    plans: HashMap<u64, Arc<Prepared>>,
 }
 
 /// The number of the next store; one for the process, so that no controller takes another's store for its own.
@@ -34,7 +34,7 @@ static DROPPED: Mutex<Vec<StoreId>> = Mutex::new(Vec::new());
 impl Controller {
     pub(super) fn new(transport: Arc<dyn Transport>, partition_bytes: usize) -> Result<Controller> {
         let executor = Executor::new(transport.clone(), partition_bytes);
-        let controller = Controller { transport, executor, partition_bytes, plans: HashSet::new() };
+        let controller = Controller { transport, executor, partition_bytes, plans: HashMap::new() };
         controller.tell(&Message::Start { partition_bytes: partition_bytes as u64 })?;
         Ok(controller)
     }
@@ -57,15 +57,21 @@ impl Controller {
     }
 
     /// Sends a plan, once: its text is all that the workers need.
-    fn define(&mut self, plan: &Prepared) -> Result<u64> {
+    fn define(&mut self, plan: &Prepared) -> Result<(u64, Arc<Prepared>)> {
         let text = plan.plan.to_string();
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         let hash = *plan.told.get_or_init(|| hasher.finish());
-        if self.plans.insert(hash) {
-            self.tell(&Message::DefinePlan { plan: hash, text })?;
-        }
-        Ok(hash)
+        let stepwise = match self.plans.get(&hash) {
+            Some(known) => known.clone(),
+            None => {
+                let stepwise = Arc::new(Prepared::stepwise(plan.plan.clone(), Tier::Auto)?);
+                self.tell(&Message::DefinePlan { plan: hash, text })?;
+                self.plans.insert(hash, stepwise.clone());
+                stepwise
+            }
+        };
+        Ok((hash, stepwise))
     }
 
     pub(super) fn run(
@@ -74,9 +80,10 @@ impl Controller {
         inputs: &[Arc<Store>],
         scalars: &[[u64; 2]],
     ) -> Result<SmallVec<[Arc<Store>; 4]>> {
-        let hash = match plan.told.get() {
-            Some(&hash) if self.plans.contains(&hash) => hash,
-            _ => self.define(plan)?,
+        let known = plan.told.get().and_then(|hash| Some((*hash, self.plans.get(hash)?.clone())));
+        let (hash, plan) = match known {
+            Some(known) => known,
+            None => self.define(plan)?,
         };
         let frees: Vec<StoreId> = std::mem::take(&mut *DROPPED.lock());
         frees.iter().for_each(|&id| self.executor.forget(id));
@@ -93,7 +100,7 @@ impl Controller {
         let outputs = plan.plan.outputs.iter().map(|_| number()).collect();
         let launch = Launch { plan: hash, inputs: inputs_ids, outputs, scalars: scalars.to_vec(), frees };
         self.tell(&Message::Launch(launch.clone()))?;
-        let done = self.executor.launch(plan, &launch, inputs);
+        let done = self.executor.launch(&plan, &launch, inputs);
         for (store, &id) in inputs.iter().zip(&launch.inputs) {
             store.place(id);
         }

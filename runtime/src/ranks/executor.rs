@@ -82,7 +82,8 @@ impl Executor {
             let known = self.held.get(&ids[slot]).cloned();
             held[slot] = Some(known.unwrap_or_else(|| Held::new(Tiling::root(bytes, ranks))));
         }
-        let mut run = Run { plan, transport: &*self.transport, partition_bytes: self.partition_bytes, held, failed: None };
+        let mut run =
+            Run { plan, transport: &*self.transport, partition_bytes: self.partition_bytes, held, failed: None };
         let mut steps = plan.plan.steps.iter();
         for action in &plan.actions {
             if let Action::Alloc { slot, bytes } = action {
@@ -231,7 +232,8 @@ impl Run<'_> {
         let row = legate_jit_ir::shape::size(&launch.domain) / count;
         // Points before the first subtree belong to the last one of the rank before; here they are only written to buffers.
         let first = if mine.is_empty() { rows.end * row } else { chunks[mine.start].start };
-        let writes = legate_jit_passes::schedule::written(&self.plan.plan, &Step::Launch(launch.clone())).len() > streams;
+        let writes =
+            legate_jit_passes::schedule::written(&self.plan.plan, &Step::Launch(launch.clone())).len() > streams;
         let before = if writes { rows.start * row..first } else { 0..0 };
         let partials = prepared.run_chunks(frame, before, mine.clone());
         let partials = self.note(partials).unwrap_or_else(|| vec![[0; 2]; mine.len() * streams]);

@@ -12,13 +12,14 @@ use super::executor::Executor;
 use super::message::Launch;
 use super::tiling::{Held, Tiling};
 use super::worker::work;
+use crate::Tier;
 use crate::buffer::Store;
 use crate::exec::Prepared;
 use crate::transport::threads::{Thread, connect};
 
 fn prepare(graph: &Graph) -> Prepared {
     let plan = legate_jit_passes::compile(graph, &legate_jit_passes::Cx::default()).unwrap();
-    Prepared::new(plan).unwrap()
+    Prepared::stepwise(plan, Tier::Vm).unwrap()
 }
 
 /// Runs a function on each rank, each in a thread.
@@ -136,7 +137,9 @@ fn check_random(seed: u64, options: &Options) {
             }
         }
         (Err(expected), Err(got)) => assert_eq!(expected, *got),
-        (expected, got) => panic!("seed {seed}: {:?} in one process, {:?} on ranks", expected.err(), got.as_ref().err()),
+        (expected, got) => {
+            panic!("seed {seed}: {:?} in one process, {:?} on ranks", expected.err(), got.as_ref().err())
+        }
     }
 }
 

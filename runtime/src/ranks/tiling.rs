@@ -99,10 +99,12 @@ impl Held {
         let mut sends = Vec::new();
         for (peer, need) in needs.iter().enumerate() {
             if peer != me {
-                sends.extend(self.missing(peer, need).iter().filter_map(|m| overlap(m, &owned)).map(|bytes| Transfer {
-                    peer,
-                    bytes,
-                }));
+                sends.extend(
+                    self.missing(peer, need)
+                        .iter()
+                        .filter_map(|m| overlap(m, &owned))
+                        .map(|bytes| Transfer { peer, bytes }),
+                );
             }
         }
         sends
