@@ -8,6 +8,7 @@ use legate_jit_passes::canonicalize::canonicalize;
 use legate_jit_passes::rewrite::rewrite;
 use legate_jit_passes::{Cx, Math, compile};
 use proptest::prelude::*;
+use support::witness;
 
 fn graph(bytes: &[u8]) -> Graph {
     let graph = arbitrary::graph(&mut Choices::new(bytes), &Options::default());
@@ -25,8 +26,10 @@ proptest! {
     #[test]
     fn canonical_graphs_are_valid_and_stay_as_they_are(bytes in prop::collection::vec(any::<u8>(), 0..150)) {
         let cx = Cx::default();
-        let once = canonicalize(&graph(&bytes), &cx).unwrap();
+        let graph = graph(&bytes);
+        let once = canonicalize(&graph, &cx).unwrap();
         verify::graph(&once).unwrap_or_else(|e| panic!("{e}\n{once}"));
+        witness::same(&graph, &once);
         let twice = canonicalize(&once, &cx).unwrap();
         prop_assert_eq!(once.to_string(), twice.to_string());
     }
@@ -38,12 +41,16 @@ proptest! {
             let graph = canonicalize(&graph(&bytes), &cx).unwrap();
             let (rewritten, _) = rewrite(&graph, &cx).unwrap();
             verify::graph(&rewritten).unwrap_or_else(|e| panic!("{e}\n{rewritten}"));
+            if math == Math::Exact {
+                witness::same(&graph, &rewritten);
+            }
         }
     }
 
     #[test]
     fn everything_compiles(bytes in prop::collection::vec(any::<u8>(), 0..150)) {
         let graph = graph(&bytes);
-        compile(&graph, &Cx::default()).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+        let plan = compile(&graph, &Cx::default()).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+        witness::same_plan(&graph, &plan);
     }
 }

@@ -11,7 +11,7 @@ use legate_jit_passes::rewrite::language::{Head, Term};
 use legate_jit_passes::rewrite::rule::Slot;
 
 /// Side of the square inputs: two of them side by side show every pair of special values.
-const SIDE: usize = 20;
+pub const SIDE: usize = 24;
 
 struct Make<'a, 'c> {
     pattern: &'a PatternAst<Term>,
@@ -70,10 +70,14 @@ impl Make<'_, '_> {
         };
         match term.head {
             Head::Map(ufunc) => {
-                let mut args = Vec::new();
-                for &arg in &term.args {
-                    let wanted = args.first().map_or(shape.clone(), |&a| self.graph.ty(a).shape.clone());
-                    args.push(self.node(arg, &wanted)?);
+                // Operations before variables, which can take the shape of the operations.
+                let mut order: Vec<usize> = (0..term.args.len()).collect();
+                order.sort_by_key(|&i| self.var(term.args[i]).is_some());
+                let mut args = vec![Value(0); order.len()];
+                let mut wanted = shape.clone();
+                for i in order {
+                    args[i] = self.node(term.args[i], &wanted)?;
+                    wanted = self.graph.ty(args[i]).shape.clone();
                 }
                 self.map(ufunc, &args)
             }

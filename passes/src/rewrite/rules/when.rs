@@ -44,6 +44,11 @@ pub fn float(g: &EGraph, x: Id) -> bool {
     dtype(g, x).is_some_and(DType::is_float)
 }
 
+/// A real type with negative numbers.
+pub fn signed(g: &EGraph, x: Id) -> bool {
+    dtype(g, x).is_some_and(|d| matches!(d.kind(), Kind::Int | Kind::Float))
+}
+
 /// A type without negative numbers.
 pub fn unsigned(g: &EGraph, x: Id) -> bool {
     dtype(g, x).is_some_and(|d| matches!(d.kind(), Kind::UInt | Kind::Bool))

@@ -1,0 +1,95 @@
+//! The interpreter as a witness that two programs mean the same.
+
+use legate_jit_ir::arbitrary::{Choices, arguments, bytes, element, special};
+use legate_jit_ir::interp::{self, Tensor};
+use legate_jit_ir::{DType, Graph, Plan, Scalar};
+
+use super::instance::SIDE;
+
+/// Arguments for a graph. In the first round the special values: the first input runs through them along its rows, the next
+/// along its columns, so that two of `SIDE` × `SIDE` show all pairs; later rounds mix in ordinary ones.
+pub fn inputs(graph: &Graph, round: u64) -> (Vec<Tensor>, Vec<Scalar>) {
+    let (arrays, scalars) = arguments(graph);
+    let random = bytes(round, 1 << 16);
+    let mut c = Choices::new(&random);
+    let array = |(k, ty): (usize, Option<legate_jit_ir::Type>)| {
+        let ty = ty.unwrap_or(legate_jit_ir::Type::new(DType::F64, &[]));
+        let special = special(ty.dtype);
+        let one = |i: usize| match round {
+            0 if k % 2 == 0 => special[(i + k / 2) % SIDE % special.len()],
+            0 => special[(i / SIDE + k / 2) % special.len()],
+            _ => element(&mut c, ty.dtype),
+        };
+        Tensor::from_elements(ty.dtype, &ty.shape, (0..ty.size()).map(one))
+    };
+    let arrays = arrays.into_iter().enumerate().map(array).collect();
+    let scalar = |ty: Option<legate_jit_ir::Type>| element(&mut c, ty.map_or(DType::F64, |t| t.dtype));
+    (arrays, scalars.into_iter().map(scalar).collect())
+}
+
+/// The element as it is compared: every NaN of one sign is the same. Which of several NaNs an operation returns, and whether a NaN
+/// is signalling, is the hardware's affair.
+fn compared(s: Scalar) -> Scalar {
+    let f32_bits = |b: u32| if f32::from_bits(b).is_nan() { b & 0x8000_0000 | 0x7fc0_0000 } else { b } as u64;
+    let f64_bits = |b: u64| if f64::from_bits(b).is_nan() { b & 1 << 63 | 0x7ff8 << 48 } else { b };
+    let bits = match s.dtype {
+        DType::F32 => [f32_bits(s.bits[0] as u32), 0],
+        DType::C64 => [f32_bits(s.bits[0] as u32) | f32_bits((s.bits[0] >> 32) as u32) << 32, 0],
+        DType::F64 => [f64_bits(s.bits[0]), 0],
+        DType::C128 => [f64_bits(s.bits[0]), f64_bits(s.bits[1])],
+        _ => s.bits,
+    };
+    Scalar { bits, ..s }
+}
+
+/// The first difference between two lists of arrays.
+pub fn difference(a: &[Tensor], b: &[Tensor]) -> Option<String> {
+    if a.len() != b.len() {
+        return Some(format!("{} and {} outputs", a.len(), b.len()));
+    }
+    for (n, (x, y)) in a.iter().zip(b).enumerate() {
+        if x.ty() != y.ty() {
+            return Some(format!("output {n} is {:?} and {:?}", x.ty(), y.ty()));
+        }
+        for i in 0..x.len() {
+            let (p, q) = (x.get(i), y.get(i));
+            if compared(p) != compared(q) {
+                return Some(format!("output {n}, element {i}: {:x?} and {:x?} ({} and {})", p.bits, q.bits, p.as_f64(), q.as_f64()));
+            }
+        }
+    }
+    None
+}
+
+const ROUNDS: u64 = 3;
+
+/// What differs between the results of two graphs, over several inputs.
+pub fn compare(a: &Graph, b: &Graph) -> Option<String> {
+    (0..ROUNDS).find_map(|round| {
+        let (arrays, scalars) = inputs(a, round);
+        let before = interp::run(a, &arrays, &scalars).unwrap_or_else(|e| panic!("{e}\n{a}"));
+        let after = interp::run(b, &arrays, &scalars).unwrap_or_else(|e| panic!("{e}\n{b}"));
+        difference(&before, &after)
+    })
+}
+
+pub fn same(a: &Graph, b: &Graph) {
+    if let Some(difference) = compare(a, b) {
+        panic!("{difference}\n{a}\n{b}");
+    }
+}
+
+pub fn compare_plan(graph: &Graph, plan: &Plan) -> Option<String> {
+    (0..ROUNDS).find_map(|round| {
+        let (arrays, scalars) = inputs(graph, round);
+        let before = interp::run(graph, &arrays, &scalars).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+        let after = interp::run_plan(plan, &arrays, &scalars).unwrap_or_else(|e| panic!("{e}\n{graph}\n{plan}"));
+        difference(&before, &after)
+    })
+}
+
+pub fn same_plan(graph: &Graph, plan: &Plan) {
+    if let Some(difference) = compare_plan(graph, plan) {
+        panic!("{difference}\n{graph}\n{plan}");
+    }
+}
