@@ -82,7 +82,7 @@ fn io(what: &str, e: std::io::Error) -> Error {
 
 /// The kernel's canonical text: what the key is made from, and what lies beside the code.
 pub fn kernel_text(kernel: &Kernel) -> String {
-    format!("{kernel:?}")
+    kernel.to_string()
 }
 
 /// The key of a kernel for a target.

@@ -176,6 +176,7 @@ impl Compiler {
         state.slots.insert(kernel.clone(), slot.clone());
         state.queue.push(slot.clone());
         drop(state);
+        watch_main_thread();
         self.shared.ensure_worker();
         slot
     }
@@ -363,21 +364,46 @@ fn lower_priority() {
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 10) };
 }
 
-/// A thread inside LLVM while the process takes LLVM's static data apart would crash it, so the process's end stops them.
+static LIVE: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+
+/// A thread inside LLVM while the process takes LLVM's static data apart would crash it, so the process's end stops all
+/// compilers. Handlers of `atexit` run last come, first served, and LLVM makes some of its data, and so their destructors,
+/// only when it is used; what comes before them all is the end of the main thread's own data.
 fn stop_at_exit(shared: &Arc<Shared>) {
-    static LIVE: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
     static ONCE: Once = Once::new();
     extern "C" fn at_exit() {
-        let live = std::mem::take(&mut *lock(&LIVE));
-        for shared in live.iter().filter_map(Weak::upgrade) {
-            shared.shut_down();
-        }
+        stop_all();
     }
     ONCE.call_once(|| {
         // SAFETY: the handler is a function that lives as long as this module.
         unsafe { libc::atexit(at_exit) };
     });
+    watch_main_thread();
     let mut live = lock(&LIVE);
     live.retain(|s| s.strong_count() > 0);
     live.push(Arc::downgrade(shared));
+}
+
+fn stop_all() {
+    let live = std::mem::take(&mut *lock(&LIVE));
+    for shared in live.iter().filter_map(Weak::upgrade) {
+        shared.shut_down();
+    }
+}
+
+struct MainThread;
+
+impl Drop for MainThread {
+    fn drop(&mut self) {
+        stop_all();
+    }
+}
+
+fn watch_main_thread() {
+    thread_local!(static END: MainThread = const { MainThread });
+    // SAFETY: both only ask for a number.
+    let main = unsafe { libc::gettid() == libc::getpid() };
+    if main {
+        END.with(|_| ());
+    }
 }

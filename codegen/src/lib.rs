@@ -8,6 +8,7 @@ mod calls;
 mod compiler;
 mod error;
 mod fork;
+mod gpu;
 mod jit;
 mod llvm;
 mod lower;
@@ -24,6 +25,7 @@ use legate_jit_ir::Kernel;
 
 pub use compiler::{Compiler, Counters, Options, SinkFor, Slot};
 pub use error::{Error, Result};
+pub use gpu::ptx;
 pub use jit::{Loaded, load};
 pub use target::CpuTarget;
 
@@ -124,7 +126,7 @@ impl Workshop {
             sink.take(Stage::Mlir, &module.as_operation().to_string());
         }
         lap(&mut times.lower);
-        self.mlir.run_cpu_passes(&mut module)?;
+        self.mlir.run_passes(&mut module)?;
         lap(&mut times.mlir);
         let module = llvm::LlvmModule::translate(module.as_operation())
             .ok_or_else(|| self.mlir.error("no translation to LLVM IR"))?;

@@ -5,8 +5,10 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::sync::Once;
 
+use llvm_sys::bit_reader::LLVMParseBitcodeInContext2;
 use llvm_sys::core::*;
 use llvm_sys::error::{LLVMDisposeErrorMessage, LLVMErrorRef, LLVMGetErrorMessage};
+use llvm_sys::linker::LLVMLinkModules2;
 use llvm_sys::prelude::*;
 use llvm_sys::target::*;
 use llvm_sys::target_machine::*;
@@ -19,6 +21,9 @@ use crate::{Error, Result};
 /// What runs on the LLVM IR. The bodies come as explicit vectors with their loads and stores placed, so what is left to do is
 /// scalar: loops bottom-tested, address arithmetic out of them, duplicates merged.
 const PASSES: &str = "function(early-cse,simplifycfg,loop-mssa(loop-rotate,licm),early-cse,instcombine<max-iterations=1;no-verify-fixpoint>,simplifycfg)";
+
+/// On a GPU, functions of CUDA's library have to be inlined and simplified, and nobody waits for it.
+const GPU_PASSES: &str = "default<O2>";
 
 /// LLVM's name for the processor this runs on.
 pub fn host_cpu_name() -> String {
@@ -34,6 +39,10 @@ pub(crate) fn initialize() {
         LLVMInitializeX86Target();
         LLVMInitializeX86TargetMC();
         LLVMInitializeX86AsmPrinter();
+        LLVMInitializeNVPTXTargetInfo();
+        LLVMInitializeNVPTXTarget();
+        LLVMInitializeNVPTXTargetMC();
+        LLVMInitializeNVPTXAsmPrinter();
     });
 }
 
@@ -67,33 +76,40 @@ pub(crate) unsafe fn check(error: LLVMErrorRef) -> Result<()> {
 /// An LLVM target machine: what turns LLVM IR into instructions.
 pub struct Machine {
     raw: LLVMTargetMachineRef,
-    target: CpuTarget,
+    /// None for a GPU.
+    cpu: Option<CpuTarget>,
 }
 
 impl Machine {
     pub fn cpu(target: &CpuTarget) -> Result<Machine> {
-        initialize();
-        let triple = c"x86_64-unknown-linux-gnu";
-        let cpu = CString::new(target.level.name()).expect("no zero byte in a level's name");
-        // SAFETY: the strings live through the calls, `found` is set where the lookup succeeds, and the options are freed.
-        unsafe {
-            let mut found = ptr::null_mut();
-            let mut message = ptr::null_mut();
-            if LLVMGetTargetFromTriple(triple.as_ptr(), &mut found, &mut message) != 0 {
-                return Err(Error::Llvm(take_message(message)));
-            }
-            let options = LLVMCreateTargetMachineOptions();
-            LLVMTargetMachineOptionsSetCPU(options, cpu.as_ptr());
-            LLVMTargetMachineOptionsSetCodeGenOptLevel(options, LLVMCodeGenOptLevel::LLVMCodeGenLevelDefault);
-            LLVMTargetMachineOptionsSetRelocMode(options, LLVMRelocMode::LLVMRelocPIC);
-            LLVMTargetMachineOptionsSetCodeModel(options, LLVMCodeModel::LLVMCodeModelSmall);
-            let raw = LLVMCreateTargetMachineWithOptions(found, triple.as_ptr(), options);
-            LLVMDisposeTargetMachineOptions(options);
-            if raw.is_null() {
-                return Err(Error::Llvm(format!("no machine for {target}")));
-            }
-            Ok(Machine { raw, target: target.clone() })
+        let raw = machine(c"x86_64-unknown-linux-gnu", target.level.name())?;
+        Ok(Machine { raw, cpu: Some(target.clone()) })
+    }
+
+    /// An NVIDIA GPU of this architecture (`sm_90`).
+    pub fn gpu(architecture: &str) -> Result<Machine> {
+        Ok(Machine { raw: machine(c"nvptx64-nvidia-cuda", architecture)?, cpu: None })
+    }
+}
+
+fn machine(triple: &CStr, cpu: &str) -> Result<LLVMTargetMachineRef> {
+    initialize();
+    let name = CString::new(cpu).map_err(|_| Error::Target("a zero byte in a name".into()))?;
+    // SAFETY: the strings live through the calls, `found` is set where the lookup succeeds, and the options are freed.
+    unsafe {
+        let mut found = ptr::null_mut();
+        let mut message = ptr::null_mut();
+        if LLVMGetTargetFromTriple(triple.as_ptr(), &mut found, &mut message) != 0 {
+            return Err(Error::Llvm(take_message(message)));
         }
+        let options = LLVMCreateTargetMachineOptions();
+        LLVMTargetMachineOptionsSetCPU(options, name.as_ptr());
+        LLVMTargetMachineOptionsSetCodeGenOptLevel(options, LLVMCodeGenOptLevel::LLVMCodeGenLevelDefault);
+        LLVMTargetMachineOptionsSetRelocMode(options, LLVMRelocMode::LLVMRelocPIC);
+        LLVMTargetMachineOptionsSetCodeModel(options, LLVMCodeModel::LLVMCodeModelSmall);
+        let raw = LLVMCreateTargetMachineWithOptions(found, triple.as_ptr(), options);
+        LLVMDisposeTargetMachineOptions(options);
+        if raw.is_null() { Err(Error::Llvm(format!("no machine for {cpu}"))) } else { Ok(raw) }
     }
 }
 
@@ -132,12 +148,13 @@ impl LlvmModule {
             let triple = LLVMGetTargetMachineTriple(machine.raw);
             LLVMSetTarget(self.raw, triple);
             LLVMDisposeMessage(triple);
-            let bits = (machine.target.level.vector_bytes() * 8).to_string();
+            let Some(target) = &machine.cpu else { return };
+            let bits = (target.level.vector_bytes() * 8).to_string();
             let mut function = LLVMGetFirstFunction(self.raw);
             while !function.is_null() {
                 if LLVMIsDeclaration(function) == 0 {
-                    if !machine.target.tune.is_empty() {
-                        self.attribute(function, "tune-cpu", &machine.target.tune);
+                    if !target.tune.is_empty() {
+                        self.attribute(function, "tune-cpu", &target.tune);
                     }
                     // The vectors are as wide as they were built, whatever the model would prefer.
                     self.attribute(function, "prefer-vector-width", &bits);
@@ -164,7 +181,11 @@ impl LlvmModule {
 
     /// Runs the short list of passes.
     pub fn optimize(&self, machine: &Machine) -> Result<()> {
-        let passes = CString::new(PASSES).expect("no zero byte in the pass list");
+        self.run(machine, if machine.cpu.is_some() { PASSES } else { GPU_PASSES })
+    }
+
+    fn run(&self, machine: &Machine, passes: &str) -> Result<()> {
+        let passes = CString::new(passes).expect("no zero byte in the pass list");
         // SAFETY: module and machine are alive; the options are freed afterwards.
         unsafe {
             let options = LLVMCreatePassBuilderOptions();
@@ -172,6 +193,45 @@ impl LlvmModule {
             let error = LLVMRunPasses(self.raw, passes.as_ptr(), machine.raw, options);
             LLVMDisposePassBuilderOptions(options);
             check(error)
+        }
+    }
+
+    /// Links a library of bitcode in; of its functions only those stay that the kernel needs.
+    pub fn link(&self, bitcode: &[u8]) -> Result<()> {
+        // SAFETY: the buffer outlives the parsing, which copies it; linking consumes the parsed module.
+        unsafe {
+            let buffer =
+                LLVMCreateMemoryBufferWithMemoryRangeCopy(bitcode.as_ptr().cast(), bitcode.len(), c"library".as_ptr());
+            let mut library = ptr::null_mut();
+            let failed = LLVMParseBitcodeInContext2(self.context, buffer, &mut library) != 0;
+            LLVMDisposeMemoryBuffer(buffer);
+            if failed {
+                return Err(Error::Llvm("the library is no bitcode that this LLVM reads".into()));
+            }
+            // Layouts and triples of libraries are of older compilers; what is in them is the same.
+            LLVMSetTarget(library, LLVMGetTarget(self.raw));
+            LLVMSetDataLayout(library, LLVMGetDataLayoutStr(self.raw));
+            let mut function = LLVMGetFirstFunction(library);
+            let mut names = Vec::new();
+            while !function.is_null() {
+                if LLVMIsDeclaration(function) == 0 {
+                    let mut n = 0;
+                    let name = LLVMGetValueName2(function, &mut n);
+                    names.push(std::slice::from_raw_parts(name.cast::<u8>(), n).to_vec());
+                }
+                function = LLVMGetNextFunction(function);
+            }
+            if LLVMLinkModules2(self.raw, library) != 0 {
+                return Err(Error::Llvm("the library could not be linked".into()));
+            }
+            for name in names {
+                let name = CString::new(name).expect("names of functions have no zero byte");
+                let function = LLVMGetNamedFunction(self.raw, name.as_ptr());
+                if !function.is_null() {
+                    LLVMSetLinkage(function, llvm_sys::LLVMLinkage::LLVMInternalLinkage);
+                }
+            }
+            Ok(())
         }
     }
 

@@ -9,15 +9,17 @@
 mod body;
 pub mod build;
 mod emitter;
+mod gpu;
 mod memory;
 
 use std::collections::BTreeSet;
 
 use melior::Context;
+use melior::dialect::llvm;
 use melior::ir::attribute::{StringAttribute, TypeAttribute};
 use melior::ir::block::BlockLike;
 use melior::ir::operation::OperationBuilder;
-use melior::ir::{Block, Module, Region, RegionLike, Value};
+use melior::ir::{Attribute, Block, Module, Region, RegionLike, Type, Value};
 
 use legate_jit_ir::kernel::Op;
 use legate_jit_ir::ufunc::emit;
@@ -26,6 +28,8 @@ use legate_jit_ir::{InnerStride, Kernel};
 use crate::target::CpuTarget;
 use crate::{Error, Result};
 use body::Body;
+pub use gpu::lower_gpu;
+
 use build::{Build, Common, Elem, Math, V};
 use memory::Row;
 
@@ -75,28 +79,31 @@ pub fn lower<'c>(
     let arguments = Arguments::load(&build, kernel);
     loops(&build, kernel, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?;
     build.effect("llvm.return", &[], &[]);
-
-    let ty =
-        melior::dialect::llvm::r#type::function(melior::dialect::llvm::r#type::void(context), &[common.ptr; 5], false);
-    module.body().append_operation(
-        OperationBuilder::new("llvm.func", common.location)
-            .add_attributes(&[
-                (common.name("sym_name"), StringAttribute::new(context, name).into()),
-                (common.name("function_type"), TypeAttribute::new(ty).into()),
-                (
-                    common.name("linkage"),
-                    melior::dialect::llvm::attributes::linkage(
-                        context,
-                        melior::dialect::llvm::attributes::Linkage::External,
-                    ),
-                ),
-            ])
-            .add_regions([region])
-            .build()
-            .map_err(|e| Error::Mlir(e.to_string()))?,
-    );
+    add_function(&common, &module, name, &[common.ptr; 5], region, None)?;
     let calls = common.declare(&module);
     Ok((module, calls))
+}
+
+/// Adds a public function without a result.
+fn add_function<'c>(
+    common: &Common<'c>,
+    module: &Module<'c>,
+    name: &str,
+    parameters: &[Type<'c>],
+    body: Region<'c>,
+    mark: Option<&str>,
+) -> Result<()> {
+    let context = common.context;
+    let ty = llvm::r#type::function(llvm::r#type::void(context), parameters, false);
+    let mut attributes = vec![
+        (common.name("sym_name"), StringAttribute::new(context, name).into()),
+        (common.name("function_type"), TypeAttribute::new(ty).into()),
+        (common.name("linkage"), llvm::attributes::linkage(context, llvm::attributes::Linkage::External)),
+    ];
+    attributes.extend(mark.map(|m| (common.name(m), Attribute::unit(context))));
+    let function = OperationBuilder::new("llvm.func", common.location).add_attributes(&attributes).add_regions([body]);
+    module.body().append_operation(function.build().map_err(|e| Error::Mlir(e.to_string()))?);
+    Ok(())
 }
 
 /// What lowering relies on; the verifier of `ir` says the same at length.

@@ -12,13 +12,12 @@ use mlir_sys as sys;
 
 use crate::{Error, Result};
 
-/// From the dialects of a CPU kernel to the LLVM dialect, in the order in which they run.
-const CPU_PASSES: &str = "builtin.module(\
+/// From the dialects of a lowered kernel to the LLVM dialect, in the order in which they run.
+const PASSES: &str = "builtin.module(\
     convert-scf-to-cf,\
     convert-math-to-llvm,\
     convert-arith-to-llvm,\
     convert-cf-to-llvm,\
-    convert-func-to-llvm,\
     reconcile-unrealized-casts)";
 
 unsafe extern "C" {
@@ -28,6 +27,8 @@ unsafe extern "C" {
     fn register_builtin_translation(context: *mut std::ffi::c_void);
     #[link_name = "_ZN4mlir30registerLLVMDialectTranslationERNS_11MLIRContextE"]
     fn register_llvm_translation(context: *mut std::ffi::c_void);
+    #[link_name = "_ZN4mlir30registerNVVMDialectTranslationERNS_11MLIRContextE"]
+    fn register_nvvm_translation(context: *mut std::ffi::c_void);
 }
 
 /// An MLIR context and the messages it gave.
@@ -41,15 +42,15 @@ impl Mlir {
         register_passes();
         let registry = DialectRegistry::new();
         // SAFETY: the handles are static data of MLIR.
-        let math = unsafe { DialectHandle::from_raw(sys::mlirGetDialectHandle__math__()) };
-        for dialect in [
-            DialectHandle::func(),
-            DialectHandle::scf(),
-            DialectHandle::cf(),
-            DialectHandle::arith(),
-            math,
-            DialectHandle::llvm(),
-        ] {
+        let (math, nvvm) = unsafe {
+            (
+                DialectHandle::from_raw(sys::mlirGetDialectHandle__math__()),
+                DialectHandle::from_raw(sys::mlirGetDialectHandle__nvvm__()),
+            )
+        };
+        for dialect in
+            [DialectHandle::scf(), DialectHandle::cf(), DialectHandle::arith(), math, DialectHandle::llvm(), nvvm]
+        {
             dialect.insert_dialect(&registry);
         }
         // One kernel is far too small for MLIR's own threads.
@@ -59,6 +60,7 @@ impl Mlir {
         unsafe {
             register_builtin_translation(context.to_raw().ptr);
             register_llvm_translation(context.to_raw().ptr);
+            register_nvvm_translation(context.to_raw().ptr);
         }
         let messages = Arc::new(Mutex::new(Vec::new()));
         let sink = messages.clone();
@@ -76,14 +78,10 @@ impl Mlir {
     }
 
     /// Lowers a module to the LLVM dialect, in place.
-    pub fn run_cpu_passes(&self, module: &mut Module) -> Result<()> {
-        self.run(module, CPU_PASSES)
-    }
-
-    fn run(&self, module: &mut Module, pipeline: &str) -> Result<()> {
+    pub fn run_passes(&self, module: &mut Module) -> Result<()> {
         let manager = PassManager::new(&self.context);
         manager.enable_verifier(cfg!(debug_assertions));
-        parse_pass_pipeline(manager.as_operation_pass_manager(), pipeline).map_err(|e| Error::Mlir(e.to_string()))?;
+        parse_pass_pipeline(manager.as_operation_pass_manager(), PASSES).map_err(|e| Error::Mlir(e.to_string()))?;
         manager.run(module).map_err(|_| self.error("a pass failed"))
     }
 }
@@ -97,7 +95,6 @@ fn register_passes() {
         sys::mlirRegisterConversionConvertMathToLLVMPass();
         sys::mlirRegisterConversionArithToLLVMConversionPass();
         sys::mlirRegisterConversionConvertControlFlowToLLVMPass();
-        sys::mlirRegisterConversionConvertFuncToLLVMPass();
         sys::mlirRegisterConversionReconcileUnrealizedCastsPass();
     });
 }

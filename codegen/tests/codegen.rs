@@ -10,6 +10,8 @@ mod compiler;
 mod harness;
 #[path = "codegen/operations.rs"]
 mod operations;
+#[path = "codegen/ptx.rs"]
+mod ptx;
 #[path = "codegen/shapes.rs"]
 mod shapes;
 #[path = "codegen/snapshots.rs"]

@@ -171,6 +171,8 @@ pub struct Build<'c, 'b> {
 pub enum Math {
     /// The vector math library, with the vectors of this level.
     Cpu(Level),
+    /// CUDA's library for devices, one element at a time.
+    Gpu,
 }
 
 impl<'c, 'b> Build<'c, 'b> {

@@ -19,6 +19,11 @@ impl<'c, 'b> Emitter<'c, 'b> {
         Emitter { build }
     }
 
+    /// The type of a scalar float.
+    fn float_of(&self, v: V<'c>) -> Elem {
+        if v.r#type() == self.build.common.elem(Elem::F32) { Elem::F32 } else { Elem::F64 }
+    }
+
     /// A function of the vector math library, by the narrowest of its vectors that has room for all lanes: vectors narrower
     /// than any it has are filled up with copies of their lanes.
     fn vmath_cpu(&self, level: Level, func: Func, e: Elem, args: &[V<'c>]) -> V<'c> {
@@ -42,6 +47,11 @@ impl<'c, 'b> Emitter<'c, 'b> {
     }
 }
 
+/// CUDA's name for a function on the device.
+fn device_name(name: &str, e: Elem) -> String {
+    format!("__nv_{name}{}", if e == Elem::F32 { "f" } else { "" })
+}
+
 impl<'c> Emit for Emitter<'c, '_> {
     type V = V<'c>;
 
@@ -55,7 +65,11 @@ impl<'c> Emit for Emitter<'c, '_> {
 
     fn op2(&mut self, op: &'static str, x: V<'c>, y: V<'c>) -> V<'c> {
         if op == "arith.remf" {
-            self.build.common.calls_libm();
+            match self.build.math {
+                Math::Cpu(_) => self.build.common.calls_libm(),
+                // The GPU's own remainder is not exact.
+                Math::Gpu => return self.build.call(&device_name("fmod", self.float_of(x)), &[x, y], x.r#type()),
+            }
         }
         self.build.op_typed(op, &[x, y], &[], x.r#type())
     }
@@ -79,6 +93,9 @@ impl<'c> Emit for Emitter<'c, '_> {
     fn vmath(&mut self, func: Func, dtype: DType, args: &[V<'c>]) -> V<'c> {
         match self.build.math {
             Math::Cpu(level) => self.vmath_cpu(level, func, Elem::of(dtype), args),
+            Math::Gpu => {
+                self.build.call(&device_name(func.name(), Elem::of(dtype)), args, self.build.ty(Elem::of(dtype)))
+            }
         }
     }
 
