@@ -169,7 +169,7 @@ impl Array {
             return Ok(Array::fresh(version, self.layout.clone(), self.dtype));
         }
         let perm = if keep_order { s.k_perm(&[&self.layout], self.shape()) } else { 0 };
-        s.copied(self, self.dtype, self.shape(), &self.layout.full(), perm)
+        s.copied(self, self.dtype, &self.layout.full(), perm)
     }
 
     /// NumPy's `astype(dtype, casting=…)`, order "K"; a copy even where the type is the same.
@@ -187,7 +187,7 @@ impl Array {
         }
         let mut s = lock();
         let perm = s.k_perm(&[&self.layout], self.shape());
-        Ok(s.copied(self, dtype, self.shape(), &self.layout.full(), perm)?.as_scalar(self.is_scalar()))
+        Ok(s.copied(self, dtype, &self.layout.full(), perm)?.as_scalar(self.is_scalar()))
     }
 
     /// `self[...] = value`: broadcasts, and casts as the rule allows (NumPy's item assignment allows all).
@@ -304,33 +304,29 @@ impl Session {
     /// The order of axes in which an operation on these layouts runs, as NumPy's iterator would: 0 for C order.
     #[inline]
     pub(crate) fn k_perm(&self, layouts: &[&Arc<Layout>], shape: &[usize]) -> PackedPerm {
-        if layouts.iter().all(|l| l.class == Class::Identity) || shape.len() < 2 {
+        if shape.len() < 2 || layouts.iter().all(|l| l.c_ordered) {
             return 0;
+        }
+        let first = layouts[0];
+        if first.ndim() == shape.len() && layouts[1..].iter().all(|l| l.hash == first.hash) {
+            return first.own_order(|| k_perm_slow(&layouts[..1], shape));
         }
         k_perm_slow(layouts, shape)
     }
 
     /// Records the elements of a handle as a new array, broadcast and cast.
-    pub(crate) fn copied(
-        &mut self,
-        a: &Array,
-        dtype: DType,
-        shape: &[usize],
-        full: &Arc<Layout>,
-        perm: PackedPerm,
-    ) -> Result<Array> {
+    pub(crate) fn copied(&mut self, a: &Array, dtype: DType, full: &Arc<Layout>, perm: PackedPerm) -> Result<Array> {
         let arg = self.arg(a, dtype)?;
-        self.record(Op::Copy, dtype, &[arg], shape, full, perm)
+        self.record(Op::Copy, dtype, &[arg], full, perm)
     }
 
-    /// Adds a record whose result has `shape` (identity layout `full`) and is kept in memory order `perm`.
+    /// Adds a record whose result has the shape of the identity layout `full` and is kept in memory order `perm`.
     #[inline]
     pub(crate) fn record(
         &mut self,
         op: Op,
         dtype: DType,
         args: &[Arg],
-        shape: &[usize],
         full: &Arc<Layout>,
         perm: PackedPerm,
     ) -> Result<Array> {
@@ -339,9 +335,7 @@ impl Session {
             let version = self.trace.push(op, dtype, args, full, 0, full.clone());
             Array::fresh(version, full.clone(), dtype)
         } else {
-            let order = crate::trace::unpack(perm, shape.len());
-            let layout = crate::layout::unpermute(shape, &order);
-            let kept = Layout::identity(&layout.lshape);
+            let (layout, kept) = crate::layout::kept_in_order(full, perm);
             let version = self.trace.push(op, dtype, args, full, perm, kept);
             Array::fresh(version, layout, dtype)
         };
@@ -407,7 +401,7 @@ impl Session {
             let old = Array { part: other, ..to.clone() };
             let old = self.arg(&old, to.dtype)?;
             let parts = if to.part == Part::Real { [value, old] } else { [old, value] };
-            let both = self.record(Op::Map(Ufunc::Complex), dtype, &parts, layout.shape(), &layout.full(), 0)?;
+            let both = self.record(Op::Map(Ufunc::Complex), dtype, &parts, &layout.full(), 0)?;
             value = self.arg(&both, dtype)?;
         }
         self.counters.recorded += 1;

@@ -40,10 +40,14 @@ pub struct Layout {
     pub(crate) class: Class,
     pub(crate) c_contiguous: bool,
     pub(crate) f_contiguous: bool,
+    /// The strides never grow from an axis to the next: NumPy's iterator walks it in C order.
+    pub(crate) c_ordered: bool,
     pub(crate) hash: u64,
     /// The trace's note: (trace number, index in its table).
     pub(crate) mark: AtomicU64,
     full: OnceLock<Arc<Layout>>,
+    /// The order "K" of an operation on operands of this layout alone.
+    own_order: OnceLock<u64>,
 }
 
 /// Folds two words into one; a few cycles, and every input bit reaches every output bit.
@@ -88,6 +92,7 @@ impl Layout {
         let (c, f) = contiguity(&view.shape, &strides);
         Layout {
             hash: hash_of(&lshape, &view),
+            c_ordered: c_ordered(&view.shape, &strides),
             c_contiguous: c,
             f_contiguous: f,
             lshape,
@@ -98,6 +103,7 @@ impl Layout {
             class,
             mark: AtomicU64::new(0),
             full: OnceLock::new(),
+            own_order: OnceLock::new(),
         }
     }
 
@@ -130,6 +136,11 @@ impl Layout {
             return self.clone();
         }
         self.full.get_or_init(|| Layout::identity(&self.view.shape)).clone()
+    }
+
+    /// `compute` once.
+    pub(crate) fn own_order(&self, compute: impl FnOnce() -> u64) -> u64 {
+        *self.own_order.get_or_init(compute)
     }
 
     #[inline]
@@ -224,6 +235,15 @@ fn is_permutation(lshape: &[usize], view: &View) -> bool {
         && view.is_injective()
 }
 
+fn c_ordered(shape: &[usize], strides: &[i64]) -> bool {
+    let mut last = u64::MAX;
+    shape.iter().zip(strides).filter(|&(&n, &s)| n != 1 && s != 0).all(|(_, s)| {
+        let ordered = s.unsigned_abs() <= last;
+        last = s.unsigned_abs();
+        ordered
+    })
+}
+
 /// NumPy's C and F contiguity: axes of extent 1 don't count, an empty array is both.
 pub(crate) fn contiguity(shape: &[usize], strides: &[i64]) -> (bool, bool) {
     let runs = |axes: &mut dyn Iterator<Item = usize>| {
@@ -316,6 +336,33 @@ pub(crate) fn k_order(ndim: usize, operands: &[Strides]) -> Perm {
 
 pub(crate) fn is_sorted(perm: &[u32]) -> bool {
     perm.windows(2).all(|w| w[0] < w[1])
+}
+
+/// What a result of this shape kept in the memory order `perm` looks like: the handle's layout and the kept shape's own.
+pub(crate) fn kept_in_order(full: &Arc<Layout>, packed: u64) -> (Arc<Layout>, Arc<Layout>) {
+    let place = mix(full.hash, packed) as usize % KEPT;
+    KEPT_IN_ORDER.with_borrow_mut(|cache| {
+        if cache.is_empty() {
+            cache.resize_with(KEPT, || None);
+        }
+        if let Some((of, perm, seen, kept)) = &cache[place]
+            && Arc::ptr_eq(of, full)
+            && *perm == packed
+        {
+            return (seen.clone(), kept.clone());
+        }
+        let seen = unpermute(full.shape(), &crate::trace::unpack(packed, full.ndim()));
+        let kept = Layout::identity(&seen.lshape);
+        cache[place] = Some((full.clone(), packed, seen.clone(), kept.clone()));
+        (seen, kept)
+    })
+}
+
+const KEPT: usize = 32;
+type KeptEntry = Option<(Arc<Layout>, u64, Arc<Layout>, Arc<Layout>)>;
+
+thread_local! {
+    static KEPT_IN_ORDER: RefCell<Vec<KeptEntry>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The view that shows a node recorded in memory order `perm` with its axes in the handle's order.

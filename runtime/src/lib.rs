@@ -19,6 +19,8 @@ mod repeats;
 mod scalar_eval;
 mod session;
 mod stats;
+#[cfg(test)]
+mod tests;
 pub mod tier;
 mod trace;
 pub mod transport;

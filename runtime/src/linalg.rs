@@ -79,7 +79,7 @@ fn record(a: &Array, b: &Array, dtype: DType, shape: &[usize]) -> Result<Array> 
     let full = Layout::identity(shape);
     let mut s = lock();
     let args = [s.arg(a, dtype)?, s.arg(b, dtype)?];
-    s.record(Op::Matmul, dtype, &args, shape, &full, 0)
+    s.record(Op::Matmul, dtype, &args, &full, 0)
 }
 
 /// `np.dot`: the sum of products over the last axis of `a` and the last but one of `b`.

@@ -246,7 +246,7 @@ pub fn accumulate(op: Ufunc, a: &Array, axis: Option<i64>, dtype: Option<DType>)
     let dtype = dtype.unwrap_or_else(|| working_type(Reducer::Ufunc(op), a.dtype()));
     let mut s = lock();
     let arg = s.arg(a, dtype)?;
-    s.record(Op::Scan(op, axis as u32), dtype, &[arg], a.shape(), &a.layout.full(), 0)
+    s.record(Op::Scan(op, axis as u32), dtype, &[arg], &a.layout.full(), 0)
 }
 
 /// `np.mean`.

@@ -87,6 +87,11 @@ pub(crate) struct Arg {
     pub(crate) part: Part,
 }
 
+impl Arg {
+    /// Fills the places that a record does not use.
+    pub(crate) const NONE: Arg = Arg { src: Src::Const(0), layout: 0, cast: DType::Bool, part: Part::Whole };
+}
+
 /// An order of axes packed into a word, four bits an axis (so at most 16 axes); 0 is the order as it is.
 pub(crate) type PackedPerm = u64;
 
@@ -259,7 +264,7 @@ impl Trace {
         if let Op::Reduce(n) = op {
             local = mix(local, reduce_word(&self.reduces[n as usize]));
         }
-        let mut three = [Arg { src: Src::Const(0), layout: 0, cast: dtype, part: Part::Whole }; 3];
+        let mut three = [Arg::NONE; 3];
         let mut links = 0;
         for (slot, arg) in three.iter_mut().zip(args) {
             *slot = *arg;

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::array::{Array, Operand};
 use crate::error::shape_text;
-use crate::layout::{Class, Layout};
+use crate::layout::Layout;
 use crate::promote::WeakScalar;
 use crate::session::{Session, lock};
 use crate::trace::{Arg, Op};
@@ -31,37 +31,70 @@ pub struct UfuncArgs<'a> {
 /// `np.<op>(operands…)`.
 pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array> {
     debug_assert_eq!(operands.len(), op.nin());
-    let mut s = lock();
-    if let [Operand::Array(a), Operand::Array(b)] = operands
-        && args.out.is_none()
-        && args.where_.is_none()
-        && args.dtype.is_none()
-        && a.layout.class == Class::Identity
-        && a.layout.hash == b.layout.hash
-        && a.ndim() > 0
-    {
-        return plain(&mut s, op, a, b);
+    let mut types = [ArgType::strong(DType::Bool); 3];
+    let mut weak_int = false;
+    for (t, o) in types.iter_mut().zip(operands) {
+        *t = match o {
+            Operand::Array(a) => a.dtype.into(),
+            Operand::Typed(v) => v.dtype.into(),
+            Operand::Weak(w) => {
+                weak_int |= matches!(w, WeakScalar::Int(_));
+                w.arg_type()
+            }
+        };
     }
-    general(&mut s, op, operands, args)
+    let types = &types[..operands.len()];
+    if args.out.is_some() || args.where_.is_some() || args.dtype.is_some() || weak_int {
+        return general(&mut lock(), op, operands, types, args);
+    }
+    let l = resolve(op, types)?;
+    let full = common_shape(operands, None, None)?;
+    let mut s = lock();
+    if full.ndim() == 0
+        && let Some(value) = crate::scalar_eval::evaluate(&mut s, op, operands, l.ins())?
+    {
+        drop(s);
+        return Ok(Array::scalar(value)?.as_scalar(true));
+    }
+    Ok(record(&mut s, op, operands, &l, &full)?.as_scalar(true))
 }
 
-/// Two whole arrays of one shape: nothing to find out but the types.
+/// Records an operation whose loop and shape are settled.
 #[inline]
-fn plain(s: &mut Session, op: Ufunc, a: &Array, b: &Array) -> Result<Array> {
-    let l = resolve(op, &[a.dtype.into(), b.dtype.into()])?;
-    let args = [s.arg(a, l.ins()[0])?, s.arg(b, l.ins()[1])?];
-    s.record(Op::Map(op), l.out, &args, a.layout.shape(), &a.layout, 0)
+fn record(s: &mut Session, op: Ufunc, operands: &[Operand], l: &Signature, full: &Arc<Layout>) -> Result<Array> {
+    let mut recorded = [Arg::NONE; 3];
+    let mut ordered = true;
+    for ((arg, o), &to) in recorded.iter_mut().zip(operands).zip(l.ins()) {
+        if let Operand::Array(a) = o {
+            ordered &= a.layout.c_ordered;
+        }
+        *arg = s.operand(o, to)?;
+    }
+    let perm = if ordered { 0 } else { order_of(s, operands, full) };
+    s.record(Op::Map(op), l.out, &recorded[..operands.len()], full, perm)
 }
 
-fn general(s: &mut Session, op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array> {
-    let types = types_of(operands);
+#[cold]
+fn order_of(s: &Session, operands: &[Operand], full: &Arc<Layout>) -> crate::trace::PackedPerm {
+    let layouts: SmallVec<[&Arc<Layout>; 3]> = operands
+        .iter()
+        .filter_map(|o| match o {
+            Operand::Array(a) => Some(&a.layout),
+            Operand::Weak(_) | Operand::Typed(_) => None,
+        })
+        .collect();
+    s.k_perm(&layouts, full.shape())
+}
+
+/// With everything that a call can have.
+fn general(s: &mut Session, op: Ufunc, operands: &[Operand], types: &[ArgType], args: &UfuncArgs) -> Result<Array> {
     let casting = args.casting.unwrap_or(Casting::SameKind);
     let l = match args.dtype {
-        None => resolve(op, &types)?,
+        None => resolve(op, types)?,
         Some(d) => {
             let l = loop_in(op, d, types.len())?;
             for (i, (t, &to)) in types.iter().zip(l.ins()).enumerate() {
-                if !can_cast(t.dtype, to, casting) && !matches!(operands[i], Operand::Weak(_)) {
+                if !t.weak && !can_cast(t.dtype, to, casting) {
                     let nth = if types.len() > 1 { format!(" {i}") } else { String::new() };
                     return Err(Error::UfuncType(format!(
                         "Cannot cast ufunc '{}' input{nth} from dtype('{}') to dtype('{}') with casting rule '{}'",
@@ -78,34 +111,22 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], args: &UfuncArgs) -
     if let Some(constant) = beyond(op, operands, l.ins(), args)? {
         return constant_result(s, operands, constant);
     }
-    let (shape, full) = common_shape(operands, args.out, args.where_)?;
+    let full = common_shape(operands, args.out, args.where_)?;
     if let Some(out) = args.out {
-        check_out(op, out, &shape, l.out, casting)?;
+        check_out(op, out, full.shape(), l.out, casting)?;
     }
     // Where every operand is a known number there is nothing to record.
-    if shape.is_empty()
+    if full.ndim() == 0
         && args.out.is_none()
         && args.where_.is_none()
         && let Some(value) = crate::scalar_eval::evaluate(s, op, operands, l.ins())?
     {
         return Ok(Array::scalar(value)?.as_scalar(true));
     }
-    let layouts: SmallVec<[&Arc<Layout>; 3]> = operands
-        .iter()
-        .filter_map(|o| match o {
-            Operand::Array(a) => Some(&a.layout),
-            Operand::Weak(_) | Operand::Typed(_) => None,
-        })
-        .collect();
-    let perm = s.k_perm(&layouts, &shape);
-    let mut recorded: SmallVec<[Arg; 3]> = SmallVec::new();
-    for (o, &to) in operands.iter().zip(l.ins()) {
-        recorded.push(s.operand(o, to)?);
-    }
     if op == Ufunc::Power {
         check_integer_power(operands, &l)?;
     }
-    let mut result = s.record(Op::Map(op), l.out, &recorded, &shape, &full, perm)?;
+    let mut result = record(s, op, operands, &l, &full)?;
     if let Some(mask) = args.where_ {
         if mask.dtype() != DType::Bool {
             return Err(Error::Type(format!(
@@ -119,7 +140,7 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], args: &UfuncArgs) -
         };
         let d = args.out.map_or(l.out, |o| o.dtype());
         let picked = [s.operand(&Operand::Array(mask), DType::Bool)?, s.arg(&result, d)?, s.operand(&old, d)?];
-        result = s.record(Op::Map(Ufunc::Where), d, &picked, &shape, &full, 0)?;
+        result = s.record(Op::Map(Ufunc::Where), d, &picked, &full, 0)?;
     }
     match args.out {
         Some(out) => {
@@ -145,19 +166,6 @@ impl Session {
     }
 }
 
-type Types = SmallVec<[ArgType; 3]>;
-
-fn types_of(operands: &[Operand]) -> Types {
-    operands
-        .iter()
-        .map(|o| match o {
-            Operand::Array(a) => a.dtype().into(),
-            Operand::Typed(v) => v.dtype.into(),
-            Operand::Weak(w) => w.arg_type(),
-        })
-        .collect()
-}
-
 /// The loop NumPy chooses, or its TypeError.
 #[inline]
 fn resolve(op: Ufunc, types: &[ArgType]) -> Result<Signature> {
@@ -169,7 +177,7 @@ fn resolve(op: Ufunc, types: &[ArgType]) -> Result<Signature> {
 
 /// The loop for `dtype=…`, which names the result's type.
 fn loop_in(op: Ufunc, dtype: DType, n: usize) -> Result<Signature> {
-    let l = resolve(op, &Types::from_elem(dtype.into(), n))?;
+    let l = resolve(op, &vec![dtype.into(); n])?;
     if l.out == dtype || l.ins()[0] == dtype {
         return Ok(l);
     }
@@ -208,9 +216,9 @@ fn beyond(op: Ufunc, operands: &[Operand], ins: &[DType], args: &UfuncArgs) -> R
 }
 
 fn constant_result(s: &mut Session, operands: &[Operand], value: bool) -> Result<Array> {
-    let (shape, full) = common_shape(operands, None, None)?;
+    let full = common_shape(operands, None, None)?;
     let arg = s.trace.scalar(Scalar::bool(value));
-    Ok(s.record(Op::Copy, DType::Bool, &[arg], &shape, &full, 0)?.as_scalar(true))
+    Ok(s.record(Op::Copy, DType::Bool, &[arg], &full, 0)?.as_scalar(true))
 }
 
 /// NumPy looks at a scalar exponent's sign before it computes.
@@ -226,49 +234,52 @@ fn check_integer_power(operands: &[Operand], l: &Signature) -> Result<()> {
     Ok(())
 }
 
-/// The broadcast shape of the operands, and its identity layout.
-fn common_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>) -> Result<(Shape, Arc<Layout>)> {
-    let mut shape: Option<Shape> = None;
-    let mut of: Option<&Arc<Layout>> = None;
+/// The identity layout of the operands' broadcast shape.
+#[inline]
+fn common_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>) -> Result<Arc<Layout>> {
+    let mut full: Option<&Arc<Layout>> = None;
     let arrays = operands.iter().filter_map(|o| match o {
         Operand::Array(a) => Some(*a),
         Operand::Weak(_) | Operand::Typed(_) => None,
     });
-    for a in arrays.clone().chain(mask) {
-        match &shape {
+    for a in arrays.chain(mask) {
+        match full {
+            None => full = Some(&a.layout),
+            Some(l) if Arc::ptr_eq(l, &a.layout) || l.shape() == a.shape() || a.ndim() == 0 => {}
+            Some(l) if l.ndim() == 0 => full = Some(&a.layout),
+            Some(_) => return wider_shape(operands, out, mask),
+        }
+    }
+    Ok(full.map_or_else(|| Layout::identity(&[]), |l| l.full()))
+}
+
+fn wider_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>) -> Result<Arc<Layout>> {
+    let mut shape = Shape::new();
+    let arrays = operands.iter().filter_map(|o| match o {
+        Operand::Array(a) => Some(*a),
+        Operand::Weak(_) | Operand::Typed(_) => None,
+    });
+    for a in arrays.chain(mask) {
+        match legate_jit_ir::shape::broadcast(&shape, a.shape()) {
+            Some(wider) => shape = wider,
             None => {
-                shape = Some(a.shape().into());
-                of = Some(&a.layout);
-            }
-            Some(s) if s[..] == *a.shape() => {}
-            Some(s) => {
-                let Some(wider) = legate_jit_ir::shape::broadcast(s, a.shape()) else {
-                    let all: Vec<String> = operands
-                        .iter()
-                        .map(|o| match o {
-                            Operand::Array(a) => shape_text(a.shape(), ","),
-                            Operand::Weak(_) | Operand::Typed(_) => "()".into(),
-                        })
-                        .chain(out.map(|o| shape_text(o.shape(), ",")))
-                        .chain(mask.map(|m| shape_text(m.shape(), ",")))
-                        .collect();
-                    return Err(Error::Value(format!(
-                        "operands could not be broadcast together with shapes {} ",
-                        all.join(" ")
-                    )));
-                };
-                if wider[..] == *a.shape() {
-                    of = Some(&a.layout);
-                } else if wider != *s {
-                    of = None;
-                }
-                shape = Some(wider);
+                let all: Vec<String> = operands
+                    .iter()
+                    .map(|o| match o {
+                        Operand::Array(a) => shape_text(a.shape(), ","),
+                        Operand::Weak(_) | Operand::Typed(_) => "()".into(),
+                    })
+                    .chain(out.map(|o| shape_text(o.shape(), ",")))
+                    .chain(mask.map(|m| shape_text(m.shape(), ",")))
+                    .collect();
+                return Err(Error::Value(format!(
+                    "operands could not be broadcast together with shapes {} ",
+                    all.join(" ")
+                )));
             }
         }
     }
-    let shape = shape.unwrap_or_default();
-    let full = of.map_or_else(|| Layout::identity(&shape), |l| l.full());
-    Ok((shape, full))
+    Ok(Layout::identity(&shape))
 }
 
 fn check_out(op: Ufunc, out: &Array, shape: &[usize], result: DType, casting: Casting) -> Result<()> {
@@ -344,5 +355,5 @@ pub(crate) fn select(s: &mut Session, mask: &Array, value: Operand, old: &Array)
     let args =
         [s.operand(&Operand::Array(mask), DType::Bool)?, s.operand(&value, old.dtype())?, s.arg(old, old.dtype())?];
     let perm = s.k_perm(&[&old.layout], old.shape());
-    s.record(Op::Map(Ufunc::Where), old.dtype(), &args, old.shape(), &old.layout.full(), perm)
+    s.record(Op::Map(Ufunc::Where), old.dtype(), &args, &old.layout.full(), perm)
 }

@@ -23,7 +23,7 @@ impl Array {
         let full = Layout::identity(shape);
         let mut s = lock();
         let arg = s.trace.scalar(value);
-        s.record(Op::Copy, value.dtype, &[arg], shape, &full, 0)
+        s.record(Op::Copy, value.dtype, &[arg], &full, 0)
     }
 
     pub fn zeros(shape: &[usize], dtype: DType) -> Result<Array> {
@@ -45,7 +45,7 @@ impl Array {
         check_memory(like.shape(), value.dtype)?;
         let mut s = lock();
         let arg = s.trace.scalar(value);
-        s.record(Op::Copy, value.dtype, &[arg], like.shape(), &like.layout.full(), perm)
+        s.record(Op::Copy, value.dtype, &[arg], &like.layout.full(), perm)
     }
 
     /// A whole array in Fortran order.
@@ -58,11 +58,11 @@ impl Array {
     pub fn iota(n: usize, dtype: DType) -> Result<Array> {
         let full = Layout::identity(&[n]);
         let mut s = lock();
-        let index = s.record(Op::Index(0), DType::I64, &[], &[n], &full, 0)?;
+        let index = s.record(Op::Index(0), DType::I64, &[], &full, 0)?;
         if dtype == DType::I64 {
             return Ok(index);
         }
-        s.copied(&index, dtype, &[n], &full, 0)
+        s.copied(&index, dtype, &full, 0)
     }
 
     /// `np.arange` with n elements, computed as NumPy does: element i is `start + i * delta` in the type itself, where

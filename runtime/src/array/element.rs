@@ -53,7 +53,7 @@ impl Array {
                 let items: smallvec::SmallVec<[super::Index; 4]> =
                     index.iter().map(|&i| super::Index::Int(i)).collect();
                 let view = self.index(&items)?;
-                let a = lock().copied(&view, self.dtype, &[], &view.layout.full(), 0)?;
+                let a = lock().copied(&view, self.dtype, &view.layout.full(), 0)?;
                 Ok(Element::Pending(a.as_scalar(true)))
             }
         }

@@ -71,7 +71,7 @@ impl Array {
     }
 
     fn whole_copy(&self) -> Result<Array> {
-        lock().copied(self, self.dtype, self.shape(), &self.layout.full(), 0)
+        lock().copied(self, self.dtype, &self.layout.full(), 0)
     }
 
     /// 1-d, a view where NumPy gives one.
