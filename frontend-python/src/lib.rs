@@ -4,6 +4,7 @@
 //! composed in Python (`python/legate_jit/numpy`); what it has and we have not runs in NumPy (`_fallback.py`).
 
 mod adopt;
+mod cache;
 mod capi;
 mod convert;
 mod convertible;
@@ -38,6 +39,12 @@ fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         all.set_item(name, count)?;
     }
     Ok(all)
+}
+
+/// Where OpenBLAS may lie, in order of preference.
+#[pyfunction]
+fn set_blas_paths(paths: Vec<std::path::PathBuf>) {
+    legate_jit_runtime::library::blas::set_paths(paths);
 }
 
 #[pymodule]
@@ -90,5 +97,11 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(functions::host, m)?)?;
     m.add_function(wrap_pyfunction!(functions::_unpickle_array, m)?)?;
     m.add_function(wrap_pyfunction!(functions::_unpickle_scalar, m)?)?;
+    m.add_function(wrap_pyfunction!(set_blas_paths, m)?)?;
+    m.add_function(wrap_pyfunction!(cache::cache_dir, m)?)?;
+    m.add_function(wrap_pyfunction!(cache::cache_list, m)?)?;
+    m.add_function(wrap_pyfunction!(cache::cache_verify, m)?)?;
+    m.add_function(wrap_pyfunction!(cache::cache_prune, m)?)?;
+    m.add_function(wrap_pyfunction!(cache::parse_bytes, m)?)?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use legate_jit_ir::Ufunc;
 use legate_jit_runtime::{self as rt, Array, Operand, UfuncArgs, WeakScalar};
+use pyo3::basic::CompareOp;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
@@ -83,6 +84,19 @@ fn operator_name(op: Ufunc) -> &'static str {
 fn through_numpy(py: Python<'_>, name: &str, args: &[&Bound<PyAny>]) -> PyResult<Py<PyAny>> {
     let f = py.import("operator")?.getattr(name)?;
     fallback::run(py, &format!("operator.{name}"), &f, &PyTuple::new(py, args)?, None)
+}
+
+#[inline]
+pub fn compare(a: &Bound<PyAny>, b: &Bound<PyAny>, op: CompareOp) -> PyResult<Py<PyAny>> {
+    let op = match op {
+        CompareOp::Lt => Ufunc::Less,
+        CompareOp::Le => Ufunc::LessEqual,
+        CompareOp::Eq => Ufunc::Equal,
+        CompareOp::Ne => Ufunc::NotEqual,
+        CompareOp::Gt => Ufunc::Greater,
+        CompareOp::Ge => Ufunc::GreaterEqual,
+    };
+    binary(op, a, b)
 }
 
 pub fn unary(op: Ufunc, a: &Bound<PyAny>, v: &Value) -> PyResult<Py<PyAny>> {

@@ -105,7 +105,7 @@ impl Value {
         if !modulo.is_none() {
             return Ok(slf.py().NotImplemented());
         }
-        operators::power(slf.as_any(), other)
+        operators::power(slf, other)
     }
 
     fn __rpow__(slf: &Bound<'_, Self>, other: Obj<'_, '_>, modulo: Obj<'_, '_>) -> PyResult<Py<PyAny>> {
@@ -152,15 +152,7 @@ impl Value {
     }
 
     fn __richcmp__(slf: &Bound<'_, Self>, other: Obj<'_, '_>, op: CompareOp) -> PyResult<Py<PyAny>> {
-        let op = match op {
-            CompareOp::Lt => Ufunc::Less,
-            CompareOp::Le => Ufunc::LessEqual,
-            CompareOp::Eq => Ufunc::Equal,
-            CompareOp::Ne => Ufunc::NotEqual,
-            CompareOp::Gt => Ufunc::Greater,
-            CompareOp::Ge => Ufunc::GreaterEqual,
-        };
-        operators::binary(op, slf, other)
+        operators::compare(slf, other, op)
     }
 }
 

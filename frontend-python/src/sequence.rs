@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use legate_jit_runtime::Index;
+use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyEllipsis, PyTuple, PyType};
@@ -116,6 +117,11 @@ impl NdScalar {
     #[getter]
     fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyType> {
         dtypes::scalar_type(slf.py(), slf.as_super().get().get().dtype()).bind(slf.py()).clone()
+    }
+
+    /// Python inherits comparison and hash together or not at all.
+    fn __richcmp__(slf: &Bound<'_, Self>, other: Obj<'_, '_>, op: CompareOp) -> PyResult<Py<PyAny>> {
+        operators::compare(slf, other, op)
     }
 
     fn __hash__(slf: &Bound<'_, Self>) -> PyResult<isize> {

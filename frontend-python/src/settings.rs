@@ -1,8 +1,11 @@
 //! The environment variables, each declared once: name, values, default, and a sentence. The parser, the messages and
 //! `legate_jit.config()` follow from the table.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use legate_jit_codegen::{Options, cache};
+use legate_jit_passes::cx::Math;
 use legate_jit_runtime::{self as rt, Config, Tier};
 use pyo3::exceptions::{PyRuntimeWarning, PyValueError};
 use pyo3::prelude::*;
@@ -110,9 +113,12 @@ const VARIABLES: &[Variable] = &[
     },
 ];
 
+/// Names that the project's own build and test scripts use.
+const SCRIPTS: &[&str] = &["LEGATE_JIT_ROOT", "LEGATE_JIT_VENV", "LEGATE_JIT_TARGET_DIR"];
+
 static FALLBACK_IS_ERROR: OnceLock<bool> = OnceLock::new();
 
-fn bytes(text: &str) -> Option<u64> {
+pub fn bytes(text: &str) -> Option<u64> {
     let (digits, unit) = match text.trim().to_ascii_uppercase().as_bytes() {
         [head @ .., b'K'] => (head.to_vec(), 1 << 10),
         [head @ .., b'M'] => (head.to_vec(), 1 << 20),
@@ -131,7 +137,9 @@ fn get(name: &str) -> Option<String> {
 pub fn init(py: Python) -> PyResult<()> {
     let mut unknown: Vec<String> = std::env::vars_os()
         .filter_map(|(k, _)| k.into_string().ok())
-        .filter(|k| k.starts_with("LEGATE_JIT_") && !VARIABLES.iter().any(|v| v.name == k))
+        .filter(|k| {
+            k.starts_with("LEGATE_JIT_") && !SCRIPTS.contains(&k.as_str()) && !VARIABLES.iter().any(|v| v.name == k)
+        })
         .collect();
     unknown.sort();
     if !unknown.is_empty() {
@@ -159,9 +167,14 @@ pub fn init(py: Python) -> PyResult<()> {
 
 fn apply(py: Python) -> PyResult<()> {
     let mut config: Config = rt::config();
-    match get("LEGATE_JIT_TIER").as_deref() {
-        Some("interp") => config.tier = Tier::Interp,
-        _ => config.tier = Tier::Compiled,
+    config.tier = match get("LEGATE_JIT_TIER").as_deref() {
+        Some("interp") => Tier::Interp,
+        Some("vm") => Tier::Vm,
+        Some("compiled") => Tier::Compiled,
+        _ => Tier::Auto,
+    };
+    if get("LEGATE_JIT_MATH").as_deref() == Some("relaxed") {
+        config.cx.math = Math::Relaxed;
     }
     if let Some(n) = get("LEGATE_JIT_MAX_RECORDS").and_then(|v| v.parse().ok()) {
         config.max_records = n;
@@ -169,7 +182,23 @@ fn apply(py: Python) -> PyResult<()> {
     if let Some(n) = get("LEGATE_JIT_MAX_PENDING").and_then(|v| bytes(&v)) {
         config.max_new_bytes = n as usize;
     }
+    if let Some(n) = get("LEGATE_JIT_THREADS").and_then(|v| v.parse().ok()) {
+        rt::pool::set_threads(n);
+    }
+    rt::tier::set_options(Options { cache: cache_dir(), ..Options::default() });
     rt::set_config(config).map_err(|e| crate::error::raise(py, e))
+}
+
+/// The kernel cache's directory, unless it is turned off.
+pub fn cache_dir() -> Option<PathBuf> {
+    if get("LEGATE_JIT_CACHE").as_deref() == Some("off") {
+        return None;
+    }
+    if let Some(dir) = get("LEGATE_JIT_CACHE_DIR") {
+        return Some(PathBuf::from(dir));
+    }
+    let path = |name: &str| get(name).map(PathBuf::from);
+    cache::default_dir(path("XDG_CACHE_HOME").as_deref(), path("HOME").as_deref())
 }
 
 #[pyfunction]
