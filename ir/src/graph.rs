@@ -51,7 +51,7 @@ pub enum Reducer {
 pub enum Order {
     /// NumPy's order for C-contiguous data: the trailing run of reduced axes is one flattened pairwise tree for each
     /// index of the others; those partial results, or whole rows where the last axis is kept, are combined in order of the
-    /// remaining reduced axes.
+    /// remaining reduced axes. Axes of extent 1 count for nothing: what is reduced around a kept one is one run.
     Tree,
     /// NumPy's order for a full reduction over data that it must buffer: flattened in C order, chunks of this many elements
     /// (a multiple of the last axis for 2-D views) are pairwise trees, combined in order.

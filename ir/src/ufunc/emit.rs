@@ -49,6 +49,9 @@ pub enum CmpF {
     Uno = 14,
 }
 
+/// One round of [`Emit::repeat`].
+pub type Step<'a, E> = &'a mut dyn FnMut(&mut E, Vec<<E as Emit>::V>) -> Vec<<E as Emit>::V>;
+
 /// Builds vector code. A value is a vector of bools (`i1`), of integers (signless, as in MLIR), or of floats; complex values are
 /// pairs of float vectors (see [`Val`]). No method takes or gives a complex type.
 pub trait Emit {
@@ -71,12 +74,7 @@ pub trait Emit {
 
     /// The body `n` times over, each time with the values that it returned the last time (as many, of the same types). An
     /// implementation may build a loop.
-    fn repeat(
-        &mut self,
-        n: u32,
-        state: Vec<Self::V>,
-        body: &mut dyn FnMut(&mut Self, Vec<Self::V>) -> Vec<Self::V>,
-    ) -> Vec<Self::V> {
+    fn repeat(&mut self, n: u32, state: Vec<Self::V>, body: Step<Self>) -> Vec<Self::V> {
         (0..n).fold(state, |state, _| body(self, state))
     }
 

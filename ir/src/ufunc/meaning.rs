@@ -29,8 +29,8 @@ pub fn fmod_int<T: Int>(x: T, y: T) -> T {
     if y == T::ZERO { T::ZERO } else { x.wrem(y) }
 }
 
-/// By squaring, wrapping. NumPy raises an error for a negative exponent before it computes anything (see
-/// [`super::Ufunc::forbids`]), so what is returned for one is never seen.
+/// By squaring, wrapping. NumPy raises an error for a negative exponent before it computes anything, and so must whoever
+/// records the call; what is returned here for one is never seen.
 #[inline]
 pub fn power_int<T: Int>(x: T, y: T) -> T {
     let mut exponent = y.extend();
@@ -86,7 +86,7 @@ pub fn gcd<T: Int>(x: T, y: T) -> T {
 pub fn lcm<T: Int>(x: T, y: T) -> T {
     let (x, y) = (x.magnitude(), y.magnitude());
     let g = gcd_u64(x, y);
-    T::truncate(if g == 0 { 0 } else { (x / g).wrapping_mul(y) })
+    T::truncate(x.checked_div(g).unwrap_or(0).wrapping_mul(y))
 }
 
 /// A negative distance counts as too large a one.
