@@ -129,6 +129,12 @@ impl PreparedLaunch {
         if let Some(stream) = launch.streams.first() {
             stream.reduce.axes.iter().for_each(|&a| reduced[a as usize] = true);
         }
+        // A kept axis of extent 1 does not part what is reduced around it: NumPy does not see it.
+        for d in (0..domain.len()).filter(|&d| domain[d] == 1 && !reduced[d]).collect::<SmallVec<[usize; 4]>>() {
+            let wide = |&e: &usize| domain[e] != 1;
+            let neighbour = (d + 1..domain.len()).find(wide).or_else(|| (0..d).rev().find(wide));
+            reduced[d] = neighbour.is_some_and(|e| reduced[e]);
+        }
         let asked = |axis: u32| drafts.iter().any(|(_, k, _)| asks_for_index(k, axis));
         let pinned: Vec<bool> = (0..domain.len() as u32).map(asked).collect();
 
