@@ -150,9 +150,13 @@ impl Streams {
                 }
                 Ok(())
             }
-            Mode::Chunked { .. } => {
+            Mode::Chunked { .. } if self.splits() => {
                 let partials = self.partials(launch, frame, 0..self.chunks().len())?;
                 self.finish(frame, &partials);
+                Ok(())
+            }
+            Mode::Chunked { len } => {
+                self.carried(launch, frame, 0, 0, &blocks(self.points, *len));
                 Ok(())
             }
             _ => self.run_outputs(launch, frame, 0..self.outer()),
@@ -194,9 +198,7 @@ impl Streams {
     pub fn chunks(&self) -> Vec<Range<usize>> {
         match self.mode {
             Mode::Rows { outputs: 1, n } if n > CHUNK && self.splits() => tree::cut(n, CHUNK, self.complex),
-            Mode::Chunked { len } => {
-                (0..self.points.div_ceil(len)).map(|c| c * len..((c + 1) * len).min(self.points)).collect()
-            }
+            Mode::Chunked { len } if self.splits() => blocks(self.points, len),
             _ => Vec::new(),
         }
     }
@@ -226,15 +228,19 @@ impl Streams {
     pub fn finish(&self, frame: &Frame, partials: &[Element]) {
         let chunks = partials.len() / self.list.len();
         for (s, info) in self.list.iter().enumerate() {
-            let partials = &partials[s * chunks..(s + 1) * chunks];
-            let total = match self.mode {
-                Mode::Chunked { .. } => {
-                    let pair = |a, b: &Element| tree::pair(info.reducer, info.dtype, a, *b);
-                    partials[1..].iter().fold(partials[0], pair)
-                }
-                _ => tree::combine(info.reducer, info.dtype, self.points, CHUNK, partials),
-            };
+            let total = self.combine(info, self.points, &partials[s * chunks..(s + 1) * chunks]);
             self.write(frame, info, 0, total);
+        }
+    }
+
+    /// The result of one output from the partial results of its n elements' chunks.
+    fn combine(&self, info: &Info, n: usize, partials: &[Element]) -> Element {
+        match self.mode {
+            Mode::Chunked { .. } => {
+                let pair = |a, b: &Element| tree::pair(info.reducer, info.dtype, a, *b);
+                tree::finish(info.reducer, partials[1..].iter().fold(partials[0], pair))
+            }
+            _ => tree::combine(info.reducer, info.dtype, n, CHUNK, partials),
         }
     }
 
@@ -354,7 +360,8 @@ impl Streams {
             let start = outputs.start + task * group;
             let rows = start..(start + group).min(outputs.end);
             if n > CHUNK {
-                rows.for_each(|row| self.carried_row(launch, frame, row, n));
+                let ranges = tree::cut(n, CHUNK, self.complex);
+                rows.for_each(|row| self.carried(launch, frame, row, row * n, &ranges));
                 return;
             }
             self.compute(launch, frame, rows.start * n..rows.end * n, |ptrs| {
@@ -367,22 +374,30 @@ impl Streams {
         })
     }
 
-    /// One long row whose elements must be combined one after the other: each chunk begins with the result so far.
-    fn carried_row(&self, launch: &PreparedLaunch, frame: &Frame, row: usize, n: usize) {
+    /// One output over many elements, of which some stream must be combined one after the other: its next chunk begins with
+    /// the result so far. Streams that can be split keep their chunks' partial results until the end.
+    fn carried(&self, launch: &PreparedLaunch, frame: &Frame, out: usize, start: usize, ranges: &[Range<usize>]) {
         let mut carried: SmallVec<[Option<Element>; 4]> = SmallVec::from_elem(None, self.list.len());
-        for start in (0..n).step_by(CHUNK) {
-            let range = row * n + start..row * n + (start + CHUNK).min(n);
-            let len = range.len();
-            self.compute(launch, frame, range, |ptrs| {
+        let mut partials: Vec<Vec<Element>> = vec![Vec::new(); self.list.len()];
+        for range in ranges {
+            self.compute(launch, frame, start + range.start..start + range.end, |ptrs| {
                 for (s, info) in self.list.iter().enumerate() {
-                    // SAFETY: the chunk has `len` elements.
-                    let next = unsafe { tree::reduce_from(info.reducer, info.dtype, carried[s], ptrs[s], len) };
-                    carried[s] = Some(next);
+                    // SAFETY: the chunk has `range.len()` elements.
+                    unsafe {
+                        if tree::splits(info.reducer, info.dtype) {
+                            partials[s].push(info.partial(ptrs[s], range.len(), range.start));
+                        } else {
+                            let next = tree::reduce_from(info.reducer, info.dtype, carried[s], ptrs[s], range.len());
+                            carried[s] = Some(next);
+                        }
+                    }
                 }
             });
         }
+        let n = ranges.last().expect("there are elements").end;
         for (s, info) in self.list.iter().enumerate() {
-            self.write(frame, info, row, carried[s].expect("the row is not empty"));
+            let total = carried[s].unwrap_or_else(|| self.combine(info, n, &partials[s]));
+            self.write(frame, info, out, total);
         }
     }
 
@@ -512,12 +527,23 @@ impl Streams {
                     self.compute(launch, frame, start + range.start..start + range.end, |ptrs| {
                         for (s, info) in self.list.iter().enumerate() {
                             // SAFETY: the chunk has `range.len()` elements.
-                            let partial = unsafe { info.partial(ptrs[s], range.len(), range.start) };
-                            partials[s].push(partial);
+                            unsafe {
+                                if tree::splits(info.reducer, info.dtype) {
+                                    partials[s].push(info.partial(ptrs[s], range.len(), range.start));
+                                } else {
+                                    // Strictly in order: the row goes on where the last one ended.
+                                    let next =
+                                        tree::reduce_from(info.reducer, info.dtype, total[s], ptrs[s], range.len());
+                                    total[s] = Some(next);
+                                }
+                            }
                         }
                     });
                 }
                 for (s, info) in self.list.iter().enumerate() {
+                    if partials[s].is_empty() {
+                        continue;
+                    }
                     let mut value = tree::combine_partial(info.reducer, info.dtype, n, CHUNK, &partials[s]);
                     if tree::is_arg(info.reducer) {
                         value = tree::arg_shift(value, w * n);
@@ -534,6 +560,11 @@ impl Streams {
             }
         })
     }
+}
+
+/// 0..n in blocks of `len`.
+fn blocks(n: usize, len: usize) -> Vec<Range<usize>> {
+    (0..n).step_by(len).map(|from| from..(from + len).min(n)).collect()
 }
 
 /// Results that several tasks write, each its own.
