@@ -255,26 +255,27 @@ impl Canon {
         if is_whole(&window, &shape) {
             return value;
         }
-        // What was written into a window of the same array before it was written back whole, is written at once.
         for _ in 0..FUEL {
-            let node = self.out.node(value);
-            let Op::Update(inner) = &node.op else { break };
-            if !self.reads(node.args[0], base, &window) {
-                break;
+            // Earlier writes that this one covers are not seen by anybody.
+            if let Op::Update(earlier) = &self.out.node(base).op
+                && within(earlier, &window).is_some()
+            {
+                base = self.out.node(base).args[0];
+                continue;
             }
-            (window, value) = (window.then(inner), node.args[1]);
-        }
-        if self.reads(value, base, &window)
-            || (self.uniform(base).is_some() && self.uniform(base) == self.uniform(value))
-        {
-            return base;
-        }
-        for _ in 0..FUEL {
-            let node = self.out.node(base);
+            // What was written into a window of the array's window before that was written back, is written at once.
+            let node = self.out.node(value);
             match &node.op {
-                Op::Update(earlier) if within(earlier, &window).is_some() => base = node.args[0],
+                Op::Update(inner) if self.reads(node.args[0], base, &window) => {
+                    (window, value) = (window.then(inner), node.args[1]);
+                }
                 _ => break,
             }
+        }
+        // Writing what is there already.
+        let same = self.uniform(base).is_some() && self.uniform(base) == self.uniform(value);
+        if same || self.reads(value, base, &window) {
+            return base;
         }
         let ty = self.out.ty(base).clone();
         self.intern(Op::Update(window), Args::from_slice(&[base, value]), ty)

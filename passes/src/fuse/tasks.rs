@@ -135,11 +135,10 @@ pub fn unit_steps(window: &View) -> bool {
     window.axes.iter().all(|m| m.terms.iter().all(|t| t.1.abs() == 1))
 }
 
-/// Whether two views of one base touch no common element (decided on their boxes, so `false` may be cautious).
+/// Whether two views of one base surely touch no common element. A read through a window may reach beyond its base, so this is
+/// decided on signed coordinates.
 pub fn apart(a: &View, b: &View) -> bool {
-    let bounds = |v: &View| v.region(&Shape::from_elem(0, v.shape.len()), &v.shape);
-    let ((alo, ahi), (blo, bhi)) = (bounds(a), bounds(b));
-    (0..alo.len()).any(|k| ahi[k] <= blo[k] || bhi[k] <= alo[k])
+    crate::relate::disjoint(a, b)
 }
 
 /// Collects what the computation of a value reads.

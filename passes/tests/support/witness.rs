@@ -54,7 +54,13 @@ pub fn difference(a: &[Tensor], b: &[Tensor]) -> Option<String> {
         for i in 0..x.len() {
             let (p, q) = (x.get(i), y.get(i));
             if compared(p) != compared(q) {
-                return Some(format!("output {n}, element {i}: {:x?} and {:x?} ({} and {})", p.bits, q.bits, p.as_f64(), q.as_f64()));
+                return Some(format!(
+                    "output {n}, element {i}: {:x?} and {:x?} ({} and {})",
+                    p.bits,
+                    q.bits,
+                    p.as_f64(),
+                    q.as_f64()
+                ));
             }
         }
     }
