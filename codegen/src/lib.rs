@@ -118,7 +118,8 @@ impl Workshop {
             *to = clock.elapsed();
             clock = Instant::now();
         };
-        let (mut module, calls) = lower::lower(&self.mlir.context, kernel, &self.target, name)?;
+        let lower::Lowered { mut module, calls, vector_bytes } =
+            lower::lower(&self.mlir.context, kernel, &self.target, name)?;
         if cfg!(debug_assertions) && !module.as_operation().verify() {
             return Err(self.mlir.error("the lowered kernel is not valid"));
         }
@@ -130,7 +131,7 @@ impl Workshop {
         lap(&mut times.mlir);
         let module = llvm::LlvmModule::translate(module.as_operation())
             .ok_or_else(|| self.mlir.error("no translation to LLVM IR"))?;
-        module.set_machine(&self.machine);
+        module.set_machine(&self.machine, vector_bytes);
         lap(&mut times.translate);
         module.optimize(&self.machine)?;
         lap(&mut times.llvm);

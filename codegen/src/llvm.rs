@@ -138,8 +138,8 @@ impl LlvmModule {
         }
     }
 
-    /// Prepares the module for a machine: layout, and how each function may use its vectors.
-    pub fn set_machine(&self, machine: &Machine) {
+    /// Prepares the module for a machine: layout, and for CPUs how wide the vectors are.
+    pub fn set_machine(&self, machine: &Machine, vector_bytes: u32) {
         // SAFETY: module, machine and the strings are alive; the layout is freed after LLVM copied it.
         unsafe {
             let layout = LLVMCreateTargetDataLayout(machine.raw);
@@ -149,7 +149,7 @@ impl LlvmModule {
             LLVMSetTarget(self.raw, triple);
             LLVMDisposeMessage(triple);
             let Some(target) = &machine.cpu else { return };
-            let bits = (target.level.vector_bytes() * 8).to_string();
+            let bits = (vector_bytes * 8).to_string();
             let mut function = LLVMGetFirstFunction(self.raw);
             while !function.is_null() {
                 if LLVMIsDeclaration(function) == 0 {

@@ -38,6 +38,8 @@ pub type Val<'c> = emit::Val<V<'c>>;
 /// How the innermost axis is walked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Steps {
+    /// The widest vector of the code.
+    pub vector_bytes: u32,
     /// Points in a vector.
     pub lanes: u32,
     /// Vectors in a step of the main loop.
@@ -54,21 +56,27 @@ impl Steps {
         let of_body = kernel.body.insts.iter().map(|i| Elem::of(i.dtype).bytes());
         let widest = of_access.chain(of_body).max().unwrap_or(8);
         let strided = kernel.accesses.iter().any(|a| a.inner == InnerStride::Any);
-        let vector = target.level.vector_bytes() / widest;
+        let calls = kernel.body.insts.iter().any(|i| matches!(i.op, Op::Map(f, _) if f.vmath().is_some()));
+        let vector_bytes = target.vector_bytes(calls);
+        let vector = vector_bytes / widest;
         let masked = target.level.masks() && !strided;
         let lanes = if strided { vector.min(16) } else { vector };
         let small = kernel.body.insts.len() <= 4;
-        Steps { lanes, unroll: if small && !strided { 2 } else { 1 }, masked: masked && lanes >= 8 }
+        Steps { vector_bytes, lanes, unroll: if small && !strided { 2 } else { 1 }, masked }
     }
 }
 
+/// A lowered kernel.
+pub struct Lowered<'c> {
+    pub module: Module<'c>,
+    /// The functions outside that it calls.
+    pub calls: BTreeSet<String>,
+    /// The widest vector of the code.
+    pub vector_bytes: u32,
+}
+
 /// Builds the module of a kernel for a CPU.
-pub fn lower<'c>(
-    context: &'c Context,
-    kernel: &Kernel,
-    target: &CpuTarget,
-    name: &str,
-) -> Result<(Module<'c>, BTreeSet<String>)> {
+pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name: &str) -> Result<Lowered<'c>> {
     check(kernel)?;
     let common = Common::new(context);
     let module = Module::new(common.location);
@@ -81,7 +89,7 @@ pub fn lower<'c>(
     build.effect("llvm.return", &[], &[]);
     add_function(&common, &module, name, &[common.ptr; 5], region, None)?;
     let calls = common.declare(&module);
-    Ok((module, calls))
+    Ok(Lowered { module, calls, vector_bytes: steps.vector_bytes })
 }
 
 /// Adds a public function without a result.

@@ -37,9 +37,16 @@ impl<'c> At<'c> {
         // All bits set, shifted right until `live` are left: the shift is less than 64, as at least one lane is live.
         let gone = one.op("arith.subi", &[one.int(Elem::I64, 64), live], Elem::I64);
         let bits = one.op("arith.shrui", &[one.int(Elem::I64, -1), gone], Elem::I64);
-        let ty = melior::ir::r#type::IntegerType::new(build.common.context, lanes).into();
-        let bits = if lanes == 64 { bits } else { one.op_typed("arith.trunci", &[bits], &[], ty) };
-        Some(build.op_typed("llvm.bitcast", &[bits], &[], build.common.vector(Elem::I1, lanes)))
+        if lanes == 64 {
+            return Some(build.op_typed("llvm.bitcast", &[bits], &[], build.common.vector(Elem::I1, 64)));
+        }
+        // Masks have at least 8 bits.
+        let wide = lanes.max(8);
+        let ty = melior::ir::r#type::IntegerType::new(build.common.context, wide).into();
+        let bits = one.op_typed("arith.trunci", &[bits], &[], ty);
+        let mask = build.op_typed("llvm.bitcast", &[bits], &[], build.common.vector(Elem::I1, wide));
+        let first: Vec<i32> = (0..lanes as i32).collect();
+        Some(if lanes == wide { mask } else { build.shuffle(Elem::I1, mask, mask, &first) })
     }
 }
 

@@ -79,9 +79,9 @@ impl Bench {
         Bench { workshops }
     }
 
-    /// Every level that exists.
+    /// Every level, and the one with masks on half-wide vectors.
     pub fn all() -> Bench {
-        Bench::new(&["x86-64-v2", "x86-64-v3", "x86-64-v4"])
+        Bench::new(&["x86-64-v2", "x86-64-v3", "x86-64-v4", "znver4"])
     }
 
     /// Compiles the kernel for each target and compares a run over the box with the interpreter.
@@ -94,13 +94,31 @@ impl Bench {
         lo: &[i64],
         extent: &[usize],
     ) {
-        let mut expected = arrays.to_vec();
-        interpret(kernel, &mut expected, scalars, lo, extent);
-        for (target, workshop) in &self.workshops {
+        self.compile(what, kernel).check(what, arrays, scalars, lo, extent);
+    }
+
+    pub fn compile<'k>(&self, what: &str, kernel: &'k Kernel) -> Compiled<'k> {
+        let code = self.workshops.iter().map(|(target, workshop)| {
             let object = workshop.compile(kernel, &mut ()).unwrap_or_else(|e| panic!("{what} for {target}: {e}"));
-            let loaded = load(&object).unwrap();
+            (target.to_string(), load(&object).unwrap())
+        });
+        Compiled { kernel, code: code.collect() }
+    }
+}
+
+/// A kernel's code for several targets.
+pub struct Compiled<'k> {
+    kernel: &'k Kernel,
+    code: Vec<(String, Loaded)>,
+}
+
+impl Compiled<'_> {
+    pub fn check(&self, what: &str, arrays: &[Array], scalars: &[Scalar], lo: &[i64], extent: &[usize]) {
+        let mut expected = arrays.to_vec();
+        interpret(self.kernel, &mut expected, scalars, lo, extent);
+        for (target, loaded) in &self.code {
             let mut got = arrays.to_vec();
-            run(&loaded, kernel, &mut got, scalars, lo, extent);
+            run(loaded, self.kernel, &mut got, scalars, lo, extent);
             for (a, (got, expected)) in got.iter().zip(&expected).enumerate() {
                 compare(&format!("{what} for {target}, access {a}"), got, expected);
             }
