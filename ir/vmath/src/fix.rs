@@ -10,17 +10,33 @@
 //! * tan, asinh and log1p flush the smallest subnormals, or lose their sign; erf and hypot lose bits there;
 //! * pow is infinite for some results just below the largest number.
 //!
-//! sin and cos in f64 are the C library's in every lane: NumPy calls them too, and programs whose arrays begin with a sine
-//! (boundary values, phases) are to have NumPy's bits from the start. They are within 0.55 ulp; SLEEF's 1.0 would be 3 times as fast.
+//! sin and cos in f64 are the C library's in every lane ([`replaced_f64`]): NumPy calls them too, and programs whose arrays
+//! begin with a sine (boundary values, phases) are to have NumPy's bits from the start. They are within 0.55 ulp; SLEEF's 1.0
+//! would be 3 times as fast.
 
-use crate::Func;
+use crate::{Float, Func};
+
+/// True where SLEEF is not asked at all.
+pub const fn replaced(func: Func, float: Float) -> bool {
+    matches!((func, float), (Func::Sin | Func::Cos, Float::F64))
+}
+
+/// The function in SLEEF's place.
+#[inline]
+pub fn replaced_f64(func: Func, x: f64) -> f64 {
+    if matches!(func, Func::Sin) { x.sin() } else { x.cos() }
+}
+
+/// No function of f32 is replaced.
+#[inline]
+pub fn replaced_f32(_func: Func, x: f32) -> f32 {
+    x
+}
 
 /// True where some arguments of the function need mending at all.
 pub const fn any(func: Func) -> bool {
     match func {
-        Func::Sin
-        | Func::Cos
-        | Func::Sinh
+        Func::Sinh
         | Func::Cosh
         | Func::Asinh
         | Func::Acosh
@@ -38,6 +54,8 @@ pub const fn any(func: Func) -> bool {
         | Func::Log2
         | Func::Log10
         | Func::Cbrt
+        | Func::Sin
+        | Func::Cos
         | Func::Asin
         | Func::Acos
         | Func::Atan
@@ -47,13 +65,12 @@ pub const fn any(func: Func) -> bool {
 
 // Ranges as plain compares joined by `|`, which vectorise.
 macro_rules! unusual {
-    ($name:ident, $t:ident, overflow $overflow:literal, root $root:literal, huge $huge:literal, tiny $tiny:literal, small $small:literal, libm $libm:literal) => {
+    ($name:ident, $t:ident, overflow $overflow:literal, root $root:literal, huge $huge:literal, tiny $tiny:literal, small $small:literal) => {
         #[allow(clippy::manual_range_contains)]
         #[inline(always)]
         pub fn $name(func: Func, x: $t, y: $t, r: $t) -> bool {
             let a = x.abs();
             match func {
-                Func::Sin | Func::Cos => $libm,
                 Func::Sinh => (a < $small) | (a > $overflow),
                 Func::Cosh => a > $overflow,
                 Func::Asinh => (a < $small) | (a > $root),
@@ -69,15 +86,13 @@ macro_rules! unusual {
         }
     };
 }
-unusual!(unusual_f64, f64, overflow 709.0, root 1e150, huge 1e300, tiny 1e-290, small 1e-9, libm true);
-unusual!(unusual_f32, f32, overflow 88.0, root 1e18, huge 1e37, tiny 1e-30, small 1e-4, libm false);
+unusual!(unusual_f64, f64, overflow 709.0, root 1e150, huge 1e300, tiny 1e-290, small 1e-9);
+unusual!(unusual_f32, f32, overflow 88.0, root 1e18, huge 1e37, tiny 1e-30, small 1e-4);
 
 #[cold]
 pub fn mend_f64(func: Func, x: f64, y: f64, r: f64) -> f64 {
     let a = x.abs();
     match func {
-        Func::Sin => x.sin(),
-        Func::Cos => x.cos(),
         Func::Sinh if a > 1.0 => half_exp(a).copysign(x),
         Func::Cosh => half_exp(a),
         Func::Asinh if a > 1.0 => log_of_double(a).copysign(x),

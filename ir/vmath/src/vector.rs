@@ -24,7 +24,7 @@ const fn func(f: usize) -> Func {
 }
 
 macro_rules! width {
-    ($name:ident, $elem:ident, $float:expr, $log:literal, $vec:ty, $features:literal, $unusual:ident, $mend:ident) => {
+    ($name:ident, $elem:ident, $float:expr, $log:literal, $vec:ty, $features:literal, $unusual:ident, $mend:ident, $replaced:ident) => {
         // The x86-64 psABI passes these types in registers, and so does rustc under the target feature.
         #[allow(improper_ctypes_definitions)]
         mod $name {
@@ -36,6 +36,10 @@ macro_rules! width {
             pub unsafe extern "C" fn unary<const F: usize>(x: $vec) -> $vec {
                 // SAFETY: the table holds the address of SLEEF's function of this very type; vectors are plain bits.
                 unsafe {
+                    if fix::replaced(func(F), $float) {
+                        let x: [$elem; LANES] = std::mem::transmute(x);
+                        return std::mem::transmute::<[$elem; LANES], $vec>(x.map(|x| fix::$replaced(func(F), x)));
+                    }
                     let f: extern "C" fn($vec) -> $vec = std::mem::transmute(table().get(func(F), $float, $log));
                     let r = f(x);
                     if !fix::any(func(F)) {
@@ -145,17 +149,20 @@ macro_rules! width {
     };
 }
 
-width!(f64x2, f64, Float::F64, 1, __m128d, "sse2", unusual_f64, mend_f64);
-width!(f64x4, f64, Float::F64, 2, __m256d, "avx2,fma", unusual_f64, mend_f64);
-width!(f64x8, f64, Float::F64, 3, __m512d, "avx512f,avx512vl,avx512dq,avx512bw", unusual_f64, mend_f64);
-width!(f32x4, f32, Float::F32, 2, __m128, "sse2", unusual_f32, mend_f32);
-width!(f32x8, f32, Float::F32, 3, __m256, "avx2,fma", unusual_f32, mend_f32);
-width!(f32x16, f32, Float::F32, 4, __m512, "avx512f,avx512vl,avx512dq,avx512bw", unusual_f32, mend_f32);
+width!(f64x2, f64, Float::F64, 1, __m128d, "sse2", unusual_f64, mend_f64, replaced_f64);
+width!(f64x4, f64, Float::F64, 2, __m256d, "avx2,fma", unusual_f64, mend_f64, replaced_f64);
+width!(f64x8, f64, Float::F64, 3, __m512d, "avx512f,avx512vl,avx512dq,avx512bw", unusual_f64, mend_f64, replaced_f64);
+width!(f32x4, f32, Float::F32, 2, __m128, "sse2", unusual_f32, mend_f32, replaced_f32);
+width!(f32x8, f32, Float::F32, 3, __m256, "avx2,fma", unusual_f32, mend_f32, replaced_f32);
+width!(f32x16, f32, Float::F32, 4, __m512, "avx512f,avx512vl,avx512dq,avx512bw", unusual_f32, mend_f32, replaced_f32);
 
 macro_rules! scalars {
-    ($one:ident, $two:ident, $elem:ident, $float:expr, $unusual:ident, $mend:ident) => {
+    ($one:ident, $two:ident, $elem:ident, $float:expr, $unusual:ident, $mend:ident, $replaced:ident) => {
         #[inline(always)]
         pub(crate) fn $one(func: Func, x: $elem) -> $elem {
+            if fix::replaced(func, $float) {
+                return fix::$replaced(func, x);
+            }
             // SAFETY: the table holds the address of SLEEF's scalar function of one argument of this type.
             let f: extern "C" fn($elem) -> $elem = unsafe { std::mem::transmute(table().get(func, $float, 0)) };
             let r = f(x);
@@ -171,8 +178,8 @@ macro_rules! scalars {
         }
     };
 }
-scalars!(scalar1_f64, scalar2_f64, f64, Float::F64, unusual_f64, mend_f64);
-scalars!(scalar1_f32, scalar2_f32, f32, Float::F32, unusual_f32, mend_f32);
+scalars!(scalar1_f64, scalar2_f64, f64, Float::F64, unusual_f64, mend_f64, replaced_f64);
+scalars!(scalar1_f32, scalar2_f32, f32, Float::F32, unusual_f32, mend_f32, replaced_f32);
 
 // One-lane functions with the C calling convention, for compiled kernels that run the last points one by one.
 extern "C" fn one_f64<const F: usize>(x: f64) -> f64 {
