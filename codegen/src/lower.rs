@@ -251,7 +251,7 @@ fn row<'c>(
                     Elem::I64,
                 ),
             })
-            .map(|i| memory::At::whole(i))
+            .map(memory::At::whole)
             .collect();
         result = Body::new(&inner, kernel, &row).run(&parts);
     });
