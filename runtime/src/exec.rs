@@ -37,10 +37,19 @@ pub(crate) enum Action {
     Launch(PreparedLaunch),
     /// Several launches, one band of rows after the other.
     Wavefront(wavefront::Wavefront),
-    Opaque { op: Opaque, args: Vec<launch::OpaqueOperand>, out: launch::OpaqueOperand },
+    Opaque {
+        op: Opaque,
+        args: Vec<launch::OpaqueOperand>,
+        out: launch::OpaqueOperand,
+    },
     /// Gives a memory slot fresh memory of this many bytes.
-    Alloc { slot: u32, bytes: usize },
-    Free { slot: u32 },
+    Alloc {
+        slot: u32,
+        bytes: usize,
+    },
+    Free {
+        slot: u32,
+    },
 }
 
 /// A plan ready to run.
@@ -178,7 +187,9 @@ impl Prepared {
                     self.rebase(&mut bases, *slot, std::ptr::null_mut());
                     memory[*slot as usize] = None;
                 }
-                Action::Launch(_) | Action::Wavefront(_) | Action::Opaque { .. } => action.run(&Frame { bases: &bases, scalars })?,
+                Action::Launch(_) | Action::Wavefront(_) | Action::Opaque { .. } => {
+                    action.run(&Frame { bases: &bases, scalars })?
+                }
             }
         }
         Ok(self
