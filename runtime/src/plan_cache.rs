@@ -25,8 +25,18 @@ enum Runner {
 /// The 128 bits of the key are the identity: two structures that share them do not occur.
 #[derive(Default)]
 pub(crate) struct PlanCache {
-    entries: HashMap<Key, Arc<Entry>, BuildKey>,
+    entries: HashMap<Key, Known, BuildKey>,
+    /// Counts the look-ups.
+    clock: u64,
 }
+
+struct Known {
+    entry: Arc<Entry>,
+    used: u64,
+}
+
+/// Plans that are kept; beyond it the half that was not used for longest goes.
+const KEPT: usize = 4096;
 
 #[derive(Default, Clone)]
 struct BuildKey;
@@ -54,8 +64,11 @@ impl std::hash::Hasher for KeyHasher {
 }
 
 impl PlanCache {
-    pub(crate) fn get(&self, key: Key) -> Option<Arc<Entry>> {
-        self.entries.get(&key).cloned()
+    pub(crate) fn get(&mut self, key: Key) -> Option<Arc<Entry>> {
+        self.clock += 1;
+        let known = self.entries.get_mut(&key)?;
+        known.used = self.clock;
+        Some(known.entry.clone())
     }
 
     pub(crate) fn make(&mut self, key: Key, graph: Graph, config: &Config) -> Result<Arc<Entry>> {
@@ -67,7 +80,12 @@ impl PlanCache {
             }
         };
         let entry = Arc::new(Entry { runner });
-        self.entries.insert(key, entry.clone());
+        if self.entries.len() >= KEPT {
+            let mut used: Vec<u64> = self.entries.values().map(|k| k.used).collect();
+            let (_, &mut median, _) = used.select_nth_unstable(KEPT / 2);
+            self.entries.retain(|_, k| k.used > median);
+        }
+        self.entries.insert(key, Known { entry: entry.clone(), used: self.clock });
         Ok(entry)
     }
 }

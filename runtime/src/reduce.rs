@@ -2,7 +2,7 @@
 
 use legate_jit_ir::graph::{Order, Reduce, Reducer};
 use legate_jit_ir::view::AxisMap;
-use legate_jit_ir::{DType, Shape, Ufunc, View};
+use legate_jit_ir::{DType, Scalar, Shape, Ufunc, View};
 use smallvec::SmallVec;
 
 use crate::array::{Array, Operand, shapes::normalize_axis};
@@ -131,7 +131,6 @@ fn neutral_of(reducer: Reducer, dtype: DType) -> Result<legate_jit_ir::Scalar> {
 
 /// The value that never wins.
 fn extreme(op: Ufunc, dtype: DType) -> legate_jit_ir::Scalar {
-    use legate_jit_ir::Scalar;
     let high = matches!(op, Ufunc::Minimum | Ufunc::Fmin);
     if dtype.is_float() || dtype.is_complex() {
         let inf = if high { f64::INFINITY } else { f64::NEG_INFINITY };
@@ -251,21 +250,32 @@ pub fn accumulate(op: Ufunc, a: &Array, axis: Option<i64>, dtype: Option<DType>)
 
 /// `np.mean`.
 pub fn mean(a: &Array, args: &ReduceArgs) -> Result<Array> {
-    let n = count(a, args.axes)?;
+    let n = count(a, args)?;
+    let sum = reduce(Reducer::Ufunc(Ufunc::Add), a, &ReduceArgs { dtype: float_type(a, args), out: None, ..*args })?;
+    by_count(&sum, Scalar::i64(n as i64), args.out)
+}
+
+/// Integers are averaged as float64.
+fn float_type(a: &Array, args: &ReduceArgs) -> Option<DType> {
     let integer = a.dtype().is_integer() || a.dtype() == DType::Bool;
-    let dtype = args.dtype.or(if integer { Some(DType::F64) } else { None });
-    let sum = reduce(Reducer::Ufunc(Ufunc::Add), a, &ReduceArgs { dtype, out: None, ..*args })?;
-    let args = UfuncArgs { out: args.out, casting: Some(Casting::Unsafe), ..UfuncArgs::default() };
-    divide_by_count(&sum, n as i128, &args)
+    args.dtype.or(if integer { Some(DType::F64) } else { None })
 }
 
-/// NumPy divides by the count as a Python number.
-fn divide_by_count(sum: &Array, n: i128, args: &UfuncArgs) -> Result<Array> {
-    ufunc(Ufunc::Divide, &[Operand::Array(sum), Operand::Weak(WeakScalar::Int(n))], args)
+/// NumPy's count is an int64, so a float32 is divided as float64 and converted back.
+fn by_count(sum: &Array, n: Scalar, out: Option<&Array>) -> Result<Array> {
+    let args = UfuncArgs { casting: Some(Casting::Unsafe), out, ..UfuncArgs::default() };
+    let quotient = ufunc(Ufunc::Divide, &[Operand::Array(sum), Operand::Typed(n)], &args)?;
+    if out.is_some() || quotient.dtype() == sum.dtype() {
+        return Ok(quotient);
+    }
+    quotient.astype(sum.dtype(), Casting::Unsafe)
 }
 
-fn count(a: &Array, axes: Option<&[i64]>) -> Result<usize> {
-    match axes {
+fn count(a: &Array, args: &ReduceArgs) -> Result<usize> {
+    if args.where_.is_some() {
+        return Err(Error::Unsupported("a mean of selected elements".into()));
+    }
+    match args.axes {
         None => Ok(a.size()),
         Some(axes) => axes.iter().try_fold(1, |n, &axis| Ok(n * a.shape()[normalize_axis(axis, a.ndim())?])),
     }
@@ -273,13 +283,11 @@ fn count(a: &Array, axes: Option<&[i64]>) -> Result<usize> {
 
 /// `np.var`, and `np.std` with `root`.
 pub fn var(a: &Array, args: &ReduceArgs, ddof: f64, root: bool) -> Result<Array> {
-    let n = count(a, args.axes)?;
-    let integer = a.dtype().is_integer() || a.dtype() == DType::Bool;
-    let dtype = args.dtype.or(if integer { Some(DType::F64) } else { None });
-    let sum = ReduceArgs { keepdims: true, dtype, out: None, ..*args };
-    let total = reduce(Reducer::Ufunc(Ufunc::Add), a, &sum)?;
+    let n = count(a, args)?;
+    let whole = ReduceArgs { keepdims: true, dtype: float_type(a, args), out: None, ..*args };
+    let total = reduce(Reducer::Ufunc(Ufunc::Add), a, &whole)?;
+    let center = by_count(&total, Scalar::i64(n as i64), None)?;
     let plain = UfuncArgs::default();
-    let center = divide_by_count(&total, n as i128, &UfuncArgs { casting: Some(Casting::Unsafe), ..plain })?;
     let x = ufunc(Ufunc::Subtract, &[Operand::Array(a), Operand::Array(&center)], &plain)?;
     let x = if x.dtype().is_complex() {
         let conj = ufunc(Ufunc::Conjugate, &[Operand::Array(&x)], &plain)?;
@@ -287,14 +295,12 @@ pub fn var(a: &Array, args: &ReduceArgs, ddof: f64, root: bool) -> Result<Array>
     } else {
         ufunc(Ufunc::Multiply, &[Operand::Array(&x), Operand::Array(&x)], &plain)?
     };
-    let sum = ReduceArgs { dtype: None, out: None, ..*args };
-    let total = reduce(Reducer::Ufunc(Ufunc::Add), &x, &sum)?;
+    let total = reduce(Reducer::Ufunc(Ufunc::Add), &x, &ReduceArgs { dtype: None, out: None, ..*args })?;
     let rest = (n as f64 - ddof).max(0.0);
-    let out = UfuncArgs { out: args.out, casting: Some(Casting::Unsafe), ..plain };
-    let v = if rest.fract() == 0.0 {
-        divide_by_count(&total, rest as i128, &out)?
-    } else {
-        ufunc(Ufunc::Divide, &[Operand::Array(&total), Operand::Weak(WeakScalar::Float(rest))], &out)?
-    };
-    if root { ufunc(Ufunc::Sqrt, &[Operand::Array(&v)], &out) } else { Ok(v) }
+    let rest = if rest.fract() == 0.0 { Scalar::i64(rest as i64) } else { Scalar::f64(rest) };
+    let v = by_count(&total, rest, if root { None } else { args.out })?;
+    if !root {
+        return Ok(v);
+    }
+    ufunc(Ufunc::Sqrt, &[Operand::Array(&v)], &UfuncArgs { out: args.out, casting: Some(Casting::Unsafe), ..plain })
 }

@@ -161,7 +161,10 @@ impl Session {
         if self.trace.recs.len() >= self.limit {
             // Cut where a repeat of the program leaves the fewest values alive, so that later cuts fall on the same place
             // and find the same plan.
+            // Whatever the stream looks like, a trace does not grow without bound.
+            let overdue = self.trace.recs.len() >= 2 * self.config.max_records;
             match repeats::next_cut(&self.trace, self.config.max_records) {
+                repeats::Cut::After(_) if overdue => return self.flush(),
                 repeats::Cut::Now { again } => {
                     let result = self.flush();
                     self.limit = again.unwrap_or(self.config.max_records);

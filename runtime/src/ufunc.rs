@@ -13,6 +13,8 @@ use crate::session::{Session, lock};
 use crate::trace::{Arg, Op};
 use crate::{Casting, Error, Result};
 use legate_jit_ir::cast::cast;
+use legate_jit_ir::dtype::Kind;
+use legate_jit_ir::graph::Reducer;
 use legate_jit_ir::promote::{ArgType, can_cast, int_out_of_bounds};
 use legate_jit_ir::ufunc::resolve::Signature;
 
@@ -44,6 +46,9 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
         };
     }
     let types = &types[..operands.len()];
+    if op == Ufunc::Power {
+        check_integer_power(operands, &resolve(op, types)?)?;
+    }
     if args.out.is_some() || args.where_.is_some() || args.dtype.is_some() || weak_int {
         return general(&mut lock(), op, operands, types, args);
     }
@@ -122,9 +127,6 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], types: &[ArgType], 
         && let Some(value) = crate::scalar_eval::evaluate(s, op, operands, l.ins())?
     {
         return Ok(Array::scalar(value)?.as_scalar(true));
-    }
-    if op == Ufunc::Power {
-        check_integer_power(operands, &l)?;
     }
     let mut result = record(s, op, operands, &l, &full)?;
     if let Some(mask) = args.where_ {
@@ -221,14 +223,24 @@ fn constant_result(s: &mut Session, operands: &[Operand], value: bool) -> Result
     Ok(s.record(Op::Copy, DType::Bool, &[arg], &full, 0)?.as_scalar(true))
 }
 
-/// NumPy looks at a scalar exponent's sign before it computes.
+/// NumPy looks at integer exponents before it computes; an array of them is computed for that.
 fn check_integer_power(operands: &[Operand], l: &Signature) -> Result<()> {
+    if !l.out.is_integer() {
+        return Ok(());
+    }
     let negative = match operands[1] {
         Operand::Weak(WeakScalar::Int(v)) => v < 0,
-        Operand::Typed(v) if v.dtype.is_integer() => v.as_i128() < 0,
-        _ => false,
+        Operand::Typed(v) => v.as_i128() < 0,
+        Operand::Array(a) if a.dtype.kind() == Kind::Int => {
+            let zero = Operand::Weak(WeakScalar::Int(0));
+            let below = ufunc(Ufunc::Less, &[Operand::Array(a), zero], &UfuncArgs::default())?;
+            let any =
+                crate::reduce::reduce(Reducer::Ufunc(Ufunc::LogicalOr), &below, &crate::reduce::ReduceArgs::default())?;
+            any.item(0)?.bits[0] != 0
+        }
+        Operand::Weak(_) | Operand::Array(_) => false,
     };
-    if negative && l.out.is_integer() {
+    if negative {
         return Err(Error::Value("Integers to negative integer powers are not allowed.".into()));
     }
     Ok(())
