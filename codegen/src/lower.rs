@@ -260,7 +260,7 @@ fn row<'c>(
     let mut result = Ok(());
     build.for_each(whole, n, build.int(Elem::I64, lanes as i64), |inner, i| {
         let inner = inner.with_lanes(lanes);
-        let at = if steps.masked { memory::At::masked(&inner, i, n) } else { memory::At::whole(i) };
+        let at = if steps.masked { memory::At::masked(&inner, kernel, i, n) } else { memory::At::whole(i) };
         result = Body::new(&inner, kernel, &row).run(&[at]);
     });
     result

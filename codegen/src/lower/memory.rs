@@ -10,44 +10,44 @@ use super::{Arguments, Val};
 pub struct At<'c> {
     /// The first point.
     pub i: V<'c>,
-    /// How many lanes are points of the row (i64), where that may be fewer than all.
-    live: Option<V<'c>>,
+    /// Which lanes are points of the row, where those may be fewer than all: for values of one part, and for complex ones.
+    masks: [Option<V<'c>>; 2],
 }
 
 impl<'c> At<'c> {
     pub fn whole(i: V<'c>) -> At<'c> {
-        At { i, live: None }
+        At { i, masks: [None; 2] }
     }
 
     /// As many lanes as are left up to `n`, at least one.
-    pub fn masked(build: &Build<'c, '_>, i: V<'c>, n: V<'c>) -> At<'c> {
+    pub fn masked(build: &Build<'c, '_>, kernel: &Kernel, i: V<'c>, n: V<'c>) -> At<'c> {
         let one = build.with_lanes(1);
         let left = one.op("arith.subi", &[n, i], Elem::I64);
         let live = one.op("arith.minsi", &[left, one.int(Elem::I64, build.lanes as i64)], Elem::I64);
-        At { i, live: Some(live) }
+        let complex = kernel.accesses.iter().any(|a| a.dtype.is_complex());
+        At { i, masks: [Some(mask(build, live, 1)), complex.then(|| mask(build, live, 2))] }
     }
+}
 
-    /// True in the first `parts` · live lanes of `parts` · lanes.
-    fn mask(&self, build: &Build<'c, '_>, parts: u32) -> Option<V<'c>> {
-        let one = build.with_lanes(1);
-        let lanes = build.lanes * parts;
-        let live = self.live?;
-        let live =
-            if parts == 1 { live } else { one.op("arith.muli", &[live, one.int(Elem::I64, parts as i64)], Elem::I64) };
-        // All bits set, shifted right until `live` are left: the shift is less than 64, as at least one lane is live.
-        let gone = one.op("arith.subi", &[one.int(Elem::I64, 64), live], Elem::I64);
-        let bits = one.op("arith.shrui", &[one.int(Elem::I64, -1), gone], Elem::I64);
-        if lanes == 64 {
-            return Some(build.op_typed("llvm.bitcast", &[bits], &[], build.common.vector(Elem::I1, 64)));
-        }
-        // Masks have at least 8 bits.
-        let wide = lanes.max(8);
-        let ty = melior::ir::r#type::IntegerType::new(build.common.context, wide).into();
-        let bits = one.op_typed("arith.trunci", &[bits], &[], ty);
-        let mask = build.op_typed("llvm.bitcast", &[bits], &[], build.common.vector(Elem::I1, wide));
-        let first: Vec<i32> = (0..lanes as i32).collect();
-        Some(if lanes == wide { mask } else { build.shuffle(Elem::I1, mask, mask, &first) })
+/// True in the first `parts` · live lanes of `parts` · lanes.
+fn mask<'c>(build: &Build<'c, '_>, live: V<'c>, parts: u32) -> V<'c> {
+    let one = build.with_lanes(1);
+    let lanes = build.lanes * parts;
+    let live =
+        if parts == 1 { live } else { one.op("arith.muli", &[live, one.int(Elem::I64, parts as i64)], Elem::I64) };
+    // All bits set, shifted right until `live` are left: the shift is less than 64, as at least one lane is live.
+    let gone = one.op("arith.subi", &[one.int(Elem::I64, 64), live], Elem::I64);
+    let bits = one.op("arith.shrui", &[one.int(Elem::I64, -1), gone], Elem::I64);
+    if lanes == 64 {
+        return build.op_typed("llvm.bitcast", &[bits], &[], build.common.vector(Elem::I1, 64));
     }
+    // Masks have at least 8 bits.
+    let wide = lanes.max(8);
+    let ty = melior::ir::r#type::IntegerType::new(build.common.context, wide).into();
+    let bits = one.op_typed("arith.trunci", &[bits], &[], ty);
+    let mask = build.op_typed("llvm.bitcast", &[bits], &[], build.common.vector(Elem::I1, wide));
+    let first: Vec<i32> = (0..lanes as i32).collect();
+    if lanes == wide { mask } else { build.shuffle(Elem::I1, mask, mask, &first) }
 }
 
 /// One row of the box: what does not change along the innermost axis.
@@ -101,7 +101,7 @@ impl<'c> Row<'c> {
         let parts = if dtype.is_complex() { 2 } else { 1 };
         let wide = build.with_lanes(build.lanes * parts);
         let from = self.unit_address(build, dtype, a, at);
-        match at.mask(build, parts) {
+        match at.masks[parts as usize - 1] {
             None => wide.load(e, from),
             // 1 keeps the dead lanes away from the slow and the noisy cases of division, roots and logarithms.
             Some(mask) => wide.masked_load(e, from, mask, wide.number(e, 1.0)),
@@ -127,7 +127,7 @@ impl<'c> Row<'c> {
     }
 
     fn load_any(&self, build: &Build<'c, '_>, dtype: DType, a: u32, at: &At<'c>) -> Val<'c> {
-        debug_assert!(at.live.is_none(), "kernels with strided accesses have no masked remainder");
+        debug_assert!(at.masks[0].is_none(), "kernels with strided accesses have no masked remainder");
         let addresses = self.lane_addresses(build, a, at);
         let e = Elem::in_memory(dtype);
         let one = build.with_lanes(1);
@@ -172,7 +172,7 @@ impl<'c> Row<'c> {
             Val::Pair(re, im) => (2, interleave(build, e, re, im)),
         };
         let wide = build.with_lanes(build.lanes * parts);
-        match at.mask(build, parts) {
+        match at.masks[parts as usize - 1] {
             None => wide.store(e, v, to),
             Some(mask) => wide.masked_store(e, v, to, mask),
         }
