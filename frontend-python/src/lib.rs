@@ -16,6 +16,7 @@ mod index;
 mod methods;
 mod operators;
 mod protocol;
+mod ranks;
 mod reduce;
 mod sequence;
 mod settings;
@@ -62,6 +63,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<ufunc::UfuncObject>()?;
     m.add_function(wrap_pyfunction!(sync, m)?)?;
     m.add_function(wrap_pyfunction!(stats, m)?)?;
+    m.add_function(wrap_pyfunction!(ranks::work, m)?)?;
     m.add_function(wrap_pyfunction!(settings::config, m)?)?;
     m.add_function(wrap_pyfunction!(settings::fallback_is_error, m)?)?;
     m.add_function(wrap_pyfunction!(ufunc::ufuncs, m)?)?;

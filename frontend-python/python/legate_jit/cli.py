@@ -132,3 +132,7 @@ def _version():
     from . import __version__
 
     return f"legate-jit {__version__}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
