@@ -313,8 +313,8 @@ mod tests {
             _ => (r % 1000) as f64 * 0.37 - 150.0,
         };
         match dtype {
-            DType::F64 => Scalar::f64(real(r, seed % 3 == 0)),
-            DType::F32 => Scalar::f32(real(r, seed % 3 == 0) as f32),
+            DType::F64 => Scalar::f64(real(r, seed.is_multiple_of(3))),
+            DType::F32 => Scalar::f32(real(r, seed.is_multiple_of(3)) as f32),
             DType::C64 => Scalar::c64(real(r, false) as f32, real(r / 7, false) as f32),
             DType::C128 => Scalar::c128(real(r, false), real(r / 7, false)),
             _ => Scalar::int(dtype, r as i128 - (1 << 30)),

@@ -222,10 +222,10 @@ fn every_loop_gives_the_meaning() {
             seen += 1;
             let ins = signature.ins();
             for n in [1usize, 7, 8, 9, 1000] {
-                for layout in 0..LAYOUTS.len() {
+                for (layout, layout_name) in LAYOUTS.iter().enumerate() {
                     // Every argument in this layout but one, which is contiguous, a scalar argument or a constant.
                     for odd in 0..4usize {
-                        if n == 1000 && (odd > 1 || layout > 1) {
+                        if odd > 0 && n != 9 || n == 1000 && layout > 1 {
                             continue;
                         }
                         let mut kernel = Kernel { rank: 1, ..Kernel::default() };
@@ -260,7 +260,7 @@ fn every_loop_gives_the_meaning() {
                         operands.push(Operand { memory: memories.len() - 1, offset, strides: vec![stride] });
                         body.stores.push((kernel.accesses.len() as u32 - 1, result));
                         kernel.body = body;
-                        let what = format!("{} {signature:?} n={n} {} {odd}", ufunc.name(), LAYOUTS[layout]);
+                        let what = format!("{} {signature:?} n={n} {} {odd}", ufunc.name(), layout_name);
                         check(&kernel, &operands, &memories, &scalars, &[0], &[n as i64], &what);
                     }
                 }
@@ -410,7 +410,7 @@ fn random_case(seed: u64) {
 
 #[test]
 fn random_kernels() {
-    for seed in 0..600 {
+    for seed in 0..400 {
         random_case(seed);
     }
 }
