@@ -8,6 +8,7 @@
 pub mod arbitrary;
 pub mod cast;
 pub mod dtype;
+pub mod dump;
 pub mod error;
 pub mod graph;
 pub mod interp;
