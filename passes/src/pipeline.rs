@@ -8,11 +8,14 @@ use legate_jit_ir::{Error, Graph, Plan, Result, verify};
 use crate::cx::{Cx, Level, Look};
 use crate::{canonicalize, fuse, rewrite, schedule, stencil};
 
-/// What a pass does to what, with lines for the dump's header.
+/// Lines for a dump's header.
+pub type Notes = Vec<String>;
+
+/// What a pass does to what.
 pub enum Run {
-    Graph(fn(&Graph, &Cx) -> Result<(Graph, Vec<String>)>),
+    Graph(fn(&Graph, &Cx) -> Result<(Graph, Notes)>),
     /// From the graph to the plan.
-    Cut(fn(&Graph, &Cx) -> Result<(Plan, Vec<String>)>),
+    Cut(fn(&Graph, &Cx) -> Result<(Plan, Notes)>),
     Plan(fn(&Graph, Plan, &Cx) -> Result<Plan>),
 }
 
@@ -75,7 +78,7 @@ pub struct State {
 
 impl State {
     /// One pass; its notes come back. Plan passes need the plan to be there.
-    pub fn run(&mut self, pass: &Pass, cx: &Cx) -> Result<Vec<String>> {
+    pub fn run(&mut self, pass: &Pass, cx: &Cx) -> Result<Notes> {
         let notes = match pass.run {
             Run::Graph(f) => {
                 let (graph, notes) = f(&self.graph, cx)?;

@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use crate::canonicalize::canonicalize;
 use crate::cx::{Cx, Math};
 use analysis::EGraph;
-use extract::{Choice, extract};
+use extract::{Choice, cost_of, extract};
 use language::{Head, Leaf, Term};
 use rule::{Bits, SLOTS, Slot, bit};
 
@@ -157,7 +157,7 @@ impl Saturation {
         self.egraph.rebuild();
         let (original, roots) = self.original(graph);
         let choice = extract(&self.egraph, &roots, &original, cx.math);
-        if choice.cost >= choice.cost_before {
+        if choice.cost >= cost_of(&self.egraph, graph, &original, cx.math) {
             return Ok((graph.clone(), Fired::new()));
         }
         let built = canonicalize(&self.build(graph, &choice, &roots), cx)?;

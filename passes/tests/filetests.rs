@@ -12,9 +12,11 @@ mod support;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use legate_jit_ir::{Graph, verify};
+use legate_jit_ir::{Graph, Plan, verify};
 use legate_jit_passes::cx::Level;
 use legate_jit_passes::pipeline::{State, pass};
+use legate_jit_passes::rewrite::alternatives;
+use legate_jit_passes::rewrite::rule::{Bits, rules};
 use legate_jit_passes::{Cx, Math};
 use support::witness;
 
@@ -71,6 +73,7 @@ fn run(source: &str) -> String {
         match state.level() {
             Level::Graph(result) => {
                 verify::graph(result).unwrap_or_else(|e| panic!("{e}\n{result}"));
+                assert_eq!(result.to_string().parse::<Graph>().as_ref(), Ok(result), "{result}");
                 if math == Math::Exact {
                     witness::same(&graph, result);
                 }
@@ -78,6 +81,7 @@ fn run(source: &str) -> String {
             }
             Level::Plan(plan) => {
                 verify::plan(plan).unwrap_or_else(|e| panic!("{e}\n{plan}"));
+                assert_eq!(plan.to_string().parse::<Plan>().as_ref(), Ok(plan), "{plan}");
                 if math == Math::Exact {
                     witness::same_plan(&graph, plan);
                 }
@@ -111,4 +115,32 @@ fn file_tests() {
         let name = file.file_stem().and_then(|s| s.to_str()).expect("a plain name").to_owned();
         settings.bind(|| insta::assert_snapshot!(name, result));
     }
+}
+
+/// Every rule has a graph of its name that it changes, or at least finds an equal for, and where there is one of that name with
+/// `_not`, it leaves that alone.
+#[test]
+fn every_rule_has_its_file_test() {
+    let mut sources = String::new();
+    for entry in std::fs::read_dir(folder().join("rewrite")).expect("the folder of rewrite") {
+        let path = entry.expect("readable").path();
+        if path.extension().is_some_and(|e| e == "graph") {
+            sources.push_str(&std::fs::read_to_string(path).expect("readable"));
+        }
+    }
+    let graphs: Vec<Graph> = graphs(&sources).iter().map(|t| t.parse().expect("checked by file_tests")).collect();
+    let mut missing = Vec::new();
+    for rule in rules() {
+        let math = if rule.bits == Bits::Relaxed { Math::Relaxed } else { Math::Exact };
+        let cx = Cx { math, ..Cx::default() };
+        let name = rule.name.replace('-', "_");
+        let applies = |graph: &Graph| !alternatives(graph, &cx, rule.name).is_empty();
+        if !graphs.iter().any(|g| g.name == name && applies(g)) {
+            missing.push(rule.name);
+        }
+        for graph in graphs.iter().filter(|g| g.name == format!("{name}_not")) {
+            assert!(!applies(graph), "{} applies to\n{graph}", rule.name);
+        }
+    }
+    assert!(missing.is_empty(), "rules without a graph where they apply: {missing:?}");
 }

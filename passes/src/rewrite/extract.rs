@@ -6,6 +6,8 @@
 //! that is cheaper. Everything is linear in the e-graph, bounded by counts, and the same on every run.
 
 use egg::{Id, Language};
+use legate_jit_ir::graph::Op;
+use legate_jit_ir::{Graph, Node, Value};
 use smallvec::SmallVec;
 
 use super::analysis::EGraph;
@@ -33,7 +35,6 @@ pub struct Choice<'a> {
     chosen: Vec<Option<&'a Term>>,
     live: Vec<bool>,
     pub cost: f64,
-    pub cost_before: f64,
 }
 
 impl<'a> Choice<'a> {
@@ -103,7 +104,6 @@ pub fn extract_with<'a>(
     let shared = by_shared_cost(&candidates, &order, &users);
     let roots: Vec<Class> = roots.iter().map(|r| ids[usize::from(*r)]).collect();
     let mut before = Search::new(&candidates, vec![0; classes.len()], &roots);
-    let cost_before = before.cost;
     let mut search = Search::new(&candidates, shared, &roots);
     if before.cost <= search.cost {
         std::mem::swap(&mut search, &mut before);
@@ -112,14 +112,48 @@ pub fn extract_with<'a>(
     let chosen =
         candidates.iter().zip(&search.choice).map(|(list, &i)| list.get(i as usize).and_then(|c| c.term)).collect();
     let live = search.refs.iter().map(|&r| r > 0).collect();
-    Some(Choice { chosen, live, cost: search.cost, cost_before, ids })
+    Some(Choice { chosen, live, cost: search.cost, ids })
+}
+
+/// What a constant costs, however large the array that it fills.
+const CONSTANT: f64 = 1.0;
+
+/// The cost of a graph as it stands, in the terms of [`Choice::cost`].
+pub fn cost_of(egraph: &EGraph, graph: &Graph, original: &[(Id, Term)], math: Math) -> f64 {
+    let n = graph.nodes.len();
+    let (mut in_memory, mut used) = (vec![false; n], vec![false; n]);
+    let constant = |v: Value| matches!(graph.node(v).op, Op::Const(_));
+    let fills = |node: &Node| matches!(node.op, Op::View(_)) && constant(node.args[0]);
+    for out in &graph.outputs {
+        (in_memory[out.index()], used[out.index()]) = (true, true);
+    }
+    let mut cost = 0.0;
+    for (i, node) in graph.nodes.iter().enumerate().rev() {
+        let term = &original[i].1;
+        // The operation of an opaque node is its term's first argument.
+        let skip = matches!(node.op, Op::Opaque(_)) as usize;
+        for (k, arg) in node.args.iter().enumerate() {
+            let place = if matches!(node.op, Op::Update(_)) { 2 * k } else { k + skip };
+            in_memory[arg.index()] |= cost::wants_in_memory(&term.head, place);
+            used[arg.index()] |= !fills(node);
+        }
+        cost += match &node.op {
+            Op::Const(_) => CONSTANT * f64::from(used[i]),
+            _ if fills(node) => CONSTANT,
+            _ => {
+                let memory = if in_memory[i] { cost::in_memory(term, &node.ty) } else { 0.0 };
+                cost::own(egraph, term, &node.ty, math) + memory
+            }
+        };
+    }
+    cost
 }
 
 fn terms_of<'a>(egraph: &'a EGraph, id: Id, ids: &[Class], math: Math) -> Vec<Candidate<'a>> {
     let class = &egraph[id];
     let Some(ty) = class.data.ty() else { return Vec::new() };
     if class.data.constant().is_some() {
-        return vec![Candidate { term: None, cost: 1.0, in_memory: 0.0, args: SmallVec::new() }];
+        return vec![Candidate { term: None, cost: CONSTANT, in_memory: 0.0, args: SmallVec::new() }];
     }
     let candidate = |term: &'a Term| {
         let mut args = SmallVec::new();
