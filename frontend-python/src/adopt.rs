@@ -113,9 +113,12 @@ pub fn adopt(obj: &Bound<PyAny>, shared: bool) -> PyResult<Option<Array>> {
     // SAFETY: the NumPy array keeps its memory as long as the owner holds it; `shared` tells whether others use it.
     let made = unsafe { Array::from_foreign(data, &shape, &strides, dtype, owner(), shared) };
     let array = match made {
-        // Memory that cannot be shared is copied.
-        // SAFETY: as above; what is not shared is only read here, and copied.
-        Err(Error::Unsupported(_)) => unsafe { Array::from_foreign(data, &shape, &strides, dtype, owner(), false) },
+        Err(Error::Unsupported(_)) => match part_of_whole(obj, data, &shape, &strides, dtype)? {
+            Some(part) => Ok(part),
+            // Memory that cannot be shared is copied.
+            // SAFETY: as above; what is not shared is only read here, and copied.
+            None => unsafe { Array::from_foreign(data, &shape, &strides, dtype, owner(), false) },
+        },
         other => other,
     };
     let mut array = array.map_err(|e| raise(py, e))?;
@@ -123,6 +126,45 @@ pub fn adopt(obj: &Bound<PyAny>, shared: bool) -> PyResult<Option<Array>> {
         array.set_writable(false);
     }
     Ok(Some(array))
+}
+
+/// What stands at the end of a NumPy array's chain of bases.
+fn last_base<'py>(obj: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let mut base = capi::array_base(obj)?;
+    loop {
+        match capi::array_base(&base) {
+            Some(next) => base = next,
+            None if capi::array_info(&base).is_some() || base.is_exact_instance_of::<Owner>() => return Some(base),
+            // `as_strided` puts an object of its own between.
+            None => match base.getattr_opt("base").ok().flatten() {
+                Some(next) if !next.is_none() => base = next,
+                _ => return Some(base),
+            },
+        }
+    }
+}
+
+/// Memory that is shared but not one run of elements: a view of the array that the memory belongs to.
+fn part_of_whole(
+    obj: &Bound<PyAny>,
+    data: *mut u8,
+    shape: &[usize],
+    strides: &[i64],
+    dtype: legate_jit_ir::DType,
+) -> PyResult<Option<Array>> {
+    let item = dtype.size() as i64;
+    let Some(base) = last_base(obj) else { return Ok(None) };
+    let Some(info) = capi::array_info(&base) else { return Ok(None) };
+    let offset = (data as usize).wrapping_sub(info.data as usize) as i64;
+    if dtypes::of_descr(obj.py(), info.descr) != Some(dtype)
+        || offset % item != 0
+        || strides.iter().any(|s| s % item != 0)
+    {
+        return Ok(None);
+    }
+    let Some(whole) = adopt(&base, true)? else { return Ok(None) };
+    let elements: SmallVec<[i64; 4]> = strides.iter().map(|s| s / item).collect();
+    Ok(whole.as_strided(shape, &elements, offset / item, dtype))
 }
 
 /// A NumPy array that looks at memory of ours: the same part of our array. `Some(None)` where it cannot be described so
@@ -134,10 +176,7 @@ fn of_our_memory(
     strides: &[i64],
     dtype: legate_jit_ir::DType,
 ) -> Option<Option<Array>> {
-    let mut base = capi::array_base(obj)?;
-    while let Some(next) = capi::array_base(&base) {
-        base = next;
-    }
+    let base = last_base(obj)?;
     let owner = base.cast_exact::<Owner>().ok()?.get();
     let offset = (data as usize).wrapping_sub(owner.start) as i64;
     let item = dtype.size() as i64;

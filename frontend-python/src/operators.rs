@@ -140,13 +140,11 @@ pub fn power(a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
 
 fn short_power(base: &Array, exponent: &Bound<PyAny>) -> Option<Ufunc> {
     let d = base.dtype();
-    if !(d.is_float() || d.is_complex()) {
-        return None;
-    }
+    let inexact = d.is_float() || d.is_complex();
     match convert::quick(exponent)? {
         Operand::Weak(WeakScalar::Int(2)) => Some(Ufunc::Square),
-        Operand::Weak(WeakScalar::Int(-1)) => Some(Ufunc::Reciprocal),
-        Operand::Weak(WeakScalar::Float(0.5)) => Some(Ufunc::Sqrt),
+        Operand::Weak(WeakScalar::Int(-1)) if inexact => Some(Ufunc::Reciprocal),
+        Operand::Weak(WeakScalar::Float(0.5)) if inexact => Some(Ufunc::Sqrt),
         _ => None,
     }
 }

@@ -111,6 +111,12 @@ const VARIABLES: &[Variable] = &[
         default: "local",
         help: "how ranks talk (set by `legate-jit run`)",
     },
+    Variable {
+        name: "LEGATE_JIT_PARTITION_BYTES",
+        kind: Kind::Bytes,
+        default: "64K",
+        help: "the size from which arrays are cut into blocks among ranks",
+    },
 ];
 
 /// Names that the project's own build and test scripts use.
@@ -185,8 +191,39 @@ fn apply(py: Python) -> PyResult<()> {
     if let Some(n) = get("LEGATE_JIT_THREADS").and_then(|v| v.parse().ok()) {
         rt::pool::set_threads(n);
     }
-    rt::tier::set_options(Options { cache: cache_dir(), ..Options::default() });
-    rt::set_config(config).map_err(|e| crate::error::raise(py, e))
+    let mut options = Options { cache: cache_dir(), ..Options::default() };
+    if let Some(text) = get("LEGATE_JIT_DUMP") {
+        let request = text.parse().map_err(PyValueError::new_err::<String>)?;
+        let target = get("LEGATE_JIT_DUMP_TARGET");
+        let target = rt::dump::target(target.as_deref(), libdevice(py), &mut options).map_err(PyValueError::new_err)?;
+        rt::dump::install(request, target, &mut config, &mut options);
+    }
+    rt::tier::set_options(options);
+    rt::set_config(config).map_err(|e| crate::error::raise(py, e))?;
+    let ranks = get("LEGATE_JIT_RANKS").and_then(|v| v.parse().ok()).unwrap_or(1);
+    let transport = get("LEGATE_JIT_TRANSPORT").unwrap_or_default();
+    let partition_bytes = get("LEGATE_JIT_PARTITION_BYTES").and_then(|v| bytes(&v));
+    crate::ranks::start(py, &transport, ranks, partition_bytes.map(|b| b as usize))
+}
+
+/// CUDA's device library, if the Python package that has it is installed.
+fn libdevice(py: Python) -> Option<PathBuf> {
+    let roots: Vec<String> = py
+        .import("nvidia")
+        .ok()?
+        .getattr("__path__")
+        .ok()?
+        .try_iter()
+        .ok()?
+        .filter_map(|p| p.ok()?.extract().ok())
+        .collect();
+    roots
+        .iter()
+        .flat_map(|root| {
+            ["cuda_nvcc/nvvm/libdevice", "cu13/nvvm/libdevice"]
+                .map(|d| PathBuf::from(root).join(d).join("libdevice.10.bc"))
+        })
+        .find(|p| p.is_file())
 }
 
 /// The kernel cache's directory, unless it is turned off.

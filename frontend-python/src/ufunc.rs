@@ -83,8 +83,14 @@ fn make(py: Python<'_>) -> PyResult<Py<PyDict>> {
     add("frexp", Kind::Two(Ufunc::FrexpMantissa, Ufunc::FrexpExponent), 1)?;
     add("matmul", Kind::Matmul, 2)?;
     for &(alias, name) in ALIASES {
-        if let Some(f) = all.get_item(name)? {
+        let (Some(f), Some(real)) = (all.get_item(name)?, numpy.getattr_opt(alias)?) else { continue };
+        let known = f.cast::<UfuncObject>()?.get();
+        if real.is(known.real.bind(py)) {
             all.set_item(alias, f)?;
+        } else {
+            // The same operation, but an object of its own (`degrees` beside `rad2deg`).
+            let (kind, nin) = (known.kind, known.nin);
+            all.set_item(alias, Py::new(py, UfuncObject { name: alias, kind, nin, real: real.unbind() })?)?;
         }
     }
     Ok(all.unbind())

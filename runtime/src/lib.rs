@@ -5,6 +5,7 @@ mod base;
 pub mod buffer;
 mod capture;
 mod config;
+pub mod dump;
 pub mod error;
 pub mod exec;
 mod layout;

@@ -5,12 +5,22 @@ use crate::session::lock;
 /// Name and value of each counter.
 pub fn stats() -> Vec<(&'static str, u64)> {
     let c = lock().counters;
+    let k = crate::tier::counters();
+    let (rank_launches, rank_fetches) = crate::ranks::counters();
     vec![
+        ("kernels_compiled", k.kernels_compiled),
+        ("kernels_refused", k.kernels_refused),
+        ("cache_hits", k.cache_hits),
+        ("cache_misses", k.cache_misses),
+        ("cache_errors", k.cache_errors),
+        ("compile_ns", k.compile_ns),
         ("recorded", c.recorded),
         ("flushes", c.flushes),
         ("plans", c.plans),
         ("plan_hits", c.plan_hits),
         ("scalars_evaluated", c.eager_scalars),
+        ("rank_launches", rank_launches),
+        ("rank_fetches", rank_fetches),
         ("bytes_live", crate::buffer::bytes_live() as u64),
         ("bytes_peak", crate::buffer::bytes_peak() as u64),
         ("bytes_kept", crate::buffer::kept_bytes() as u64),

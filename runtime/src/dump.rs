@@ -1,0 +1,103 @@
+//! Connects `LEGATE_JIT_DUMP` to the passes and the compiler: what they did is shown as text, stage by stage.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use legate_jit_codegen::{CpuTarget, Options, Sink, Stage};
+use legate_jit_ir::Kernel;
+use legate_jit_ir::dump::{Dumper, Request};
+use legate_jit_passes::cx::{Level, Look};
+
+use crate::{Config, Tier};
+
+/// For whom the code in a dump is.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The GPU of the `ptx` stage, as `sm_90`.
+    pub gpu: String,
+    /// CUDA's device library, which PTX of transcendental functions needs.
+    pub libdevice: Option<PathBuf>,
+}
+
+/// The GPU whose PTX is shown where none is named.
+pub const DEFAULT_GPU: &str = "sm_90";
+
+/// Makes the passes and the compiler show what was asked for. Kernels that are shown are compiled before they first run, so
+/// that their stages follow their graph's, and never taken from the kernel cache, which keeps no stages.
+pub fn install(request: Request, target: Target, config: &mut Config, options: &mut Options) {
+    let kernels = request.wants_kernels();
+    let dumper = Arc::new(Dumper::new(request));
+    let of_passes = dumper.clone();
+    config.cx.hook = Some(Arc::new(move |look: &Look| {
+        if look.number == 0 {
+            of_passes.next_graph();
+        }
+        if of_passes.request().wants(look.name) {
+            let text = match look.level {
+                Level::Graph(graph) => graph.to_string(),
+                Level::Plan(plan) => plan.to_string(),
+            };
+            of_passes.graph_stage(look.name, look.about, look.notes, &text);
+        }
+    }));
+    if !kernels {
+        return;
+    }
+    if config.tier == Tier::Auto {
+        config.tier = Tier::Compiled;
+    }
+    options.sink = Some(Arc::new(move |kernel: &Kernel| {
+        let label = dumper.next_kernel();
+        let shown = |stage: &str| dumper.request().wants(stage);
+        if shown("kernel") {
+            dumper.stage(&label, "kernel", "the kernel as it is compiled", &[], &kernel.to_string());
+        }
+        if shown("ptx") {
+            let ptx = legate_jit_codegen::ptx(kernel, &target.gpu, target.libdevice.as_deref());
+            let text = ptx.unwrap_or_else(|e| format!("// {e}\n"));
+            dumper.stage(&label, "ptx", &format!("for {}", target.gpu), &[], &text);
+        }
+        Box::new(KernelSink { dumper: dumper.clone(), label })
+    }));
+}
+
+struct KernelSink {
+    dumper: Arc<Dumper>,
+    label: String,
+}
+
+fn name(stage: Stage) -> (&'static str, &'static str) {
+    match stage {
+        Stage::Mlir => ("mlir", "what the kernel becomes in MLIR"),
+        Stage::Llvm => ("llvm", "LLVM IR after its passes"),
+        Stage::Asm => ("asm", "assembly"),
+    }
+}
+
+impl Sink for KernelSink {
+    fn wants(&self, stage: Stage) -> bool {
+        self.dumper.request().wants(name(stage).0)
+    }
+
+    fn take(&mut self, stage: Stage, text: &str) {
+        let (name, about) = name(stage);
+        self.dumper.stage(&self.label, name, about, &[], text);
+    }
+}
+
+/// Reads `LEGATE_JIT_DUMP_TARGET`: a GPU (`sm_90`) for the ptx stage, or a processor (`x86-64-v3`) whose code the other stages
+/// show, which must be able to run here.
+pub fn target(text: Option<&str>, libdevice: Option<PathBuf>, options: &mut Options) -> Result<Target, String> {
+    let gpu = match text {
+        Some(gpu) if gpu.starts_with("sm_") => gpu,
+        Some(cpu) => {
+            let named = CpuTarget::named(cpu).map_err(|_| {
+                format!("LEGATE_JIT_DUMP_TARGET={cpu}: expected a GPU such as sm_90, or a processor such as x86-64-v3")
+            })?;
+            options.target = Some(named);
+            DEFAULT_GPU
+        }
+        None => DEFAULT_GPU,
+    };
+    Ok(Target { gpu: gpu.to_string(), libdevice })
+}
