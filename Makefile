@@ -14,7 +14,7 @@ ENV := . scripts/env
 
 demo:
 	@scripts/setup demo && scripts/build
-	@$(ENV) && "$$LEGATE_JIT_VENV/bin/python" bench/demo.py
+	@$(ENV) && "$$venv/bin/python" bench/demo.py
 
 test:
 	@scripts/setup test
@@ -22,7 +22,7 @@ test:
 
 bench:
 	@scripts/setup bench && scripts/build
-	@$(ENV) && "$$LEGATE_JIT_VENV/bin/python" bench/run.py
+	@$(ENV) && "$$venv/bin/python" bench/run.py
 
 wheel:
 	@scripts/setup test
@@ -40,4 +40,4 @@ lint:
 	@$(ENV) && cargo fmt --all --check && cargo clippy --release --locked --workspace --all-targets --no-deps -- -D warnings
 
 clean:
-	@$(ENV) && rm -rf "$$CARGO_TARGET_DIR" "$$LEGATE_JIT_VENV" dist
+	@$(ENV) && rm -rf "$$CARGO_TARGET_DIR" "$$venv" dist

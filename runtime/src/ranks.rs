@@ -18,7 +18,7 @@ mod tests;
 mod tiling;
 mod worker;
 
-pub use controller::{active, shutdown, start};
+pub use controller::{active, counters, shutdown, start};
 pub(crate) use controller::{bring_home, dropped, run, take_home};
 pub use worker::work;
 

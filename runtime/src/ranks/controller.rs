@@ -26,6 +26,10 @@ pub(super) struct Controller {
 /// The number of the next store; one for the process, so that no controller takes another's store for its own.
 static NEXT_STORE: AtomicU64 = AtomicU64::new(1);
 
+/// Plans that the ranks have run, and stores whose blocks rank 0 has asked for.
+static LAUNCHES: AtomicU64 = AtomicU64::new(0);
+static FETCHES: AtomicU64 = AtomicU64::new(0);
+
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 static CONTROLLER: Mutex<Option<Controller>> = Mutex::new(None);
 /// Stores that were dropped since the last launch. A lock of its own: stores are dropped inside launches too.
@@ -100,6 +104,7 @@ impl Controller {
         let outputs = plan.plan.outputs.iter().map(|_| number()).collect();
         let launch = Launch { plan: hash, inputs: inputs_ids, outputs, scalars: scalars.to_vec(), frees };
         self.tell(&Message::Launch(launch.clone()))?;
+        LAUNCHES.fetch_add(1, Ordering::Relaxed);
         let done = self.executor.launch(&plan, &launch, inputs);
         for (store, &id) in inputs.iter().zip(&launch.inputs) {
             store.place(id);
@@ -114,6 +119,7 @@ impl Controller {
     pub(super) fn fetch(&mut self, id: StoreId, store: &Store) -> Result<()> {
         if !self.executor.is_whole_here(id) {
             self.tell(&Message::Fetch { store: id })?;
+            FETCHES.fetch_add(1, Ordering::Relaxed);
             self.executor.fetch(id, store)?;
         }
         Ok(())
@@ -146,6 +152,11 @@ pub fn active() -> Option<usize> {
         return None;
     }
     CONTROLLER.lock().as_ref().map(|c| c.transport.size())
+}
+
+/// (plans run by the ranks, stores fetched from them)
+pub fn counters() -> (u64, u64) {
+    (LAUNCHES.load(Ordering::Relaxed), FETCHES.load(Ordering::Relaxed))
 }
 
 /// Sends the workers home. The process goes on alone: what lies on the ranks is lost.
