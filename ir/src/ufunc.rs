@@ -8,6 +8,8 @@ pub mod props;
 pub mod resolve;
 pub mod special;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 pub use props::{Identity, Props};
 pub use resolve::{Loop, Signature};
