@@ -22,13 +22,16 @@ pub struct Limits {
     /// E-nodes for each node of the graph, beyond a fixed number that small graphs always get.
     pub nodes_per_node: usize,
     pub nodes_base: usize,
+    /// Matches of rules that are looked at, all rounds together.
+    pub matches_per_node: usize,
+    pub matches_base: usize,
     /// Rounds of matching.
     pub iterations: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { nodes_per_node: 4, nodes_base: 500, iterations: 8 }
+        Limits { nodes_per_node: 4, nodes_base: 500, matches_per_node: 6, matches_base: 2000, iterations: 8 }
     }
 }
 

@@ -123,6 +123,7 @@ impl Saturation {
 
     fn saturate(&mut self, cx: &Cx, wanted: &dyn Fn(&Slot) -> bool) {
         let limit = cx.limits.nodes_base + cx.limits.nodes_per_node * self.ids.len();
+        let mut matches_left = cx.limits.matches_base + cx.limits.matches_per_node * self.ids.len();
         let (mut kinds, mut seen) = (0u128, 0);
         for _ in 0..cx.limits.iterations {
             self.egraph.nodes()[seen..].iter().for_each(|t| kinds |= bit(t.discriminant()));
@@ -132,7 +133,17 @@ impl Saturation {
                 return;
             }
             self.egraph.rebuild();
-            let found: Vec<_> = active.map(|(i, s)| (i, s, s.compiled().lhs.search(&self.egraph))).collect();
+            let mut found = Vec::new();
+            for (i, slot) in active {
+                let matches = slot.compiled().lhs.search_with_limit(&self.egraph, matches_left);
+                matches_left -= matches.iter().map(|m| m.substs.len()).sum::<usize>().min(matches_left);
+                if !matches.is_empty() {
+                    found.push((i, slot, matches));
+                }
+                if matches_left == 0 {
+                    break;
+                }
+            }
             let before = self.unions.len();
             for (i, slot, matches) in found {
                 for class in matches {
@@ -146,7 +157,7 @@ impl Saturation {
                     }
                 }
             }
-            if self.unions.len() == before {
+            if self.unions.len() == before || matches_left == 0 {
                 return;
             }
         }
