@@ -19,6 +19,8 @@ use crate::{pool, tree};
 
 /// Elements of a chunk: with two streams of f64 it fills a first-level cache, and the loops over it are still long.
 const CHUNK: usize = 4096;
+/// Bytes of streams that are computed whole before they are reduced.
+const WHOLE_BYTES: usize = 192 << 10;
 /// Elements of a block of columns where rows are added in order.
 const COLUMNS: usize = 1024;
 /// Elements below which a launch runs on the calling thread.
@@ -64,6 +66,8 @@ pub struct Streams {
     domain: SmallVec<[i64; 4]>,
     points: usize,
     mode: Mode,
+    /// Elements of a chunk.
+    chunk: usize,
     /// The streams are complex sums, whose tree is cut elsewhere.
     complex: bool,
     /// The streams are plain contiguous arrays: (buffer, byte offset) to reduce straight from memory.
@@ -120,7 +124,11 @@ impl Streams {
         };
         let direct = plain_loads(plan, launch);
         let complex = list.iter().any(|i| i.dtype.is_complex());
-        Ok(Streams { list, domain: domain.into(), points, mode, complex, direct })
+        let bytes: usize = list.iter().map(|i| i.dtype.size()).sum::<usize>() * points;
+        // What fits the second-level cache is one chunk: more chunks would cut every piece into more boxes, and small arrays are
+        // made of little else.
+        let chunk = if bytes <= WHOLE_BYTES { points.max(CHUNK) } else { CHUNK };
+        Ok(Streams { chunk, list, domain: domain.into(), points, mode, complex, direct })
     }
 
     /// The byte strides of a stream access along the launch's axes, where they are not those of the domain in C order.
@@ -179,7 +187,7 @@ impl Streams {
     /// Reduces for some of the outer outputs only.
     pub fn run_outputs(&self, launch: &PreparedLaunch, frame: &Frame, outer: Range<usize>) -> Result<()> {
         match &self.mode {
-            Mode::Rows { n, .. } if *n > CHUNK && self.splits() => self.long_rows(launch, frame, outer, *n),
+            Mode::Rows { n, .. } if *n > self.chunk && self.splits() => self.long_rows(launch, frame, outer, *n),
             Mode::Rows { n, .. } => self.rows(launch, frame, outer, *n),
             Mode::InOrder { reduced, columns, rows } if *columns > 0 => {
                 self.columns(launch, frame, reduced, *columns, *rows, outer)
@@ -197,7 +205,7 @@ impl Streams {
     /// may compute. Empty where the reduction cannot be cut.
     pub fn chunks(&self) -> Vec<Range<usize>> {
         match self.mode {
-            Mode::Rows { outputs: 1, n } if n > CHUNK && self.splits() => tree::cut(n, CHUNK, self.complex),
+            Mode::Rows { outputs: 1, n } if n > self.chunk && self.splits() => tree::cut(n, self.chunk, self.complex),
             Mode::Chunked { len } if self.splits() => blocks(self.points, len),
             _ => Vec::new(),
         }
@@ -240,14 +248,14 @@ impl Streams {
                 let pair = |a, b: &Element| tree::pair(info.reducer, info.dtype, a, *b);
                 tree::finish(info.reducer, partials[1..].iter().fold(partials[0], pair))
             }
-            _ => tree::combine(info.reducer, info.dtype, n, CHUNK, partials),
+            _ => tree::combine(info.reducer, info.dtype, n, self.chunk, partials),
         }
     }
 
     /// Runs the launch on points of the domain for what it writes to buffers alone.
     pub fn discard(&self, launch: &PreparedLaunch, frame: &Frame, points: Range<usize>) {
-        points.clone().step_by(CHUNK).for_each(|from| {
-            self.compute(launch, frame, from..(from + CHUNK).min(points.end), |_| ());
+        points.clone().step_by(self.chunk).for_each(|from| {
+            self.compute(launch, frame, from..(from + self.chunk).min(points.end), |_| ());
         });
     }
 
@@ -322,7 +330,7 @@ impl Streams {
 
     /// Rows longer than a chunk: each is cut into subtrees, any thread computes any of them.
     fn long_rows(&self, launch: &PreparedLaunch, frame: &Frame, outputs: Range<usize>, n: usize) -> Result<()> {
-        let ranges = tree::cut(n, CHUNK, self.complex);
+        let ranges = tree::cut(n, self.chunk, self.complex);
         let per_row = ranges.len();
         let streams = self.list.len();
         let mut partials: Vec<Element> = vec![[0; 2]; outputs.len() * per_row * streams];
@@ -346,7 +354,7 @@ impl Streams {
         for row in 0..outputs.len() {
             for (s, info) in self.list.iter().enumerate() {
                 let from = (row * streams + s) * per_row;
-                let total = tree::combine(info.reducer, info.dtype, n, CHUNK, &partials[from..from + per_row]);
+                let total = tree::combine(info.reducer, info.dtype, n, self.chunk, &partials[from..from + per_row]);
                 self.write(frame, info, outputs.start + row, total);
             }
         }
@@ -355,12 +363,12 @@ impl Streams {
 
     /// Rows of at most a chunk (or of any length where the order leaves nothing to split): several at once.
     fn rows(&self, launch: &PreparedLaunch, frame: &Frame, outputs: Range<usize>, n: usize) -> Result<()> {
-        let group = (CHUNK / n).max(1);
+        let group = (self.chunk / n).max(1);
         self.tasks(outputs.len().div_ceil(group), &|task| {
             let start = outputs.start + task * group;
             let rows = start..(start + group).min(outputs.end);
-            if n > CHUNK {
-                let ranges = tree::cut(n, CHUNK, self.complex);
+            if n > self.chunk {
+                let ranges = tree::cut(n, self.chunk, self.complex);
                 rows.for_each(|row| self.carried(launch, frame, row, row * n, &ranges));
                 return;
             }
@@ -512,7 +520,7 @@ impl Streams {
             }
             return Ok(());
         }
-        let ranges = tree::cut(n, CHUNK, self.complex);
+        let ranges = tree::cut(n, self.chunk, self.complex);
         self.tasks(range.len(), &|k| {
             let k = range.start + k;
             let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
@@ -544,7 +552,7 @@ impl Streams {
                     if partials[s].is_empty() {
                         continue;
                     }
-                    let mut value = tree::combine_partial(info.reducer, info.dtype, n, CHUNK, &partials[s]);
+                    let mut value = tree::combine_partial(info.reducer, info.dtype, n, self.chunk, &partials[s]);
                     if tree::is_arg(info.reducer) {
                         value = tree::arg_shift(value, w * n);
                     }
