@@ -15,6 +15,9 @@ use super::tasks::{Kind, Task, Tasks, apart};
 /// Array operands of one launch: beyond this the pointers no longer fit in registers and the streams in the prefetchers.
 const MAX_READS: usize = 28;
 
+/// Values that one launch computes at each point, about; a larger body gains nothing and takes the compiler long.
+const MAX_VALUES: usize = 400;
+
 #[derive(Clone, Debug)]
 pub enum Group {
     /// Indices of tasks over one iteration space.
@@ -125,6 +128,10 @@ impl State<'_> {
         let Group::Launch { tasks: members, reads } = &self.groups[g] else { return false };
         let task = &self.tasks.list[t];
         if reads + task.reads.len() > MAX_READS {
+            return false;
+        }
+        let values = |t: &usize| self.tasks.list[*t].inlined.len() + 1;
+        if members.iter().chain([&t]).map(values).sum::<usize>() > MAX_VALUES {
             return false;
         }
         if let Op::Reduce(own) = &self.graph.node(task.value).op {

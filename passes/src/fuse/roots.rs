@@ -13,6 +13,9 @@ use crate::cost;
 const STORE_AND_LOAD: u64 = 8;
 /// A window is small if this many of it fit into the base.
 pub(super) const SMALL_WINDOW: usize = 8;
+/// Operations on the longest way through one body. Memory traffic is long hidden behind so many, and the compiler's time and the
+/// depth of our own recursion stay bounded.
+const MAX_DEPTH: u32 = 128;
 /// Buffers that may be read again instead of one more write and read.
 const FREE_LEAVES: u64 = 3;
 
@@ -89,8 +92,23 @@ impl Roots {
         for v in expensive {
             roots.root[v.index()] |= roots.can_be_root(graph, v);
         }
+        roots.cut_long_chains(graph);
         roots.measure(graph);
         roots
+    }
+
+    fn cut_long_chains(&mut self, graph: &Graph) {
+        let mut depth = vec![0u32; graph.nodes.len()];
+        for (i, node) in graph.nodes.iter().enumerate() {
+            if self.root[i] {
+                continue;
+            }
+            depth[i] = node.args.iter().map(|a| depth[a.index()] + 1).max().unwrap_or(0);
+            if depth[i] > MAX_DEPTH && self.can_be_root(graph, Value(i as u32)) {
+                self.root[i] = true;
+                depth[i] = 0;
+            }
+        }
     }
 
     pub fn is_root(&self, v: Value) -> bool {
