@@ -125,7 +125,7 @@ impl Array {
         self.flags = self.flags & !SCALAR | if scalar { SCALAR } else { 0 };
     }
 
-    pub(crate) fn as_scalar(mut self, scalar: bool) -> Array {
+    pub(crate) fn with_scalar(mut self, scalar: bool) -> Array {
         self.set_scalar(scalar && self.ndim() == 0);
         self
     }
@@ -183,11 +183,11 @@ impl Array {
             )));
         }
         if dtype == self.dtype {
-            return Ok(self.copy(true)?.as_scalar(self.is_scalar()));
+            return Ok(self.copy(true)?.with_scalar(self.is_scalar()));
         }
         let mut s = lock();
         let perm = s.k_perm(&[&self.layout], self.shape());
-        Ok(s.copied(self, dtype, &self.layout.full(), perm)?.as_scalar(self.is_scalar()))
+        Ok(s.copied(self, dtype, &self.layout.full(), perm)?.with_scalar(self.is_scalar()))
     }
 
     /// `self[...] = value`: broadcasts, and casts as the rule allows (NumPy's item assignment allows all).

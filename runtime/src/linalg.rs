@@ -62,7 +62,7 @@ pub fn matmul(a: &Array, b: &Array, out: Option<&Array>) -> Result<Array> {
         (false, true) => result = result.squeeze(Some(&[ndim - 1]))?,
         (true, true) => result = result.squeeze(Some(&[ndim - 2, ndim - 1]))?,
     }
-    let Some(out) = out else { return Ok(result.as_scalar(row && column)) };
+    let Some(out) = out else { return Ok(result.with_scalar(row && column)) };
     if out.shape() != result.shape() {
         return Err(Error::Value(format!(
             "matmul: Output operand 0 has a mismatch in its core dimension 0, with gufunc signature {SIGNATURE} (size {} \

@@ -57,6 +57,9 @@ pub fn reduce(reducer: Reducer, a: &Array, args: &ReduceArgs) -> Result<Array> {
         Reducer::ArgMin | Reducer::ArgMax => DType::I64,
         Reducer::Ufunc(_) => dtype,
     };
+    if !crate::tree::supported(reducer, dtype) {
+        return Err(Error::Unsupported(format!("{} over {}", name(reducer), dtype.numpy_name())));
+    }
     let mut masked = None;
     if let Some(mask) = args.where_ {
         let neutral = match args.initial {
@@ -99,7 +102,7 @@ pub fn reduce(reducer: Reducer, a: &Array, args: &ReduceArgs) -> Result<Array> {
             out.assign(Operand::Array(&result), Casting::SameKind)?;
             Ok(out.clone())
         }
-        None => Ok(result.as_scalar(true)),
+        None => Ok(result.with_scalar(true)),
     }
 }
 

@@ -59,9 +59,9 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
         && let Some(value) = crate::scalar_eval::evaluate(&mut s, op, operands, l.ins())?
     {
         drop(s);
-        return Ok(Array::scalar(value)?.as_scalar(true));
+        return Ok(Array::scalar(value)?.with_scalar(true));
     }
-    Ok(record(&mut s, op, operands, &l, &full)?.as_scalar(true))
+    Ok(record(&mut s, op, operands, &l, &full)?.with_scalar(true))
 }
 
 /// Records an operation whose loop and shape are settled.
@@ -126,7 +126,7 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], types: &[ArgType], 
         && args.where_.is_none()
         && let Some(value) = crate::scalar_eval::evaluate(s, op, operands, l.ins())?
     {
-        return Ok(Array::scalar(value)?.as_scalar(true));
+        return Ok(Array::scalar(value)?.with_scalar(true));
     }
     let mut result = record(s, op, operands, &l, &full)?;
     if let Some(mask) = args.where_ {
@@ -149,7 +149,7 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], types: &[ArgType], 
             s.write_array(out, &result)?;
             Ok(out.clone())
         }
-        None => Ok(result.as_scalar(true)),
+        None => Ok(result.with_scalar(true)),
     }
 }
 
@@ -220,7 +220,7 @@ fn beyond(op: Ufunc, operands: &[Operand], ins: &[DType], args: &UfuncArgs) -> R
 fn constant_result(s: &mut Session, operands: &[Operand], value: bool) -> Result<Array> {
     let full = common_shape(operands, None, None)?;
     let arg = s.trace.scalar(Scalar::bool(value));
-    Ok(s.record(Op::Copy, DType::Bool, &[arg], &full, 0)?.as_scalar(true))
+    Ok(s.record(Op::Copy, DType::Bool, &[arg], &full, 0)?.with_scalar(true))
 }
 
 /// NumPy looks at integer exponents before it computes; an array of them is computed for that.

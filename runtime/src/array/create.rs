@@ -129,7 +129,7 @@ impl Array {
         let item = dtype.size() as i64;
         let n = size(shape);
         let elements: crate::layout::Strides = strides.iter().map(|s| s / item).collect();
-        let aligned = ptr as usize % (item as usize).min(8) == 0 && strides.iter().all(|s| s % item == 0);
+        let aligned = (ptr as usize).is_multiple_of((item as usize).min(8)) && strides.iter().all(|s| s % item == 0);
         let mut order: crate::layout::Perm = (0..shape.len() as u32).collect();
         order.sort_by_key(|&d| std::cmp::Reverse((elements[d as usize], shape[d as usize])));
         let sorted: legate_jit_ir::Shape = order.iter().map(|&d| shape[d as usize]).collect();

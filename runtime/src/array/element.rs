@@ -54,7 +54,7 @@ impl Array {
                     index.iter().map(|&i| super::Index::Int(i)).collect();
                 let view = self.index(&items)?;
                 let a = lock().copied(&view, self.dtype, &view.layout.full(), 0)?;
-                Ok(Element::Pending(a.as_scalar(true)))
+                Ok(Element::Pending(a.with_scalar(true)))
             }
         }
     }

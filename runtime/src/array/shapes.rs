@@ -266,7 +266,7 @@ fn fill_in(shape: &[i64], old: &[usize]) -> Result<Shape> {
     let mut out: Shape = shape.iter().map(|&n| n.max(0) as usize).collect();
     match unknown {
         Some(k) => {
-            if known == 0 || total % known != 0 {
+            if known == 0 || !total.is_multiple_of(known) {
                 return Err(cannot());
             }
             out[k] = total / known;

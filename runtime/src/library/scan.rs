@@ -48,9 +48,9 @@ fn each_line(a: &Strided, out: &Strided, axis: usize, f: &mut dyn FnMut(*const u
         f(place(a), a.strides[axis] as isize, place(out), out.strides[axis] as isize, n);
         let Some(d) = (0..index.len()).rev().find(|&d| d != axis && index[d] + 1 < out.shape[d]) else { return };
         index[d] += 1;
-        for e in d + 1..index.len() {
+        for (e, at) in index.iter_mut().enumerate().skip(d + 1) {
             if e != axis {
-                index[e] = 0;
+                *at = 0;
             }
         }
     }

@@ -126,7 +126,7 @@ impl Held {
     /// The transfers for `needs` have been made: the copies are current.
     pub fn fetched(&mut self, needs: &[Range<usize>]) {
         for (valid, need) in self.valid.iter_mut().zip(needs) {
-            if valid.is_empty() {
+            if valid.start >= valid.end {
                 *valid = need.clone();
             } else if !need.is_empty() && need.start <= valid.end && valid.start <= need.end {
                 *valid = valid.start.min(need.start)..valid.end.max(need.end);

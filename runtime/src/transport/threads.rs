@@ -7,10 +7,13 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{Incoming, Lost, Outgoing, Result, Tag, Transport};
 
+/// Messages by sender and tag.
+type Letters = HashMap<(usize, Tag), VecDeque<Vec<u8>>>;
+
 /// What has been sent to one rank and not been received, by sender and tag.
 #[derive(Default)]
 struct Mailbox {
-    letters: Mutex<HashMap<(usize, Tag), VecDeque<Vec<u8>>>>,
+    letters: Mutex<Letters>,
     arrived: Condvar,
 }
 
