@@ -11,20 +11,21 @@ use proptest::prelude::*;
 use support::witness;
 
 fn graph(bytes: &[u8]) -> Graph {
-    let graph = arbitrary::graph(&mut Choices::new(bytes), &Options::default());
+    let options = Options { nodes: 8 + bytes.len() / 10, ..Options::default() };
+    let graph = arbitrary::graph(&mut Choices::new(bytes), &options);
     verify::graph(&graph).unwrap_or_else(|e| panic!("the generator made a bad graph: {e}\n{graph}"));
     graph
 }
 
 proptest! {
     #[test]
-    fn the_text_form_is_faithful(bytes in prop::collection::vec(any::<u8>(), 0..150)) {
+    fn the_text_form_is_faithful(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let graph = graph(&bytes);
         prop_assert_eq!(graph.to_string().parse::<Graph>().unwrap(), graph);
     }
 
     #[test]
-    fn canonical_graphs_are_valid_and_stay_as_they_are(bytes in prop::collection::vec(any::<u8>(), 0..150)) {
+    fn canonical_graphs_are_valid_and_stay_as_they_are(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let cx = Cx::default();
         let graph = graph(&bytes);
         let once = canonicalize(&graph, &cx).unwrap();
@@ -35,7 +36,7 @@ proptest! {
     }
 
     #[test]
-    fn rewritten_graphs_are_valid(bytes in prop::collection::vec(any::<u8>(), 0..150)) {
+    fn rewritten_graphs_are_valid(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         for math in [Math::Exact, Math::Relaxed] {
             let cx = Cx { math, ..Cx::default() };
             let graph = canonicalize(&graph(&bytes), &cx).unwrap();
@@ -48,7 +49,7 @@ proptest! {
     }
 
     #[test]
-    fn everything_compiles(bytes in prop::collection::vec(any::<u8>(), 0..150)) {
+    fn everything_compiles(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let graph = graph(&bytes);
         let plan = compile(&graph, &Cx::default()).unwrap_or_else(|e| panic!("{e}\n{graph}"));
         witness::same_plan(&graph, &plan);
