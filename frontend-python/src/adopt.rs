@@ -19,7 +19,6 @@ pub struct Owner {
     array: Array,
     /// Where the array's base starts.
     start: usize,
-    bytes: usize,
     _memory: Memory,
 }
 
@@ -42,8 +41,8 @@ pub fn host_array<'py>(obj: &Bound<'py, Value>) -> PyResult<Bound<'py, PyAny>> {
     let writable = array.writable();
     let (start, view) = (export.view.store.as_ptr() as usize, &export.view);
     let (shape, strides) = dims(view);
-    let (dtype, data, bytes) = (view.dtype, view.ptr, view.store.bytes());
-    let owner = Owner { array, start, bytes, _memory: Memory::Shared(export) };
+    let (dtype, data) = (view.dtype, view.ptr);
+    let owner = Owner { array, start, _memory: Memory::Shared(export) };
     let owner = Bound::new(py, owner)?.into_any();
     // SAFETY: the export in the owner keeps the memory that shape and strides reach.
     unsafe { capi::array_over(py, dtype, &shape, &strides, data, writable, owner) }
@@ -55,8 +54,8 @@ pub fn look<'py>(py: Python<'py>, array: &Array) -> PyResult<Bound<'py, PyAny>> 
     let view = detached(py, || array.host())?;
     let start = view.store.as_ptr() as usize;
     let (shape, strides) = dims(&view);
-    let (dtype, data, bytes) = (view.dtype, view.ptr, view.store.bytes());
-    let owner = Bound::new(py, Owner { array, start, bytes, _memory: Memory::Read(view) })?.into_any();
+    let (dtype, data) = (view.dtype, view.ptr);
+    let owner = Bound::new(py, Owner { array, start, _memory: Memory::Read(view) })?.into_any();
     // SAFETY: the view in the owner keeps the memory that shape and strides reach.
     unsafe { capi::array_over(py, dtype, &shape, &strides, data, false, owner) }
 }
@@ -101,20 +100,21 @@ pub fn adopt(obj: &Bound<PyAny>, shared: bool) -> PyResult<Option<Array>> {
     let shape: SmallVec<[usize; 4]> = info.shape.iter().map(|&n| n as usize).collect();
     let strides: SmallVec<[i64; 4]> = info.strides.iter().map(|&s| s as i64).collect();
     let (data, writeable) = (info.data, info.writeable);
-    if let Some(ours) = of_our_memory(obj, data, &shape, &strides, dtype) {
-        return Ok(ours.map(|mut a| {
-            if !writeable {
-                a.set_writable(false);
-            }
-            a
-        }));
+    let of_ours = of_our_memory(obj, data, &shape, &strides, dtype);
+    if let Some(Some(mut part)) = of_ours {
+        part.set_writable(part.writable() && writeable);
+        return Ok(Some(part));
     }
+    // Our memory seen with another type: both sides hold it as shared, so that each sees what the other writes.
+    let shared = shared || of_ours.is_some();
     let owner = || Box::new(obj.clone().unbind());
     // SAFETY: the NumPy array keeps its memory as long as the owner holds it; `shared` tells whether others use it.
     let made = unsafe { Array::from_foreign(data, &shape, &strides, dtype, owner(), shared) };
     let array = match made {
         Err(Error::Unsupported(_)) => match part_of_whole(obj, data, &shape, &strides, dtype)? {
             Some(part) => Ok(part),
+            // It stays NumPy's array.
+            None if of_ours.is_some() => return Ok(None),
             // Memory that cannot be shared is copied.
             // SAFETY: as above; what is not shared is only read here, and copied.
             None => unsafe { Array::from_foreign(data, &shape, &strides, dtype, owner(), false) },
@@ -176,18 +176,34 @@ fn of_our_memory(
     strides: &[i64],
     dtype: legate_jit_ir::DType,
 ) -> Option<Option<Array>> {
-    let base = last_base(obj)?;
-    let owner = base.cast_exact::<Owner>().ok()?.get();
-    let offset = (data as usize).wrapping_sub(owner.start) as i64;
-    let item = dtype.size() as i64;
-    if shape.contains(&0) || owner.bytes == 0 {
-        return Some(None);
+    if shape.contains(&0) {
+        return None;
     }
-    if !matches!(owner._memory, Memory::Shared(_)) || offset % item != 0 || strides.iter().any(|s| s % item != 0) {
+    let base = last_base(obj)?;
+    let (array, start) = behind(&base)?;
+    let offset = (data as usize).wrapping_sub(start) as i64;
+    let item = dtype.size() as i64;
+    if offset % item != 0 || strides.iter().any(|s| s % item != 0) {
         return Some(None);
     }
     let elements: SmallVec<[i64; 4]> = strides.iter().map(|s| s / item).collect();
-    Some(owner.array.as_strided(shape, &elements, offset / item, dtype))
+    Some(array.as_strided(shape, &elements, offset / item, dtype))
+}
+
+/// Our array whose memory the last of the bases stands for, with the place of its base.
+fn behind(base: &Bound<PyAny>) -> Option<(Array, usize)> {
+    if let Ok(owner) = base.cast_exact::<Owner>() {
+        let owner = owner.get();
+        return match owner._memory {
+            Memory::Shared(_) => Some((owner.array.clone(), owner.start)),
+            Memory::Read(_) => None,
+        };
+    }
+    // An array made through `__array_struct__` keeps (our array, capsule); the capsule keeps the memory in place.
+    let first = base.cast_exact::<pyo3::types::PyTuple>().ok()?.get_item(0).ok()?;
+    let array = value::value(&first)?.get().clone();
+    let view = array.whole_base().host().ok()?;
+    Some((array, view.store.as_ptr() as usize))
 }
 
 /// `numpy.array(obj)`

@@ -54,6 +54,8 @@ fn usizes(shape: &Ints, dtype: DType) -> Result<SmallVec<[usize; 4]>, rt::Error>
 }
 
 /// `zeros`, `ones`, `empty`: one value everywhere.
+// NumPy's own parameters, each once.
+#[allow(clippy::too_many_arguments)]
 fn filled(
     py: Python,
     name: &str,
@@ -65,17 +67,17 @@ fn filled(
     value: i128,
 ) -> PyResult<Py<PyAny>> {
     let fortran = given(order).is_some() && !is_word(order, &["C", "K", "A"]);
-    if let (Some(d), true, true) = (dtype_arg(dtype, DType::F64)?, is_word(device, &["cpu"]), given(like).is_none()) {
-        if is_word(order, &["C", "F", "c", "f"]) {
-            let extents = ints_arg(shape)?;
-            if extents.len() <= 16 {
-                let scalar = guarded(py, || WeakScalar::Int(value).value(d))?;
-                let array = guarded(py, || {
-                    let extents = usizes(&extents, d)?;
-                    if fortran { Array::full_fortran(&extents, scalar) } else { Array::full(&extents, scalar) }
-                })?;
-                return value::new_array(py, array);
-            }
+    if let (Some(d), true, true) = (dtype_arg(dtype, DType::F64)?, is_word(device, &["cpu"]), given(like).is_none())
+        && is_word(order, &["C", "F", "c", "f"])
+    {
+        let extents = ints_arg(shape)?;
+        if extents.len() <= 16 {
+            let scalar = guarded(py, || WeakScalar::Int(value).value(d))?;
+            let array = guarded(py, || {
+                let extents = usizes(&extents, d)?;
+                if fortran { Array::full_fortran(&extents, scalar) } else { Array::full(&extents, scalar) }
+            })?;
+            return value::new_array(py, array);
         }
     }
     let kwargs = keywords(py, &[("dtype", dtype), ("order", order), ("device", device), ("like", like)])?;
@@ -391,10 +393,10 @@ pub fn array(
         // A list of arrays of ours is a stack: nothing has to be computed for it.
         if given(dtype).is_none() && list.len() > 0 && list.iter().all(|x| value::is_array(&x)) {
             let parts: Vec<Array> = list.iter().filter_map(|x| value::value(&x).map(|v| v.get().clone())).collect();
-            if parts.iter().all(|p| p.shape() == parts[0].shape() && p.dtype() == parts[0].dtype()) {
-                if let Some(a) = supported(py, || Array::stack(&parts, 0, None))? {
-                    return value::new_array(py, a);
-                }
+            if parts.iter().all(|p| p.shape() == parts[0].shape() && p.dtype() == parts[0].dtype())
+                && let Some(a) = supported(py, || Array::stack(&parts, 0, None))?
+            {
+                return value::new_array(py, a);
             }
         }
     }
@@ -404,6 +406,11 @@ pub fn array(
         if let Some(x) = x {
             all.set_item(name, x)?;
         }
+    }
+    if copies && capi::is_exact_array(object) {
+        // The copy is nobody else's.
+        let made = py.import("numpy")?.getattr("array")?.call((object,), Some(&all))?;
+        return adopt_array(py, &made, false);
     }
     made_by_numpy(py, "array", &PyTuple::new(py, [object])?, &all)
 }
@@ -564,7 +571,7 @@ pub fn sum(
     initial: Given<'_, '_>,
     r#where: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    function(py, "sum", a, &Options { axis, dtype, out, keepdims, initial, r#where, ..Options::default() })
+    function(py, "sum", a, &Options { axis, dtype, out, keepdims, initial, r#where })
 }
 
 #[pyfunction]
@@ -580,7 +587,7 @@ pub fn prod(
     initial: Given<'_, '_>,
     r#where: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    function(py, "prod", a, &Options { axis, dtype, out, keepdims, initial, r#where, ..Options::default() })
+    function(py, "prod", a, &Options { axis, dtype, out, keepdims, initial, r#where })
 }
 
 #[pyfunction]
@@ -595,7 +602,7 @@ pub fn min(
     initial: Given<'_, '_>,
     r#where: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    function(py, "min", a, &Options { axis, out, keepdims, initial, r#where, ..Options::default() })
+    function(py, "min", a, &Options { axis, out, keepdims, initial, r#where })
 }
 
 #[pyfunction]
@@ -610,7 +617,7 @@ pub fn max(
     initial: Given<'_, '_>,
     r#where: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    function(py, "max", a, &Options { axis, out, keepdims, initial, r#where, ..Options::default() })
+    function(py, "max", a, &Options { axis, out, keepdims, initial, r#where })
 }
 
 #[pyfunction]
@@ -624,7 +631,7 @@ pub fn any(
     keepdims: Given<'_, '_>,
     r#where: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    function(py, "any", a, &Options { axis, out, keepdims, r#where, ..Options::default() })
+    function(py, "any", a, &Options { axis, out, keepdims, r#where })
 }
 
 #[pyfunction]
@@ -638,7 +645,7 @@ pub fn all(
     keepdims: Given<'_, '_>,
     r#where: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    function(py, "all", a, &Options { axis, out, keepdims, r#where, ..Options::default() })
+    function(py, "all", a, &Options { axis, out, keepdims, r#where })
 }
 
 #[pyfunction]

@@ -20,10 +20,10 @@ pub type Ints = SmallVec<[i64; 4]>;
 pub fn index_arg(obj: &Bound<PyAny>) -> PyResult<i64> {
     // SAFETY: a live object; errors are fetched below.
     let n = unsafe { ffi::PyNumber_AsSsize_t(obj.as_ptr(), ffi::PyExc_OverflowError) };
-    if n == -1 {
-        if let Some(e) = PyErr::take(obj.py()) {
-            return Err(e);
-        }
+    if n == -1
+        && let Some(e) = PyErr::take(obj.py())
+    {
+        return Err(e);
     }
     Ok(n as i64)
 }
@@ -205,6 +205,23 @@ impl Value {
         value::same_kind(slf, array)
     }
 
+    #[setter]
+    fn set_real(slf: &Bound<'_, Self>, new: Obj<'_, '_>) -> PyResult<()> {
+        only_arrays(slf, "real")?;
+        assign(slf, &slf.get().get().real(), new)
+    }
+
+    #[setter]
+    fn set_imag(slf: &Bound<'_, Self>, new: Obj<'_, '_>) -> PyResult<()> {
+        only_arrays(slf, "imag")?;
+        let array = slf.get().get();
+        if !array.dtype().is_complex() {
+            return Err(PyTypeError::new_err("array does not have imaginary part to set"));
+        }
+        let target = guarded(slf.py(), || array.imag())?;
+        assign(slf, &target, new)
+    }
+
     fn _broadcast_to(slf: &Bound<'_, Self>, shape: Obj<'_, '_>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let shape = ints_arg(shape)?;
@@ -215,13 +232,9 @@ impl Value {
         value::new_array(py, guarded(py, || slf.get().get().broadcast_to(&shape))?)
     }
 
-    /// `writable` as for the diagonal of an array just made.
-    #[pyo3(signature = (offset, axis1, axis2, writable=false))]
-    fn _diagonal(slf: &Bound<'_, Self>, offset: i64, axis1: i64, axis2: i64, writable: bool) -> PyResult<Py<PyAny>> {
+    fn _diagonal(slf: &Bound<'_, Self>, offset: i64, axis1: i64, axis2: i64) -> PyResult<Py<PyAny>> {
         let py = slf.py();
-        let mut view = guarded(py, || slf.get().get().diagonal(offset, axis1, axis2))?;
-        view.set_writable(writable);
-        value::new_array(py, view)
+        value::new_array(py, guarded(py, || slf.get().get().diagonal(offset, axis1, axis2))?)
     }
 
     /// (C contiguous, F contiguous, own data, writable)
@@ -362,22 +375,6 @@ impl NdArray {
         Ok(())
     }
 
-    #[setter]
-    fn set_real(slf: &Bound<'_, Self>, new: Obj<'_, '_>) -> PyResult<()> {
-        let target = slf.as_super().get().get().real();
-        assign(slf, &target, new)
-    }
-
-    #[setter]
-    fn set_imag(slf: &Bound<'_, Self>, new: Obj<'_, '_>) -> PyResult<()> {
-        let array = slf.as_super().get().get();
-        if !array.dtype().is_complex() {
-            return Err(PyTypeError::new_err("array does not have imaginary part to set"));
-        }
-        let target = guarded(slf.py(), || array.imag())?;
-        assign(slf, &target, new)
-    }
-
     #[getter(shape)]
     fn get_shape<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(slf.py(), slf.as_super().get().get().shape())
@@ -397,11 +394,6 @@ impl NdArray {
         }
         v.set(new);
         Ok(())
-    }
-
-    #[setter(T)]
-    fn set_transposed(_slf: &Bound<'_, Self>, _new: Obj<'_, '_>) -> PyResult<()> {
-        Err(PyAttributeError::new_err("attribute 'T' of 'numpy.ndarray' objects is not writable"))
     }
 
     fn _set_writable(slf: &Bound<'_, Self>, writable: bool) {
@@ -440,7 +432,14 @@ impl NdArray {
     }
 }
 
-fn assign(slf: &Bound<NdArray>, target: &Array, new: &Bound<PyAny>) -> PyResult<()> {
+fn only_arrays(slf: &Bound<Value>, name: &str) -> PyResult<()> {
+    if value::is_array(slf) {
+        return Ok(());
+    }
+    Err(PyAttributeError::new_err(format!("attribute '{name}' of 'numpy.generic' objects is not writable")))
+}
+
+fn assign(slf: &Bound<Value>, target: &Array, new: &Bound<PyAny>) -> PyResult<()> {
     let py = slf.py();
     let op = convert::operand(new)?;
     match op.operand() {

@@ -4,7 +4,7 @@ use legate_jit_ir::Ufunc;
 use legate_jit_runtime::{self as rt, Array, Operand, UfuncArgs, WeakScalar};
 use pyo3::basic::CompareOp;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use crate::convert;
@@ -22,10 +22,10 @@ pub fn plain(py: Python<'_>, op: Ufunc, args: &[Operand]) -> PyResult<Option<Arr
 #[inline]
 pub fn binary(op: Ufunc, a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
     let py = a.py();
-    if let (Some(x), Some(y)) = (convert::quick(a), convert::quick(b)) {
-        if let Some(array) = plain(py, op, &[x, y])? {
-            return value::result(py, array);
-        }
+    if let (Some(x), Some(y)) = (convert::quick(a), convert::quick(b))
+        && let Some(array) = plain(py, op, &[x, y])?
+    {
+        return value::result(py, array);
     }
     binary_slowly(op, a, b)
 }
@@ -38,13 +38,25 @@ fn binary_slowly(op: Ufunc, a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<P
             return Ok(py.NotImplemented());
         }
     }
+    if op == Ufunc::Multiply && (repeats(a, b) || repeats(b, a)) {
+        return Ok(py.NotImplemented());
+    }
     let (x, y) = (convert::operand(a)?, convert::operand(b)?);
-    if let (Some(x), Some(y)) = (x.operand(), y.operand()) {
-        if let Some(array) = plain(py, op, &[x, y])? {
-            return value::result(py, array);
-        }
+    if let (Some(x), Some(y)) = (x.operand(), y.operand())
+        && let Some(array) = plain(py, op, &[x, y])?
+    {
+        return value::result(py, array);
     }
     through_numpy(py, operator_name(op), &[a, b])
+}
+
+/// `[1, 2] * n` with a scalar of ours repeats the list, as with NumPy's integers.
+fn repeats(sequence: &Bound<PyAny>, n: &Bound<PyAny>) -> bool {
+    value::is_scalar(n)
+        && (sequence.is_instance_of::<PyList>()
+            || sequence.is_instance_of::<PyTuple>()
+            || sequence.is_instance_of::<PyString>()
+            || sequence.is_instance_of::<PyBytes>())
 }
 
 /// NumPy's protocol: `__array_ufunc__ = None` says that the other side wants its own operator.
@@ -128,12 +140,11 @@ pub fn in_place(op: Ufunc, a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyR
 
 /// `a ** b` with NumPy's short cuts for the exponents 2, -1 and 0.5 of floating point arrays.
 pub fn power(a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
-    if value::is_array(a) {
-        if let Some(v) = value::value(a) {
-            if let Some(op) = short_power(v.get(), b) {
-                return unary(op, a, v);
-            }
-        }
+    if value::is_array(a)
+        && let Some(v) = value::value(a)
+        && let Some(op) = short_power(v.get(), b)
+    {
+        return unary(op, a, v);
     }
     binary(Ufunc::Power, a, b)
 }
@@ -167,10 +178,10 @@ pub fn matmul(a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
         }
     }
     let (x, y) = (convert::operand(a)?, convert::operand(b)?);
-    if let (Some(Operand::Array(x)), Some(Operand::Array(y))) = (x.operand(), y.operand()) {
-        if let Some(z) = supported(py, || rt::matmul(x, y, None))? {
-            return value::result(py, z);
-        }
+    if let (Some(Operand::Array(x)), Some(Operand::Array(y))) = (x.operand(), y.operand())
+        && let Some(z) = supported(py, || rt::matmul(x, y, None))?
+    {
+        return value::result(py, z);
     }
     through_numpy(py, "matmul", &[a, b])
 }

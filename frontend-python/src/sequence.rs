@@ -49,6 +49,17 @@ impl NdArray {
         Bound::new(slf.py(), Rows { array: slf.clone().unbind(), next: AtomicUsize::new(0) })
     }
 
+    fn __reversed__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let array = slf.as_super().get().get();
+        if array.ndim() == 0 {
+            return Err(PyTypeError::new_err("len() of unsized object"));
+        }
+        let back = Index::Slice { start: None, stop: None, step: Some(-1) };
+        let turned = guarded(py, || array.index(&[back]))?;
+        value::new_array(py, turned)?.into_bound(py).try_iter().map(|i| i.into_any())
+    }
+
     fn __contains__(slf: &Bound<'_, Self>, item: Obj<'_, '_>) -> PyResult<bool> {
         operators::binary(legate_jit_ir::Ufunc::Equal, slf, item)?
             .bind(slf.py())

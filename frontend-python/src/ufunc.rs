@@ -229,17 +229,17 @@ impl UfuncObject {
         if n == me.nin && kwargs.is_none() {
             let first = args.get_borrowed_item(0)?;
             if me.nin == 1 {
-                if let Some(x) = convert::quick(&first) {
-                    if let Some(done) = me.record(py, &[x])? {
-                        return Ok(done);
-                    }
+                if let Some(x) = convert::quick(&first)
+                    && let Some(done) = me.record(py, &[x])?
+                {
+                    return Ok(done);
                 }
             } else {
                 let second = args.get_borrowed_item(1)?;
-                if let (Some(x), Some(y)) = (convert::quick(&first), convert::quick(&second)) {
-                    if let Some(done) = me.record(py, &[x, y])? {
-                        return Ok(done);
-                    }
+                if let (Some(x), Some(y)) = (convert::quick(&first), convert::quick(&second))
+                    && let Some(done) = me.record(py, &[x, y])?
+                {
+                    return Ok(done);
                 }
             }
         }
@@ -264,10 +264,8 @@ impl UfuncObject {
                 let options = Options { axis, dtype, out, keepdims, initial, r#where };
                 // NumPy's own checks for a ufunc that cannot be reduced, an initial value of None and the like.
                 let plain = op.nin() == 2 && reducible(op) && !given[4].as_ref().is_some_and(|i| i.is_none());
-                if plain {
-                    if let Some(done) = reduce::record(py, Reducer::Ufunc(op), &array, &options)? {
-                        return Ok(done);
-                    }
+                if plain && let Some(done) = reduce::record(py, Reducer::Ufunc(op), &array, &options)? {
+                    return Ok(done);
                 }
             }
         }
@@ -283,22 +281,20 @@ impl UfuncObject {
     ) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let me = slf.get();
-        if let (Kind::One(op), Some(array)) = (me.kind, args.get_borrowed_item(0).ok().and_then(own)) {
-            if let Some(given) = arguments(&["axis", "dtype", "out"], args, kwargs)? {
-                let axis = match &given[0] {
-                    Some(a) => crate::methods::index_arg(a)?,
-                    None => 0,
-                };
-                let dtype = given[1].as_ref().filter(|d| !d.is_none()).map(dtypes::parse).transpose()?;
-                let plain = given[2].as_ref().is_none_or(|o| o.is_none()) && !matches!(dtype, Some(Err(_)));
-                if plain
-                    && matches!(op, Ufunc::Add | Ufunc::Multiply | Ufunc::Minimum | Ufunc::Maximum)
-                    && array.ndim() > 0
-                {
-                    let dtype = dtype.and_then(|d| d.ok());
-                    if let Some(a) = supported(py, || rt::accumulate(op, &array, Some(axis), dtype))? {
-                        return value::new_array(py, a);
-                    }
+        if let (Kind::One(op), Some(array)) = (me.kind, args.get_borrowed_item(0).ok().and_then(own))
+            && let Some(given) = arguments(&["axis", "dtype", "out"], args, kwargs)?
+        {
+            let axis = match &given[0] {
+                Some(a) => crate::methods::index_arg(a)?,
+                None => 0,
+            };
+            let dtype = given[1].as_ref().filter(|d| !d.is_none()).map(dtypes::parse).transpose()?;
+            let plain = given[2].as_ref().is_none_or(|o| o.is_none()) && !matches!(dtype, Some(Err(_)));
+            if plain && matches!(op, Ufunc::Add | Ufunc::Multiply | Ufunc::Minimum | Ufunc::Maximum) && array.ndim() > 0
+            {
+                let dtype = dtype.and_then(|d| d.ok());
+                if let Some(a) = supported(py, || rt::accumulate(op, &array, Some(axis), dtype))? {
+                    return value::new_array(py, a);
                 }
             }
         }
