@@ -6,7 +6,7 @@ use egg::{ENodeOrVar, Id, PatternAst, Var};
 use legate_jit_ir::arbitrary::{Choices, special};
 use legate_jit_ir::graph::{Op, Order, Reduce, Reducer};
 use legate_jit_ir::view::AxisMap;
-use legate_jit_ir::{DType, Graph, Shape, Type, Ufunc, Value, View};
+use legate_jit_ir::{DType, Graph, Scalar, Shape, Type, Ufunc, Value, View};
 use legate_jit_passes::rewrite::language::{Head, Term};
 use legate_jit_passes::rewrite::rule::Slot;
 
@@ -25,11 +25,22 @@ struct Make<'a, 'c> {
     dtypes: BTreeMap<Var, DType>,
     reduces: BTreeMap<Var, Reduce>,
     inputs: u32,
+    /// Where given, `?c` is this constant and every other operand an input of its type.
+    constant: Option<Scalar>,
+}
+
+/// An instance with this constant for `?c`.
+pub fn instance_with(slot: &Slot, c: &mut Choices, constant: Scalar) -> Option<Graph> {
+    make(slot, c, constant.dtype, Some(constant))
 }
 
 /// An instance, or `None` where the choices do not fit together.
 pub fn instance(slot: &Slot, c: &mut Choices) -> Option<Graph> {
     let dtype = c.one_of(&DType::ALL);
+    make(slot, c, dtype, None)
+}
+
+fn make(slot: &Slot, c: &mut Choices, dtype: DType, constant: Option<Scalar>) -> Option<Graph> {
     let pattern = &slot.compiled().lhs.ast;
     let graph = Graph { name: slot.rule.name.replace('-', "_"), ..Graph::default() };
     let mut make = Make {
@@ -42,6 +53,7 @@ pub fn instance(slot: &Slot, c: &mut Choices) -> Option<Graph> {
         dtypes: BTreeMap::new(),
         reduces: BTreeMap::new(),
         inputs: 0,
+        constant,
     };
     let shape = match make.c.below(4) {
         0 => Shape::from_slice(&[4, 6]),
@@ -169,19 +181,28 @@ impl Make<'_, '_> {
             return (self.graph.ty(v).shape == *shape).then_some(v);
         }
         let dtype = match self.c.below(8) {
+            _ if self.constant.is_some() => self.dtype,
             0 => DType::Bool,
             1 => self.c.one_of(&DType::ALL),
             _ => self.dtype,
         };
-        let v = if self.c.once_in(2) {
-            let special = special(dtype);
-            let value = special[self.c.below(special.len())];
-            let scalar = self.graph.push(Op::Const(value), &[], Type::new(dtype, &[]));
-            let view = View::broadcast(&[], shape);
-            self.graph.push(Op::View(view), &[scalar], Type { dtype, shape: shape.clone() })
-        } else {
-            self.inputs += 1;
-            self.graph.push(Op::Input(self.inputs - 1), &[], Type { dtype, shape: shape.clone() })
+        let value = match self.constant {
+            Some(constant) => (var.to_string() == "?c").then_some(constant),
+            None => {
+                let special = special(dtype);
+                self.c.once_in(2).then(|| special[self.c.below(special.len())])
+            }
+        };
+        let v = match value {
+            Some(value) => {
+                let scalar = self.graph.push(Op::Const(value), &[], Type::new(dtype, &[]));
+                let view = View::broadcast(&[], shape);
+                self.graph.push(Op::View(view), &[scalar], Type { dtype, shape: shape.clone() })
+            }
+            None => {
+                self.inputs += 1;
+                self.graph.push(Op::Input(self.inputs - 1), &[], Type { dtype, shape: shape.clone() })
+            }
         };
         self.values.insert(var, v);
         Some(v)

@@ -99,3 +99,48 @@ pub fn same_plan(graph: &Graph, plan: &Plan) {
         panic!("{difference}\n{graph}\n{plan}");
     }
 }
+
+/// Whether reassociation could tell the constants of a graph apart from ordinary numbers.
+fn ordinary(graph: &Graph) -> bool {
+    graph.nodes.iter().all(|node| match node.op {
+        legate_jit_ir::Op::Const(value) => {
+            let (re, im) = value.as_c128();
+            [re, im].iter().all(|v| *v == 0.0 || (1e-4..1e4).contains(&v.abs()))
+        }
+        _ => true,
+    })
+}
+
+/// For relaxed rules: what differs by more than rounding, in double precision, on numbers near 1. `None` too where the graph's types or
+/// constants do not allow the question.
+pub fn apart(a: &Graph, b: &Graph) -> Option<String> {
+    let double = |d: DType| matches!(d, DType::F64 | DType::C128 | DType::Bool);
+    if !ordinary(a) || a.nodes.iter().any(|n| !double(n.ty.dtype)) {
+        return None;
+    }
+    let random = bytes(7, 1 << 16);
+    let mut c = Choices::new(&random);
+    let mut near_one = || 0.75 + f64::from(c.byte()) / 512.0;
+    let array = |ty: Option<legate_jit_ir::Type>| {
+        let ty = ty.unwrap_or(legate_jit_ir::Type::new(DType::F64, &[]));
+        let one = |_| match ty.dtype {
+            DType::F64 => Scalar::f64(near_one()),
+            DType::C128 => Scalar::c128(near_one(), near_one()),
+            _ => Scalar::bool(near_one() < 1.0),
+        };
+        Tensor::from_elements(ty.dtype, &ty.shape, (0..ty.size()).map(one))
+    };
+    let arrays: Vec<Tensor> = arguments(a).0.into_iter().map(array).collect();
+    let run = |g: &Graph| interp::run(g, &arrays, &[]).unwrap_or_else(|e| panic!("{e}\n{g}"));
+    for (x, y) in run(a).iter().zip(&run(b)) {
+        for i in 0..x.len() {
+            let ((p, q), (r, s)) = (x.get(i).as_c128(), y.get(i).as_c128());
+            let finite = [p, q, r, s].iter().all(|v| v.is_finite());
+            let scale = 1.0 + p.abs() + q.abs();
+            if finite && ((p - r).abs() > 1e-9 * scale || (q - s).abs() > 1e-9 * scale) {
+                return Some(format!("element {i}: {p}, {q} and {r}, {s}"));
+            }
+        }
+    }
+    None
+}
