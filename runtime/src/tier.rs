@@ -16,10 +16,31 @@ pub fn set_options(options: Options) {
 /// The compiler; `None` where it can make nothing for this machine.
 pub fn compiler() -> Option<&'static Compiler> {
     let compiler = COMPILER.get_or_init(|| {
-        let options = OPTIONS.lock().unwrap_or_else(|e| e.into_inner()).take();
-        Compiler::new(options.unwrap_or_default())
+        let options = OPTIONS.lock().unwrap_or_else(|e| e.into_inner()).take().unwrap_or_default();
+        #[cfg(test)]
+        make_statics(&options);
+        Compiler::new(options)
     });
     Some(compiler)
+}
+
+/// Compiles something once on this thread. The compiler stops its helper when the main thread ends; a test's main thread is not
+/// the one that uses the compiler, so there the helper is stopped by an exit handler, which must be younger than the static
+/// data that LLVM and MLIR make when they are first used.
+#[cfg(test)]
+fn make_statics(options: &Options) {
+    use legate_jit_ir::kernel::{Access, Body, InnerStride, Kernel, Op};
+    use legate_jit_ir::{DType, Ufunc};
+    let access = |write| Access { dtype: DType::F64, inner: InnerStride::Unit, write };
+    let mut body = Body::default();
+    let x = body.push(Op::Load(0), DType::F64);
+    let y = body.push(Op::Map(Ufunc::Exp, [x].into_iter().collect()), DType::F64);
+    body.stores.push((1, y));
+    let kernel = Kernel { rank: 1, accesses: vec![access(false), access(true)], scalars: vec![], body };
+    if let Some(target) = &options.target {
+        let object = legate_jit_codegen::compile(&kernel, target, &mut ()).expect("a small kernel compiles");
+        legate_jit_codegen::load(&object).expect("and loads");
+    }
 }
 
 /// What the compiler has done; zeros where it was never needed.
