@@ -81,6 +81,15 @@ impl Action {
     }
 }
 
+impl Action {
+    /// Of a product of a matrix and a vector: some rows of the result.
+    pub(crate) fn run_matvec_rows(&self, frame: &Frame, rows: &std::ops::Range<usize>) -> Result<()> {
+        let Action::Opaque { op, args, out } = self else { return Ok(()) };
+        let (matrix, out) = (args[0].rows(rows), out.rows(rows));
+        crate::library::run(op, &[matrix.at(frame), args[1].at(frame)], &out.at(frame))
+    }
+}
+
 impl Prepared {
     /// A plan to run in this process.
     pub fn new(plan: Plan, tier: Tier) -> Result<Prepared> {
@@ -131,7 +140,8 @@ impl Prepared {
             for step in steps {
                 match step {
                     Step::Launch(launch) if run <= 1 => {
-                        actions.push(Action::Launch(PreparedLaunch::new(&plan, launch, tier)?));
+                        let launch = PreparedLaunch::new(&plan, launch, tier)?;
+                        actions.push(Action::Launch(if wavefronts { launch } else { launch.cut_finely() }));
                     }
                     Step::Launch(_) => {}
                     Step::Opaque { op, args, out } => actions.push(Action::Opaque {

@@ -231,6 +231,12 @@ pub enum Division {
 }
 
 impl PreparedLaunch {
+    /// Made for ranks: as many parts as there can be.
+    pub fn cut_finely(mut self) -> PreparedLaunch {
+        self.streams.iter_mut().for_each(Streams::cut_finely);
+        self
+    }
+
     /// `first_is_reduced` says whether the streams reduce the domain's first axis.
     pub fn division(&self, first_is_reduced: bool) -> Division {
         match &self.streams {
@@ -430,6 +436,14 @@ impl OpaqueOperand {
     pub fn whole(plan: &Plan, buffer: BufferId) -> OpaqueOperand {
         let view = legate_jit_ir::View::identity(&plan.buffer(buffer).ty.shape);
         OpaqueOperand::new(plan, &Operand { buffer, view })
+    }
+
+    /// Some rows of the first axis.
+    pub fn rows(&self, rows: &std::ops::Range<usize>) -> OpaqueOperand {
+        let mut shape = self.shape.clone();
+        shape[0] = rows.len();
+        let offset = self.offset + rows.start as i64 * self.strides[0];
+        OpaqueOperand { buffer: self.buffer, offset, dtype: self.dtype, shape, strides: self.strides.clone() }
     }
 
     pub fn at(&self, frame: &Frame) -> crate::library::Strided<'_> {

@@ -131,6 +131,11 @@ impl Streams {
         Ok(Streams { chunk, list, domain: domain.into(), points, mode, complex, direct })
     }
 
+    /// Small chunks, so that several ranks have some to do.
+    pub fn cut_finely(&mut self) {
+        self.chunk = CHUNK;
+    }
+
     /// The byte strides of a stream access along the launch's axes, where they are not those of the domain in C order.
     pub fn scratch_strides(&self, size: i64) -> Option<SmallVec<[i64; 4]>> {
         match &self.mode {

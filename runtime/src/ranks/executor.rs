@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use legate_jit_ir::graph::Opaque;
-use legate_jit_ir::plan::{BufferId, Launch, Step};
+use legate_jit_ir::plan::{BufferId, Launch, Operand, Step};
 
 use super::message::{self, StoreId};
 use super::split::{Split, State};
@@ -98,8 +98,7 @@ impl Executor {
             match (action, step) {
                 (Action::Launch(prepared), Some(Step::Launch(launch))) => run.launch(prepared, launch, &frame)?,
                 (Action::Opaque { .. }, Some(Step::Opaque { op, args, out })) => {
-                    let args: Vec<BufferId> = args.iter().map(|a| a.buffer).collect();
-                    run.opaque(action, op, &args, *out, &frame)?;
+                    run.opaque(action, op, args, *out, &frame)?;
                 }
                 (Action::Free { slot }, Some(Step::Free(_))) => {
                     memory[*slot as usize] = None;
@@ -151,7 +150,11 @@ impl Run<'_> {
 
     /// Makes the bytes of each slot that the ranks need current on them.
     fn gather(&mut self, needs: Vec<(usize, Vec<Range<usize>>)>, frame: &Frame) -> Result<()> {
-        let mut wanted: HashMap<usize, Vec<Range<usize>>> = needs.into_iter().collect();
+        let mut wanted: HashMap<usize, Vec<Range<usize>>> = HashMap::new();
+        for (slot, need) in needs {
+            let old = wanted.entry(slot).or_insert_with(|| vec![0..0; need.len()]);
+            old.iter_mut().zip(need).for_each(|(o, n)| *o = super::split::join(o.clone(), n));
+        }
         let mut list = Vec::new();
         // In order of the slots, which is the same on all ranks.
         for (slot, held) in self.held.iter_mut().enumerate() {
@@ -173,17 +176,13 @@ impl Run<'_> {
             let (plan, partition_bytes) = (&self.plan.plan, self.partition_bytes);
             let state = State { plan, ranks, partition_bytes, held: &held };
             split = state.split(launch, &division);
-            let mut add = |slot: usize, need: Vec<Range<usize>>| match needs.iter_mut().find(|n| n.0 == slot) {
-                Some((_, old)) => old.iter_mut().zip(need).for_each(|(o, n)| *o = super::split::join(o.clone(), n)),
-                None => needs.push((slot, need)),
-            };
             for buffer in state.reads(launch) {
-                add(self.slot(buffer), state.needs(launch, &split, buffer));
+                needs.push((self.slot(buffer), state.needs(launch, &split, buffer)));
             }
             for &buffer in &split.bring_home {
                 let mut need = vec![0..0; ranks];
                 need[0] = 0..plan.buffer(buffer).ty.bytes();
-                add(self.slot(buffer), need);
+                needs.push((self.slot(buffer), need));
             }
         }
         self.gather(needs, frame)?;
@@ -261,9 +260,28 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A library's operation runs on rank 0.
-    fn opaque(&mut self, action: &Action, _: &Opaque, args: &[BufferId], out: BufferId, frame: &Frame) -> Result<()> {
-        let ranks = self.transport.size();
+    /// A library's operation: a matrix times a vector is done in blocks of rows, everything else on rank 0.
+    fn opaque(&mut self, action: &Action, op: &Opaque, args: &[Operand], out: BufferId, frame: &Frame) -> Result<()> {
+        let (me, ranks) = (self.transport.rank(), self.transport.size());
+        let cuts = {
+            let held: Vec<Option<&Held>> = self.plan.slot.iter().map(|&s| self.held[s as usize].as_ref()).collect();
+            let (plan, partition_bytes) = (&self.plan.plan, self.partition_bytes);
+            State { plan, ranks, partition_bytes, held: &held }.matvec(op, args)
+        };
+        if let Some((cuts, needs)) = cuts {
+            let needs = args.iter().zip(needs).map(|(a, n)| (self.slot(a.buffer), n)).collect();
+            self.gather(needs, frame)?;
+            let rows = cuts[me]..cuts[me + 1];
+            if !rows.is_empty() {
+                let done = action.run_matvec_rows(frame, &rows);
+                self.note(done);
+            }
+            let item = self.plan.plan.buffer(out).ty.dtype.size();
+            let slot = self.slot(out);
+            self.held[slot] = Some(Held::new(Tiling::new(cuts.iter().map(|c| c * item).collect())));
+            return Ok(());
+        }
+        let args: Vec<BufferId> = args.iter().map(|a| a.buffer).collect();
         let needs = args.iter().map(|&a| {
             let mut need = vec![0..0; ranks];
             need[0] = 0..self.plan.plan.buffer(a).ty.bytes();
@@ -271,7 +289,7 @@ impl Run<'_> {
         });
         let needs = needs.collect();
         self.gather(needs, frame)?;
-        if self.transport.rank() == 0 {
+        if me == 0 {
             let done = action.run(frame);
             self.note(done);
         }

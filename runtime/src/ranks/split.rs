@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use legate_jit_ir::graph::Opaque;
 use legate_jit_ir::plan::{BufferId, Launch, Operand, Plan, Target};
 use legate_jit_ir::shape::{c_strides, size};
 use smallvec::SmallVec;
@@ -30,6 +31,9 @@ impl Split {
         self.rows.iter().position(|r| *r == (0..count))
     }
 }
+
+/// Rows that a library routine may treat as one group.
+const GROUP: usize = 64;
 
 /// One access of one piece.
 struct Touch<'a> {
@@ -89,6 +93,35 @@ impl State<'_> {
         reads.sort_unstable();
         reads.dedup();
         reads
+    }
+
+    /// The rows of a matrix-vector product that each rank does, with what it must be able to read of the matrix and of the
+    /// vector; `None` where one rank must do it all. Library routines work on groups of rows, and a row's bits may depend on
+    /// its place in the group, so blocks begin at multiples of [`GROUP`] and are never shorter.
+    pub fn matvec(&self, op: &Opaque, args: &[Operand]) -> Option<(Vec<usize>, Vec<Vec<Range<usize>>>)> {
+        let (Opaque::Matmul, [matrix, vector]) = (op, args) else { return None };
+        let (&[m, k], &[_, 1]) = (&matrix.view.shape[..], &vector.view.shape[..]) else { return None };
+        let ty = &self.plan.buffer(matrix.buffer).ty;
+        let by_rows = matches!(&matrix.view.axes[..], [a, b] if a.terms[..] == [(0, 1)] && b.terms[..] == [(1, 1)]);
+        let large = m * k * ty.dtype.size() >= self.partition_bytes && m >= 2 * GROUP && k > 1;
+        if !by_rows || !large || !(ty.dtype.is_float() || ty.dtype.is_complex()) {
+            return None;
+        }
+        let even = || (0..=self.ranks).map(|r| m * r / self.ranks).collect();
+        let mut cuts = self.cuts_along(matrix, m, false).unwrap_or_else(even);
+        for r in 1..self.ranks {
+            let near = (cuts[r] + GROUP / 2) / GROUP * GROUP;
+            cuts[r] = if near + GROUP > m { m } else { near };
+        }
+        let whole = |o: &Operand, rows: Range<usize>| {
+            let hi: SmallVec<[usize; 4]> = o.view.shape.iter().copied().collect();
+            let touch = Touch { operand: o, write: false, lo: &[0, 0], hi: &hi };
+            self.hull(&touch, &rows)
+        };
+        let blocks = || cuts.windows(2).map(|c| c[0]..c[1]);
+        let of_matrix = blocks().map(|rows| whole(matrix, rows)).collect();
+        let of_vector = blocks().map(|rows| if rows.is_empty() { 0..0 } else { whole(vector, 0..k) }).collect();
+        Some((cuts, vec![of_matrix, of_vector]))
     }
 
     fn bytes(&self, buffer: BufferId) -> usize {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use legate_jit_ir::arbitrary::{self, Choices, Options};
-use legate_jit_ir::graph::{Op, Order, Reduce, Reducer};
+use legate_jit_ir::graph::{Op, Opaque, Order, Reduce, Reducer};
 use legate_jit_ir::{DType, Graph, Scalar, Type, Ufunc, View};
 use smallvec::smallvec;
 
@@ -233,6 +233,37 @@ fn jacobi_on_ranks_has_the_bits_of_one_process() {
             }
             assert_eq!(read(controller, &q), p.as_slice(), "the field on {ranks} ranks");
         });
+    }
+}
+
+/// `a @ x` for an m × k matrix.
+fn matvec(m: usize, k: usize) -> Graph {
+    let mut g = Graph { name: "matvec".into(), donated: vec![false; 2], ..Graph::default() };
+    let a = g.push(Op::Input(0), &[], Type::new(DType::F64, &[m, k]));
+    let x = g.push(Op::Input(1), &[], Type::new(DType::F64, &[k]));
+    let mut column = View::identity(&[k]);
+    column.shape = smallvec![k, 1];
+    let x = g.push(Op::View(column), &[x], Type::new(DType::F64, &[k, 1]));
+    let y = g.push(Op::Opaque(Opaque::Matmul), &[a, x], Type::new(DType::F64, &[m, 1]));
+    g.outputs = vec![y];
+    g
+}
+
+#[test]
+fn a_matrix_times_a_vector_is_done_in_blocks_of_rows() {
+    let data = |n: usize| bytes_of(&(0..n).map(|i| Scalar::f64((i as f64 * 0.91).cos())).collect::<Vec<_>>());
+    for (m, k) in [(129, 40), (500, 333), (64, 7), (131, 2)] {
+        let plan = prepare(&matvec(m, k));
+        let (a, x) = (data(m * k), data(k));
+        let stores = || [Store::from_bytes(&a).unwrap(), Store::from_bytes(&x).unwrap()];
+        let expected = plan.run(&stores(), &[]).unwrap()[0].as_slice().to_vec();
+        for ranks in [2, 3, 5] {
+            with_controller(ranks, 64, |controller| {
+                let out = controller.run(&plan, &stores(), &[]).unwrap();
+                assert_eq!(out[0].placed() != 0, m >= 128, "{m} rows on {ranks} ranks");
+                assert_eq!(read(controller, &out[0]), expected, "{m} × {k} on {ranks} ranks");
+            });
+        }
     }
 }
 
