@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::convert::{self, Arg};
 use crate::error::{guarded, supported};
-use crate::methods::{Ints, index_arg, ints_arg};
+use crate::methods::{Ints, index_arg, shape_arg};
 use crate::reduce::{self, Options};
 use crate::value::{self, Value};
 use crate::{adopt, capi, dtypes, fallback};
@@ -70,7 +70,7 @@ fn filled(
     if let (Some(d), true, true) = (dtype_arg(dtype, DType::F64)?, is_word(device, &["cpu"]), given(like).is_none())
         && is_word(order, &["C", "F", "c", "f"])
     {
-        let extents = ints_arg(shape)?;
+        let extents = shape_arg(shape)?;
         if extents.len() <= 16 {
             let scalar = guarded(py, || WeakScalar::Int(value).value(d))?;
             let array = guarded(py, || {
@@ -156,7 +156,7 @@ pub fn full(
         let fill = convert::operand(fill_value)?;
         match fill.operand() {
             Some(Operand::Array(a)) => {
-                let extents = ints_arg(shape)?;
+                let extents = shape_arg(shape)?;
                 let array = guarded(py, || {
                     let d = kind.unwrap_or(a.dtype());
                     let out = Array::empty(&usizes(&extents, d)?, d)?;
@@ -167,7 +167,7 @@ pub fn full(
             }
             Some(op) => {
                 let scalar = element_of(py, &op, kind)?;
-                let extents = ints_arg(shape)?;
+                let extents = shape_arg(shape)?;
                 let array = guarded(py, || Array::full(&usizes(&extents, scalar.dtype)?, scalar))?;
                 return value::new_array(py, array);
             }
@@ -209,7 +209,7 @@ fn like_another(
             }
             if is_word(order, &["C", "K"]) {
                 let extents: Ints = match given(shape) {
-                    Some(s) => ints_arg(s)?,
+                    Some(s) => shape_arg(s)?,
                     None => model.shape().iter().map(|&n| n as i64).collect(),
                 };
                 return value::new_array(py, guarded(py, || Array::full(&usizes(&extents, scalar.dtype)?, scalar))?);
@@ -602,7 +602,7 @@ pub fn min(
     initial: Given<'_, '_>,
     r#where: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    function(py, "min", a, &Options { axis, out, keepdims, initial, r#where })
+    function(py, "min", a, &Options { axis, out, keepdims, initial, r#where, ..Options::default() })
 }
 
 #[pyfunction]
@@ -617,7 +617,7 @@ pub fn max(
     initial: Given<'_, '_>,
     r#where: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    function(py, "max", a, &Options { axis, out, keepdims, initial, r#where })
+    function(py, "max", a, &Options { axis, out, keepdims, initial, r#where, ..Options::default() })
 }
 
 #[pyfunction]
@@ -631,7 +631,7 @@ pub fn any(
     keepdims: Given<'_, '_>,
     r#where: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    function(py, "any", a, &Options { axis, out, keepdims, r#where })
+    function(py, "any", a, &Options { axis, out, keepdims, r#where, ..Options::default() })
 }
 
 #[pyfunction]
@@ -645,7 +645,7 @@ pub fn all(
     keepdims: Given<'_, '_>,
     r#where: Given<'_, '_>,
 ) -> PyResult<Py<PyAny>> {
-    function(py, "all", a, &Options { axis, out, keepdims, r#where })
+    function(py, "all", a, &Options { axis, out, keepdims, r#where, ..Options::default() })
 }
 
 #[pyfunction]

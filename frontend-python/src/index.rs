@@ -7,13 +7,13 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use legate_jit_ir::DType;
-use legate_jit_runtime::{self as rt, Array, Casting, Element, Error, Index, Operand};
+use legate_jit_runtime::{self as rt, Array, Casting, Element, Index, Operand};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyEllipsis, PyInt, PySlice, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use smallvec::SmallVec;
 
-use crate::error::{guarded, raise, supported};
+use crate::error::{guarded, supported};
 use crate::value::{self, Value};
 use crate::{capi, convert, dtypes, fallback};
 
@@ -37,7 +37,8 @@ fn part(obj: &Bound<PyAny>) -> PyResult<Option<Index>> {
         // SAFETY: an exact int.
         let v = unsafe { ffi::PyLong_AsSsize_t(obj.as_ptr()) };
         if v == -1 && PyErr::take(py).is_some() {
-            return Err(raise(py, Error::Index("cannot fit 'int' into an index-sized integer".into())));
+            // Far out of bounds: NumPy has the words.
+            return Ok(None);
         }
         return Ok(Some(Index::Int(v as i64)));
     }
@@ -158,6 +159,8 @@ pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>
             Operand::Typed(s) if !s.dtype.is_complex() || array.dtype().is_complex() => {
                 guarded(py, || array.set_item(&at, s)).map(Some)?
             }
+            // A sequence for one element: NumPy decides.
+            Operand::Array(a) if a.ndim() > 0 => None,
             _ => supported(py, || array.index(&parts)?.assign(op, Casting::Unsafe))?,
         }
     } else {

@@ -1,10 +1,10 @@
 //! Methods of arrays that are recorded: reductions, copies, casts, other views.
 
 use legate_jit_ir::{DType, Ufunc};
-use legate_jit_runtime::{Array, Casting, Operand};
+use legate_jit_runtime::{Array, Casting, Operand, WeakScalar};
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use smallvec::SmallVec;
 
@@ -38,14 +38,27 @@ pub fn ints_arg(obj: &Bound<PyAny>) -> PyResult<Ints> {
         return Ok(SmallVec::from_slice(&[index_arg(obj)?]));
     }
     match obj.try_iter() {
-        Ok(items) if !obj.is_instance_of::<PyString>() => items.map(|item| index_arg(&item?)).collect(),
+        Ok(items) => items.map(|item| index_arg(&item?)).collect(),
         _ => Err(index_arg(obj).err().unwrap_or_else(|| PyTypeError::new_err("expected a sequence of integers"))),
     }
 }
 
+/// The same for shapes, with NumPy's words for what is neither.
+pub fn shape_arg(obj: &Bound<PyAny>) -> PyResult<Ints> {
+    // SAFETY: reading slots of a live object's type.
+    let plain = unsafe { ffi::PyIndex_Check(obj.as_ptr()) != 0 || ffi::PySequence_Check(obj.as_ptr()) != 0 };
+    if plain || value::value(obj).is_some() {
+        return ints_arg(obj);
+    }
+    if obj.is_none() {
+        return Err(PyTypeError::new_err("Use () not None as shape arguments"));
+    }
+    Err(PyTypeError::new_err(format!("expected a sequence of integers or a single integer, got '{}'", obj.repr()?)))
+}
+
 /// `f(a, b, c)` or `f((a, b, c))`.
 fn ints_args(args: &Bound<PyTuple>) -> PyResult<Ints> {
-    if args.len() == 1 { ints_arg(&args.get_item(0)?) } else { ints_arg(args.as_any()) }
+    if args.len() == 1 { shape_arg(&args.get_item(0)?) } else { ints_arg(args.as_any()) }
 }
 
 fn no_order(order: Option<&Bound<PyAny>>) -> PyResult<bool> {
@@ -70,6 +83,10 @@ impl Value {
         copy: Option<bool>,
     ) -> PyResult<Py<PyAny>> {
         let py = slf.py();
+        if shape.len() == 1 && shape.get_item(0)?.is_none() {
+            // NumPy's reshape(None) is the array itself.
+            return value::new_array(py, slf.get().get().clone());
+        }
         if no_order(order.as_ref())? && copy.is_none() {
             let shape = ints_args(shape)?;
             if let Some(a) = array_result(py, supported(py, || slf.get().get().reshape(&shape))?)? {
@@ -225,6 +242,9 @@ impl Value {
     fn _broadcast_to(slf: &Bound<'_, Self>, shape: Obj<'_, '_>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let shape = ints_arg(shape)?;
+        if shape.len() < slf.get().get().ndim() {
+            return Err(PyValueError::new_err("input operand has more dimensions than allowed by the axis remapping"));
+        }
         if shape.iter().any(|&n| n < 0) {
             return Err(PyValueError::new_err("all elements of broadcast shape must be non-negative"));
         }
@@ -409,7 +429,15 @@ impl NdArray {
         let array = slf.as_super().get().get();
         let rule = casting.extract::<&str>().ok().and_then(Casting::parse);
         let op = convert::operand(src)?;
-        if let (Some(rule), Some(op)) = (rule, op.operand()) {
+        let kinds = |op: &Operand| match op {
+            // A number of a higher kind than the array's: NumPy says so.
+            Operand::Weak(WeakScalar::Float(_)) => !array.dtype().is_float() && !array.dtype().is_complex(),
+            Operand::Weak(WeakScalar::Complex(..)) => !array.dtype().is_complex(),
+            Operand::Weak(WeakScalar::Int(_)) => array.dtype() == DType::Bool,
+            Operand::Array(_) | Operand::Typed(_) => false,
+        };
+        let plain = op.operand().filter(|o| rule == Some(Casting::Unsafe) || !kinds(o));
+        if let (Some(rule), Some(op)) = (rule, plain) {
             let done = if r#where.is(pyo3::types::PyBool::new(py, true)) {
                 supported(py, || array.assign(op, rule))?
             } else {

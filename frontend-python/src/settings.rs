@@ -190,6 +190,7 @@ fn apply(py: Python) -> PyResult<()> {
     }
     if let Some(n) = get("LEGATE_JIT_THREADS").and_then(|v| v.parse().ok()) {
         rt::pool::set_threads(n);
+        rt::library::blas::set_threads(n);
     }
     let mut options = Options { cache: cache_dir(), ..Options::default() };
     if let Some(text) = get("LEGATE_JIT_DUMP") {

@@ -118,7 +118,7 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], types: &[ArgType], 
     }
     let full = common_shape(operands, args.out, args.where_)?;
     if let Some(out) = args.out {
-        check_out(op, out, full.shape(), l.out, casting)?;
+        check_out(op, operands, out, full.shape(), l.out, casting)?;
     }
     // Where every operand is a known number there is nothing to record.
     if full.ndim() == 0
@@ -294,7 +294,14 @@ fn wider_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>) 
     Ok(Layout::identity(&shape))
 }
 
-fn check_out(op: Ufunc, out: &Array, shape: &[usize], result: DType, casting: Casting) -> Result<()> {
+fn check_out(
+    op: Ufunc,
+    operands: &[Operand],
+    out: &Array,
+    shape: &[usize],
+    result: DType,
+    casting: Casting,
+) -> Result<()> {
     if !out.writable() {
         return Err(Error::Value("output array is read-only".into()));
     }
@@ -307,14 +314,25 @@ fn check_out(op: Ufunc, out: &Array, shape: &[usize], result: DType, casting: Ca
             casting.name()
         )));
     }
-    if legate_jit_ir::shape::broadcast(shape, out.shape()).as_deref() != Some(out.shape()) {
-        return Err(Error::Value(format!(
+    match legate_jit_ir::shape::broadcast(shape, out.shape()) {
+        Some(wide) if wide[..] == *out.shape() => Ok(()),
+        Some(wide) => Err(Error::Value(format!(
             "non-broadcastable output operand with shape {} doesn't match the broadcast shape {}",
             shape_text(out.shape(), ","),
-            shape_text(&legate_jit_ir::shape::broadcast(shape, out.shape()).unwrap_or(shape.into()), ",")
-        )));
+            shape_text(&wide, ",")
+        ))),
+        None => {
+            let all: Vec<String> = operands
+                .iter()
+                .map(|o| match o {
+                    Operand::Array(a) => shape_text(a.shape(), ","),
+                    Operand::Weak(_) | Operand::Typed(_) => "()".into(),
+                })
+                .chain([shape_text(out.shape(), ",")])
+                .collect();
+            Err(Error::Value(format!("operands could not be broadcast together with shapes {} ", all.join(" "))))
+        }
     }
-    Ok(())
 }
 
 /// `a ** b` as the operator does it: a Python number that names a simpler operation records that one.

@@ -129,12 +129,14 @@ def function(name, real):
 
 
 class Callable:
-    """A callable object of NumPy's (a ufunc that is not ours, an instance of `numpy.vectorize`): its calls and those of its
-    methods are counted and give arrays of ours."""
+    # A callable object of NumPy's (a ufunc that is not ours, an instance of `numpy.vectorize`): its calls and those of its
+    # methods are counted and give arrays of ours.
 
     def __init__(self, name, real):
         self._name = name
         self._real = real
+        self.__name__ = getattr(real, "__name__", name)
+        self.__doc__ = real.__doc__
 
     def __call__(self, *args, **kwargs):
         return run(self._name, self._real, args, kwargs)

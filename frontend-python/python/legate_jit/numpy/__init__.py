@@ -150,7 +150,7 @@ _fallback.install()
 
 
 def __getattr__(name):
-    if name.startswith("__"):
+    if name.startswith("__") and name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = _fallback.attribute(name, getattr(_np, name))
     globals()[name] = value

@@ -238,6 +238,8 @@ def inner(a, b, /):
         return _multiply(a, b)
     if a.shape[-1] != b.shape[-1]:
         return _fallback.run("inner", _np.inner, (a, b), {})
+    if a.ndim == b.ndim == 1:
+        return matmul(a, b)
     return tensordot(a, b, ((a.ndim - 1,), (b.ndim - 1,)))
 
 
@@ -260,7 +262,7 @@ def tensordot(a, b, axes=2):
     shape = tuple(a.shape[i] for i in rows) + tuple(b.shape[j] for j in cols)
     a2 = a.transpose(rows + left).reshape(math.prod(a.shape[i] for i in rows), common)
     b2 = b.transpose(right + cols).reshape(common, math.prod(b.shape[j] for j in cols))
-    return matmul(a2, b2).reshape(shape)[()]
+    return matmul(a2, b2).reshape(shape)
 
 
 def isclose(a, b, rtol=1.0e-5, atol=1.0e-8, equal_nan=False):
@@ -315,15 +317,16 @@ def eye(N, M=None, k=0, dtype=float, order="C", *, device=None, like=None):
     m = zeros((N, M), dtype)
     if type(m) is not ndarray or order == "F":
         return _fallback.wrap(_np.eye(N, M, k, dtype, order))
-    k = operator.index(k)
-    if -N < k < M:
-        _diagonal_view(m, k)[...] = 1
+    _diagonal_view(m, operator.index(k))[...] = 1
     return m
 
 
 def _diagonal_view(m, k):
-    """The k-th diagonal, writable."""
-    return m._diagonal(k, 0, 1)
+    """The k-th diagonal of a fresh matrix, writable: every (columns + 1)-th element."""
+    rows, columns = m.shape
+    n = max(min(rows, columns - k) if k >= 0 else min(rows + k, columns), 0)
+    start = min(k if k >= 0 else -k * columns, m.size)
+    return m.reshape(-1)[start : start + max(n - 1, 0) * (columns + 1) + 1 : columns + 1][:n]
 
 
 def identity(n, dtype=None, *, like=None):

@@ -264,6 +264,8 @@ def roll(a, shift, axis=None):
 def tile(A, reps):
     reps = tuple(reps) if hasattr(reps, "__iter__") else (operator.index(reps),)
     a = asarray(A)
+    if any(r < 0 for r in reps):
+        raise ValueError("negative dimensions are not allowed")
     rank = max(a.ndim, len(reps))
     reps = (1,) * (rank - len(reps)) + tuple(operator.index(r) for r in reps)
     shape = (1,) * (rank - a.ndim) + tuple(a.shape)
@@ -277,7 +279,7 @@ def repeat(a, repeats, axis=None):
     if type(repeats) is not int or type(a) not in _ours:
         return _fallback.run("repeat", _np.repeat, (a, repeats), {"axis": axis})
     if repeats < 0:
-        raise ValueError("repeats may not contain negative values.")
+        raise ValueError("negative dimensions are not allowed")
     if axis is None:
         a, axis = a.ravel(), 0
     axis = _normalize_axis(axis, a.ndim)
