@@ -56,6 +56,8 @@ pub enum Order {
     /// NumPy's order for a full reduction over data that it must buffer: flattened in C order, chunks of this many elements
     /// (a multiple of the last axis for 2-D views) are pairwise trees, combined in order.
     Chunked(u32),
+    /// The same over blocks of `block` elements: each is cut into chunks of `chunk`, the last one of a block shorter.
+    Blocks { block: u64, chunk: u32 },
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

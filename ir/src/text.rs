@@ -322,6 +322,7 @@ pub(crate) fn write_axes(f: &mut fmt::Formatter, reduce: &Reduce) -> fmt::Result
     match reduce.order {
         Order::Tree => Ok(()),
         Order::Chunked(n) => write!(f, " chunked {n}"),
+        Order::Blocks { block, chunk } => write!(f, " blocks {block} chunked {chunk}"),
     }
 }
 
@@ -332,7 +333,17 @@ pub(crate) fn parse_axes(p: &mut Lexer, reducer: Reducer) -> PResult<Reduce> {
         axes.push(p.number("an axis")?);
         Ok(())
     })?;
-    let order = if p.eat("chunked") { Order::Chunked(p.number("a chunk's length")?) } else { Order::Tree };
+    let block = if p.eat("blocks") { Some(p.number("a block's length")?) } else { None };
+    let chunk = if p.eat("chunked") { Some(p.number("a chunk's length")?) } else { None };
+    let order = match (block, chunk) {
+        (None, None) => Order::Tree,
+        (None, Some(n)) => Order::Chunked(n),
+        (Some(block), Some(chunk)) => Order::Blocks { block, chunk },
+        (Some(_), None) => {
+            p.expect("chunked")?;
+            Order::Tree
+        }
+    };
     Ok(Reduce { reducer, axes, order })
 }
 

@@ -162,7 +162,11 @@ pub fn reduce_type(reduce: &Reduce, arg: &Type) -> std::result::Result<Type, Str
     let ascending = reduce.axes.windows(2).all(|w| w[0] < w[1]);
     let inside = reduce.axes.iter().all(|a| (*a as usize) < arg.shape.len());
     ensure!(ascending && inside, "axes {:?} of {arg}", &reduce.axes[..]);
-    ensure!(reduce.order != crate::graph::Order::Chunked(0), "chunks of no elements");
+    match reduce.order {
+        crate::graph::Order::Tree => {}
+        crate::graph::Order::Chunked(chunk) => ensure!(chunk > 0, "chunks of no elements"),
+        crate::graph::Order::Blocks { block, chunk } => ensure!(block > 0 && chunk > 0, "chunks of no elements"),
+    }
     let is_reduced = |i: &usize| reduce.axes.contains(&(*i as u32));
     let shape: crate::Shape = (0..arg.shape.len()).filter(|i| !is_reduced(i)).map(|i| arg.shape[i]).collect();
     let (dtype, identity) = match reduce.reducer {

@@ -410,7 +410,7 @@ impl Session {
         } else {
             let whole = Array { part: Part::Whole, dtype, ..to.clone() };
             let base = self.arg(&whole, dtype)?;
-            let full = Layout::identity(&layout.lshape);
+            let full = layout.whole();
             self.trace.push(Op::Update, dtype, &[base, value], &full.clone(), 0, full)
         };
         let old = to.base.current.replace(&mut self.token, version);

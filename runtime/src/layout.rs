@@ -46,6 +46,10 @@ pub struct Layout {
     /// The trace's note: (trace number, index in its table).
     pub(crate) mark: AtomicU64,
     full: OnceLock<Arc<Layout>>,
+    /// The layout with the axes reversed, once somebody asked for it.
+    reversed: OnceLock<Arc<Layout>>,
+    /// The layout of the whole base in its logical shape.
+    whole: OnceLock<Arc<Layout>>,
     /// The order "K" of an operation on operands of this layout alone.
     own_order: OnceLock<u64>,
 }
@@ -103,6 +107,8 @@ impl Layout {
             class,
             mark: AtomicU64::new(0),
             full: OnceLock::new(),
+            reversed: OnceLock::new(),
+            whole: OnceLock::new(),
             own_order: OnceLock::new(),
         }
     }
@@ -113,6 +119,10 @@ impl Layout {
 
     /// A whole base of this shape.
     pub(crate) fn identity(shape: &[usize]) -> Arc<Layout> {
+        if shape.is_empty() {
+            static SCALAR: OnceLock<Arc<Layout>> = OnceLock::new();
+            return SCALAR.get_or_init(|| Layout::new(Shape::new(), View::identity(&[]))).clone();
+        }
         IDENTITIES.with_borrow_mut(|kept| {
             if let Some(i) = kept.iter().position(|l| l.lshape[..] == *shape) {
                 if i > 0 {
@@ -136,6 +146,20 @@ impl Layout {
             return self.clone();
         }
         self.full.get_or_init(|| Layout::identity(&self.view.shape)).clone()
+    }
+
+    /// The identity layout of the logical shape: that of the base after a write.
+    #[inline]
+    pub(crate) fn whole(&self) -> Arc<Layout> {
+        self.whole.get_or_init(|| Layout::identity(&self.lshape)).clone()
+    }
+
+    pub(crate) fn reversed(&self) -> Arc<Layout> {
+        let new = || {
+            let perm: Perm = (0..self.ndim() as u32).rev().collect();
+            self.then(&permuting(self.shape(), &perm))
+        };
+        self.reversed.get_or_init(new).clone()
     }
 
     /// `compute` once.

@@ -3,7 +3,7 @@
 use legate_jit_ir::promote::promote;
 use legate_jit_ir::{DType, Shape, Ufunc};
 
-use crate::array::{Array, Operand};
+use crate::array::{Array, Index, Operand};
 use crate::error::shape_text;
 use crate::layout::Layout;
 use crate::session::lock;
@@ -33,34 +33,17 @@ pub fn matmul(a: &Array, b: &Array, out: Option<&Array>) -> Result<Array> {
     }
     let left = if row { a.expand_dims(0) } else { a.clone() };
     let right = if column { b.expand_dims(1) } else { b.clone() };
-    let (la, lb) = (left.ndim() - 2, right.ndim() - 2);
-    let Some(batch) = legate_jit_ir::shape::broadcast(&left.shape()[..la], &right.shape()[..lb]) else {
-        let remapped = |x: &Array, l: &Array| {
-            let lead: Vec<String> = l.shape()[..l.ndim() - 2].iter().map(|n| n.to_string()).collect();
-            let lead = if lead.is_empty() { String::new() } else { format!("{},", lead.join(",")) };
-            format!("{}->({lead}newaxis,newaxis)", shape_text(x.shape(), ","))
-        };
-        return Err(Error::Value(format!(
-            "operands could not be broadcast together with remapped shapes [original->remapped]: {} {}  and requested \
-             shape ({},{})",
-            remapped(a, &left),
-            remapped(b, &right),
-            left.shape()[la],
-            right.shape()[lb + 1]
-        )));
-    };
-    let (m, n) = (left.shape()[la], right.shape()[lb + 1]);
-    let with = |lead: &Shape, tail: [usize; 2]| lead.iter().copied().chain(tail).collect::<Shape>();
-    let left = left.broadcast_to(&with(&batch, [m, k]))?;
-    let right = right.broadcast_to(&with(&batch, [k, n]))?;
     let dtype = promote(a.dtype(), b.dtype());
-    let mut result = record(&left, &right, dtype, &with(&batch, [m, n]))?;
-    let ndim = result.ndim() as i64;
+    let mut result = if left.ndim() == 2 && right.ndim() == 2 {
+        record(&left, &right, dtype, &[left.shape()[0], right.shape()[1]])?
+    } else {
+        batched([a, b], left, right, dtype)?
+    };
     match (row, column) {
         (false, false) => {}
-        (true, false) => result = result.squeeze(Some(&[ndim - 2]))?,
-        (false, true) => result = result.squeeze(Some(&[ndim - 1]))?,
-        (true, true) => result = result.squeeze(Some(&[ndim - 2, ndim - 1]))?,
+        (true, false) => result = result.index(&[Index::Ellipsis, Index::Int(0), Index::ALL])?,
+        (false, true) => result = result.index(&[Index::Ellipsis, Index::Int(0)])?,
+        (true, true) => result = result.index(&[Index::Int(0), Index::Int(0)])?,
     }
     let Some(out) = out else { return Ok(result.with_scalar(row && column)) };
     if out.shape() != result.shape() {
@@ -73,6 +56,27 @@ pub fn matmul(a: &Array, b: &Array, out: Option<&Array>) -> Result<Array> {
     }
     out.assign(Operand::Array(&result), Casting::SameKind)?;
     Ok(out.clone())
+}
+
+/// Stacks of matrices, broadcast against each other.
+fn batched(given: [&Array; 2], left: Array, right: Array, dtype: DType) -> Result<Array> {
+    let (la, lb) = (left.ndim() - 2, right.ndim() - 2);
+    let (m, k, n) = (left.shape()[la], left.shape()[la + 1], right.shape()[lb + 1]);
+    let Some(batch) = legate_jit_ir::shape::broadcast(&left.shape()[..la], &right.shape()[..lb]) else {
+        let remapped = |x: &Array, l: &Array| {
+            let lead: Vec<String> = l.shape()[..l.ndim() - 2].iter().map(|n| n.to_string()).collect();
+            let lead = if lead.is_empty() { String::new() } else { format!("{},", lead.join(",")) };
+            format!("{}->({lead}newaxis,newaxis)", shape_text(x.shape(), ","))
+        };
+        return Err(Error::Value(format!(
+            "operands could not be broadcast together with remapped shapes [original->remapped]: {} {}  and requested \
+             shape ({m},{n})",
+            remapped(given[0], &left),
+            remapped(given[1], &right)
+        )));
+    };
+    let with = |tail: [usize; 2]| batch.iter().copied().chain(tail).collect::<Shape>();
+    record(&left.broadcast_to(&with([m, k]))?, &right.broadcast_to(&with([k, n]))?, dtype, &with([m, n]))
 }
 
 fn record(a: &Array, b: &Array, dtype: DType, shape: &[usize]) -> Result<Array> {

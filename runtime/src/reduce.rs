@@ -6,9 +6,9 @@ use legate_jit_ir::{DType, Scalar, Shape, Ufunc, View};
 use smallvec::SmallVec;
 
 use crate::array::{Array, Operand, shapes::normalize_axis};
-use crate::layout::{Class, Layout};
+use crate::layout::Layout;
 use crate::session::lock;
-use crate::trace::{Op, Part, pack};
+use crate::trace::{Op, pack, unpack};
 use crate::ufunc::{UfuncArgs, ufunc};
 use crate::{Casting, Error, Result, WeakScalar};
 
@@ -170,7 +170,21 @@ fn record(reducer: Reducer, a: &Array, reduced: &[bool], dtype: DType, result_ty
     let (seen, perm) = if positional { (a.clone(), (0..a.ndim() as u32).collect()) } else { a.in_memory_order() };
     let axes: SmallVec<[u32; 4]> =
         perm.iter().enumerate().filter(|(_, d)| reduced[**d as usize]).map(|(k, _)| k as u32).collect();
-    let order = order_of(reducer, &seen, &axes, dtype);
+    let in_order: SmallVec<[bool; 4]> = perm.iter().map(|&d| reduced[d as usize]).collect();
+    let order = match combine(reducer, &seen, &in_order, dtype) {
+        Combine::InOneStep(order) => order,
+        Combine::RowsFirst(n) => {
+            let inner: SmallVec<[bool; 4]> = (0..a.ndim()).map(|k| k + n >= a.ndim() && in_order[k]).collect();
+            let rows = record(reducer, &seen, &inner, dtype, result_type)?;
+            let rest: SmallVec<[bool; 4]> = (0..a.ndim()).filter(|&k| !inner[k]).map(|k| in_order[k]).collect();
+            let result = record_in_order(reducer, &rows, &rest, result_type, Order::Chunked(1))?;
+            // Back from memory order: the kept axes in their own.
+            let kept: SmallVec<[u32; 4]> = perm.iter().filter(|d| !reduced[**d as usize]).copied().collect();
+            let mut back: SmallVec<[u32; 4]> = (0..kept.len() as u32).collect();
+            back.sort_by_key(|&k| kept[k as usize]);
+            return Ok(if crate::layout::is_sorted(&back) { result } else { result.permuted(&back) });
+        }
+    };
     let kept: SmallVec<[usize; 4]> = perm.iter().filter(|d| !reduced[**d as usize]).map(|&d| d as usize).collect();
     let shape: Shape = kept.iter().map(|&d| a.shape()[d]).collect();
     let mut s = lock();
@@ -198,41 +212,119 @@ fn record(reducer: Reducer, a: &Array, reduced: &[bool], dtype: DType, result_ty
     Ok(out)
 }
 
-/// How NumPy combines these axes of an array that is already seen in memory order.
-fn order_of(reducer: Reducer, a: &Array, axes: &[u32], dtype: DType) -> Order {
-    if !matches!(reducer, Reducer::Ufunc(Ufunc::Add)) || !(dtype.is_float() || dtype.is_complex()) {
-        return Order::Tree;
-    }
-    if axes.len() < a.ndim() {
-        return Order::Tree;
-    }
-    if a.dtype() != dtype && a.size() > BUFFER {
-        return Order::Chunked(BUFFER as u32);
-    }
-    let flat = a.layout.class == Class::Identity || flattens(a);
-    if flat || a.ndim() < 2 || a.part != Part::Whole && a.ndim() < 2 {
-        return Order::Tree;
-    }
-    let row = *a.shape().last().expect("at least two axes");
-    if row == 0 || row > BUFFER {
-        return Order::Tree;
-    }
-    Order::Chunked((BUFFER / row * row) as u32)
+/// Records a reduction over the marked axes of an array as it is seen.
+fn record_in_order(reducer: Reducer, a: &Array, reduced: &[bool], dtype: DType, order: Order) -> Result<Array> {
+    let axes = reduced.iter().enumerate().filter(|(_, r)| **r).map(|(k, _)| k as u32).collect();
+    let shape: Shape = (0..a.ndim()).filter(|&d| !reduced[d]).map(|d| a.shape()[d]).collect();
+    let full = Layout::identity(&shape);
+    let mut s = lock();
+    let s = &mut *s;
+    let arg = s.arg(a, dtype)?;
+    let op = s.trace.reduce(Reduce { reducer, axes, order });
+    s.counters.recorded += 1;
+    let version = s.trace.push(op, dtype, &[arg], &a.layout.full(), 0, full.clone());
+    let out = Array::fresh(version, full, dtype);
+    s.after_record()?;
+    Ok(out)
 }
 
-/// True where one stride steps through all elements.
-fn flattens(a: &Array) -> bool {
-    let mut expect = None;
-    for (&n, &s) in a.shape().iter().zip(&a.layout.strides).rev() {
-        if n == 1 {
-            continue;
-        }
-        if expect.is_some_and(|e| e != s) {
-            return false;
-        }
-        expect = Some(s * n as i64);
+/// How NumPy combines the reduced axes of an array that is already seen in memory order.
+enum Combine {
+    InOneStep(Order),
+    /// The innermost reduced axes, this many, are one tree; the trees are added in order.
+    RowsFirst(usize),
+}
+
+/// NumPy's iterator merges axes into runs where one stride steps through them. Where the innermost reduced axes are one run,
+/// it is one tree. Else (or where it has to cast) the iterator may copy several inner runs into its buffer and add up each
+/// filling by itself; how many it takes together, it decides by comparing the number of operands to buffer with the elements
+/// gained, as below. Fillings end where the outermost of these runs ends.
+fn combine(reducer: Reducer, a: &Array, reduced: &[bool], dtype: DType) -> Combine {
+    let tree = Combine::InOneStep(Order::Tree);
+    let casts = a.dtype() != dtype;
+    if !matches!(reducer, Reducer::Ufunc(Ufunc::Add)) || !(dtype.is_float() || dtype.is_complex()) {
+        return tree;
     }
-    true
+    // Runs from the innermost: (elements, axes, reduced, the stride that would continue it).
+    let mut runs: SmallVec<[(usize, usize, bool, i64); 4]> = SmallVec::new();
+    let mut skipped = 0;
+    for d in (0..a.ndim()).rev() {
+        let (n, stride) = (a.shape()[d], a.layout.strides[d]);
+        match runs.last_mut() {
+            _ if n == 1 => match runs.last_mut() {
+                Some(run) => run.1 += 1,
+                None => skipped += 1,
+            },
+            Some(run) if run.2 == reduced[d] && run.3 == stride => {
+                *run = (run.0 * n, run.1 + 1, run.2, stride * n as i64);
+            }
+            _ => {
+                runs.push((n, 1 + skipped, reduced[d], stride * n as i64));
+                skipped = 0;
+            }
+        }
+    }
+    let inner = runs.iter().take_while(|r| r.2).count();
+    let total: usize = runs[..inner].iter().map(|r| r.0).product();
+    if inner == 0 || total == 0 {
+        return tree;
+    }
+    let first_cost = 1 + casts as usize;
+    let (mut cost, mut size) = (first_cost, runs[0].0);
+    let (mut best, mut best_cost, mut best_size, mut core) = (0, cost, size, 1);
+    let mut outer_reduce = None;
+    for k in 1..runs.len() {
+        if outer_reduce.is_some() || (size >= BUFFER && cost > 1) {
+            break;
+        }
+        // The array's strides do not continue from run to run, but where only the result's change.
+        let continues = runs[k - 1].3 == a.layout.strides[axis_of(a.ndim(), &runs, k)];
+        if !continues && !casts && cost == first_cost {
+            cost += 1;
+        }
+        if runs[k].2 != runs[k - 1].2 {
+            cost += 1;
+            outer_reduce = Some(k);
+        }
+        let before = size;
+        size *= runs[k].0;
+        let held = if cost > 1 { size.min(BUFFER) } else { size };
+        if cost * best_size <= best_cost * held {
+            (best, best_cost, best_size, core) = (k, cost, size, before);
+        }
+    }
+    if outer_reduce == Some(best) {
+        // The buffer holds whole rows, and each is added up by itself.
+        return tree;
+    }
+    let single_run = best == 0;
+    let filling = if single_run && !casts {
+        best_size
+    } else if best_size > BUFFER {
+        core * (BUFFER / core)
+    } else {
+        best_size
+    };
+    if filling >= total {
+        return tree;
+    }
+    if single_run && !casts {
+        return Combine::RowsFirst(runs[0].1);
+    }
+    // Reduced axes beyond kept ones, and fillings within: the flattened order has no room for both.
+    if runs[inner..].iter().any(|r| r.2) {
+        return tree;
+    }
+    let chunk = filling as u32;
+    Combine::InOneStep(match best_size == total || best_size % filling == 0 {
+        true => Order::Chunked(chunk),
+        false => Order::Blocks { block: best_size as u64, chunk },
+    })
+}
+
+/// The innermost axis of more than one element in run k.
+fn axis_of(ndim: usize, runs: &[(usize, usize, bool, i64)], k: usize) -> usize {
+    ndim - 1 - runs[..k].iter().map(|r| r.1).sum::<usize>()
 }
 
 /// `ufunc.accumulate` along an axis; `None` flattens first (cumsum, cumprod).
@@ -248,7 +340,10 @@ pub fn accumulate(op: Ufunc, a: &Array, axis: Option<i64>, dtype: Option<DType>)
     let dtype = dtype.unwrap_or_else(|| working_type(Reducer::Ufunc(op), a.dtype()));
     let mut s = lock();
     let arg = s.arg(a, dtype)?;
-    s.record(Op::Scan(op, axis as u32), dtype, &[arg], &a.layout.full(), 0)
+    // The result lies in memory as the argument does.
+    let perm = s.k_perm(&[&a.layout], a.shape());
+    let place = unpack(perm, a.ndim()).iter().position(|&d| d as usize == axis).expect("a normalized axis");
+    s.record(Op::Scan(op, place as u32), dtype, &[arg], &a.layout.full(), perm)
 }
 
 /// `np.mean`.

@@ -245,6 +245,8 @@ impl Session {
             return Err(Error::Runtime(format!("a plan gave {} outputs of {}", stores.len(), outputs.len())));
         }
         for (&i, store) in outputs.iter().zip(stores) {
+            // A result may be an input as it is. Memory that foreign code writes has one name only.
+            let store = if store.is_exported() { store.duplicate()? } else { store };
             self.trace.versions[i as usize].state.replace(&mut self.token, State::Store(store));
         }
         Ok(())

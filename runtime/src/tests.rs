@@ -154,7 +154,7 @@ fn reshape_is_a_view_where_numpy_gives_one() {
     copied.assign(weak(9.0), Casting::Unsafe).unwrap();
     assert_eq!(values(&a)[0], 0.0);
     let e = a.reshape(&[5, -1]).err();
-    assert_eq!(e, Some(Error::Value("cannot reshape array of size 24 into shape (5,-1)".into())));
+    assert_eq!(e, Some(Error::Value("cannot reshape array of size 24 into shape (5,newaxis)".into())));
 }
 
 #[test]
@@ -192,6 +192,34 @@ fn sums_over_any_axes() {
     assert_eq!(values(&mean(&a, &ReduceArgs::default()).unwrap()), [11.5]);
     assert_eq!(values(&var(&array(&range(4), &[4]), &ReduceArgs::default(), 0.0, false).unwrap()), [1.25]);
     assert_eq!(values(&accumulate(Ufunc::Add, &t, Some(0), None).unwrap())[6..9], [1.0, 9.0, 17.0]);
+}
+
+#[test]
+fn the_sums_of_windows_are_cut_as_numpys_buffer_cuts_them() {
+    use legate_jit_ir::graph::Order;
+    let _turn = turn();
+    let order = |a: &Array, axes: Option<&[i64]>| {
+        sync().unwrap();
+        let r = reduce(Reducer::Ufunc(Ufunc::Add), a, &ReduceArgs { axes, ..ReduceArgs::default() }).unwrap();
+        let orders: Vec<Order> = crate::session::lock().trace.reduces.iter().map(|r| r.order).collect();
+        (r.shape().to_vec(), orders)
+    };
+    let window = |shape: &[usize], n: i64| {
+        let a = Array::zeros(shape, DType::F64).unwrap();
+        a.index(&vec![slice(1, n - 1); shape.len()]).unwrap()
+    };
+    assert_eq!(order(&window(&[50, 50], 50), None), (vec![], vec![Order::Tree]));
+    assert_eq!(order(&window(&[100, 100], 100), None), (vec![], vec![Order::Chunked(83 * 98)]));
+    let blocks = Order::Blocks { block: 98 * 98, chunk: 83 * 98 };
+    assert_eq!(order(&window(&[100; 3], 100), None), (vec![], vec![blocks]));
+    assert_eq!(order(&window(&[100; 3], 100), Some(&[1, 2])), (vec![98], vec![Order::Chunked(83 * 98)]));
+    assert_eq!(order(&window(&[100; 3], 100), Some(&[2])), (vec![98, 98], vec![Order::Tree]));
+    assert_eq!(order(&window(&[4, 6000], 5000), None), (vec![], vec![Order::Tree, Order::Chunked(1)]));
+    let ints = Array::zeros(&[3, 10_000], DType::I64).unwrap();
+    let args = ReduceArgs { axes: Some(&[1]), ..ReduceArgs::default() };
+    sync().unwrap();
+    mean(&ints, &args).unwrap();
+    assert_eq!(crate::session::lock().trace.reduces[0].order, Order::Chunked(8192));
 }
 
 #[test]
@@ -283,6 +311,21 @@ fn exported_memory_is_always_true() {
     assert_eq!(values(&a)[2], 40.0);
     assert_eq!((values(&twice)[2], values(&copy)[2], values(&later)[2]), (4.0, 2.0, 4.0));
     assert_eq!(values(&add(&a, &a))[2], 80.0);
+}
+
+#[test]
+fn a_result_that_is_an_exported_input_has_memory_of_its_own() {
+    let _turn = turn();
+    let a = Array::full(&[3], Scalar::int(DType::U8, 5)).unwrap();
+    let export = a.export().unwrap();
+    let same = ufunc(Ufunc::Absolute, &[Operand::Array(&a)], &UfuncArgs::default()).unwrap();
+    same.assign(Operand::Weak(WeakScalar::Int(7)), Casting::Unsafe).unwrap();
+    assert_eq!((export.view.to_vec(), same.item(0).unwrap().bits[0]), (vec![5; 3], 7));
+    drop(export);
+    let same = ufunc(Ufunc::Absolute, &[Operand::Array(&a)], &UfuncArgs::default()).unwrap();
+    sync().unwrap();
+    same.set_item_weak(&[1], WeakScalar::Int(9)).unwrap();
+    assert_eq!((a.item(1).unwrap().bits[0], same.item(1).unwrap().bits[0]), (5, 9));
 }
 
 /// One step of a stencil with everything a program does in it.

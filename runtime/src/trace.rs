@@ -300,6 +300,7 @@ fn reduce_word(r: &Reduce) -> u64 {
         match r.order {
             Order::Tree => 0,
             Order::Chunked(n) => n as u64 + 1,
+            Order::Blocks { block, chunk } => mix(block, chunk as u64),
         },
     );
     r.axes.iter().fold(h, |h, &a| mix(h, a as u64))

@@ -19,7 +19,7 @@ pub fn reduce(r: &Reduce, a: &Tensor) -> Result<Tensor> {
     let last_kept = kept.iter().rfind(|d| a.shape[**d] != 1);
     let first = match (r.order, last_kept) {
         (Order::Tree, Some(last)) => reduced.partition_point(|d| d < last),
-        (Order::Tree, None) | (Order::Chunked(_), _) => 0,
+        (Order::Tree, None) | (Order::Chunked(_) | Order::Blocks { .. }, _) => 0,
     };
     let (outer, inner) = reduced.split_at(first);
     let mut results = Vec::new();
@@ -38,6 +38,10 @@ pub fn reduce(r: &Reduce, a: &Tensor) -> Result<Tensor> {
             match r.order {
                 Order::Tree => runs.push(run),
                 Order::Chunked(n) => runs.extend(run.chunks(n as usize).map(|c| c.to_vec())),
+                Order::Blocks { block, chunk } => {
+                    let blocks = run.chunks(block as usize);
+                    runs.extend(blocks.flat_map(|b| b.chunks(chunk as usize)).map(|c| c.to_vec()));
+                }
             }
         }
         runs.retain(|run| !run.is_empty());

@@ -5,7 +5,7 @@ use legate_jit_ir::view::AxisMap;
 use legate_jit_ir::{DType, Shape, View};
 use smallvec::SmallVec;
 
-use super::Array;
+use super::{Array, Index};
 use crate::error::shape_text;
 use crate::layout::{Class, Layout, permuting};
 use crate::session::lock;
@@ -40,8 +40,7 @@ impl Array {
     }
 
     pub(crate) fn transposed(&self) -> Array {
-        let perm: SmallVec<[u32; 4]> = (0..self.ndim() as u32).rev().collect();
-        self.permuted(&perm)
+        self.seen(self.layout.reversed())
     }
 
     pub(crate) fn permuted(&self, perm: &[u32]) -> Array {
@@ -124,16 +123,10 @@ impl Array {
 
     /// A new axis of extent 1 at this place of the result.
     pub fn expand_dims(&self, at: usize) -> Array {
-        let mut view = View::identity(self.shape());
-        view.shape.insert(at, 1);
-        for m in &mut view.axes {
-            for t in &mut m.terms {
-                if t.0 as usize >= at {
-                    t.0 += 1;
-                }
-            }
-        }
-        self.seen(self.layout.then(&view))
+        // Index expressions are remembered.
+        let mut items: SmallVec<[Index; 4]> = SmallVec::from_elem(Index::ALL, at);
+        items.push(Index::NewAxis);
+        self.index(&items).expect("no index is out of bounds")
     }
 
     pub(crate) fn trailing_axes(&self, n: usize) -> Array {
@@ -247,7 +240,9 @@ impl Array {
 fn fill_in(shape: &[i64], old: &[usize]) -> Result<Shape> {
     let total = size(old);
     let cannot = || {
-        let text: Vec<String> = shape.iter().map(|n| n.to_string()).collect();
+        // NumPy leaves unknown extents out at the start and calls later ones newaxis.
+        let named = |n: &i64| if *n < 0 { "newaxis".to_string() } else { n.to_string() };
+        let text: Vec<String> = shape.iter().skip_while(|n| **n < 0).map(named).collect();
         let text = if text.len() == 1 { format!("({},)", text[0]) } else { format!("({})", text.join(",")) };
         Error::Value(format!("cannot reshape array of size {total} into shape {text}"))
     };

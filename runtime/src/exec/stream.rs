@@ -54,8 +54,8 @@ impl Info {
 enum Mode {
     /// Output k is the tree over elements `k·n .. (k+1)·n` of the domain in C order.
     Rows { outputs: usize, n: usize },
-    /// One output: chunks of `len` elements, each a tree, added in order.
-    Chunked { len: usize },
+    /// One output: chunks (`Streams::cuts`), each a tree, added in order.
+    Chunked,
     /// Reduced axes come before kept ones: for each output, trees over the trailing reduced axes (single elements if the last
     /// axis is kept) are combined in order of the other reduced axes.
     InOrder { reduced: SmallVec<[bool; 4]>, columns: usize, rows: usize },
@@ -66,6 +66,8 @@ pub struct Streams {
     domain: SmallVec<[i64; 4]>,
     points: usize,
     mode: Mode,
+    /// Where the order asks for chunks: blocks of so many elements of an output, each cut into chunks of so many.
+    cuts: Option<(usize, usize)>,
     /// Elements of a chunk.
     chunk: usize,
     /// The streams are complex sums, whose tree is cut elsewhere.
@@ -109,8 +111,13 @@ impl Streams {
         let points = domain.iter().product::<i64>() as usize;
         let trailing = reduced.iter().rev().take_while(|&&r| r).count();
         let leading = domain.len() - trailing;
-        let mode = match launch.streams[0].reduce.order {
-            Order::Chunked(len) if points > 0 && reduced.iter().all(|&r| r) => Mode::Chunked { len: len as usize },
+        let cuts = match launch.streams[0].reduce.order {
+            Order::Tree => None,
+            Order::Chunked(len) => Some((usize::MAX, len as usize)),
+            Order::Blocks { block, chunk } => Some((block as usize, chunk as usize)),
+        };
+        let mode = match cuts {
+            Some(_) if points > 0 && reduced.iter().all(|&r| r) => Mode::Chunked,
             _ if !reduced[..leading].contains(&true) => Mode::Rows {
                 outputs: domain[..leading].iter().product::<i64>() as usize,
                 n: domain[leading..].iter().product::<i64>() as usize,
@@ -128,7 +135,8 @@ impl Streams {
         // What fits the second-level cache is one chunk: more chunks would cut every piece into more boxes, and small arrays are
         // made of little else.
         let chunk = if bytes <= WHOLE_BYTES { points.max(CHUNK) } else { CHUNK };
-        Ok(Streams { chunk, list, domain: domain.into(), points, mode, complex, direct })
+        let cuts = cuts.filter(|_| !matches!(mode, Mode::InOrder { .. }));
+        Ok(Streams { cuts, chunk, list, domain: domain.into(), points, mode, complex, direct })
     }
 
     /// Small chunks, so that several ranks have some to do.
@@ -163,13 +171,13 @@ impl Streams {
                 }
                 Ok(())
             }
-            Mode::Chunked { .. } if self.splits() => {
+            Mode::Chunked if self.splits() => {
                 let partials = self.partials(launch, frame, 0..self.chunks().len())?;
                 self.finish(frame, &partials);
                 Ok(())
             }
-            Mode::Chunked { len } => {
-                self.carried(launch, frame, 0, 0, &blocks(self.points, *len));
+            Mode::Chunked => {
+                self.carried(launch, frame, 0, 0, &self.cut(self.points));
                 Ok(())
             }
             _ => self.run_outputs(launch, frame, 0..self.outer()),
@@ -181,7 +189,7 @@ impl Streams {
     pub fn outer(&self) -> usize {
         match &self.mode {
             Mode::Rows { outputs, .. } => *outputs,
-            Mode::Chunked { .. } => 1,
+            Mode::Chunked => 1,
             Mode::InOrder { reduced, columns, .. } => {
                 let end = self.domain.len() - (*columns > 0) as usize;
                 (0..end).filter(|&d| !reduced[d]).map(|d| self.domain[d] as usize).product()
@@ -192,13 +200,15 @@ impl Streams {
     /// Reduces for some of the outer outputs only.
     pub fn run_outputs(&self, launch: &PreparedLaunch, frame: &Frame, outer: Range<usize>) -> Result<()> {
         match &self.mode {
-            Mode::Rows { n, .. } if *n > self.chunk && self.splits() => self.long_rows(launch, frame, outer, *n),
+            Mode::Rows { n, .. } if (*n > self.chunk || self.cuts.is_some()) && self.splits() => {
+                self.long_rows(launch, frame, outer, *n)
+            }
             Mode::Rows { n, .. } => self.rows(launch, frame, outer, *n),
             Mode::InOrder { reduced, columns, rows } if *columns > 0 => {
                 self.columns(launch, frame, reduced, *columns, *rows, outer)
             }
             Mode::InOrder { reduced, .. } => self.trees_in_order(launch, frame, reduced, outer),
-            Mode::Chunked { .. } => unreachable!("there is one output, see partials"),
+            Mode::Chunked => unreachable!("there is one output, see partials"),
         }
     }
 
@@ -210,9 +220,17 @@ impl Streams {
     /// may compute. Empty where the reduction cannot be cut.
     pub fn chunks(&self) -> Vec<Range<usize>> {
         match self.mode {
-            Mode::Rows { outputs: 1, n } if n > self.chunk && self.splits() => tree::cut(n, self.chunk, self.complex),
-            Mode::Chunked { len } if self.splits() => blocks(self.points, len),
+            Mode::Rows { outputs: 1, n } if n > self.chunk && self.splits() => self.cut(n),
+            Mode::Chunked if self.splits() => self.cut(self.points),
             _ => Vec::new(),
+        }
+    }
+
+    /// The parts of an output's n elements that are reduced apart.
+    fn cut(&self, n: usize) -> Vec<Range<usize>> {
+        match self.cuts {
+            Some((block, chunk)) => blocks(n, block, chunk),
+            None => tree::cut(n, self.chunk, self.complex),
         }
     }
 
@@ -248,12 +266,12 @@ impl Streams {
 
     /// The result of one output from the partial results of its n elements' chunks.
     fn combine(&self, info: &Info, n: usize, partials: &[Element]) -> Element {
-        match self.mode {
-            Mode::Chunked { .. } => {
+        match self.cuts {
+            Some(_) => {
                 let pair = |a, b: &Element| tree::pair(info.reducer, info.dtype, a, *b);
                 tree::finish(info.reducer, partials[1..].iter().fold(partials[0], pair))
             }
-            _ => tree::combine(info.reducer, info.dtype, n, self.chunk, partials),
+            None => tree::combine(info.reducer, info.dtype, n, self.chunk, partials),
         }
     }
 
@@ -335,7 +353,7 @@ impl Streams {
 
     /// Rows longer than a chunk: each is cut into subtrees, any thread computes any of them.
     fn long_rows(&self, launch: &PreparedLaunch, frame: &Frame, outputs: Range<usize>, n: usize) -> Result<()> {
-        let ranges = tree::cut(n, self.chunk, self.complex);
+        let ranges = self.cut(n);
         let per_row = ranges.len();
         let streams = self.list.len();
         let mut partials: Vec<Element> = vec![[0; 2]; outputs.len() * per_row * streams];
@@ -359,7 +377,7 @@ impl Streams {
         for row in 0..outputs.len() {
             for (s, info) in self.list.iter().enumerate() {
                 let from = (row * streams + s) * per_row;
-                let total = tree::combine(info.reducer, info.dtype, n, self.chunk, &partials[from..from + per_row]);
+                let total = self.combine(info, n, &partials[from..from + per_row]);
                 self.write(frame, info, outputs.start + row, total);
             }
         }
@@ -372,8 +390,8 @@ impl Streams {
         self.tasks(outputs.len().div_ceil(group), &|task| {
             let start = outputs.start + task * group;
             let rows = start..(start + group).min(outputs.end);
-            if n > self.chunk {
-                let ranges = tree::cut(n, self.chunk, self.complex);
+            if n > self.chunk || self.cuts.is_some() {
+                let ranges = self.cut(n);
                 rows.for_each(|row| self.carried(launch, frame, row, row * n, &ranges));
                 return;
             }
@@ -576,8 +594,10 @@ impl Streams {
 }
 
 /// 0..n in blocks of `len`.
-fn blocks(n: usize, len: usize) -> Vec<Range<usize>> {
-    (0..n).step_by(len).map(|from| from..(from + len).min(n)).collect()
+fn blocks(n: usize, block: usize, chunk: usize) -> Vec<Range<usize>> {
+    let parts =
+        |from: usize, to: usize, step: usize| (from..to).step_by(step).map(move |x| x..to.min(x.saturating_add(step)));
+    parts(0, n, block).flat_map(|b| parts(b.start, b.end, chunk)).collect()
 }
 
 /// Results that several tasks write, each its own.

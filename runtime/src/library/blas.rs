@@ -6,6 +6,7 @@
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -41,6 +42,8 @@ pub(super) const TRANS: c_int = 112;
 const UPPER: c_int = 121;
 
 static CANDIDATES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// 0: the library's own choice.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
 static BLAS: OnceLock<Option<Blas>> = OnceLock::new();
 
 /// Where OpenBLAS may lie, in order of preference. Takes effect before the first product.
@@ -48,11 +51,11 @@ pub fn set_paths(paths: Vec<PathBuf>) {
     *CANDIDATES.lock() = paths;
 }
 
-/// How many threads products use.
+/// How many threads products use, from now on or from when the library is loaded.
 pub fn set_threads(n: usize) {
-    if let Some(Blas { set_threads: Some(f), .. }) = get() {
-        // SAFETY: OpenBLAS's own function for this.
-        unsafe { f(n as c_int) };
+    THREADS.store(n, Ordering::Relaxed);
+    if let Some(Some(blas)) = BLAS.get() {
+        blas.limit_threads();
     }
 }
 
@@ -62,7 +65,12 @@ pub fn available() -> bool {
 }
 
 pub(super) fn get() -> Option<&'static Blas> {
-    BLAS.get_or_init(|| CANDIDATES.lock().iter().find_map(|p| open(p).ok())).as_ref()
+    BLAS.get_or_init(|| {
+        let blas = CANDIDATES.lock().iter().find_map(|p| open(p).ok())?;
+        blas.limit_threads();
+        Some(blas)
+    })
+    .as_ref()
 }
 
 fn open(path: &std::path::Path) -> Result<Blas> {
@@ -115,7 +123,7 @@ fn open(path: &std::path::Path) -> Result<Blas> {
 }
 
 /// An element type that BLAS knows.
-pub(super) trait Element: Copy + 'static {
+pub(super) trait Element: Copy + PartialEq + 'static {
     /// Place in the tables of routines.
     const KIND: usize;
     const ZERO: Self;
@@ -123,6 +131,21 @@ pub(super) trait Element: Copy + 'static {
     /// # Safety
     /// n elements at both places, `stride` elements apart.
     unsafe fn dot(blas: &Blas, n: i64, x: *const Self, incx: i64, y: *const Self, incy: i64) -> Self;
+
+    /// The sum in float64, in order, for strides (in bytes) that BLAS does not take.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn wide_dot(n: usize, x: *const u8, dx: isize, y: *const u8, dy: isize) -> Self;
+}
+
+/// Element i of a strided operand.
+///
+/// # Safety
+/// It is there.
+unsafe fn element<T: Copy>(p: *const u8, stride: isize, i: usize) -> T {
+    // SAFETY: the caller's promise.
+    unsafe { p.wrapping_offset(stride * i as isize).cast::<T>().read_unaligned() }
 }
 
 macro_rules! real {
@@ -134,6 +157,12 @@ macro_rules! real {
             unsafe fn dot(blas: &Blas, n: i64, x: *const $t, incx: i64, y: *const $t, incy: i64) -> $t {
                 // SAFETY: the caller's promise.
                 unsafe { (blas.$dot)(n, x, incx, y, incy) }
+            }
+
+            unsafe fn wide_dot(n: usize, x: *const u8, dx: isize, y: *const u8, dy: isize) -> $t {
+                // SAFETY: the caller's promise.
+                let product = |i| unsafe { element::<$t>(x, dx, i) * element::<$t>(y, dy, i) };
+                (0..n).fold(0f64, |sum, i| sum + product(i) as f64) as $t
             }
         }
     };
@@ -150,6 +179,17 @@ macro_rules! complex {
                 // SAFETY: the caller's promise.
                 unsafe { (blas.$dot)(n, x.cast(), incx, y.cast(), incy, (&raw mut out).cast()) };
                 out
+            }
+
+            unsafe fn wide_dot(n: usize, x: *const u8, dx: isize, y: *const u8, dy: isize) -> Self {
+                let mut sum = [0f64; 2];
+                for i in 0..n {
+                    // SAFETY: the caller's promise.
+                    let (x, y): (Self, Self) = unsafe { (element(x, dx, i), element(y, dy, i)) };
+                    sum[0] += (x[0] * y[0] - x[1] * y[1]) as f64;
+                    sum[1] += (x[0] * y[1] + x[1] * y[0]) as f64;
+                }
+                [sum[0] as $t, sum[1] as $t]
             }
         }
     };
@@ -191,6 +231,14 @@ macro_rules! call {
 }
 
 impl Blas {
+    fn limit_threads(&self) {
+        let n = THREADS.load(Ordering::Relaxed);
+        if let (Some(f), 1..) = (self.set_threads, n) {
+            // SAFETY: OpenBLAS's own function for this.
+            unsafe { f(n as c_int) };
+        }
+    }
+
     /// y = op(A) x.
     ///
     /// # Safety

@@ -1,6 +1,6 @@
 //! Products of matrices. The choice of routine is NumPy's, so that the same library gives the same bits: `dot` for a row times
-//! a column, `gemv` where one side is a vector, `syrk` for a matrix times its own transpose, `gemm` else, and a plain loop
-//! for integers and for what BLAS cannot step through.
+//! a column, `gemv` where one side is a vector, `syrk` for a matrix times its own transpose, `gemm` else (a matrix that BLAS
+//! cannot step through is copied first), and plain loops for integers and for vectors that BLAS cannot step through.
 //!
 //! A boundary file: it reads and writes operands by address.
 
@@ -9,9 +9,6 @@ use legate_jit_ir::DType;
 use super::Strided;
 use super::blas::{self, COL_MAJOR, Element, NO_TRANS, ROW_MAJOR, TRANS};
 use crate::Result;
-
-/// What BLAS takes for a length or a leading dimension.
-const TOO_BIG: usize = i32::MAX as usize;
 
 pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided) -> Result<()> {
     if out.shape.len() > 2 {
@@ -83,7 +80,45 @@ unsafe fn plain<T: Copy, F: Fn(T, T, T) -> T>(a: &Strided, b: &Strided, out: &St
 
 /// Rows of `cols` elements that BLAS can step through: elements side by side, rows at least as far apart as they are long.
 fn blasable(row_stride: i64, stride: i64, cols: usize, item: i64) -> bool {
-    stride == item && row_stride % item == 0 && row_stride / item >= cols as i64 && row_stride / item <= TOO_BIG as i64
+    stride == item && row_stride % item == 0 && row_stride / item >= cols as i64
+}
+
+/// A matrix in BLAS's terms: row major, or the transpose of a row major one.
+struct Matrix<T> {
+    ptr: *const T,
+    trans: bool,
+    ld: i64,
+    /// Keeps a copy.
+    _copy: Vec<T>,
+}
+
+/// # Safety
+/// A valid operand of type T.
+unsafe fn matrix<T: Element>(s: &Strided) -> Matrix<T> {
+    let item = size_of::<T>() as i64;
+    let (rows, cols) = (s.shape[0], s.shape[1]);
+    if blasable(s.strides[0], s.strides[1], cols, item) {
+        return Matrix { ptr: s.ptr.cast(), trans: false, ld: s.strides[0] / item, _copy: Vec::new() };
+    }
+    if blasable(s.strides[1], s.strides[0], rows, item) {
+        return Matrix { ptr: s.ptr.cast(), trans: true, ld: s.strides[1] / item, _copy: Vec::new() };
+    }
+    // The copy keeps the axis with the smaller stride innermost.
+    let trans = s.strides[0].abs() < s.strides[1].abs();
+    let (outer, inner) = if trans { (1, 0) } else { (0, 1) };
+    let mut copy = vec![T::ZERO; rows * cols];
+    for (i, line) in copy.chunks_mut(s.shape[inner]).enumerate() {
+        for (j, to) in line.iter_mut().enumerate() {
+            let at = i as i64 * s.strides[outer] + j as i64 * s.strides[inner];
+            // SAFETY: an index within the operand's shape.
+            *to = unsafe { s.ptr.wrapping_offset(at as isize).cast::<T>().read_unaligned() };
+        }
+    }
+    Matrix { ptr: copy.as_ptr(), trans, ld: s.shape[inner] as i64, _copy: copy }
+}
+
+fn transposition(trans: bool) -> std::ffi::c_int {
+    if trans { TRANS } else { NO_TRANS }
 }
 
 /// # Safety
@@ -100,18 +135,16 @@ unsafe fn floating<T: Element, F: Fn(T, T, T) -> T>(a: &Strided, b: &Strided, ou
     let b_rows = blasable(b.strides[0], b.strides[1], p, item);
     let b_cols = blasable(b.strides[1], b.strides[0], n, item);
     let (pa, pb, po) = (a.ptr.cast::<T>(), b.ptr.cast::<T>(), out.ptr.cast::<T>());
-    let big = m > TOO_BIG || n > TOO_BIG || p > TOO_BIG;
-    let steps = |s: i64| s > 0 && s % item == 0 && s / item <= TOO_BIG as i64;
-    let ldo = (out.strides[0] / item).max(p as i64);
-    // SAFETY: the checks above make the operands fit CBLAS's terms; the caller promises that they are valid.
+    let steps = |s: i64| s > 0 && s % item == 0;
+    // SAFETY: the checks make the operands fit CBLAS's terms; the caller promises that they are valid.
     unsafe {
-        if big || m == 0 || n == 0 || p == 0 {
+        if m == 0 || n == 0 || p == 0 {
             plain(a, b, out, T::ZERO, step)
         } else if m == 1 && p == 1 {
             if steps(a.strides[1]) && steps(b.strides[0]) {
                 po.write(T::dot(blas, n as i64, pa, a.strides[1] / item, pb, b.strides[0] / item))
             } else {
-                plain(a, b, out, T::ZERO, step)
+                po.write(T::wide_dot(n, pa.cast(), a.strides[1] as isize, pb.cast(), b.strides[0] as isize))
             }
         } else if n == 1 && (m == 1 || p == 1) {
             plain(a, b, out, T::ZERO, step)
@@ -123,23 +156,24 @@ unsafe fn floating<T: Element, F: Fn(T, T, T) -> T>(a: &Strided, b: &Strided, ou
             let (order, ld) = if a_rows { (COL_MAJOR, a.strides[0] / item) } else { (ROW_MAJOR, a.strides[1] / item) };
             let incy = (out.strides[0] / item).max(1);
             blas.gemv(order, TRANS, n as i64, m as i64, pa, ld, pb, b.strides[0] / item, po, incy)
-        } else if m > 1 && p > 1 && n > 1 && (a_rows || a_cols) && (b_rows || b_cols) {
-            let (ta, lda) = if a_rows { (NO_TRANS, a.strides[0] / item) } else { (TRANS, a.strides[1] / item) };
-            let (tb, ldb) = if b_rows { (NO_TRANS, b.strides[0] / item) } else { (TRANS, b.strides[1] / item) };
+        } else if m == 1 || n == 1 || p == 1 {
+            plain(a, b, out, T::ZERO, step)
+        } else {
+            let (x, y) = (matrix::<T>(a), matrix::<T>(b));
+            let ldo = (out.strides[0] / item).max(p as i64);
             let own_transpose =
-                a.ptr == b.ptr && m == p && a.strides[0] == b.strides[1] && a.strides[1] == b.strides[0];
-            if own_transpose && ta != tb {
-                blas.syrk(ta, p as i64, n as i64, pa, lda, po, ldo);
+                x.ptr == y.ptr && m == p && a.strides[0] == b.strides[1] && a.strides[1] == b.strides[0];
+            if own_transpose && x.trans != y.trans {
+                blas.syrk(transposition(x.trans), p as i64, n as i64, x.ptr, x.ld, po, ldo);
                 for i in 0..m {
                     for j in i + 1..m {
                         po.add(j * ldo as usize + i).write(po.add(i * ldo as usize + j).read());
                     }
                 }
             } else {
-                blas.gemm(ta, tb, m as i64, p as i64, n as i64, pa, lda, pb, ldb, po, ldo)
+                let (tx, ty) = (transposition(x.trans), transposition(y.trans));
+                blas.gemm(tx, ty, m as i64, p as i64, n as i64, x.ptr, x.ld, y.ptr, y.ld, po, ldo)
             }
-        } else {
-            plain(a, b, out, T::ZERO, step)
         }
     }
 }
