@@ -19,6 +19,15 @@ use crate::{capi, convert, dtypes, fallback};
 
 type Parts = SmallVec<[Index; 4]>;
 
+/// An exact int; `None` where it is so large that it is out of bounds anyway, for which NumPy has the words.
+#[inline]
+fn exact_int(obj: &Bound<PyAny>) -> Option<i64> {
+    let mut overflow = 0;
+    // SAFETY: an exact int; errors cannot occur for one.
+    let v = unsafe { ffi::PyLong_AsLongLongAndOverflow(obj.as_ptr(), &mut overflow) };
+    (overflow == 0).then_some(v)
+}
+
 /// One part of a basic index; `None` where it needs NumPy's advanced indexing.
 #[inline]
 fn part(obj: &Bound<PyAny>) -> PyResult<Option<Index>> {
@@ -34,13 +43,7 @@ fn part(obj: &Bound<PyAny>) -> PyResult<Option<Index>> {
         return Ok(Some(Index::Slice { start: field(start), stop: field(stop), step: field(step) }));
     }
     if obj.is_exact_instance_of::<PyInt>() {
-        // SAFETY: an exact int.
-        let v = unsafe { ffi::PyLong_AsSsize_t(obj.as_ptr()) };
-        if v == -1 && PyErr::take(py).is_some() {
-            // Far out of bounds: NumPy has the words.
-            return Ok(None);
-        }
-        return Ok(Some(Index::Int(v as i64)));
+        return Ok(exact_int(obj).map(Index::Int));
     }
     if obj.is_none() {
         return Ok(Some(Index::NewAxis));
@@ -73,27 +76,51 @@ fn integer_like(obj: &Bound<PyAny>) -> PyResult<Option<Index>> {
     Ok(obj.extract::<i64>().ok().map(Index::Int))
 }
 
-/// The parts of a basic index, `None` for anything else.
+/// The parts of a basic index; false for anything else.
 #[inline]
-fn parts(key: &Bound<PyAny>) -> PyResult<Option<Parts>> {
-    let mut out = Parts::new();
+fn parts(key: &Bound<PyAny>, out: &mut Parts) -> PyResult<bool> {
     if let Ok(tuple) = key.cast_exact::<PyTuple>() {
         for item in tuple.iter_borrowed() {
             match part(&item)? {
                 Some(p) => out.push(p),
-                None => return Ok(None),
+                None => return Ok(false),
             }
         }
-        return Ok(Some(out));
+        return Ok(true);
     }
-    Ok(part(key)?.map(|p| {
-        out.push(p);
-        out
-    }))
+    match part(key)? {
+        Some(p) => out.push(p),
+        None => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Axes that a full integer index may have to be read without further ado.
+const QUICK: usize = 4;
+
+/// A full index of exact ints, the commonest of all: how many there are, or `None` for any other index.
+#[inline]
+fn exact_ints(key: &Bound<PyAny>, ndim: usize, at: &mut [i64; QUICK]) -> Option<usize> {
+    if let Ok(tuple) = key.cast_exact::<PyTuple>() {
+        if tuple.len() != ndim || ndim > QUICK {
+            return None;
+        }
+        for (slot, item) in at.iter_mut().zip(tuple.iter_borrowed()) {
+            if !item.is_exact_instance_of::<PyInt>() {
+                return None;
+            }
+            *slot = exact_int(&item)?;
+        }
+        return Some(ndim);
+    }
+    if ndim == 1 && key.is_exact_instance_of::<PyInt>() {
+        at[0] = exact_int(key)?;
+        return Some(1);
+    }
+    None
 }
 
 /// The places of a full integer index.
-#[inline]
 fn places(parts: &[Index], ndim: usize) -> Option<SmallVec<[i64; 4]>> {
     if parts.len() != ndim {
         return None;
@@ -104,12 +131,19 @@ fn places(parts: &[Index], ndim: usize) -> Option<SmallVec<[i64; 4]>> {
 /// `a[key]`
 pub fn get(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
     let py = slf.py();
-    let Some(parts) = parts(key)? else { return fallback::get_item(slf, key) };
     let array = v.get();
-    if let Some(at) = places(&parts, array.ndim()) {
+    let mut at = [0; QUICK];
+    if let Some(n) = exact_ints(key, array.ndim(), &mut at) {
+        return element(py, array, &at[..n]);
+    }
+    let mut items = Parts::new();
+    if !parts(key, &mut items)? {
+        return fallback::get_item(slf, key);
+    }
+    if let Some(at) = places(&items, array.ndim()) {
         return element(py, array, &at);
     }
-    let view = guarded(py, || array.index(&parts))?;
+    let view = guarded(py, || array.index(&items))?;
     value::new_array(py, view)
 }
 
@@ -146,7 +180,21 @@ pub fn element(py: Python<'_>, array: &Array, at: &[i64]) -> PyResult<Py<PyAny>>
 pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>) -> PyResult<()> {
     let py = slf.py();
     let array = v.get();
-    let Some(parts) = parts(key)? else { return set_masked(slf, array, key, new) };
+    let mut at = [0; QUICK];
+    if let Some(n) = exact_ints(key, array.ndim(), &mut at) {
+        match convert::quick(new) {
+            Some(Operand::Weak(w)) => return guarded(py, || array.set_item_weak(&at[..n], w)),
+            Some(Operand::Typed(s)) if !s.dtype.is_complex() || array.dtype().is_complex() => {
+                return guarded(py, || array.set_item(&at[..n], s));
+            }
+            _ => {}
+        }
+    }
+    let mut items = Parts::new();
+    if !parts(key, &mut items)? {
+        return set_masked(slf, array, key, new);
+    }
+    let parts = items;
     let op = match convert::operand(new) {
         Ok(op) => op,
         // A ragged list and the like: NumPy says what is wrong.

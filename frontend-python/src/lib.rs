@@ -42,17 +42,12 @@ fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(all)
 }
 
-/// Where OpenBLAS may lie, in order of preference.
-#[pyfunction]
-fn set_blas_paths(paths: Vec<std::path::PathBuf>) {
-    legate_jit_runtime::library::blas::set_paths(paths);
-}
-
 #[pymodule]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = m.py();
     dtypes::init(py)?;
     capi::init(py)?;
+    value::init(py);
     settings::init(py)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add_class::<value::Value>()?;
@@ -65,6 +60,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(stats, m)?)?;
     m.add_function(wrap_pyfunction!(ranks::work, m)?)?;
     m.add_function(wrap_pyfunction!(settings::config, m)?)?;
+    m.add_function(wrap_pyfunction!(settings::set_tier, m)?)?;
     m.add_function(wrap_pyfunction!(settings::fallback_is_error, m)?)?;
     m.add_function(wrap_pyfunction!(ufunc::ufuncs, m)?)?;
     m.add_function(wrap_pyfunction!(ufunc::_unpickle_ufunc, m)?)?;
@@ -99,7 +95,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(functions::host, m)?)?;
     m.add_function(wrap_pyfunction!(functions::_unpickle_array, m)?)?;
     m.add_function(wrap_pyfunction!(functions::_unpickle_scalar, m)?)?;
-    m.add_function(wrap_pyfunction!(set_blas_paths, m)?)?;
     m.add_function(wrap_pyfunction!(cache::cache_dir, m)?)?;
     m.add_function(wrap_pyfunction!(cache::cache_list, m)?)?;
     m.add_function(wrap_pyfunction!(cache::cache_verify, m)?)?;

@@ -68,10 +68,6 @@ fn no_order(order: Option<&Bound<PyAny>>) -> PyResult<bool> {
     })
 }
 
-fn array_result(py: Python, array: Option<Array>) -> PyResult<Option<Py<PyAny>>> {
-    array.map(|a| value::new_array(py, a)).transpose()
-}
-
 /// A view or copy of a scalar is a scalar's value again only where NumPy says so; these methods make 0-d arrays.
 #[pymethods]
 impl Value {
@@ -89,8 +85,8 @@ impl Value {
         }
         if no_order(order.as_ref())? && copy.is_none() {
             let shape = ints_args(shape)?;
-            if let Some(a) = array_result(py, supported(py, || slf.get().get().reshape(&shape))?)? {
-                return Ok(a);
+            if let Some(a) = supported(py, || slf.get().get().reshape(&shape))? {
+                return value::same_kind(slf, a);
             }
         }
         let kwargs = PyDict::new(py);

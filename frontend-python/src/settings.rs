@@ -171,14 +171,43 @@ pub fn init(py: Python) -> PyResult<()> {
     apply(py)
 }
 
-fn apply(py: Python) -> PyResult<()> {
-    let mut config: Config = rt::config();
-    config.tier = match get("LEGATE_JIT_TIER").as_deref() {
-        Some("interp") => Tier::Interp,
-        Some("vm") => Tier::Vm,
-        Some("compiled") => Tier::Compiled,
+fn tier(word: &str) -> Tier {
+    match word {
+        "interp" => Tier::Interp,
+        "vm" => Tier::Vm,
+        "compiled" => Tier::Compiled,
         _ => Tier::Auto,
-    };
+    }
+}
+
+/// What runs kernels from now on (`LEGATE_JIT_TIER` says it for a whole process).
+#[pyfunction]
+pub fn set_tier(py: Python<'_>, word: &str) -> PyResult<()> {
+    let mut config: Config = rt::config();
+    config.tier = tier(word);
+    rt::set_config(config).map_err(|e| crate::error::raise(py, e))
+}
+
+/// OpenBLAS as NumPy brings it (so that products have NumPy's bits), else that of the package scipy-openblas64.
+fn blas_paths(py: Python) -> PyResult<Vec<PathBuf>> {
+    let numpy: PathBuf = py.import("numpy")?.getattr("__file__")?.extract()?;
+    let Some(site) = numpy.parent().and_then(|p| p.parent()) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for folder in ["numpy.libs", "scipy_openblas64/lib"] {
+        for entry in std::fs::read_dir(site.join(folder)).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.contains("openblas") && name.contains(".so") {
+                found.push(entry.path());
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn apply(py: Python) -> PyResult<()> {
+    rt::library::blas::set_paths(blas_paths(py)?);
+    let mut config: Config = rt::config();
+    config.tier = tier(get("LEGATE_JIT_TIER").as_deref().unwrap_or("auto"));
     if get("LEGATE_JIT_MATH").as_deref() == Some("relaxed") {
         config.cx.math = Math::Relaxed;
     }

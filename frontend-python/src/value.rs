@@ -5,10 +5,11 @@
 //! until its value is asked for, which says of itself (`__class__`) that it is NumPy's `float64`.
 
 use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use legate_jit_runtime::Array;
 use pyo3::prelude::*;
-use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, PyTypeInfo, Python};
+use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, PyTypeInfo, Python, ffi};
 
 /// The state of an array handle. The interpreter lock is its lock.
 struct Held(UnsafeCell<Array>);
@@ -48,12 +49,19 @@ impl Value {
     }
 }
 
+/// The classes' addresses, known since the module was imported: they are compared in every call.
+static ARRAY_TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
+static SCALAR_TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
+
+pub fn init(py: Python) {
+    ARRAY_TYPE.store(NdArray::type_object_raw(py), Ordering::Relaxed);
+    SCALAR_TYPE.store(NdScalar::type_object_raw(py), Ordering::Relaxed);
+}
+
 /// The value inside a Python object, if it is one of ours.
 #[inline]
 pub fn value<'a>(obj: &'a Bound<'_, PyAny>) -> Option<&'a Value> {
-    let py = obj.py();
-    let ty = obj.get_type_ptr();
-    if ty == NdArray::type_object_raw(py) || ty == NdScalar::type_object_raw(py) {
+    if is_array(obj) || is_scalar(obj) {
         // SAFETY: both classes derive from `Value`, and neither can be derived from.
         Some(unsafe { obj.cast_unchecked::<Value>() }.get())
     } else {
@@ -63,12 +71,12 @@ pub fn value<'a>(obj: &'a Bound<'_, PyAny>) -> Option<&'a Value> {
 
 #[inline]
 pub fn is_array(obj: &Bound<PyAny>) -> bool {
-    obj.get_type_ptr() == NdArray::type_object_raw(obj.py())
+    obj.get_type_ptr() == ARRAY_TYPE.load(Ordering::Relaxed)
 }
 
 #[inline]
 pub fn is_scalar(obj: &Bound<PyAny>) -> bool {
-    obj.get_type_ptr() == NdScalar::type_object_raw(obj.py())
+    obj.get_type_ptr() == SCALAR_TYPE.load(Ordering::Relaxed)
 }
 
 #[inline]
@@ -87,9 +95,9 @@ pub fn result(py: Python<'_>, array: Array) -> PyResult<Py<PyAny>> {
     if array.ndim() == 0 { new_scalar(py, array) } else { new_array(py, array) }
 }
 
-/// Another view or copy of an object: of a scalar a scalar.
+/// Another view or copy of an object: of a scalar a scalar, unless it has got axes.
 pub fn same_kind(of: &Bound<Value>, array: Array) -> PyResult<Py<PyAny>> {
-    if is_scalar(of) { new_scalar(of.py(), array) } else { new_array(of.py(), array) }
+    if is_scalar(of) && array.ndim() == 0 { new_scalar(of.py(), array) } else { new_array(of.py(), array) }
 }
 
 /// An array as the result of `ndarray(...)`.

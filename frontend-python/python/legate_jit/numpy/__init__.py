@@ -128,23 +128,6 @@ bool, bool_, intp, dtype = _np.bool, _np.bool_, _np.intp, _np.dtype
 __version__ = _np.__version__
 __all__ = list(_np.__all__)
 
-
-
-def _find_blas():
-    """OpenBLAS as NumPy brings it (so that products have NumPy's bits), else that of the package scipy-openblas64."""
-    import os
-
-    site = os.path.dirname(_np.__path__[0])
-    found = []
-    for folder in (os.path.join(site, "numpy.libs"), os.path.join(site, "scipy_openblas64", "lib")):
-        try:
-            found += [os.path.join(folder, n) for n in os.listdir(folder) if "openblas" in n and ".so" in n]
-        except OSError:
-            pass
-    _native.set_blas_paths(found)
-
-
-_find_blas()
 _methods.install()
 _fallback.install()
 
