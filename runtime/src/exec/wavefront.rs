@@ -22,9 +22,9 @@ use super::launch::PreparedLaunch;
 use crate::{Error, Result, Tier, pool};
 
 /// Bytes that the rows between the fronts may take: a share of the last-level cache that one thread can count on.
-const WINDOW_BYTES: usize = 6 << 20;
-/// Below this many bytes a sweep's data stays in cache anyway.
-const WORTHWHILE_BYTES: usize = 3 << 20;
+const WINDOW_BYTES: usize = if cfg!(test) { 64 << 10 } else { 6 << 20 };
+/// Below this many bytes a sweep's data stays in cache anyway. (Tests have small arrays.)
+const WORTHWHILE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 3 << 20 };
 /// The most launches in one wavefront.
 const MAX_LAUNCHES: usize = 64;
 
@@ -71,7 +71,7 @@ pub fn run_length(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> usi
         run.push(rows);
         let deepest = *lags(&run).last().expect("there is one");
         let widest = run.iter().map(|r| r.bytes).max().unwrap_or(0);
-        if (2 * deepest + 2) as usize * widest > WINDOW_BYTES || deepest * 8 > array_rows as i64 {
+        if deepest > array_rows as i64 / 8 || (2 * deepest + 2) as usize * widest > WINDOW_BYTES {
             run.pop();
             break;
         }
@@ -256,4 +256,93 @@ pub fn launches_from(plan: &Plan, at: usize) -> (Vec<&Launch>, Vec<usize>) {
         }
     }
     (launches, places)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use legate_jit_ir::graph::{Graph, Op, Type};
+    use legate_jit_ir::view::AxisMap;
+    use legate_jit_ir::{DType, Scalar, Ufunc, Value, View};
+    use legate_jit_passes::Cx;
+
+    use super::super::{Action, Prepared};
+    use crate::{Store, Tier};
+
+    const COLUMNS: usize = 33;
+
+    fn window(start: &[i64], shape: &[usize]) -> View {
+        View { shape: shape.into(), axes: start.iter().enumerate().map(|(k, &s)| AxisMap::along(s, k, 1)).collect() }
+    }
+
+    fn ty(shape: &[usize]) -> Type {
+        Type::new(DType::F64, shape)
+    }
+
+    fn read(g: &mut Graph, v: Value, start: &[i64], shape: &[usize]) -> Value {
+        g.push(Op::View(window(start, shape)), &[v], ty(shape))
+    }
+
+    /// Sweeps of a stencil that reaches `reach` rows, each followed by boundary updates of rows and columns.
+    fn program(rows: usize, steps: usize, reach: i64, boundaries: bool) -> Graph {
+        let whole = [rows, COLUMNS];
+        let mut g = Graph { donated: vec![true], ..Graph::default() };
+        let mut p = g.push(Op::Input(0), &[], ty(&whole));
+        let inner = [rows - 2 * reach as usize, COLUMNS - 2];
+        for step in 0..steps {
+            let parts: Vec<Value> = [[0, 1], [2 * reach, 1], [reach, 0], [reach, 2]]
+                .iter()
+                .map(|start| read(&mut g, p, start, &inner))
+                .collect();
+            let mut sum = parts[0];
+            for &part in &parts[1..] {
+                sum = g.push(Op::Map(Ufunc::Add), &[sum, part], ty(&inner));
+            }
+            let factor = g.push(Op::Const(Scalar::f64(0.26 + step as f64 / 1000.0)), &[], ty(&[]));
+            let factor = g.push(Op::View(View::broadcast(&[], &inner)), &[factor], ty(&inner));
+            let value = g.push(Op::Map(Ufunc::Multiply), &[factor, sum], ty(&inner));
+            p = g.push(Op::Update(window(&[reach, 1], &inner)), &[p, value], ty(&whole));
+            if boundaries {
+                for (to, from, shape) in [
+                    ([0, 0], [1, 0], [1, COLUMNS]),
+                    ([rows as i64 - 1, 0], [rows as i64 - 2, 0], [1, COLUMNS]),
+                    ([0, 0], [0, COLUMNS as i64 - 2], [rows, 1]),
+                ] {
+                    let value = read(&mut g, p, &from, &shape);
+                    p = g.push(Op::Update(window(&to, &shape)), &[p, value], ty(&whole));
+                }
+            }
+        }
+        g.outputs = vec![p];
+        g
+    }
+
+    fn run(prepared: &Prepared, rows: usize) -> Vec<u8> {
+        let data: Vec<u8> =
+            (0..rows * COLUMNS).flat_map(|i| (((i * 7919) % 1013) as f64 / 7.0).to_le_bytes()).collect();
+        let input: Arc<Store> = Store::from_bytes(&data).unwrap();
+        prepared.run(&[input], &[]).unwrap()[0].as_slice()[..data.len()].to_vec()
+    }
+
+    #[test]
+    fn a_wavefront_has_the_bits_of_one_sweep_after_the_other() {
+        let mut met = 0;
+        for rows in [40, 97, 300] {
+            for (steps, reach) in [(2, 1), (7, 1), (9, 2), (25, 1)] {
+                for boundaries in [false, true] {
+                    let plan =
+                        legate_jit_passes::compile(&program(rows, steps, reach, boundaries), &Cx::default()).unwrap();
+                    let together = Prepared::build(plan.clone(), Tier::Vm, true).unwrap();
+                    let apart = Prepared::build(plan, Tier::Vm, false).unwrap();
+                    met += together.actions.iter().filter(|a| matches!(a, Action::Wavefront(_))).count();
+                    assert!(
+                        run(&together, rows) == run(&apart, rows),
+                        "{rows} rows, {steps} steps that reach {reach}, boundaries: {boundaries}"
+                    );
+                }
+            }
+        }
+        assert!(met >= 12, "only {met} wavefronts");
+    }
 }
