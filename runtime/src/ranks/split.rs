@@ -53,6 +53,9 @@ pub struct State<'a> {
     pub held: &'a [Option<&'a Held>],
 }
 
+/// The first row of each rank (and the end), and for each operand the bytes that each rank must be able to read.
+type Matvec = (Vec<usize>, Vec<Vec<Range<usize>>>);
+
 impl State<'_> {
     /// Divides a launch. `division` says what its reductions allow.
     pub fn split(&self, launch: &Launch, division: &Division) -> Split {
@@ -98,7 +101,7 @@ impl State<'_> {
     /// The rows of a matrix-vector product that each rank does, with what it must be able to read of the matrix and of the
     /// vector; `None` where one rank must do it all. Library routines work on groups of rows, and a row's bits may depend on
     /// its place in the group, so blocks begin at multiples of [`GROUP`] and are never shorter.
-    pub fn matvec(&self, op: &Opaque, args: &[Operand]) -> Option<(Vec<usize>, Vec<Vec<Range<usize>>>)> {
+    pub fn matvec(&self, op: &Opaque, args: &[Operand]) -> Option<Matvec> {
         let (Opaque::Matmul, [matrix, vector]) = (op, args) else { return None };
         let (&[m, k], &[_, 1]) = (&matrix.view.shape[..], &vector.view.shape[..]) else { return None };
         let ty = &self.plan.buffer(matrix.buffer).ty;
@@ -109,9 +112,9 @@ impl State<'_> {
         }
         let even = || (0..=self.ranks).map(|r| m * r / self.ranks).collect();
         let mut cuts = self.cuts_along(matrix, m, false).unwrap_or_else(even);
-        for r in 1..self.ranks {
-            let near = (cuts[r] + GROUP / 2) / GROUP * GROUP;
-            cuts[r] = if near + GROUP > m { m } else { near };
+        for cut in &mut cuts[1..self.ranks] {
+            let near = (*cut + GROUP / 2) / GROUP * GROUP;
+            *cut = if near + GROUP > m { m } else { near };
         }
         let whole = |o: &Operand, rows: Range<usize>| {
             let hi: SmallVec<[usize; 4]> = o.view.shape.iter().copied().collect();
