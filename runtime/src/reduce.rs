@@ -6,7 +6,7 @@ use legate_jit_ir::{DType, Scalar, Shape, Ufunc, View};
 use smallvec::SmallVec;
 
 use crate::array::{Array, Operand, shapes::normalize_axis};
-use crate::layout::Layout;
+use crate::layout::{Class, Layout};
 use crate::session::lock;
 use crate::trace::{Op, pack, unpack};
 use crate::ufunc::{UfuncArgs, ufunc};
@@ -166,6 +166,9 @@ fn check_empty(reducer: Reducer, a: &Array, args: &ReduceArgs) -> Result<()> {
 /// Records the reduction over the marked axes, in the order in which NumPy's iterator would meet the elements.
 fn record(reducer: Reducer, a: &Array, reduced: &[bool], dtype: DType, result_type: DType) -> Result<Array> {
     let positional = matches!(reducer, Reducer::ArgMin | Reducer::ArgMax);
+    if a.layout.class == Class::Identity && (positional || a.dtype() == dtype) {
+        return record_in_order(reducer, a, reduced, dtype, result_type, Order::Tree);
+    }
     // Positions count in C order; values combine in the order of memory.
     let (seen, perm) = if positional { (a.clone(), (0..a.ndim() as u32).collect()) } else { a.in_memory_order() };
     let axes: SmallVec<[u32; 4]> =
@@ -177,7 +180,7 @@ fn record(reducer: Reducer, a: &Array, reduced: &[bool], dtype: DType, result_ty
             let inner: SmallVec<[bool; 4]> = (0..a.ndim()).map(|k| k + n >= a.ndim() && in_order[k]).collect();
             let rows = record(reducer, &seen, &inner, dtype, result_type)?;
             let rest: SmallVec<[bool; 4]> = (0..a.ndim()).filter(|&k| !inner[k]).map(|k| in_order[k]).collect();
-            let result = record_in_order(reducer, &rows, &rest, result_type, Order::Chunked(1))?;
+            let result = record_in_order(reducer, &rows, &rest, dtype, result_type, Order::Chunked(1))?;
             // Back from memory order: the kept axes in their own.
             let kept: SmallVec<[u32; 4]> = perm.iter().filter(|d| !reduced[**d as usize]).copied().collect();
             let mut back: SmallVec<[u32; 4]> = (0..kept.len() as u32).collect();
@@ -213,7 +216,14 @@ fn record(reducer: Reducer, a: &Array, reduced: &[bool], dtype: DType, result_ty
 }
 
 /// Records a reduction over the marked axes of an array as it is seen.
-fn record_in_order(reducer: Reducer, a: &Array, reduced: &[bool], dtype: DType, order: Order) -> Result<Array> {
+fn record_in_order(
+    reducer: Reducer,
+    a: &Array,
+    reduced: &[bool],
+    dtype: DType,
+    result_type: DType,
+    order: Order,
+) -> Result<Array> {
     let axes = reduced.iter().enumerate().filter(|(_, r)| **r).map(|(k, _)| k as u32).collect();
     let shape: Shape = (0..a.ndim()).filter(|&d| !reduced[d]).map(|d| a.shape()[d]).collect();
     let full = Layout::identity(&shape);
@@ -222,8 +232,8 @@ fn record_in_order(reducer: Reducer, a: &Array, reduced: &[bool], dtype: DType, 
     let arg = s.arg(a, dtype)?;
     let op = s.trace.reduce(Reduce { reducer, axes, order });
     s.counters.recorded += 1;
-    let version = s.trace.push(op, dtype, &[arg], &a.layout.full(), 0, full.clone());
-    let out = Array::fresh(version, full, dtype);
+    let version = s.trace.push(op, result_type, &[arg], &a.layout.full(), 0, full.clone());
+    let out = Array::fresh(version, full, result_type);
     s.after_record()?;
     Ok(out)
 }
