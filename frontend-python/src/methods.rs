@@ -5,7 +5,7 @@ use legate_jit_runtime::{Array, Casting, Operand, WeakScalar};
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
+use pyo3::{Bound, Py, PyAny, PyResult, ffi};
 use smallvec::SmallVec;
 
 use crate::error::{guarded, raise, supported};
