@@ -335,10 +335,11 @@ pub fn asarray(
     if plain {
         match given(dtype) {
             None => {
-                if value::value(a).is_some() {
+                if value::is_array(a) {
                     return Ok(a.clone().unbind());
                 }
                 match convert::operand(a)? {
+                    Arg::Quick(Operand::Array(scalar)) => return value::own_array(py, scalar),
                     Arg::Made(array) => return value::new_array(py, array),
                     Arg::Quick(op) => return value::new_array(py, guarded(py, || Array::from_operand(op))?),
                     Arg::Foreign => {}
@@ -346,7 +347,7 @@ pub fn asarray(
             }
             Some(d) => {
                 if let (Ok(d), Some(v)) = (dtypes::parse(d)?, value::value(a)) {
-                    if v.get().dtype() == d {
+                    if v.get().dtype() == d && value::is_array(a) {
                         return Ok(a.clone().unbind());
                     }
                     let made = guarded(py, || v.get().astype(d, rt::Casting::Unsafe))?;
@@ -729,6 +730,18 @@ pub fn host<'py>(a: &Bound<'py, Value>) -> PyResult<Bound<'py, PyAny>> {
 #[pyfunction]
 pub fn _unpickle_array(py: Python<'_>, array: Obj<'_, '_>) -> PyResult<Py<PyAny>> {
     adopt_array(py, array, false)
+}
+
+/// Something as an array of ours, or as a scalar if it is one of NumPy's: what a function that calls a method works on.
+#[pyfunction]
+pub fn asvalue(py: Python<'_>, a: Obj<'_, '_>) -> PyResult<Py<PyAny>> {
+    if value::value(a).is_some() {
+        return Ok(a.clone().unbind());
+    }
+    if dtypes::of_scalar_type(py, a.get_type_ptr()).is_some() {
+        return _unpickle_scalar(py, a);
+    }
+    asarray(py, a, None, None, None, None, None)
 }
 
 /// A NumPy scalar as one of ours.

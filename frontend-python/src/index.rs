@@ -184,7 +184,7 @@ pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>
     if let Some(n) = exact_ints(key, array.ndim(), &mut at) {
         match convert::quick(new) {
             Some(Operand::Weak(w)) => return guarded(py, || array.set_item_weak(&at[..n], w)),
-            Some(Operand::Typed(s)) if !s.dtype.is_complex() || array.dtype().is_complex() => {
+            Some(Operand::Typed(s)) if s.dtype.kind() <= array.dtype().kind() => {
                 return guarded(py, || array.set_item(&at[..n], s));
             }
             _ => {}
@@ -201,6 +201,12 @@ pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>
         Err(_) => return fallback::set_item(slf, key, new),
     };
     let Some(op) = op.operand() else { return fallback::set_item(slf, key, new) };
+    if let Operand::Typed(s) = op {
+        if array.dtype().is_integer() && s.dtype.is_float() && !s.as_f64().is_finite() {
+            // Python's conversion to an integer refuses.
+            return fallback::set_item(slf, key, new);
+        }
+    }
     let done = if let Some(at) = places(&parts, array.ndim()) {
         match op {
             Operand::Weak(w) => guarded(py, || array.set_item_weak(&at, w)).map(Some)?,

@@ -76,6 +76,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(functions::array, m)?)?;
     m.add_function(wrap_pyfunction!(functions::asarray, m)?)?;
     m.add("asanyarray", m.getattr("asarray")?)?;
+    m.add_function(wrap_pyfunction!(functions::asvalue, m)?)?;
     m.add_function(wrap_pyfunction!(functions::ascontiguousarray, m)?)?;
     m.add_function(wrap_pyfunction!(functions::copy, m)?)?;
     m.add_function(wrap_pyfunction!(functions::where_, m)?)?;

@@ -81,7 +81,7 @@ impl Value {
         let py = slf.py();
         if shape.len() == 1 && shape.get_item(0)?.is_none() {
             // NumPy's reshape(None) is the array itself.
-            return value::new_array(py, slf.get().get().clone());
+            return value::same_kind(slf, slf.get().get().clone());
         }
         if no_order(order.as_ref())? && copy.is_none() {
             let shape = ints_args(shape)?;
@@ -103,7 +103,7 @@ impl Value {
     fn ravel(slf: &Bound<'_, Self>, order: Option<Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         if no_order(order.as_ref())? {
-            return value::new_array(py, guarded(py, || slf.get().get().ravel())?);
+            return value::same_kind(slf, guarded(py, || slf.get().get().ravel())?);
         }
         fallback::method(slf, "ravel", &PyTuple::new(py, order)?, None)
     }

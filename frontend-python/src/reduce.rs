@@ -82,17 +82,22 @@ fn to_kwargs<'py>(py: Python<'py>, o: &Options<'_, 'py>) -> PyResult<Bound<'py, 
 pub fn record(py: Python, reducer: Reducer, array: &Array, o: &Options) -> PyResult<Option<Py<PyAny>>> {
     use Ufunc::{Fmax, Fmin, Maximum, Minimum};
     let no_identity = matches!(reducer, Reducer::Ufunc(Minimum | Maximum | Fmin | Fmax));
-    record_with(py, o, no_identity, |args| rt::reduce(reducer, array, args))
+    record_with(py, o, array.ndim(), no_identity, |args| rt::reduce(reducer, array, args))
 }
 
 /// The same for whatever takes a reduction's arguments (`mean`, `var`).
 pub fn record_with(
     py: Python,
     o: &Options,
+    ndim: usize,
     no_identity: bool,
     run: impl FnOnce(&ReduceArgs) -> Result<Array, rt::Error>,
 ) -> PyResult<Option<Py<PyAny>>> {
-    let axes: Option<Ints> = given(o.axis).map(ints_arg).transpose()?;
+    let mut axes: Option<Ints> = given(o.axis).map(ints_arg).transpose()?;
+    if ndim == 0 && axes.as_ref().is_some_and(|a| matches!(a[..], [0] | [-1])) {
+        // NumPy takes these for a 0-d array, too.
+        axes = None;
+    }
     let mut dtype: Option<DType> = None;
     if let Some(d) = given(o.dtype) {
         match dtypes::parse(d)? {
@@ -151,7 +156,10 @@ pub fn accumulate(
     out: Given,
 ) -> PyResult<Py<PyAny>> {
     let py = slf.py();
-    let of = given(axis).map(crate::methods::index_arg).transpose()?;
+    let mut of = given(axis).map(crate::methods::index_arg).transpose()?;
+    if slf.get().get().ndim() == 0 && matches!(of, Some(0 | -1)) {
+        of = None;
+    }
     let kind = given(dtype).map(dtypes::parse).transpose()?;
     if given(out).is_none() && !matches!(kind, Some(Err(_))) {
         let kind = kind.and_then(|k| k.ok());

@@ -154,7 +154,7 @@ impl NdScalar {
             let array = slf.as_super().get().get();
             let new = if key.is_none() { 1 } else { 0 };
             if new == 0 && key.is_instance_of::<PyEllipsis>() {
-                return value::new_array(slf.py(), array.clone());
+                return value::own_array(slf.py(), array);
             }
             let real = capi::scalar(slf.py(), adopt::item(slf.py(), array)?)?;
             return crate::fallback::wrap(&real.bind(slf.py()).get_item(key)?);

@@ -95,9 +95,18 @@ pub fn result(py: Python<'_>, array: Array) -> PyResult<Py<PyAny>> {
     if array.ndim() == 0 { new_scalar(py, array) } else { new_array(py, array) }
 }
 
-/// Another view or copy of an object: of a scalar a scalar, unless it has got axes.
+/// Another view or copy of an object. Of a scalar it is a scalar; if it has got axes, it is an array of its own.
 pub fn same_kind(of: &Bound<Value>, array: Array) -> PyResult<Py<PyAny>> {
-    if is_scalar(of) && array.ndim() == 0 { new_scalar(of.py(), array) } else { new_array(of.py(), array) }
+    let py = of.py();
+    if !is_scalar(of) {
+        return new_array(py, array);
+    }
+    if array.ndim() == 0 { new_scalar(py, array) } else { own_array(py, &array) }
+}
+
+/// An array that shares nothing with where it came from.
+pub fn own_array(py: Python<'_>, array: &Array) -> PyResult<Py<PyAny>> {
+    new_array(py, crate::error::guarded(py, || array.copy(true))?)
 }
 
 /// An array as the result of `ndarray(...)`.

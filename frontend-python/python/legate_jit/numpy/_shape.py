@@ -6,7 +6,7 @@ import numpy as _np
 from numpy.exceptions import AxisError
 
 from .. import _fallback
-from .._native import asarray, concatenate, empty, ndarray, scalar
+from .._native import asarray, asvalue, concatenate, empty, ndarray, scalar
 
 _ours = (ndarray, scalar)
 _normalize_axis = _np.lib.array_utils.normalize_axis_index
@@ -35,18 +35,18 @@ def _sequence(arrays, name):
 
 
 def reshape(a, /, shape, order="C", *, copy=None):
-    a = asarray(a)
+    a = asvalue(a)
     if copy is not None:
         return a.reshape(shape, order=order, copy=copy)
     return a.reshape(shape, order=order)
 
 
 def ravel(a, order="C"):
-    return asarray(a).ravel(order=order)
+    return asvalue(a).ravel(order=order)
 
 
 def transpose(a, axes=None):
-    return asarray(a).transpose(axes)
+    return asvalue(a).transpose(axes)
 
 
 permute_dims = transpose
@@ -60,7 +60,7 @@ def matrix_transpose(x, /):
 
 
 def swapaxes(a, axis1, axis2):
-    return asarray(a).swapaxes(axis1, axis2)
+    return asvalue(a).swapaxes(axis1, axis2)
 
 
 def moveaxis(a, source, destination):
@@ -91,7 +91,7 @@ def rollaxis(a, axis, start=0):
 
 
 def squeeze(a, axis=None):
-    return asarray(a).squeeze(axis=axis)
+    return asvalue(a).squeeze(axis=axis)
 
 
 def expand_dims(a, axis):
@@ -304,7 +304,7 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
 
 
 def diagonal(a, offset=0, axis1=0, axis2=1):
-    return asarray(a).diagonal(offset=offset, axis1=axis1, axis2=axis2)
+    return asvalue(a).diagonal(offset=offset, axis1=axis1, axis2=axis2)
 
 
 def split(ary, indices_or_sections, axis=0):
