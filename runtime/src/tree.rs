@@ -10,6 +10,7 @@
 mod arg;
 mod fold;
 mod pairwise;
+pub mod parts;
 
 use std::ops::Range;
 

@@ -299,8 +299,8 @@ impl PreparedLaunch {
         }
     }
 
-    /// Runs some of the chunks of a launch that reduces everything to one element, and gives their partial results. `before`
-    /// are points that only have to be written to buffers.
+    /// Runs some of the chunks of a launch that reduces everything to one element, and gives what they leave for the root.
+    /// `before` are points that only have to be written to buffers.
     pub fn run_chunks(
         &self,
         frame: &Frame,
@@ -309,13 +309,18 @@ impl PreparedLaunch {
     ) -> Result<Vec<Element>> {
         let Some(streams) = &self.streams else { return Ok(Vec::new()) };
         streams.discard(self, frame, before);
-        streams.partials(self, frame, chunks)
+        Ok(streams.contract(&chunks, streams.partials(self, frame, chunks.clone())?))
     }
 
-    /// Combines the partial results of all chunks, those of each stream together, and writes the outputs.
-    pub fn finish(&self, frame: &Frame, partials: &[Element]) {
+    /// How many numbers [`run_chunks`](Self::run_chunks) gives.
+    pub fn parts(&self, chunks: &std::ops::Range<usize>) -> usize {
+        self.streams.as_ref().map_or(0, |s| s.parts(chunks).iter().sum())
+    }
+
+    /// Combines what the ranks' chunks have left, and writes the outputs.
+    pub fn join(&self, frame: &Frame, owners: &[std::ops::Range<usize>], left: &[Vec<Element>]) {
         if let Some(streams) = &self.streams {
-            streams.finish(frame, partials);
+            streams.join(frame, owners, left);
         }
     }
 }

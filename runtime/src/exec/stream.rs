@@ -264,6 +264,47 @@ impl Streams {
         }
     }
 
+    /// What one rank's partial results of some chunks leave for the root: as few numbers as the order of combination allows.
+    pub fn contract(&self, chunks: &Range<usize>, partials: Vec<Element>) -> Vec<Element> {
+        if self.cuts.is_some() {
+            return partials;
+        }
+        let of_stream = |(s, info): (usize, &Info)| {
+            let own = &partials[s * chunks.len()..(s + 1) * chunks.len()];
+            tree::parts::contract(info.reducer, info.dtype, self.points, self.chunk, chunks, own)
+        };
+        self.list.iter().enumerate().flat_map(of_stream).collect()
+    }
+
+    /// For each stream, how many numbers [`contract`](Self::contract) leaves of these chunks.
+    pub fn parts(&self, chunks: &Range<usize>) -> Vec<usize> {
+        let of_stream = |info: &Info| match self.cuts {
+            Some(_) => chunks.len(),
+            None => tree::parts::parts(info.reducer, info.dtype, self.points, self.chunk, chunks),
+        };
+        self.list.iter().map(of_stream).collect()
+    }
+
+    /// Combines what all ranks have left and writes the outputs. `left[r]` belongs to the chunks `owners[r]`.
+    pub fn join(&self, frame: &Frame, owners: &[Range<usize>], left: &[Vec<Element>]) {
+        let counts: Vec<Vec<usize>> = owners.iter().map(|o| self.parts(o)).collect();
+        for (s, info) in self.list.iter().enumerate() {
+            let of_rank = |(l, c): (&'_ Vec<Element>, &Vec<usize>)| {
+                let start: usize = c[..s].iter().sum();
+                l[start..start + c[s]].to_vec()
+            };
+            let parts: Vec<Vec<Element>> = left.iter().zip(&counts).map(of_rank).collect();
+            let total = match self.cuts {
+                Some(_) => self.combine(info, self.points, &parts.concat()),
+                None => {
+                    let parts: Vec<&[Element]> = parts.iter().map(|p| &p[..]).collect();
+                    tree::parts::join(info.reducer, info.dtype, self.points, self.chunk, owners, &parts)
+                }
+            };
+            self.write(frame, info, 0, total);
+        }
+    }
+
     /// The result of one output from the partial results of its n elements' chunks.
     fn combine(&self, info: &Info, n: usize, partials: &[Element]) -> Element {
         match self.cuts {

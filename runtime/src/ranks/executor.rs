@@ -96,7 +96,9 @@ impl Executor {
             let bases: Vec<*mut u8> = plan.slot.iter().map(address).collect();
             let frame = Frame { bases: &bases, scalars: &launch.scalars };
             match (action, step) {
-                (Action::Launch(prepared), Some(Step::Launch(launch))) => run.launch(prepared, launch, &frame)?,
+                (Action::Launch(prepared), Some(step @ Step::Launch(launch))) => {
+                    run.launch(prepared, step, launch, &frame)?;
+                }
                 (Action::Opaque { .. }, Some(Step::Opaque { op, args, out })) => {
                     run.opaque(action, op, args, *out, &frame)?;
                 }
@@ -166,7 +168,7 @@ impl Run<'_> {
         exchange(self.transport, &mut list)
     }
 
-    fn launch(&mut self, prepared: &PreparedLaunch, launch: &Launch, frame: &Frame) -> Result<()> {
+    fn launch(&mut self, prepared: &PreparedLaunch, step: &Step, launch: &Launch, frame: &Frame) -> Result<()> {
         let (me, ranks) = (self.transport.rank(), self.transport.size());
         let division = prepared.division(launch.streams.first().is_some_and(|s| s.reduce.axes.contains(&0)));
         let split;
@@ -198,14 +200,14 @@ impl Run<'_> {
                 self.note(done);
             }
             (Some(_), _) => {}
-            (None, Division::Chunks(chunks)) => self.chunks(prepared, launch, frame, &split, chunks, count)?,
+            (None, Division::Chunks(chunks)) => self.chunks(prepared, (step, launch), frame, &split, chunks, count)?,
             (None, _) if split.rows[me].is_empty() => {}
             (None, _) => {
                 let done = prepared.run_rows(frame, split.rows[me].clone(), count);
                 self.note(done);
             }
         }
-        for buffer in legate_jit_passes::schedule::written(&self.plan.plan, &Step::Launch(launch.clone())) {
+        for buffer in legate_jit_passes::schedule::written(&self.plan.plan, step) {
             let slot = self.slot(buffer);
             match split.tilings.iter().find(|t| t.0 == buffer) {
                 Some((_, tiling)) => self.held[slot] = Some(Held::new(tiling.clone())),
@@ -219,44 +221,36 @@ impl Run<'_> {
     fn chunks(
         &mut self,
         prepared: &PreparedLaunch,
-        launch: &Launch,
+        (step, launch): (&Step, &Launch),
         frame: &Frame,
         split: &Split,
         chunks: &[Range<usize>],
         count: usize,
     ) -> Result<()> {
         let me = self.transport.rank();
-        let streams = launch.streams.len();
         let (mine, rows) = (split.chunks[me].clone(), &split.rows[me]);
         let row = legate_jit_ir::shape::size(&launch.domain) / count;
         // Points before the first subtree belong to the last one of the rank before; here they are only written to buffers.
         let first = if mine.is_empty() { rows.end * row } else { chunks[mine.start].start };
-        let writes =
-            legate_jit_passes::schedule::written(&self.plan.plan, &Step::Launch(launch.clone())).len() > streams;
+        let writes = legate_jit_passes::schedule::written(&self.plan.plan, step).len() > launch.streams.len();
         let before = if writes { rows.start * row..first } else { 0..0 };
-        let partials = prepared.run_chunks(frame, before, mine.clone());
-        let partials = self.note(partials).unwrap_or_else(|| vec![[0; 2]; mine.len() * streams]);
+        let own = prepared.run_chunks(frame, before, mine.clone());
+        let own = self.note(own).unwrap_or_else(|| vec![[0; 2]; prepared.parts(&mine)]);
 
-        let bytes: Vec<u8> = partials.iter().flatten().flat_map(|w| w.to_le_bytes()).collect();
         if me != 0 {
+            let bytes: Vec<u8> = own.iter().flatten().flat_map(|w| w.to_le_bytes()).collect();
             self.transport.exchange(Tag::Partials, &[Outgoing { to: 0, bytes: &bytes }], &mut [], &mut || {})?;
             return Ok(());
         }
-        let lengths = split.chunks.iter().map(|c| c.len() * streams * size_of::<Element>());
-        let mut parts: Vec<Vec<u8>> = lengths.map(|n| vec![0; n]).collect();
-        parts[0] = bytes;
+        let lengths = split.chunks.iter().map(|c| prepared.parts(c) * size_of::<Element>());
+        let mut received: Vec<Vec<u8>> = lengths.map(|n| vec![0; n]).collect();
         let mut recvs: Vec<Incoming> =
-            parts.iter_mut().enumerate().skip(1).map(|(from, bytes)| Incoming { from, bytes }).collect();
+            received.iter_mut().enumerate().skip(1).map(|(from, bytes)| Incoming { from, bytes }).collect();
         self.transport.exchange(Tag::Partials, &[], &mut recvs, &mut || {})?;
-        let mut all: Vec<Element> = vec![[0; 2]; chunks.len() * streams];
-        for (part, range) in parts.iter().zip(&split.chunks) {
-            let words = part.as_chunks::<8>().0.iter().map(|w| u64::from_le_bytes(*w)).collect::<Vec<_>>();
-            for (i, &element) in words.as_chunks::<2>().0.iter().enumerate() {
-                let (stream, chunk) = (i / range.len(), i % range.len());
-                all[stream * chunks.len() + range.start + chunk] = element;
-            }
-        }
-        prepared.finish(frame, &all);
+        let words = |bytes: &[u8]| bytes.as_chunks::<8>().0.iter().map(|w| u64::from_le_bytes(*w)).collect::<Vec<_>>();
+        let mut left: Vec<Vec<Element>> = received.iter().map(|b| words(b).as_chunks::<2>().0.to_vec()).collect();
+        left[0] = own;
+        prepared.join(frame, &split.chunks, &left);
         Ok(())
     }
 
