@@ -292,7 +292,7 @@ pub(crate) fn too_many_indices(ndim: usize, given: usize) -> Error {
 
 impl Session {
     /// An argument that reads what a handle shows at the moment.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn arg(&mut self, a: &Array, cast: DType) -> Result<Arg> {
         let version = a.base.current.get(&self.token);
         if let State::Failed(e) = version.state.get(&self.token) {

@@ -4,7 +4,6 @@
 //! other threads see it as one long call.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -45,10 +44,6 @@ pub(crate) struct Counters {
 
 static SESSION: Mutex<Option<Box<Session>>> = Mutex::new(None);
 
-thread_local! {
-    /// Whether this thread holds the session.
-    static HELD: Cell<bool> = const { Cell::new(false) };
-}
 /// Owners of foreign memory whose last store died while the session was held: dropping one may run foreign code, which may
 /// come back to us.
 static GRAVEYARD: Mutex<Vec<Box<dyn Any + Send + Sync>>> = Mutex::new(Vec::new());
@@ -56,8 +51,8 @@ static BURIED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::ne
 
 /// Drops a foreign owner now or when the session is free.
 pub(crate) fn bury(owner: Box<dyn Any + Send + Sync>) {
-    // When the thread is ending, so is its hold on the session.
-    if HELD.try_with(Cell::get).unwrap_or(false) {
+    // Whoever holds the session (perhaps this thread) empties the graveyard when letting go of it.
+    if SESSION.is_locked() {
         GRAVEYARD.lock().push(owner);
         BURIED.store(true, std::sync::atomic::Ordering::Release);
     }
@@ -94,7 +89,6 @@ impl Drop for Held {
     #[inline]
     fn drop(&mut self) {
         self.guard = None;
-        HELD.set(false);
         if BURIED.load(std::sync::atomic::Ordering::Acquire) {
             empty_graveyard();
         }
@@ -111,7 +105,6 @@ fn empty_graveyard() {
 #[inline]
 pub(crate) fn lock() -> Held {
     let mut guard = SESSION.lock();
-    HELD.set(true);
     if guard.is_none() {
         *guard = Some(Box::new(Session::new()));
     }

@@ -196,6 +196,7 @@ impl Trace {
         id
     }
 
+    #[inline]
     fn input(&mut self, store: &Arc<Store>, full: &Arc<Layout>, dtype: DType) -> u32 {
         let note = store.mark.load(Ordering::Relaxed);
         if (note >> 32) as u32 == self.epoch {
@@ -212,7 +213,7 @@ impl Trace {
     }
 
     /// An argument that reads a version through a layout.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn array(
         &mut self,
         token: &Token,
@@ -231,7 +232,7 @@ impl Trace {
     }
 
     /// An argument that is a scalar of the type the operation works in.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn scalar(&mut self, value: Scalar) -> Arg {
         let src = if is_special(value) {
             self.consts.push(value);

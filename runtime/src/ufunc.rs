@@ -155,6 +155,7 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], types: &[ArgType], 
 
 impl Session {
     /// An operand as an argument of the type the operation works in. A 0-d array whose value is known is a scalar.
+    #[inline(always)]
     pub(crate) fn operand(&mut self, o: &Operand, to: DType) -> Result<Arg> {
         let value = match o {
             Operand::Array(a) => match if a.ndim() == 0 { a.known(self) } else { None } {
