@@ -100,8 +100,13 @@ impl Canon {
             Op::Update(window) => self.update(args[0], window, args[1]),
             Op::Reduce(reduce) => {
                 let arg = self.out.ty(args[0]);
-                let same = arg.dtype == ty.dtype && matches!(reduce.reducer, Reducer::Ufunc(_));
-                // One element combined with nothing is itself.
+                // One element combined with nothing is itself, except that a sum of -0.0 is 0.0.
+                let same = arg.dtype == ty.dtype
+                    && match reduce.reducer {
+                        Reducer::Ufunc(Ufunc::Add) => !(arg.dtype.is_float() || arg.dtype.is_complex()),
+                        Reducer::Ufunc(_) => true,
+                        _ => false,
+                    };
                 if same && reduce.axes.iter().all(|&k| arg.shape[k as usize] == 1) {
                     return self.reshape(args[0], ty);
                 }
