@@ -201,11 +201,13 @@ pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>
         Err(_) => return fallback::set_item(slf, key, new),
     };
     let Some(op) = op.operand() else { return fallback::set_item(slf, key, new) };
-    if let Operand::Typed(s) = op {
-        if array.dtype().is_integer() && s.dtype.is_float() && !s.as_f64().is_finite() {
-            // Python's conversion to an integer refuses.
-            return fallback::set_item(slf, key, new);
-        }
+    if let Operand::Typed(s) = op
+        && array.dtype().is_integer()
+        && s.dtype.is_float()
+        && !s.as_f64().is_finite()
+    {
+        // Python's conversion to an integer refuses.
+        return fallback::set_item(slf, key, new);
     }
     let done = if let Some(at) = places(&parts, array.ndim()) {
         match op {
