@@ -85,8 +85,9 @@ impl Action {
     /// Of a product of a matrix and a vector: some rows of the result.
     pub(crate) fn run_matvec_rows(&self, frame: &Frame, rows: &std::ops::Range<usize>) -> Result<()> {
         let Action::Opaque { op, args, out } = self else { return Ok(()) };
-        let (matrix, out) = (args[0].rows(rows), out.rows(rows));
-        crate::library::run(op, &[matrix.at(frame), args[1].at(frame)], &out.at(frame))
+        let (matrix, some) = (args[0].rows(rows), out.rows(rows));
+        let all = out.at(frame).shape[0];
+        crate::library::run_rows(op, &[matrix.at(frame), args[1].at(frame)], &some.at(frame), all)
     }
 }
 

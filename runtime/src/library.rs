@@ -6,6 +6,7 @@ use legate_jit_ir::graph::Opaque;
 use crate::Result;
 
 pub mod blas;
+mod gemv;
 mod matmul;
 mod scan;
 
@@ -34,8 +35,14 @@ impl<'a> Strided<'a> {
 
 /// Computes `out` from `args`. The operands name valid memory; `out` overlaps none of the arguments.
 pub fn run(op: &Opaque, args: &[Strided], out: &Strided) -> Result<()> {
+    let rows = out.shape.len().checked_sub(2).map_or(1, |k| out.shape[k]);
+    run_rows(op, args, out, rows)
+}
+
+/// The same where `out` may be some rows of a matrix that has `rows` of them.
+pub fn run_rows(op: &Opaque, args: &[Strided], out: &Strided, rows: usize) -> Result<()> {
     match op {
-        Opaque::Matmul => matmul::matmul(&args[0], &args[1], out),
+        Opaque::Matmul => matmul::matmul(&args[0], &args[1], out, rows),
         Opaque::Scan { ufunc, axis } => scan::scan(*ufunc, *axis as usize, &args[0], out),
     }
 }

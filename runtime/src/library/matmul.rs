@@ -1,5 +1,5 @@
 //! Products of matrices. The choice of routine is NumPy's, so that the same library gives the same bits: `dot` for a row times
-//! a column, `gemv` where one side is a vector, `syrk` for a matrix times its own transpose, `gemm` else (a matrix that BLAS
+//! a column, `gemv` where one side is a vector (our own where the matrix is large), `syrk` for a matrix times its own transpose, `gemm` else (a matrix that BLAS
 //! cannot step through is copied first), and plain loops for integers and for vectors that BLAS cannot step through.
 //!
 //! A boundary file: it reads and writes operands by address.
@@ -8,13 +8,32 @@ use legate_jit_ir::DType;
 
 use super::Strided;
 use super::blas::{self, COL_MAJOR, Element, NO_TRANS, ROW_MAJOR, TRANS};
+use super::gemv::{self, Out, Real, Rows};
 use crate::Result;
 
-pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided) -> Result<()> {
+/// Elements of a matrix above which a product with a vector does not go to BLAS: there BLAS would wake its threads.
+const OWN_MATRIX: usize = 9216;
+/// The same for the product of two vectors.
+const OWN_VECTOR: usize = 10_000;
+
+/// `rows` are those of the whole result, of which `out` may be some: they decide how a sum is formed.
+pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> Result<()> {
     if out.shape.len() > 2 {
         for i in 0..out.shape[0] {
-            matmul(&a.at(i), &b.at(i), &out.at(i))?;
+            let out = out.at(i);
+            matmul(&a.at(i), &b.at(i), &out, out.shape[out.shape.len() - 2])?;
         }
+        return Ok(());
+    }
+    // SAFETY: `library::run`'s caller promises valid operands that don't overlap the result.
+    let done = unsafe {
+        match out.dtype {
+            DType::F32 => with_vector::<f32>(a, b, out, rows),
+            DType::F64 => with_vector::<f64>(a, b, out, rows),
+            _ => false,
+        }
+    };
+    if done {
         return Ok(());
     }
     // SAFETY: `library::run`'s caller promises valid operands that don't overlap the result.
@@ -76,6 +95,55 @@ unsafe fn plain<T: Copy, F: Fn(T, T, T) -> T>(a: &Strided, b: &Strided, out: &St
             unsafe { at(out, i, j).write(*s) };
         }
     }
+}
+
+/// A large matrix times a vector, or a vector times one, or two long vectors; false where it is something else.
+///
+/// # Safety
+/// Valid operands of type T.
+unsafe fn with_vector<T: Real>(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> bool {
+    let item = size_of::<T>() as i64;
+    let (m, p, n) = (out.shape[0], out.shape[1], a.shape[1]);
+    let long = match (rows, p) {
+        (1, 1) => n >= OWN_VECTOR,
+        (_, 1) => rows * n >= OWN_MATRIX,
+        (1, _) => p * n >= OWN_MATRIX,
+        _ => false,
+    };
+    let (matrix, vector, (outer, inner)) = if p == 1 { (a, b, (0, 1)) } else { (b, a, (1, 0)) };
+    let whole = |s: i64| s % item == 0;
+    if !long || m == 0 || !matrix.strides.iter().all(|&s| whole(s)) {
+        return false;
+    }
+    let x: Vec<T>;
+    // SAFETY: the vector's n elements, by its stride; and below the matrix's, by its strides.
+    unsafe {
+        let stride = if p == 1 { vector.strides[0] } else { vector.strides[1] };
+        let x = if stride == item && vector.ptr.cast::<T>().is_aligned() {
+            std::slice::from_raw_parts(vector.ptr.cast::<T>(), n)
+        } else {
+            let element = |i: usize| vector.ptr.wrapping_offset(i as isize * stride as isize).cast::<T>();
+            x = (0..n).map(|i| element(i).read_unaligned()).collect();
+            &x
+        };
+        let count = matrix.shape[outer];
+        // The only row may lie anywhere.
+        let (by_outer, by_inner) = (matrix.strides[outer] / item, matrix.strides[inner] / item);
+        let ptr = matrix.ptr.cast::<T>() as *const T;
+        let step = if p == 1 { out.strides[0] } else { out.strides[1] };
+        let out = Out { ptr: out.ptr.cast::<T>(), step: if count == 1 { 1 } else { (step / item) as usize } };
+        if !ptr.is_aligned() {
+            return false;
+        }
+        if by_inner == 1 {
+            gemv::times_vector(Rows { ptr, rows: count, columns: n, step: by_outer as isize }, x, out);
+        } else if by_outer == 1 || count == 1 {
+            gemv::vector_times(x, Rows { ptr, rows: n, columns: count, step: by_inner as isize }, out);
+        } else {
+            return false;
+        }
+    }
+    true
 }
 
 /// Rows of `cols` elements that BLAS can step through: elements side by side, rows at least as far apart as they are long.

@@ -36,6 +36,18 @@ def _simple(a, *options):
     return type(a) in _ours and all(o is None or o is _NoValue or o is True for o in options)
 
 
+def _average(total, n):
+    """`total / n` in the type of `total`. NumPy's count is an int64, by which it divides in double precision."""
+    if total.dtype.kind not in "fc":
+        return _divide(total, n).astype(total.dtype)
+    if total.dtype.char == "F":
+        return _divide(total, n, dtype=_np.complex128).astype(total.dtype)
+    if total.dtype.char == "f" and not (type(n) is int and n <= 1 << 24):
+        return _divide(total, n, dtype=_np.float64).astype(total.dtype)
+    # A quotient of floats that is rounded twice, first to double, is the one that is rounded once.
+    return _divide(total, n, dtype=total.dtype)
+
+
 def mean(a, axis=None, dtype=None, out=None, keepdims=_NoValue, *, where=_NoValue):
     a = asvalue(a)
     if not _simple(a, where, out):
@@ -49,7 +61,7 @@ def mean(a, axis=None, dtype=None, out=None, keepdims=_NoValue, *, where=_NoValu
     total = a.sum(axis=axis, dtype=dtype, keepdims=keepdims)
     if n == 0:
         return _divide(total, _np.float64(0).astype(total.dtype)) if total.dtype.kind in "fc" else total / 0
-    return _divide(total, n, dtype=total.dtype) if total.dtype.kind in "fc" else _divide(total, n).astype(total.dtype)
+    return _average(total, n)
 
 
 def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NoValue, *, where=_NoValue, mean=_NoValue, correction=_NoValue):
@@ -69,7 +81,7 @@ def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NoValue, *, where=
     if dtype is None and a.dtype.kind in "biu":
         dtype = _np.float64
     total = a.sum(axis=axis, dtype=dtype, keepdims=True)
-    centre = _divide(total, n, dtype=total.dtype) if total.dtype.kind in "fc" else _divide(total, n).astype(total.dtype)
+    centre = _average(total, n)
     x = _subtract(a, centre)
     if x.dtype.kind == "c":
         re, im = x.real, x.imag
@@ -77,7 +89,7 @@ def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NoValue, *, where=
     else:
         x = _multiply(x, x)
     total = x.sum(axis=axis, dtype=dtype, keepdims=keepdims)
-    return _divide(total, max(n - ddof, 0), dtype=total.dtype) if total.dtype.kind in "fc" else total / max(n - ddof, 0)
+    return _average(total, max(n - ddof, 0)) if total.dtype.kind in "fc" else total / max(n - ddof, 0)
 
 
 def std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NoValue, *, where=_NoValue, mean=_NoValue, correction=_NoValue):

@@ -1,0 +1,432 @@
+//! A matrix times a vector at the speed of memory, on the pool's threads, for matrices that are worth it.
+//!
+//! A BLAS's own threads wait for their next task by spinning, which takes the cores from everything that runs between two
+//! products; and it forms sums by the number of its threads. Here a result has one order of additions, which follows from the
+//! length of its sum alone: neither threads nor ranks nor the other results show in the bits.
+//!
+//! A boundary file: it reads and writes operands by address.
+
+use std::ops::Range;
+
+use legate_jit_vmath::{Isa, isa};
+
+use crate::pool;
+
+/// Bytes of the matrix from which threads are woken.
+const INLINE_BYTES: usize = 256 << 10;
+/// Bytes of the matrix that a task should read at least.
+const TASK_BYTES: usize = 96 << 10;
+/// Terms of a sum that are added up for themselves where sums can be cut: at least so many, and a multiple of the rows that
+/// a step takes.
+const TERMS: usize = 512;
+/// A sum is cut into no more parts than this, so that the parts need little memory beside the matrix.
+const MAX_PARTS: usize = 64;
+/// Results that one task of the second kind keeps in the first-level cache.
+const STRIP: usize = 2048;
+/// Rows that a step takes.
+const ROWS: usize = 8;
+
+/// An element type that there are loops for.
+pub(super) trait Real: Copy + Send + Sync + 'static {
+    const ZERO: Self;
+
+    /// Element r is the sum of the products of row r and x. All have the same length.
+    fn dots(rows: [&[Self]; 4], x: &[Self]) -> [Self; 4];
+    fn dot(row: &[Self], x: &[Self]) -> Self;
+    /// Adds x[r] times row r to y, for the rows together. The rows are as long as y.
+    fn add_rows(y: &mut [Self], rows: [&[Self]; ROWS], x: &[Self; ROWS]);
+    fn add_row(y: &mut [Self], row: &[Self], x: Self);
+    fn add(y: &mut [Self], part: &[Self]);
+}
+
+/// The fused product and sum where the machine has it.
+macro_rules! fused {
+    (base, $a:expr, $b:expr, $c:expr) => {
+        $a * $b + $c
+    };
+    ($isa:ident, $a:expr, $b:expr, $c:expr) => {
+        $a.mul_add($b, $c)
+    };
+}
+
+macro_rules! loops {
+    ($isa:ident, $t:ident, $lanes:literal, $features:literal) => {
+        pub mod $isa {
+            use super::super::ROWS;
+
+            #[inline(always)]
+            fn sums<const R: usize>(rows: [&[$t]; R], x: &[$t]) -> [$t; R] {
+                let (groups, rest) = x.as_chunks::<$lanes>();
+                let lines = rows.map(|r| r.as_chunks::<$lanes>());
+                let lines_of: [&[[$t; $lanes]]; R] = lines.map(|l| &l.0[..groups.len()]);
+                let mut sums = [[0.0; $lanes]; R];
+                for (i, g) in groups.iter().enumerate() {
+                    for r in 0..R {
+                        for l in 0..$lanes {
+                            sums[r][l] = fused!($isa, lines_of[r][i][l], g[l], sums[r][l]);
+                        }
+                    }
+                }
+                if !rest.is_empty() {
+                    let padded = |part: &[$t]| {
+                        let mut whole = [0.0; $lanes];
+                        whole[..rest.len()].copy_from_slice(&part[..rest.len()]);
+                        whole
+                    };
+                    let g = padded(rest);
+                    for r in 0..R {
+                        let line = padded(lines[r].1);
+                        for l in 0..$lanes {
+                            sums[r][l] = fused!($isa, line[l], g[l], sums[r][l]);
+                        }
+                    }
+                }
+                sums.map(|mut s| {
+                    let mut half = $lanes / 2;
+                    while half > 0 {
+                        for l in 0..half {
+                            s[l] += s[l + half];
+                        }
+                        half /= 2;
+                    }
+                    s[0]
+                })
+            }
+
+            #[target_feature(enable = $features)]
+            pub fn dots(rows: [&[$t]; 4], x: &[$t]) -> [$t; 4] {
+                sums(rows, x)
+            }
+
+            #[target_feature(enable = $features)]
+            pub fn dot(row: &[$t], x: &[$t]) -> $t {
+                sums([row], x)[0]
+            }
+
+            #[target_feature(enable = $features)]
+            pub fn add_rows(y: &mut [$t], rows: [&[$t]; ROWS], x: &[$t; ROWS]) {
+                let rows = rows.map(|r| &r[..y.len()]);
+                for (j, y) in y.iter_mut().enumerate() {
+                    let mut first = *y;
+                    let mut second = rows[4][j] * x[4];
+                    for r in 0..4 {
+                        first = fused!($isa, rows[r][j], x[r], first);
+                    }
+                    for r in 5..8 {
+                        second = fused!($isa, rows[r][j], x[r], second);
+                    }
+                    *y = first + second;
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            pub fn add_row(y: &mut [$t], row: &[$t], x: $t) {
+                for (y, r) in y.iter_mut().zip(row) {
+                    *y = fused!($isa, *r, x, *y);
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            pub fn add(y: &mut [$t], part: &[$t]) {
+                for (y, p) in y.iter_mut().zip(part) {
+                    *y += *p;
+                }
+            }
+        }
+    };
+}
+
+macro_rules! real {
+    ($t:ident, $lanes:literal) => {
+        mod $t {
+            loops!(base, $t, $lanes, "sse2");
+            loops!(avx2, $t, $lanes, "avx2,fma");
+            loops!(avx512, $t, $lanes, "avx512f,avx512vl,avx512dq,avx512bw");
+        }
+
+        impl Real for $t {
+            const ZERO: $t = 0.0;
+
+            fn dots(rows: [&[$t]; 4], x: &[$t]) -> [$t; 4] {
+                // SAFETY: the machine has this instruction set.
+                unsafe {
+                    match isa() {
+                        Isa::Base => $t::base::dots(rows, x),
+                        Isa::Avx2 => $t::avx2::dots(rows, x),
+                        Isa::Avx512 => $t::avx512::dots(rows, x),
+                    }
+                }
+            }
+
+            fn dot(row: &[$t], x: &[$t]) -> $t {
+                // SAFETY: as above.
+                unsafe {
+                    match isa() {
+                        Isa::Base => $t::base::dot(row, x),
+                        Isa::Avx2 => $t::avx2::dot(row, x),
+                        Isa::Avx512 => $t::avx512::dot(row, x),
+                    }
+                }
+            }
+
+            fn add_rows(y: &mut [$t], rows: [&[$t]; ROWS], x: &[$t; ROWS]) {
+                // SAFETY: as above.
+                unsafe {
+                    match isa() {
+                        Isa::Base => $t::base::add_rows(y, rows, x),
+                        Isa::Avx2 => $t::avx2::add_rows(y, rows, x),
+                        Isa::Avx512 => $t::avx512::add_rows(y, rows, x),
+                    }
+                }
+            }
+
+            fn add_row(y: &mut [$t], row: &[$t], x: $t) {
+                // SAFETY: as above.
+                unsafe {
+                    match isa() {
+                        Isa::Base => $t::base::add_row(y, row, x),
+                        Isa::Avx2 => $t::avx2::add_row(y, row, x),
+                        Isa::Avx512 => $t::avx512::add_row(y, row, x),
+                    }
+                }
+            }
+
+            fn add(y: &mut [$t], part: &[$t]) {
+                // SAFETY: as above.
+                unsafe {
+                    match isa() {
+                        Isa::Base => $t::base::add(y, part),
+                        Isa::Avx2 => $t::avx2::add(y, part),
+                        Isa::Avx512 => $t::avx512::add(y, part),
+                    }
+                }
+            }
+        }
+    };
+}
+real!(f32, 32);
+real!(f64, 16);
+
+/// A matrix in memory: `rows` rows of `columns` elements side by side, `step` elements from row to row.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<T> {
+    pub ptr: *const T,
+    pub rows: usize,
+    pub columns: usize,
+    pub step: isize,
+}
+
+// SAFETY: an address of elements that are only read while a product runs.
+unsafe impl<T: Sync> Sync for Rows<T> {}
+
+impl<T> Rows<T> {
+    /// Part of a row.
+    ///
+    /// # Safety
+    /// The matrix is valid memory, and the indices lie in it.
+    unsafe fn line<'a>(&self, row: usize, columns: Range<usize>) -> &'a [T] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            std::slice::from_raw_parts(self.ptr.offset(row as isize * self.step).add(columns.start), columns.len())
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows * self.columns * size_of::<T>()
+    }
+}
+
+/// Results that several tasks write, each its own; `step` elements lie between neighbours.
+#[derive(Clone, Copy)]
+pub(super) struct Out<T> {
+    pub ptr: *mut T,
+    pub step: usize,
+}
+
+// SAFETY: tasks write disjoint elements.
+unsafe impl<T: Send> Sync for Out<T> {}
+
+impl<T: Copy> Out<T> {
+    /// # Safety
+    /// There is an element i that nobody else writes or reads now.
+    unsafe fn set(&self, i: usize, value: T) {
+        // SAFETY: the caller's promise.
+        unsafe { self.ptr.add(i * self.step).write(value) }
+    }
+}
+
+/// Runs task 0..count, each of which reads `bytes` bytes, several at a time if they are small.
+fn spread(count: usize, bytes: usize, task: &(dyn Fn(usize) + Sync)) {
+    let group = TASK_BYTES.div_ceil(bytes.max(1)).max(1);
+    let groups = count.div_ceil(group);
+    if count * bytes < INLINE_BYTES || groups < 2 || pool::threads() == 1 {
+        return (0..count).for_each(task);
+    }
+    let done = pool::run(groups, &|g, _| (g * group..((g + 1) * group).min(count)).for_each(task));
+    if let Err(message) = done {
+        panic!("{message}");
+    }
+}
+
+/// `out = a x`.
+///
+/// # Safety
+/// A valid matrix, whose rows are as long as `x`, and room for as many results as it has rows; they overlap nothing.
+pub(super) unsafe fn times_vector<T: Real>(a: Rows<T>, x: &[T], out: Out<T>) {
+    if a.rows == 1 {
+        // SAFETY: the caller's promise.
+        return unsafe { out.set(0, inner(a.line(0, 0..a.columns), x)) };
+    }
+    const GROUP: usize = 4;
+    spread(a.rows.div_ceil(GROUP), GROUP * a.columns * size_of::<T>(), &|g| {
+        let rows = g * GROUP..((g + 1) * GROUP).min(a.rows);
+        // SAFETY: rows of the matrix; each result is set by one task.
+        unsafe {
+            if rows.len() == GROUP {
+                let lines = std::array::from_fn(|r| a.line(rows.start + r, 0..a.columns));
+                for (r, sum) in T::dots(lines, x).into_iter().enumerate() {
+                    out.set(rows.start + r, sum);
+                }
+            } else {
+                rows.for_each(|r| out.set(r, T::dot(a.line(r, 0..a.columns), x)));
+            }
+        }
+    });
+}
+
+/// The sum of the products of two vectors.
+fn inner<T: Real>(a: &[T], x: &[T]) -> T {
+    const PART: usize = 16 * TERMS;
+    if a.len() <= PART {
+        return T::dot(a, x);
+    }
+    let parts = a.len().div_ceil(PART);
+    let mut sums = vec![T::ZERO; parts];
+    let out = Out { ptr: sums.as_mut_ptr(), step: 1 };
+    spread(parts, PART * size_of::<T>(), &|p| {
+        let range = p * PART..((p + 1) * PART).min(a.len());
+        // SAFETY: each sum is set by one task.
+        unsafe { out.set(p, T::dot(&a[range.clone()], &x[range])) };
+    });
+    let mut total = [T::ZERO];
+    sums.iter().for_each(|s| T::add(&mut total, &[*s]));
+    total[0]
+}
+
+/// `out = bᵀ x`: the rows of `b`, each times an element of `x`, added up.
+///
+/// # Safety
+/// A valid matrix, with as many rows as `x` has elements, and room for as many results as it has columns; they overlap nothing.
+pub(super) unsafe fn vector_times<T: Real>(x: &[T], b: Rows<T>, out: Out<T>) {
+    // Where the sums are cut follows from their length alone.
+    let part = b.rows.div_ceil(MAX_PARTS).max(TERMS).next_multiple_of(ROWS);
+    let parts = b.rows.div_ceil(part);
+    let strips = b.columns.div_ceil(STRIP);
+    let mut sums = vec![T::ZERO; parts * b.columns];
+    let own = Out { ptr: sums.as_mut_ptr(), step: 1 };
+    spread(parts * strips, b.bytes() / (parts * strips), &|task| {
+        let (p, s) = (task / strips, task % strips);
+        let rows = p * part..((p + 1) * part).min(b.rows);
+        let columns = s * STRIP..((s + 1) * STRIP).min(b.columns);
+        let own = &own;
+        // SAFETY: rows and columns of the matrix; the part of the sums belongs to this task.
+        unsafe {
+            let y = std::slice::from_raw_parts_mut(own.ptr.add(p * b.columns + columns.start), columns.len());
+            let mut row = rows.start;
+            while row + ROWS <= rows.end {
+                let lines = std::array::from_fn(|r| b.line(row + r, columns.clone()));
+                let factors = x[row..].first_chunk().expect("an element of x for each row");
+                T::add_rows(y, lines, factors);
+                row += ROWS;
+            }
+            for row in row..rows.end {
+                T::add_row(y, b.line(row, columns.clone()), x[row]);
+            }
+        }
+    });
+    if b.columns > 0 {
+        let (first, rest) = sums.split_at_mut(b.columns);
+        rest.chunks(b.columns).for_each(|part| T::add(first, part));
+        for (j, sum) in first.iter().enumerate() {
+            // SAFETY: an element for each column.
+            unsafe { out.set(j, *sum) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, seed: u64) -> Vec<f64> {
+        (0..n as u64).map(|i| ((i + seed) * 2654435761 % 1009) as f64 / 64.0 - 7.0).collect()
+    }
+
+    /// The products of these numbers and their sums are exact, so that every order gives the same.
+    #[test]
+    fn every_size_gives_the_exact_sums() {
+        for (m, n) in [
+            (1, 1),
+            (1, 7),
+            (3, 16),
+            (4, 17),
+            (5, 33),
+            (9, 600),
+            (130, 1),
+            (1, 40_000),
+            (700, 301),
+            (2100, 40),
+            (3, 5000),
+        ] {
+            let step = n + 3;
+            let (a, x, z) = (numbers(m * step, 1), numbers(n, 5), numbers(m, 9));
+            let matrix = Rows { ptr: a.as_ptr(), rows: m, columns: n, step: step as isize };
+            let (mut y, mut w) = (vec![f64::NAN; 2 * m], vec![f64::NAN; n]);
+            // SAFETY: the vectors are as long as the matrix says.
+            unsafe {
+                times_vector(matrix, &x, Out { ptr: y.as_mut_ptr(), step: 2 });
+                vector_times(&z, matrix, Out { ptr: w.as_mut_ptr(), step: 1 });
+            }
+            for i in 0..m {
+                let want: f64 = (0..n).map(|j| a[i * step + j] * x[j]).sum();
+                assert_eq!(y[2 * i], want, "row {i} of {m} × {n}");
+            }
+            for j in 0..n {
+                let want: f64 = (0..m).map(|i| a[i * step + j] * z[i]).sum();
+                assert_eq!(w[j], want, "column {j} of {m} × {n}");
+            }
+        }
+    }
+
+    /// What is computed beside a result does not show in its bits.
+    #[test]
+    fn blocks_of_results_have_the_bits_of_the_whole() {
+        let (m, n) = (1003, 777);
+        let third = |v: Vec<f64>| v.into_iter().map(|x| x / 3.0).collect::<Vec<f64>>();
+        let (a, x, z) = (third(numbers(m * n, 1)), third(numbers(n, 5)), third(numbers(m, 9)));
+        let rows = |from: usize, to: usize| Rows {
+            ptr: a[from * n..].as_ptr(),
+            rows: to - from,
+            columns: n,
+            step: n as isize,
+        };
+        let columns =
+            |from: usize, to: usize| Rows { ptr: a[from..].as_ptr(), rows: m, columns: to - from, step: n as isize };
+        let (mut y, mut w) = (vec![0.0; 2 * m], vec![0.0; 2 * n]);
+        let (whole, parts) = y.split_at_mut(m);
+        let (whole_w, parts_w) = w.split_at_mut(n);
+        // SAFETY: the vectors are as long as the matrices say.
+        unsafe {
+            times_vector(rows(0, m), &x, Out { ptr: whole.as_mut_ptr(), step: 1 });
+            vector_times(&z, rows(0, m), Out { ptr: whole_w.as_mut_ptr(), step: 1 });
+            for (from, to) in [(0, 401), (401, 402), (402, m)] {
+                times_vector(rows(from, to), &x, Out { ptr: parts[from..].as_mut_ptr(), step: 1 });
+            }
+            for (from, to) in [(0, 301), (301, 302), (302, n)] {
+                vector_times(&z, columns(from, to), Out { ptr: parts_w[from..].as_mut_ptr(), step: 1 });
+            }
+        }
+        assert_eq!(whole, parts);
+        assert_eq!(whole_w, parts_w);
+    }
+}

@@ -1,0 +1,102 @@
+"""Products of vectors and matrices through every kind of view, and averages, against NumPy.
+
+A product's order of additions is nobody's promise, so that floats are compared within the bound that any order keeps:
+n·eps times the sum of the absolute products.
+"""
+
+import itertools
+
+import numpy
+import pytest
+from same import assert_same, real
+
+import legate_jit.numpy as ours
+
+STEPS = [slice(None), slice(None, None, -1), slice(None, None, 2), slice(None, None, -3)]
+
+
+def numbers(shape, dtype, seed=0):
+    rng = numpy.random.default_rng(seed)
+    x = 5 * rng.standard_normal(shape)
+    if numpy.dtype(dtype).kind == "c":
+        x = x + 1j * rng.standard_normal(shape)
+    return x.astype(dtype)
+
+
+def assert_product(got, a, b, context):
+    want = real(a @ b)
+    got = real(got)
+    assert got.dtype == want.dtype and got.shape == want.shape, context
+    if want.dtype.kind not in "fc":
+        assert_same(got, want, context=context)
+        return
+    bound = 4 * a.shape[-1] * numpy.finfo(want.dtype).eps * (abs(a) @ abs(b))
+    assert (abs(got - want) <= bound).all(), f"{context}: {got!r}, NumPy has {want!r}"
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16", "i8", "?"])
+@pytest.mark.parametrize("n", [1, 2, 17, 400, 12_000])
+def test_vectors_of_any_step(dtype, n):
+    x, y = numbers(n, dtype, 1), numbers(n, dtype, 2)
+    ox, oy = ours.array(x), ours.array(y)
+    for s, t in itertools.product(STEPS, STEPS):
+        k = min(len(x[s]), len(y[t]))
+        a, b = x[s][:k], y[t][:k]
+        assert_product(ox[s][:k] @ oy[t][:k], a, b, f"{s} @ {t}")
+        assert_product(ours.dot(ox[s][:k], oy[t][:k]), a, b, f"dot({s}, {t})")
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c16", "i8"])
+@pytest.mark.parametrize("shape", [(3, 5), (1, 9), (700, 23), (23, 700), (130, 131), (1, 10_000), (10_000, 1), (9_999, 2)])
+def test_matrices_and_vectors_of_any_step(dtype, shape):
+    a = numbers(shape, dtype, 3)
+    oa = ours.array(a)
+    for s, t, turned in itertools.product(STEPS, STEPS, (False, True)):
+        m, om = (a[s, t].T, oa[s, t].T) if turned else (a[s, t], oa[s, t])
+        for step in STEPS[:3]:
+            v, w = numbers(2 * m.shape[1], dtype, 4), numbers(2 * m.shape[0], dtype, 5)
+            ov, ow = ours.array(v)[step][: m.shape[1]], ours.array(w)[step][: m.shape[0]]
+            v, w = v[step][: m.shape[1]], w[step][: m.shape[0]]
+            assert_product(om @ ov, m, v, f"[{s}, {t}] turned: {turned}, times a vector by {step}")
+            assert_product(ow @ om, w, m, f"a vector by {step} times [{s}, {t}] turned: {turned}")
+            assert_product(ours.dot(om, ov), m, v, f"dot of [{s}, {t}] turned: {turned} and a vector by {step}")
+
+
+def test_products_of_what_is_computed():
+    """A matrix that only a product reads, a broadcast one, and one that is read again."""
+    n = 300
+    x, mass = numbers(n, "f8", 6), abs(numbers(n, "f8", 7))
+    ox, om = ours.array(x), ours.array(mass)
+    d, od = x - x[:, None], ox - ox[:, None]
+    r = (d**2 + 0.25) ** -1.5
+    orr = (od**2 + 0.25) ** -1.5
+    assert_product((od * orr) @ om, d * r, mass, "a matrix times a vector")
+    assert_product(om @ (od * orr), mass, d * r, "a vector times a matrix")
+    assert_product((od * orr) @ (om + 1.0), d * r, mass + 1.0, "two computed ones")
+    e, oe = d * 0.5, od * 0.5
+    assert_product(oe @ om, e, mass, "read again")
+    assert_same(oe, e)
+    wide, owide = numpy.broadcast_to(x, (n, n)), ours.broadcast_to(ox, (n, n))
+    assert_product(owide @ om, wide, mass, "a broadcast matrix")
+    assert_product((owide * 2.0) @ om, wide * 2.0, mass, "a computed broadcast matrix")
+
+
+def test_a_product_of_negative_zeros():
+    for n in (1, 3, 20, 200):
+        a, v = numpy.full((n, n), -0.0), numpy.ones(n)
+        oa, ov = ours.full((n, n), -0.0), ours.ones(n)
+        assert_same(oa @ ov, a @ v)
+        assert_same((oa * 1.0) @ ov, (a * 1.0) @ v)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16", "i4", "?"])
+@pytest.mark.parametrize("shape", [(5,), (1000,), (30, 40), (7, 3), (4, 5, 6)])
+def test_averages_have_numpys_bits(dtype, shape):
+    x = numbers(shape, dtype, 8)
+    o = ours.array(x)
+    for axis, keepdims in itertools.product([None, 0, -1], [False, True]):
+        for name in ("mean", "var", "std", "sum"):
+            got, want = (getattr(np, name)(v, axis=axis, keepdims=keepdims) for np, v in ((ours, o), (numpy, x)))
+            assert_same(got, want, context=f"{name} over {axis}")
+        for ddof in (1, 0.5):
+            assert_same(ours.var(o, axis=axis, ddof=ddof), numpy.var(x, axis=axis, ddof=ddof), context=f"ddof {ddof}")
