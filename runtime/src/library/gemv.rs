@@ -39,13 +39,13 @@ pub(super) trait Real: Copy + Send + Sync + 'static {
     fn add(y: &mut [Self], part: &[Self]);
 }
 
-/// The fused product and sum where the machine has it.
-macro_rules! fused {
-    (base, $a:expr, $b:expr, $c:expr) => {
-        $a * $b + $c
+/// Adds a product, in one step where the machine has it.
+macro_rules! add_product {
+    (base, $sum:expr, $a:expr, $b:expr) => {
+        $sum += $a * $b
     };
-    ($isa:ident, $a:expr, $b:expr, $c:expr) => {
-        $a.mul_add($b, $c)
+    ($isa:ident, $sum:expr, $a:expr, $b:expr) => {
+        $sum = $a.mul_add($b, $sum)
     };
 }
 
@@ -63,7 +63,7 @@ macro_rules! loops {
                 for (i, g) in groups.iter().enumerate() {
                     for r in 0..R {
                         for l in 0..$lanes {
-                            sums[r][l] = fused!($isa, lines_of[r][i][l], g[l], sums[r][l]);
+                            add_product!($isa, sums[r][l], lines_of[r][i][l], g[l]);
                         }
                     }
                 }
@@ -77,7 +77,7 @@ macro_rules! loops {
                     for r in 0..R {
                         let line = padded(lines[r].1);
                         for l in 0..$lanes {
-                            sums[r][l] = fused!($isa, line[l], g[l], sums[r][l]);
+                            add_product!($isa, sums[r][l], line[l], g[l]);
                         }
                     }
                 }
@@ -110,10 +110,10 @@ macro_rules! loops {
                     let mut first = *y;
                     let mut second = rows[4][j] * x[4];
                     for r in 0..4 {
-                        first = fused!($isa, rows[r][j], x[r], first);
+                        add_product!($isa, first, rows[r][j], x[r]);
                     }
                     for r in 5..8 {
-                        second = fused!($isa, rows[r][j], x[r], second);
+                        add_product!($isa, second, rows[r][j], x[r]);
                     }
                     *y = first + second;
                 }
@@ -122,7 +122,7 @@ macro_rules! loops {
             #[target_feature(enable = $features)]
             pub fn add_row(y: &mut [$t], row: &[$t], x: $t) {
                 for (y, r) in y.iter_mut().zip(row) {
-                    *y = fused!($isa, *r, x, *y);
+                    add_product!($isa, *y, *r, x);
                 }
             }
 
@@ -339,8 +339,8 @@ pub(super) unsafe fn vector_times<T: Real>(x: &[T], b: Rows<T>, out: Out<T>) {
                 T::add_rows(y, lines, factors);
                 row += ROWS;
             }
-            for row in row..rows.end {
-                T::add_row(y, b.line(row, columns.clone()), x[row]);
+            for (r, &factor) in x[row..rows.end].iter().enumerate() {
+                T::add_row(y, b.line(row + r, columns.clone()), factor);
             }
         }
     });
