@@ -3,8 +3,8 @@
 //!
 //! Before: any valid graph. After: no dead nodes and no two equal ones; views are composed and in normal form, and none is
 //! the whole of its argument; a reshape that only moves unit axes is a view, and no reshape follows another; what is
-//! computed from constants is a constant; values without elements are filled with zero; a view reads through updates as
-//! far as can be seen; an update that is overwritten is gone. The program's order is kept: a node stands where it stood.
+//! computed from constants is a constant; values without elements are filled with zero; a view reads through updates where
+//! that makes the update dead; an update that is overwritten is gone. The program's order is kept: a node stands where it stood.
 
 use hashbrown::HashTable;
 use legate_jit_ir::graph::{Op, Reducer};
@@ -26,13 +26,17 @@ pub fn canonicalize(graph: &Graph, _cx: &Cx) -> Result<Graph> {
     let mut c = Canon {
         out: Graph { name: graph.name.clone(), donated: graph.donated.clone(), ..Graph::default() },
         known: HashTable::with_capacity(graph.nodes.len()),
+        kept: Vec::with_capacity(graph.nodes.len()),
     };
+    let kept = kept(graph, &live);
     c.out.nodes.reserve(graph.nodes.len());
     let mut new = vec![Value(u32::MAX); graph.nodes.len()];
     for (i, node) in graph.nodes.iter().enumerate() {
         if live[i] {
             let args = node.args.iter().map(|a| new[a.index()]).collect();
             new[i] = c.add(node.op.clone(), args, node.ty.clone());
+            c.kept.resize(c.out.nodes.len(), false);
+            c.kept[new[i].index()] |= kept[i];
         }
     }
     c.out.outputs = graph.outputs.iter().map(|o| new[o.index()]).collect();
@@ -52,6 +56,15 @@ fn live(graph: &Graph) -> Vec<bool> {
         }
     }
     live
+}
+
+/// The values that somebody reads other than through a view.
+fn kept(graph: &Graph, live: &[bool]) -> Vec<bool> {
+    let mut kept = vec![false; graph.nodes.len()];
+    graph.outputs.iter().for_each(|out| kept[out.index()] = true);
+    let users = graph.nodes.iter().zip(live).filter(|(node, live)| **live && !matches!(node.op, Op::View(_)));
+    users.flat_map(|(node, _)| &node.args).for_each(|arg| kept[arg.index()] = true);
+    kept
 }
 
 /// `Graph::without_dead`, but nothing moves where nothing is dead.
@@ -80,6 +93,8 @@ type Args = SmallVec<[Value; 3]>;
 struct Canon {
     out: Graph,
     known: HashTable<u32>,
+    /// Of each node: whether it is read other than through views.
+    kept: Vec<bool>,
 }
 
 fn hash(node: &Node) -> u64 {
@@ -153,42 +168,43 @@ impl Canon {
         }
     }
 
-    /// The value and its view that a view of `base` reads, looking through views and updates. Behind an update it only takes what
-    /// lies in memory or is constant: elementwise work is read where the update has stored it, or else `fuse`, which looks
-    /// through windows itself, would have to do it twice.
-    fn resolve(&self, mut base: Value, mut view: View) -> (Value, View) {
+    /// The value and its view that a view of `base` reads, looking through views and updates. An array that stays in memory is
+    /// read in its newest version: who read an older one beside it would keep both, and a write to a boundary would become
+    /// a copy of the array. So an update is looked through where only views read it (it is gone then, unless one of them
+    /// sees both sides of it), or where what is read is no memory at all. Elementwise work is read where the update has
+    /// stored it, or else `fuse`, which looks through windows itself, would have to do it twice.
+    fn resolve(&self, base: Value, view: View) -> (Value, View) {
+        let mut best = self.through_views(base, view);
+        let (mut deep, mut seen) = best.clone();
+        let mut free = true;
         for _ in 0..FUEL {
+            let node = self.out.node(deep);
+            let Op::Update(window) = &node.op else { break };
+            free &= self.kept.get(deep.index()) == Some(&false);
+            (deep, seen) = if disjoint(&seen, window) {
+                self.through_views(node.args[0], seen)
+            } else if let Some(inner) = within(&seen, window) {
+                self.through_views(node.args[1], inner)
+            } else {
+                break;
+            };
+            let constant = matches!(self.out.node(deep).op, Op::Scalar(_) | Op::Const(_) | Op::Index(_));
+            if constant || free && !matches!(self.out.node(deep).op, Op::Map(_) | Op::Cast) {
+                best = (deep, seen.clone());
+            }
+        }
+        best
+    }
+
+    fn through_views(&self, mut base: Value, mut view: View) -> (Value, View) {
+        loop {
             let node = self.out.node(base);
             if let Some(better) = normal(&view, &node.ty.shape) {
                 view = better;
             }
-            match &node.op {
-                Op::View(inner) => {
-                    view = inner.then(&view);
-                    base = node.args[0];
-                }
-                Op::Update(window) if disjoint(&view, window) && self.is_stored(node.args[0]) => base = node.args[0],
-                Op::Update(window) if self.is_stored(node.args[1]) => match within(&view, window) {
-                    Some(inner) => {
-                        view = inner;
-                        base = node.args[1];
-                    }
-                    None => break,
-                },
-                _ => break,
-            }
-        }
-        (base, view)
-    }
-
-    /// Whether nothing has to be computed to read the value.
-    fn is_stored(&self, v: Value) -> bool {
-        let node = self.out.node(v);
-        match node.op {
-            Op::View(_) => !matches!(self.out.node(node.args[0]).op, Op::Map(_) | Op::Cast),
-            Op::Map(_) | Op::Cast => false,
-            Op::Input(_) | Op::Scalar(_) | Op::Const(_) | Op::Index(_) => true,
-            Op::Reshape | Op::Update(_) | Op::Reduce(_) | Op::Opaque(_) => true,
+            let Op::View(inner) = &node.op else { return (base, view) };
+            view = inner.then(&view);
+            base = node.args[0];
         }
     }
 

@@ -175,11 +175,18 @@ fn insert_frees(graph: &Graph, plan: &mut Plan) {
 /// The buffers that a step writes.
 pub fn written(plan: &Plan, step: &Step) -> Vec<BufferId> {
     match step {
-        Step::Launch(launch) => uses(step)
-            .into_iter()
-            .filter(|&b| writes(plan, launch, b) || launch.streams.iter().any(|s| s.out == b))
-            .collect(),
+        Step::Launch(launch) => written_by(plan, launch),
         Step::Opaque { out, .. } => vec![*out],
         Step::Free(_) => Vec::new(),
     }
+}
+
+/// The buffers that a launch writes.
+pub fn written_by(plan: &Plan, launch: &Launch) -> Vec<BufferId> {
+    let outs = launch.streams.iter().map(|s| s.out);
+    let targets = launch.targets.iter().filter_map(|t| match t {
+        Target::Buffer(o) if writes(plan, launch, o.buffer) => Some(o.buffer),
+        _ => None,
+    });
+    targets.chain(outs).collect()
 }

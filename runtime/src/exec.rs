@@ -135,12 +135,15 @@ impl Prepared {
                     actions.push(Action::Alloc { slot, bytes: plan.buffer(b).ty.bytes() });
                 }
             }
-            if run > 1 {
-                actions.push(Action::Wavefront(wavefront::Wavefront::new(&plan, &homes, &launches[..run], tier)?));
-            }
+            let wavefront = match run {
+                0 | 1 => None,
+                _ => wavefront::Wavefront::new(&plan, &homes, &launches[..run], tier)?,
+            };
+            let together = wavefront.is_some();
+            actions.extend(wavefront.map(Action::Wavefront));
             for step in steps {
                 match step {
-                    Step::Launch(launch) if run <= 1 => {
+                    Step::Launch(launch) if !together => {
                         let launch = PreparedLaunch::new(&plan, launch, tier)?;
                         actions.push(Action::Launch(if wavefronts { launch } else { launch.cut_finely() }));
                     }

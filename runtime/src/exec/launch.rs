@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::Frame;
 use super::space::{Walk, asks_for_index, specialise};
-use super::stream::{Element, Streams};
+use super::stream::{Element, Partials, Streams};
 use crate::pool;
 use crate::vm;
 use crate::{Error, Result, Tier};
@@ -296,6 +296,39 @@ impl PreparedLaunch {
             hi[0] = hi[0].min(rows.end as i64 * each);
             // SAFETY: as in `run`; the caller gives no two threads the same rows.
             unsafe { piece.run(frame, &lo, &hi, &[]) };
+        }
+    }
+
+    /// The most elements of a chunk of a launch that is [cut finely](Self::cut_finely).
+    pub const FINE_CHUNK: usize = Streams::FINE_CHUNK;
+
+    /// The chunks of a launch that reduces everything to one element; empty if it does not, or cannot be cut.
+    pub fn chunks(&self) -> Vec<std::ops::Range<usize>> {
+        self.streams.as_ref().map_or(Vec::new(), Streams::chunks)
+    }
+
+    /// Room for the partial results of all [`chunks`](Self::chunks).
+    pub fn room_for_partials(&self) -> Partials {
+        Partials::new(self.streams.as_ref().map_or(0, Streams::room))
+    }
+
+    /// Runs some of the chunks `all` of the launch on the calling thread. No other thread may run the same ones.
+    pub fn run_chunks_here(
+        &self,
+        frame: &Frame,
+        all: &[std::ops::Range<usize>],
+        chunks: std::ops::Range<usize>,
+        partials: &Partials,
+    ) {
+        if let Some(streams) = &self.streams {
+            streams.run_chunks(self, frame, all, chunks, partials);
+        }
+    }
+
+    /// Combines the partial results of all chunks and writes the outputs.
+    pub fn finish(&self, frame: &Frame, partials: &Partials) {
+        if let Some(streams) = &self.streams {
+            streams.finish(frame, partials.as_slice());
         }
     }
 

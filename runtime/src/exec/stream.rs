@@ -3,7 +3,7 @@
 //!
 //! Chunks are subtrees of NumPy's summation tree, so the result has NumPy's bits whoever computes which chunk.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, UnsafeCell};
 use std::ops::Range;
 
 use legate_jit_ir::DType;
@@ -139,9 +139,17 @@ impl Streams {
         Ok(Streams { cuts, chunk, list, domain: domain.into(), points, mode, complex, direct })
     }
 
-    /// Small chunks, so that several ranks have some to do.
+    /// The most elements of a chunk after [`cut_finely`](Self::cut_finely). (Tests have small arrays.)
+    pub const FINE_CHUNK: usize = if cfg!(test) { 128 } else { CHUNK };
+
+    /// Small chunks, so that several ranks have some to do, and a wavefront can go from one to the next.
     pub fn cut_finely(&mut self) {
-        self.chunk = CHUNK;
+        self.chunk = Streams::FINE_CHUNK;
+    }
+
+    /// The number of partial results of all [`chunks`](Self::chunks).
+    pub fn room(&self) -> usize {
+        self.chunks().len() * self.list.len()
     }
 
     /// The byte strides of a stream access along the launch's axes, where they are not those of the domain in C order.
@@ -237,22 +245,33 @@ impl Streams {
     /// The partial results of some of the [`chunks`](Self::chunks), those of each stream together.
     pub fn partials(&self, launch: &PreparedLaunch, frame: &Frame, chunks: Range<usize>) -> Result<Vec<Element>> {
         let ranges = &self.chunks()[chunks];
-        let mut partials: Vec<Element> = vec![[0; 2]; ranges.len() * self.list.len()];
-        let shared = SharedMut(partials.as_mut_ptr());
+        let partials = Partials::new(ranges.len() * self.list.len());
         let group = ranges.len().div_ceil(pool::threads() * 16).max(1);
         self.tasks(ranges.len().div_ceil(group), &|task| {
-            for c in task * group..((task + 1) * group).min(ranges.len()) {
-                let range = &ranges[c];
-                self.compute(launch, frame, range.clone(), |ptrs| {
-                    for (s, info) in self.list.iter().enumerate() {
-                        // SAFETY: the chunk has `range.len()` elements.
-                        shared.set(s * ranges.len() + c, unsafe { info.partial(ptrs[s], range.len(), range.start) });
-                    }
-                });
-            }
+            let some = task * group..((task + 1) * group).min(ranges.len());
+            self.run_chunks(launch, frame, ranges, some, &partials);
         })?;
-        let _ = &shared;
-        Ok(partials)
+        Ok(partials.into_vec())
+    }
+
+    /// Runs some of the chunks `all` on the calling thread.
+    pub fn run_chunks(
+        &self,
+        launch: &PreparedLaunch,
+        frame: &Frame,
+        all: &[Range<usize>],
+        chunks: Range<usize>,
+        partials: &Partials,
+    ) {
+        for c in chunks {
+            let range = &all[c];
+            self.compute(launch, frame, range.clone(), |ptrs| {
+                for (s, info) in self.list.iter().enumerate() {
+                    // SAFETY: the chunk has `range.len()` elements.
+                    partials.set(s * all.len() + c, unsafe { info.partial(ptrs[s], range.len(), range.start) });
+                }
+            });
+        }
     }
 
     /// Combines the partial results of all chunks and writes the outputs.
@@ -384,8 +403,13 @@ impl Streams {
     /// Runs every piece on its part of a box of the domain.
     fn run_box(&self, launch: &PreparedLaunch, frame: &Frame, lo: &[i64], hi: &[i64], origins: &[*mut u8]) {
         for piece in &launch.pieces {
-            let from: SmallVec<[i64; 4]> = lo.iter().zip(&piece.walk.lo).map(|(a, b)| *a.max(b)).collect();
-            let to: SmallVec<[i64; 4]> = hi.iter().zip(&piece.walk.hi).map(|(a, b)| *a.min(b)).collect();
+            let (first, last) = (&piece.walk.lo, &piece.walk.hi);
+            // Most boxes are strips that touch one or two of the pieces.
+            if (0..lo.len()).any(|d| lo[d] >= last[d] || hi[d] <= first[d]) {
+                continue;
+            }
+            let from: SmallVec<[i64; 4]> = lo.iter().zip(first).map(|(a, b)| *a.max(b)).collect();
+            let to: SmallVec<[i64; 4]> = hi.iter().zip(last).map(|(a, b)| *a.min(b)).collect();
             // SAFETY: the box lies in the piece, so its accesses are valid; the streams' addresses are those of this
             // thread's scratch, which is as large as the box needs; boxes of different tasks are disjoint.
             unsafe { piece.run(frame, &from, &to, origins) };
@@ -397,8 +421,7 @@ impl Streams {
         let ranges = self.cut(n);
         let per_row = ranges.len();
         let streams = self.list.len();
-        let mut partials: Vec<Element> = vec![[0; 2]; outputs.len() * per_row * streams];
-        let shared = SharedMut(partials.as_mut_ptr());
+        let partials = Partials::new(outputs.len() * per_row * streams);
         let all = outputs.len() * per_row;
         let group = all.div_ceil(pool::threads() * 16).max(1);
         self.tasks(all.div_ceil(group), &|task| {
@@ -409,12 +432,12 @@ impl Streams {
                     for (s, info) in self.list.iter().enumerate() {
                         // SAFETY: the chunk has `range.len()` elements.
                         let partial = unsafe { info.partial(ptrs[s], range.len(), range.start) };
-                        shared.set((row * streams + s) * per_row + i % per_row, partial);
+                        partials.set((row * streams + s) * per_row + i % per_row, partial);
                     }
                 });
             }
         })?;
-        let _ = &shared;
+        let partials = partials.into_vec();
         for row in 0..outputs.len() {
             for (s, info) in self.list.iter().enumerate() {
                 let from = (row * streams + s) * per_row;
@@ -641,16 +664,30 @@ fn blocks(n: usize, block: usize, chunk: usize) -> Vec<Range<usize>> {
     parts(0, n, block).flat_map(|b| parts(b.start, b.end, chunk)).collect()
 }
 
-/// Results that several tasks write, each its own.
-struct SharedMut(*mut Element);
+/// Partial results that several tasks write, each its own.
+pub struct Partials(Box<[UnsafeCell<Element>]>);
 
-// SAFETY: tasks write disjoint indices, and the vector outlives them.
-unsafe impl Sync for SharedMut {}
+// SAFETY: no index is written by two tasks, and none is read before all tasks have ended.
+unsafe impl Sync for Partials {}
 
-impl SharedMut {
+impl Partials {
+    pub fn new(n: usize) -> Partials {
+        Partials((0..n).map(|_| UnsafeCell::new([0; 2])).collect())
+    }
+
     fn set(&self, index: usize, value: Element) {
         // SAFETY: see the type.
-        unsafe { *self.0.add(index) = value };
+        unsafe { *self.0[index].get() = value };
+    }
+
+    /// When all tasks have ended.
+    pub fn as_slice(&self) -> &[Element] {
+        // SAFETY: see the type; a cell is laid out like what is in it.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr() as *const Element, self.0.len()) }
+    }
+
+    fn into_vec(self) -> Vec<Element> {
+        self.0.into_iter().map(UnsafeCell::into_inner).collect()
     }
 }
 

@@ -3,6 +3,9 @@
 //! Up to 128 numbers are added into eight accumulators, which are added as a tree, then the rest in order; longer runs are
 //! halved, the first half being a multiple of 8. The eight accumulators are one AVX-512 register or two AVX2 ones. A complex
 //! run is a run of twice as many floats whose even and odd accumulators are kept apart.
+//!
+//! A leaf's additions wait for each other, so up to four leaves are worked on at a time. The accumulators are vectors by
+//! name: left to itself, the compiler transposes them for the sake of the final tree and needs three times as long.
 
 use legate_jit_vmath::{Isa, isa};
 
@@ -15,85 +18,141 @@ pub const fn half(n: usize) -> usize {
     n / 2 - n / 2 % 8
 }
 
-macro_rules! leaves {
-    ($t:ident) => {
-        #[inline(always)]
-        fn accumulate(x: &[$t]) -> ([$t; 8], &[$t]) {
-            let (groups, rest) = x.as_chunks::<8>();
-            let mut r = groups[0];
-            for g in &groups[1..] {
-                for i in 0..8 {
-                    r[i] += g[i];
-                }
-            }
-            (r, rest)
-        }
+/// Eight accumulators in registers of one kind: `load`, `add` and `lanes`.
+macro_rules! accumulators {
+    ($name:ident, $t:ident, $features:literal, $register:ident, $count:literal, $load:ident, $add:ident) => {
+        mod $name {
+            use std::arch::x86_64::{$add, $load, $register};
 
-        #[inline(always)]
-        fn leaf(x: &[$t]) -> $t {
-            if x.len() < 8 {
-                return x.iter().fold(-0.0, |sum, v| sum + v);
-            }
-            let (r, rest) = accumulate(x);
-            let sum = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
-            rest.iter().fold(sum, |sum, v| sum + v)
-        }
+            pub type Acc = [$register; $count];
+            const WIDTH: usize = 8 / $count;
 
-        #[inline(always)]
-        fn leaf_complex(x: &[$t]) -> [$t; 2] {
-            let add = |s: [$t; 2], v: &[$t; 2]| [s[0] + v[0], s[1] + v[1]];
-            if x.len() < 8 {
-                return x.as_chunks::<2>().0.iter().fold([-0.0; 2], add);
+            /// # Safety
+            /// `x` must point to eight numbers.
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub unsafe fn load(x: *const $t) -> Acc {
+                // SAFETY: the caller's promise.
+                std::array::from_fn(|k| unsafe { $load(x.add(k * WIDTH)) })
             }
-            let (r, rest) = accumulate(x);
-            let sum = [(r[0] + r[2]) + (r[4] + r[6]), (r[1] + r[3]) + (r[5] + r[7])];
-            rest.as_chunks::<2>().0.iter().fold(sum, add)
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub fn add(a: Acc, b: Acc) -> Acc {
+                std::array::from_fn(|k| $add(a[k], b[k]))
+            }
+
+            #[inline(always)]
+            pub fn lanes(a: Acc) -> [$t; 8] {
+                // SAFETY: registers and arrays of the same eight numbers.
+                unsafe { std::mem::transmute(a) }
+            }
         }
     };
 }
+accumulators!(f64_sse2, f64, "sse2", __m128d, 4, _mm_loadu_pd, _mm_add_pd);
+accumulators!(f64_avx2, f64, "avx2", __m256d, 2, _mm256_loadu_pd, _mm256_add_pd);
+accumulators!(f64_avx512, f64, "avx512f", __m512d, 1, _mm512_loadu_pd, _mm512_add_pd);
+accumulators!(f32_sse2, f32, "sse2", __m128, 2, _mm_loadu_ps, _mm_add_ps);
+accumulators!(f32_avx2, f32, "avx2", __m256, 1, _mm256_loadu_ps, _mm256_add_ps);
 
 macro_rules! trees {
-    ($isa:ident, $t:ident, $features:literal) => {
+    ($isa:ident, $t:ident, $features:literal, $acc:ident) => {
         pub mod $isa {
+            use super::super::$acc::{Acc, add, lanes, load};
             use super::super::{BLOCK, half};
 
-            leaves!($t);
-
+            /// The accumulators of K runs of at least 8 numbers, side by side.
+            #[inline]
             #[target_feature(enable = $features)]
-            pub unsafe fn tree(x: &[$t]) -> $t {
-                if x.len() <= BLOCK {
-                    return leaf(x);
+            fn accumulate<const K: usize>(x: [&[$t]; K]) -> [[$t; 8]; K] {
+                let groups: [usize; K] = std::array::from_fn(|k| x[k].len() / 8);
+                let least = groups.iter().copied().min().unwrap_or(0);
+                // SAFETY: every group read lies in its run, which has at least one.
+                unsafe {
+                    let mut r: [Acc; K] = std::array::from_fn(|k| load(x[k].as_ptr()));
+                    for g in 1..least {
+                        for k in 0..K {
+                            r[k] = add(r[k], load(x[k].as_ptr().add(8 * g)));
+                        }
+                    }
+                    for k in 0..K {
+                        for g in least..groups[k] {
+                            r[k] = add(r[k], load(x[k].as_ptr().add(8 * g)));
+                        }
+                    }
+                    r.map(|r| lanes(r))
                 }
-                let (a, b) = x.split_at(half(x.len()));
-                // SAFETY: the instruction set is the caller's.
-                unsafe { tree(a) + tree(b) }
+            }
+
+            /// What is left of a run after its groups of 8.
+            #[inline(always)]
+            fn rest(x: &[$t]) -> &[$t] {
+                &x[x.len() / 8 * 8..]
+            }
+
+            /// The sums of K runs of 8 to 128 numbers.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn leaves<const K: usize>(x: [&[$t]; K]) -> [$t; K] {
+                let r = accumulate(x);
+                std::array::from_fn(|k| {
+                    let r = r[k];
+                    let sum = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
+                    rest(x[k]).iter().fold(sum, |sum, v| sum + v)
+                })
             }
 
             #[target_feature(enable = $features)]
-            pub unsafe fn tree_complex(x: &[$t]) -> [$t; 2] {
+            pub fn tree(x: &[$t]) -> $t {
+                if x.len() < 8 {
+                    return x.iter().fold(-0.0, |sum, v| sum + v);
+                }
                 if x.len() <= BLOCK {
-                    return leaf_complex(x);
+                    return leaves([x])[0];
                 }
                 let (a, b) = x.split_at(half(x.len()));
-                // SAFETY: the instruction set is the caller's.
-                let (a, b) = unsafe { (tree_complex(a), tree_complex(b)) };
-                [a[0] + b[0], a[1] + b[1]]
+                if b.len() <= BLOCK {
+                    let [a, b] = leaves([a, b]);
+                    return a + b;
+                }
+                if a.len() > BLOCK && b.len() <= 2 * BLOCK {
+                    let (a, b) = (a.split_at(half(a.len())), b.split_at(half(b.len())));
+                    if b.1.len() <= BLOCK {
+                        let [a, b, c, d] = leaves([a.0, a.1, b.0, b.1]);
+                        return (a + b) + (c + d);
+                    }
+                }
+                tree(a) + tree(b)
+            }
+
+            #[target_feature(enable = $features)]
+            pub fn tree_complex(x: &[$t]) -> [$t; 2] {
+                let plus = |s: [$t; 2], v: &[$t; 2]| [s[0] + v[0], s[1] + v[1]];
+                if x.len() < 8 {
+                    return x.as_chunks::<2>().0.iter().fold([-0.0; 2], plus);
+                }
+                if x.len() <= BLOCK {
+                    let [r] = accumulate([x]);
+                    let sum = [(r[0] + r[2]) + (r[4] + r[6]), (r[1] + r[3]) + (r[5] + r[7])];
+                    return rest(x).as_chunks::<2>().0.iter().fold(sum, plus);
+                }
+                let (a, b) = x.split_at(half(x.len()));
+                plus(tree_complex(a), &tree_complex(b))
             }
 
             /// Of each row of n. 0.0 comes first, as in every sum of NumPy's: it makes -0.0 a 0.0.
             #[target_feature(enable = $features)]
-            pub unsafe fn rows(x: &[$t], n: usize, out: &mut [$t]) {
+            pub fn rows(x: &[$t], n: usize, out: &mut [$t]) {
                 for (row, out) in x.chunks_exact(n).zip(out) {
-                    // SAFETY: the instruction set is the caller's.
-                    *out = 0.0 + unsafe { tree(row) };
+                    *out = 0.0 + tree(row);
                 }
             }
 
             #[target_feature(enable = $features)]
-            pub unsafe fn rows_complex(x: &[$t], n: usize, out: &mut [[$t; 2]]) {
+            pub fn rows_complex(x: &[$t], n: usize, out: &mut [[$t; 2]]) {
                 for (row, out) in x.chunks_exact(n).zip(out) {
-                    // SAFETY: the instruction set is the caller's.
-                    let sum = unsafe { tree_complex(row) };
+                    let sum = tree_complex(row);
                     *out = [0.0 + sum[0], 0.0 + sum[1]];
                 }
             }
@@ -102,11 +161,11 @@ macro_rules! trees {
 }
 
 macro_rules! float {
-    ($t:ident, $rows:ident, $rows_complex:ident) => {
+    ($t:ident, $base:ident, $avx2:ident, $avx512:ident, $rows:ident, $rows_complex:ident) => {
         mod $t {
-            trees!(base, $t, "sse2");
-            trees!(avx2, $t, "avx2");
-            trees!(avx512, $t, "avx512f");
+            trees!(base, $t, "sse2", $base);
+            trees!(avx2, $t, "avx2", $avx2);
+            trees!(avx512, $t, "avx512f", $avx512);
         }
 
         /// The sum of each row of n ≥ 1 elements.
@@ -134,8 +193,8 @@ macro_rules! float {
         }
     };
 }
-float!(f32, rows_f32, rows_c64);
-float!(f64, rows_f64, rows_c128);
+float!(f32, f32_sse2, f32_avx2, f32_avx2, rows_f32, rows_c64);
+float!(f64, f64_sse2, f64_avx2, f64_avx512, rows_f64, rows_c128);
 
 #[cfg(test)]
 mod tests {
@@ -175,7 +234,7 @@ mod tests {
     #[test]
     fn every_length_follows_the_model() {
         let x: Vec<f64> = (0..5000u64).map(|i| ((i * 2654435761) % 1000003) as f64 * 1e-3 - 300.0).collect();
-        for n in (1..600).chain([1000, 1023, 1025, 2048, 4097, 5000]) {
+        for n in 1..5000 {
             let mut out = [f64::NAN];
             rows_f64(&x[..n], n, &mut out);
             assert_eq!(out[0].to_bits(), (0.0 + model(&x[..n])).to_bits(), "{n}");
@@ -183,7 +242,7 @@ mod tests {
             if n % 2 == 0 {
                 let mut pair = [[0.0; 2]];
                 rows_c128(&x[..n], n, &mut pair);
-                // SAFETY: as every machine has SSE2.
+                // SAFETY: every machine has SSE2.
                 let base = unsafe { f64::base::tree_complex(&x[..n]) };
                 assert_eq!(pair[0], base);
             }

@@ -120,13 +120,6 @@ pub fn compose(g: &mut EGraph, x: Id, a: Id, b: Id) -> Option<Id> {
     Some(leaf(g, Leaf::View(view)))
 }
 
-/// The view of what was written to `window` that reads what `v` reads.
-pub fn inside(g: &mut EGraph, v: Id, window: Id) -> Option<Id> {
-    let window = when::view(g, window)?;
-    let view = normal(relate::within(when::view(g, v)?, window)?, &window.shape);
-    Some(leaf(g, Leaf::View(view)))
-}
-
 /// The constant c in the shape of a reduction of x.
 pub fn like_reduced(g: &mut EGraph, c: Id, x: Id, r: Id) -> Option<Id> {
     let shape = reduced_shape(&ty(g, x)?.shape, when::reduction(g, r)?);

@@ -1,5 +1,5 @@
 //! Views and reshapes: composed, pushed below the operations where that leaves less to compute, and lifted above them where
-//! they repeat elements.
+//! they repeat elements. What a view reads of an update is settled by `canonicalize`, which knows who else needs the update.
 
 use crate::rewrite::rule::{Rule, rule};
 
@@ -15,8 +15,6 @@ pub static RULES: &[Rule] = &[
     rule!("spread-before-map2-constant": "(map2 (view ?x ?v) ?c)" => "(view (map2 ?x ?d) ?v)" if known(c) if spreads(x, v) where d = like(c, x), Exact),
     rule!("spread-before-constant-map2": "(map2 ?c (view ?x ?v))" => "(view (map2 ?d ?x) ?v)" if known(c) if spreads(x, v) where d = like(c, x), Exact),
     rule!("spread-before-cast": "(cast (view ?x ?v) ?d)" => "(view (cast ?x ?d) ?v)" if spreads(x, v), Exact),
-    rule!("view-beside-update": "(view (update ?b ?w ?y) ?v)" => "(view ?b ?v)" if disjoint(v, w), Exact),
-    rule!("view-inside-update": "(view (update ?b ?w ?y) ?v)" => "(view ?y ?u)" where u = inside(v, w), Exact),
     rule!("view-of-reduce": "(view (reduce ?x ?r) ?v)" => "(reduce (view ?x ?w) ?s)" if narrows_reduced(x, r, v) where w = view_first(x, r, v) where s = reduce_then(x, r, v), Exact),
     rule!("reshape-same": "(reshape ?x ?s)" => "?x" if has_shape(x, s), Exact),
     rule!("reshape-of-reshape": "(reshape (reshape ?x ?a) ?b)" => "(reshape ?x ?b)", Exact),

@@ -128,10 +128,6 @@ pub fn is_false(g: &EGraph, c: Id) -> bool {
     constant(g, c).is_some_and(|s| s == Scalar::bool(false))
 }
 
-pub fn disjoint(g: &EGraph, a: Id, b: Id) -> bool {
-    matches!((view(g, a), view(g, b)), (Some(a), Some(b)) if relate::disjoint(a, b))
-}
-
 /// The view is the whole of x.
 pub fn whole(g: &EGraph, x: Id, v: Id) -> bool {
     matches!((g[x].data.ty(), view(g, v)), (Some(ty), Some(v)) if relate::is_whole(v, &ty.shape))

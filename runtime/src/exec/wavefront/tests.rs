@@ -1,0 +1,114 @@
+//! Wavefronts against one sweep after the other.
+
+use std::sync::Arc;
+
+use legate_jit_ir::graph::{Graph, Op, Order, Reduce, Reducer, Type};
+use legate_jit_ir::view::AxisMap;
+use legate_jit_ir::{DType, Scalar, Ufunc, Value, View};
+use legate_jit_passes::Cx;
+
+use super::super::{Action, Prepared};
+use crate::{Store, Tier};
+
+const COLUMNS: usize = 33;
+
+fn window(start: &[i64], shape: &[usize]) -> View {
+    View { shape: shape.into(), axes: start.iter().enumerate().map(|(k, &s)| AxisMap::along(s, k, 1)).collect() }
+}
+
+fn ty(shape: &[usize]) -> Type {
+    Type::new(DType::F64, shape)
+}
+
+fn read(g: &mut Graph, v: Value, start: &[i64], shape: &[usize]) -> Value {
+    g.push(Op::View(window(start, shape)), &[v], ty(shape))
+}
+
+/// What is read or written of an array: the row `at` alone.
+fn row(at: i64) -> View {
+    View { shape: [COLUMNS][..].into(), axes: [AxisMap::at(at), AxisMap::along(0, 0, 1)].into_iter().collect() }
+}
+
+/// sqrt(sum((a - b)**2) / sum(b**2))
+fn change(g: &mut Graph, a: Value, b: Value, shape: &[usize]) -> Value {
+    let difference = g.push(Op::Map(Ufunc::Subtract), &[a, b], ty(shape));
+    let sums: Vec<Value> = [difference, b]
+        .into_iter()
+        .map(|v| {
+            let square = g.push(Op::Map(Ufunc::Square), &[v], ty(shape));
+            let reducer = Reducer::Ufunc(Ufunc::Add);
+            let axes = (0..shape.len() as u32).collect();
+            g.push(Op::Reduce(Reduce { reducer, axes, order: Order::Tree }), &[square], ty(&[]))
+        })
+        .collect();
+    let ratio = g.push(Op::Map(Ufunc::Divide), &sums, ty(&[]));
+    g.push(Op::Map(Ufunc::Sqrt), &[ratio], ty(&[]))
+}
+
+/// Sweeps of a stencil that reaches `reach` rows, each followed by boundary updates of rows and columns, or by a look at how
+/// much it has changed.
+fn program(rows: usize, steps: usize, reach: i64, boundaries: bool, changes: bool) -> Graph {
+    let whole = [rows, COLUMNS];
+    let mut g = Graph { donated: vec![true], ..Graph::default() };
+    let mut p = g.push(Op::Input(0), &[], ty(&whole));
+    let inner = [rows - 2 * reach as usize, COLUMNS - 2];
+    let mut outputs = Vec::new();
+    for step in 0..steps {
+        let before = p;
+        let parts: Vec<Value> = [[0, 1], [2 * reach, 1], [reach, 0], [reach, 2]]
+            .iter()
+            .map(|start| read(&mut g, p, start, &inner))
+            .collect();
+        let mut sum = parts[0];
+        for &part in &parts[1..] {
+            sum = g.push(Op::Map(Ufunc::Add), &[sum, part], ty(&inner));
+        }
+        let factor = g.push(Op::Const(Scalar::f64(0.26 + step as f64 / 1000.0)), &[], ty(&[]));
+        let factor = g.push(Op::View(View::broadcast(&[], &inner)), &[factor], ty(&inner));
+        let value = g.push(Op::Map(Ufunc::Multiply), &[factor, sum], ty(&inner));
+        p = g.push(Op::Update(window(&[reach, 1], &inner)), &[p, value], ty(&whole));
+        if boundaries {
+            for (to, from) in [(0, 1), (rows as i64 - 1, rows as i64 - 2)] {
+                let value = g.push(Op::View(row(from)), &[p], ty(&[COLUMNS]));
+                p = g.push(Op::Update(row(to)), &[p, value], ty(&whole));
+            }
+            let value = read(&mut g, p, &[0, COLUMNS as i64 - 2], &[rows, 1]);
+            p = g.push(Op::Update(window(&[0, 0], &[rows, 1])), &[p, value], ty(&whole));
+        }
+        if changes {
+            outputs.push(change(&mut g, p, before, &whole));
+        }
+    }
+    outputs.push(p);
+    g.outputs = outputs;
+    g
+}
+
+fn run(prepared: &Prepared, rows: usize) -> Vec<Vec<u8>> {
+    let data: Vec<u8> = (0..rows * COLUMNS).flat_map(|i| (((i * 7919) % 1013) as f64 / 7.0).to_le_bytes()).collect();
+    let input: Arc<Store> = Store::from_bytes(&data).unwrap();
+    prepared.run(&[input], &[]).unwrap().iter().map(|out| out.as_slice().to_vec()).collect()
+}
+
+#[test]
+fn a_wavefront_has_the_bits_of_one_sweep_after_the_other() {
+    for rows in [40, 97, 300] {
+        for (steps, reach) in [(2, 1), (7, 1), (9, 2), (25, 1)] {
+            for (boundaries, changes) in [(false, false), (true, false), (false, true), (true, true)] {
+                let graph = program(rows, steps, reach, boundaries, changes);
+                let plan = legate_jit_passes::compile(&graph, &Cx::default()).unwrap();
+                let together = Prepared::build(plan.clone(), Tier::Vm, true).unwrap();
+                let apart = Prepared::build(plan, Tier::Vm, false).unwrap();
+                let case = format!(
+                    "{rows} rows, {steps} steps that reach {reach}, boundaries: {boundaries}, changes: {changes}"
+                );
+                let met = together.actions.iter().filter(|a| matches!(a, Action::Wavefront(_))).count();
+                let alone = together.actions.iter().filter(|a| matches!(a, Action::Launch(_))).count();
+                if rows == 300 {
+                    assert!(met > 0 && alone <= met + 4, "{case}: {met} wavefronts, {alone} launches apart");
+                }
+                assert!(run(&together, rows) == run(&apart, rows), "{case}");
+            }
+        }
+    }
+}
