@@ -28,9 +28,24 @@ enum Memory {
     Read(HostView),
 }
 
-/// Runs `f`, which may compute for long, without the interpreter lock.
+/// Runs `f`, which computes what is pending: without the interpreter lock, unless that is so little that giving up the lock
+/// would take longer.
 pub fn detached<T: Send>(py: Python, f: impl FnOnce() -> Result<T, Error> + Send) -> PyResult<T> {
+    if legate_jit_runtime::little_pending() {
+        return guarded(py, f);
+    }
     guarded(py, || py.detach(f))
+}
+
+/// Keeps a Python object alive for memory of its that we use. May be dropped by any thread.
+struct Keeper(Option<Py<PyAny>>);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let object = self.0.take();
+        // Attached, the object goes at once; when Python is ending, it stays.
+        let _ = Python::try_attach(|_| drop(object));
+    }
 }
 
 /// NumPy's array (0-d for scalars) over the memory of ours, which both share from now on. Computes what is pending.
@@ -107,7 +122,7 @@ pub fn adopt(obj: &Bound<PyAny>, shared: bool) -> PyResult<Option<Array>> {
     }
     // Our memory seen with another type: both sides hold it as shared, so that each sees what the other writes.
     let shared = shared || of_ours.is_some();
-    let owner = || Box::new(obj.clone().unbind());
+    let owner = || Box::new(Keeper(Some(obj.clone().unbind())));
     // SAFETY: the NumPy array keeps its memory as long as the owner holds it; `shared` tells whether others use it.
     let made = unsafe { Array::from_foreign(data, &shape, &strides, dtype, owner(), shared) };
     let array = match made {

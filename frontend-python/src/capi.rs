@@ -52,7 +52,17 @@ struct ArrayHead {
     flags: c_int,
 }
 
+/// NumPy's scalar classes whose objects are Python's header and then the number.
+struct Made {
+    class: *mut ffi::PyTypeObject,
+    size: usize,
+}
+
 struct Api {
+    /// By element type; `None` where NumPy has to make the object (`bool` has but two).
+    made: [Option<Made>; 13],
+    /// `numpy.False_`, `numpy.True_`
+    bools: [*mut ffi::PyObject; 2],
     array_type: *mut ffi::PyTypeObject,
     scalar: ScalarFn,
     scalar_as_ctype: ScalarAsCtypeFn,
@@ -72,8 +82,10 @@ pub fn init(py: Python) -> PyResult<()> {
     let capsule = module.getattr("_ARRAY_API")?.cast_into::<PyCapsule>()?;
     let table = capsule.pointer_checked(None)?.as_ptr() as *const *mut c_void;
     // SAFETY: the capsule holds NumPy's function table; the entries have the types given (NumPy's headers).
-    let api = unsafe {
+    let mut api = unsafe {
         Api {
+            made: [const { None }; 13],
+            bools: [0, 1].map(|_| ptr::null_mut()),
             array_type: *table.add(ARRAY_TYPE) as *mut ffi::PyTypeObject,
             scalar: std::mem::transmute::<*mut c_void, ScalarFn>(*table.add(SCALAR)),
             scalar_as_ctype: std::mem::transmute::<*mut c_void, ScalarAsCtypeFn>(*table.add(SCALAR_AS_CTYPE)),
@@ -81,9 +93,35 @@ pub fn init(py: Python) -> PyResult<()> {
             set_base: std::mem::transmute::<*mut c_void, SetBaseFn>(*table.add(SET_BASE_OBJECT)),
         }
     };
+    let numpy = py.import("numpy")?;
+    api.bools = [numpy.getattr("False_")?.into_ptr(), numpy.getattr("True_")?.into_ptr()];
+    for dtype in DType::ALL {
+        api.made[dtype as usize] = plain_objects(py, dtype)?;
+    }
     API.set(py, api).map_err(|_| PyImportError::new_err("legate_jit._native was initialised twice"))
 }
 
+/// Whether the scalars of this type are made of a header and the number, which is tried on one of them.
+fn plain_objects(py: Python, dtype: DType) -> PyResult<Option<Made>> {
+    if dtype == DType::Bool {
+        return Ok(None);
+    }
+    let class = dtypes::scalar_type(py, dtype).bind(py);
+    let size: usize = class.getattr("__basicsize__")?.extract()?;
+    let tried = class.call1((37,))?;
+    let expected = legate_jit_ir::cast::cast(Scalar::i64(37), dtype).to_bytes();
+    if size < HEADER + dtype.size() || class.getattr("__itemsize__")?.extract::<usize>()? != 0 {
+        return Ok(None);
+    }
+    // SAFETY: the object has at least as many bytes.
+    let found = unsafe { std::slice::from_raw_parts(tried.as_ptr().byte_add(HEADER).cast::<u8>(), dtype.size()) };
+    Ok((found == &expected[..dtype.size()]).then(|| Made { class: class.as_type_ptr(), size }))
+}
+
+/// Of every Python object, before what its class adds.
+const HEADER: usize = std::mem::size_of::<ffi::PyObject>();
+
+#[inline(always)]
 fn api(py: Python) -> &'static Api {
     API.get(py).expect("initialised at import")
 }
@@ -106,7 +144,31 @@ pub unsafe fn scalar_at(py: Python<'_>, dtype: DType, data: *const u8) -> PyResu
 }
 
 /// A NumPy scalar of this value.
+#[inline]
 pub fn scalar(py: Python<'_>, value: Scalar) -> PyResult<Py<PyAny>> {
+    let api = api(py);
+    if let Some(made) = &api.made[value.dtype as usize] {
+        // SAFETY: NumPy's scalars are Python objects of a fixed size which Python's allocator gives and takes back; all of
+        // the object is written before anybody sees it.
+        unsafe {
+            let object = ffi::PyObject_Malloc(made.size).cast::<ffi::PyObject>();
+            if !object.is_null() {
+                object.byte_add(HEADER).cast::<u8>().write_bytes(0, made.size - HEADER);
+                let number = object.byte_add(HEADER);
+                match value.dtype.size() {
+                    8 => number.cast::<u64>().write(value.bits[0]),
+                    4 => number.cast::<u32>().write(value.bits[0] as u32),
+                    2 => number.cast::<u16>().write(value.bits[0] as u16),
+                    1 => number.cast::<u8>().write(value.bits[0] as u8),
+                    n => number.cast::<u8>().copy_from_nonoverlapping(value.to_bytes().as_ptr(), n),
+                }
+                return Ok(Bound::from_owned_ptr(py, ffi::PyObject_Init(object, made.class)).unbind());
+            }
+        }
+    } else if value.dtype == DType::Bool {
+        // SAFETY: the two objects live as long as the process.
+        return Ok(unsafe { Bound::from_borrowed_ptr(py, api.bools[(value.bits[0] != 0) as usize]) }.unbind());
+    }
     let bytes = value.to_bytes();
     // SAFETY: 16 bytes are enough for every element type.
     unsafe { scalar_at(py, value.dtype, bytes.as_ptr()) }
@@ -115,6 +177,11 @@ pub fn scalar(py: Python<'_>, value: Scalar) -> PyResult<Py<PyAny>> {
 /// The value of a NumPy scalar whose type was found to be `dtype`'s.
 pub fn scalar_value(obj: &Bound<PyAny>, dtype: DType) -> Scalar {
     let mut bytes = [0u64; 2];
+    if dtype == DType::F64 && api(obj.py()).made[dtype as usize].is_some() {
+        // SAFETY: a scalar of this very class, behind whose header the number lies.
+        bytes[0] = unsafe { obj.as_ptr().byte_add(HEADER).cast::<u64>().read() };
+        return Scalar { dtype, bits: bytes };
+    }
     // SAFETY: the scalar is of one of our fixed-size types, at most 16 bytes, and NumPy writes just its value.
     unsafe { (api(obj.py()).scalar_as_ctype)(obj.as_ptr(), bytes.as_mut_ptr() as *mut c_void) };
     Scalar { dtype, bits: bytes }

@@ -8,7 +8,7 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use crate::error::guarded;
 use crate::value::{self, Value};
-use crate::{adopt, capi, convert, dtypes, fallback};
+use crate::{adopt, capi, convert};
 
 type Obj<'a, 'py> = &'a Bound<'py, PyAny>;
 
@@ -24,54 +24,59 @@ fn item(slf: &Bound<Value>) -> PyResult<Scalar> {
     adopt::item(slf.py(), slf.get().get())
 }
 
+pub fn is_true(slf: &Bound<'_, Value>) -> PyResult<bool> {
+    match slf.get().get().size() {
+        1 => Ok(truth(item(slf)?)),
+        0 => Err(PyValueError::new_err(
+            "The truth value of an empty array is ambiguous. Use `array.size > 0` to check that an array is not empty.",
+        )),
+        _ => Err(PyValueError::new_err(
+            "The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()",
+        )),
+    }
+}
+
+pub fn to_float(slf: &Bound<'_, Value>) -> PyResult<Py<PyAny>> {
+    only_0d(slf.get())?;
+    let s = item(slf)?;
+    if s.dtype.is_complex() {
+        return complex_number(slf.py(), s, "float");
+    }
+    convert::to_python(slf.py(), Scalar::f64(s.as_f64()))
+}
+
+pub fn to_int(slf: &Bound<'_, Value>) -> PyResult<Py<PyAny>> {
+    only_0d(slf.get())?;
+    let s = item(slf)?;
+    if s.dtype.is_complex() {
+        return complex_number(slf.py(), s, "int");
+    }
+    Ok(convert::to_python(slf.py(), s)?.bind(slf.py()).call_method0(intern!(slf.py(), "__int__"))?.unbind())
+}
+
+pub fn to_index(slf: &Bound<'_, Value>) -> PyResult<Py<PyAny>> {
+    let array = slf.get().get();
+    if value::is_scalar(slf) && !array.dtype().is_integer() {
+        let name = array.dtype().numpy_name();
+        return Err(PyTypeError::new_err(format!("'numpy.{name}' object cannot be interpreted as an integer")));
+    }
+    if array.ndim() > 0 || !array.dtype().is_integer() {
+        return Err(PyTypeError::new_err("only integer scalar arrays can be converted to a scalar index"));
+    }
+    convert::to_python(slf.py(), item(slf)?)
+}
+
+/// The hash of the number, which is its dtype's own matter.
+pub fn hash(slf: &Bound<Value>) -> PyResult<isize> {
+    adopt::host(slf)?.hash()
+}
+
 #[pymethods]
 impl Value {
-    fn __bool__(slf: &Bound<'_, Self>) -> PyResult<bool> {
-        match slf.get().get().size() {
-            1 => Ok(truth(item(slf)?)),
-            0 => Err(PyValueError::new_err(
-                "The truth value of an empty array is ambiguous. Use `array.size > 0` to check that an array is not empty.",
-            )),
-            _ => Err(PyValueError::new_err(
-                "The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()",
-            )),
-        }
-    }
-
-    fn __float__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        only_0d(slf.get())?;
-        let s = item(slf)?;
-        if s.dtype.is_complex() {
-            return complex_number(slf.py(), s, "float");
-        }
-        convert::to_python(slf.py(), Scalar::f64(s.as_f64()))
-    }
-
-    fn __int__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        only_0d(slf.get())?;
-        let s = item(slf)?;
-        if s.dtype.is_complex() {
-            return complex_number(slf.py(), s, "int");
-        }
-        Ok(convert::to_python(slf.py(), s)?.bind(slf.py()).call_method0(intern!(slf.py(), "__int__"))?.unbind())
-    }
-
     fn __complex__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
         only_0d(slf.get())?;
         let (re, im) = item(slf)?.as_c128();
         convert::to_python(slf.py(), Scalar::c128(re, im))
-    }
-
-    fn __index__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        let array = slf.get().get();
-        if value::is_scalar(slf) && !array.dtype().is_integer() {
-            let name = array.dtype().numpy_name();
-            return Err(PyTypeError::new_err(format!("'numpy.{name}' object cannot be interpreted as an integer")));
-        }
-        if array.ndim() > 0 || !array.dtype().is_integer() {
-            return Err(PyTypeError::new_err("only integer scalar arrays can be converted to a scalar index"));
-        }
-        convert::to_python(slf.py(), item(slf)?)
     }
 
     fn __repr__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyString>> {
@@ -172,21 +177,6 @@ impl Value {
     }
 
     #[getter]
-    fn dtype<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
-        dtypes::descr(slf.py(), slf.get().get().dtype()).bind(slf.py()).clone()
-    }
-
-    #[getter]
-    fn ndim(&self) -> usize {
-        self.get().ndim()
-    }
-
-    #[getter]
-    fn size(&self) -> usize {
-        self.get().size()
-    }
-
-    #[getter]
     fn itemsize(&self) -> usize {
         self.get().dtype().size()
     }
@@ -245,11 +235,6 @@ impl Value {
     fn __sizeof__(slf: &Bound<'_, Self>) -> usize {
         let array = slf.get().get();
         112 + if array.is_view() { 0 } else { array.nbytes() }
-    }
-
-    /// Whatever else NumPy's arrays and scalars have.
-    fn __getattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<Py<PyAny>> {
-        fallback::attribute(slf, name)
     }
 }
 

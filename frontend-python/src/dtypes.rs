@@ -70,17 +70,32 @@ pub fn of_descr(py: Python, descr: *mut ffi::PyObject) -> Option<DType> {
     table(py).descrs.iter().position(|d| descr.eq(d.bind(py)).unwrap_or(false)).map(|i| DType::ALL[i])
 }
 
+/// The types that programs name by NumPy's or Python's own objects.
+pub fn quick(obj: &Bound<PyAny>) -> Option<DType> {
+    let p = obj.as_ptr();
+    let (float, int) = (&raw mut ffi::PyFloat_Type, &raw mut ffi::PyLong_Type);
+    let (bool, complex) = (&raw mut ffi::PyBool_Type, &raw mut ffi::PyComplex_Type);
+    let ty = p.cast::<ffi::PyTypeObject>();
+    match ty {
+        _ if ty == float => return Some(DType::F64),
+        _ if ty == int => return Some(DType::I64),
+        _ if ty == bool => return Some(DType::Bool),
+        _ if ty == complex => return Some(DType::C128),
+        _ => {}
+    }
+    let t = table(obj.py());
+    let found =
+        t.scalars.iter().position(|s| s.as_ptr() == p).or_else(|| t.descrs.iter().position(|d| d.as_ptr() == p))?;
+    Some(DType::ALL[found])
+}
+
 /// What a `dtype=` argument means: `Ok(Err(dtype))` is a NumPy type that we do not have.
 pub fn parse<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Result<DType, Bound<'py, PyAny>>> {
     let py = obj.py();
-    let t = table(py);
-    let p = obj.as_ptr();
-    if let Some(i) =
-        t.descrs.iter().position(|d| d.as_ptr() == p).or_else(|| t.scalars.iter().position(|s| s.as_ptr() == p))
-    {
-        return Ok(Ok(DType::ALL[i]));
+    if let Some(d) = quick(obj) {
+        return Ok(Ok(d));
     }
-    let descr = t.dtype.bind(py).call1((obj,))?;
+    let descr = table(py).dtype.bind(py).call1((obj,))?;
     Ok(match of_descr(py, descr.as_ptr()) {
         Some(d) => Ok(d),
         None => Err(descr),

@@ -7,7 +7,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use legate_jit_ir::DType;
-use legate_jit_runtime::{self as rt, Array, Casting, Element, Index, Operand};
+use legate_jit_runtime::{self as rt, Array, Casting, Element, Index, Operand, WeakScalar};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyEllipsis, PyInt, PySlice, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
@@ -38,9 +39,7 @@ fn part(obj: &Bound<PyAny>) -> PyResult<Option<Index>> {
         if unsafe { ffi::PySlice_Unpack(obj.as_ptr(), &mut start, &mut stop, &mut step) } < 0 {
             return Err(PyErr::fetch(py));
         }
-        // Missing ends are the largest and smallest integers here, which clamp to the same ends.
-        let field = |v: isize| Some(v as i64);
-        return Ok(Some(Index::Slice { start: field(start), stop: field(stop), step: field(step) }));
+        return Ok(Some(Index::Slice { start: start as i64, stop: stop as i64, step: step as i64 }));
     }
     if obj.is_exact_instance_of::<PyInt>() {
         return Ok(exact_int(obj).map(Index::Int));
@@ -147,19 +146,46 @@ pub fn get(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>) -> PyResult<Py<PyA
     value::new_array(py, view)
 }
 
-/// Single elements of pending values that were recorded since the last one that was at rest. A program that reads many is
-/// in a loop over elements, and soon asks for their values: then it is better to compute first.
+/// `a[i]` for iteration.
+#[inline]
+pub fn row(py: Python<'_>, array: &Array, i: i64) -> PyResult<Py<PyAny>> {
+    if array.ndim() == 1 {
+        return element(py, array, &[i]);
+    }
+    let row = guarded(py, || array.index(&[Index::Int(i)]))?;
+    value::new_array(py, row)
+}
+
+/// What comes before a loop over an array: one over many elements asks for their values.
+pub fn before_iteration(py: Python<'_>, array: &Array) -> PyResult<()> {
+    if array.ndim() == 0 {
+        return Err(PyTypeError::new_err("iteration over a 0-d array"));
+    }
+    if array.ndim() == 1 && array.size() > MANY as usize {
+        let array = array.clone();
+        crate::adopt::detached(py, || array.item(0))?;
+    }
+    Ok(())
+}
+
+/// Single elements of pending values that were recorded since they were last computed. A program that reads many is in a
+/// loop over elements, and soon asks for their values: then it is better to compute first.
 static PENDING_READS: AtomicU32 = AtomicU32::new(0);
 const MANY: u32 = 8;
 
 /// One element: a NumPy scalar where the value is there, else a scalar of ours that is computed when it is asked for.
-#[inline]
+#[inline(always)]
 pub fn element(py: Python<'_>, array: &Array, at: &[i64]) -> PyResult<Py<PyAny>> {
+    if let Some(number) = array.peek(at) {
+        return capi::scalar(py, number);
+    }
+    distant_element(py, array, at)
+}
+
+#[cold]
+fn distant_element(py: Python<'_>, array: &Array, at: &[i64]) -> PyResult<Py<PyAny>> {
     match guarded(py, || array.get_item(at))? {
-        Element::Value(s) => {
-            PENDING_READS.store(0, Ordering::Relaxed);
-            capi::scalar(py, s)
-        }
+        Element::Value(s) => capi::scalar(py, s),
         Element::Pending(a) => {
             if PENDING_READS.fetch_add(1, Ordering::Relaxed) >= MANY {
                 PENDING_READS.store(0, Ordering::Relaxed);
@@ -182,7 +208,16 @@ pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>
     let array = v.get();
     let mut at = [0; QUICK];
     if let Some(n) = exact_ints(key, array.ndim(), &mut at) {
-        match convert::quick(new) {
+        let new = convert::quick(new);
+        let float = match new {
+            Some(Operand::Weak(WeakScalar::Float(v))) => Some(v),
+            Some(Operand::Typed(s)) if s.dtype == DType::F64 => Some(s.as_f64()),
+            _ => None,
+        };
+        if float.is_some_and(|v| array.poke_f64(&at[..n], v)) {
+            return Ok(());
+        }
+        match new {
             Some(Operand::Weak(w)) => return guarded(py, || array.set_item_weak(&at[..n], w)),
             Some(Operand::Typed(s)) if s.dtype.kind() <= array.dtype().kind() => {
                 return guarded(py, || array.set_item(&at[..n], s));

@@ -16,10 +16,12 @@ mod index;
 mod methods;
 mod operators;
 mod protocol;
+mod quick;
 mod ranks;
 mod reduce;
 mod sequence;
 mod settings;
+mod slots;
 mod ufunc;
 mod value;
 
@@ -47,15 +49,12 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = m.py();
     dtypes::init(py)?;
     capi::init(py)?;
-    value::init(py);
     settings::init(py)?;
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add_class::<value::Value>()?;
-    m.add_class::<value::NdArray>()?;
-    m.add_class::<value::NdScalar>()?;
-    m.add_class::<sequence::Rows>()?;
+    slots::init(m)?;
     m.add_class::<adopt::Owner>()?;
-    m.add_class::<ufunc::UfuncObject>()?;
+    m.add("ufunc", slots::ufunc_class(py)?)?;
     m.add_function(wrap_pyfunction!(sync, m)?)?;
     m.add_function(wrap_pyfunction!(stats, m)?)?;
     m.add_function(wrap_pyfunction!(ranks::work, m)?)?;
@@ -75,7 +74,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(functions::arange, m)?)?;
     m.add_function(wrap_pyfunction!(functions::array, m)?)?;
     m.add_function(wrap_pyfunction!(functions::asarray, m)?)?;
-    m.add("asanyarray", m.getattr("asarray")?)?;
     m.add_function(wrap_pyfunction!(functions::asvalue, m)?)?;
     m.add_function(wrap_pyfunction!(functions::ascontiguousarray, m)?)?;
     m.add_function(wrap_pyfunction!(functions::copy, m)?)?;
@@ -92,6 +90,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(functions::argmax, m)?)?;
     m.add_function(wrap_pyfunction!(functions::cumsum, m)?)?;
     m.add_function(wrap_pyfunction!(functions::cumprod, m)?)?;
+    quick::init(m)?;
+    m.add("asanyarray", m.getattr("asarray")?)?;
     m.add_function(wrap_pyfunction!(functions::adopt_array, m)?)?;
     m.add_function(wrap_pyfunction!(functions::host, m)?)?;
     m.add_function(wrap_pyfunction!(functions::_unpickle_array, m)?)?;

@@ -129,12 +129,6 @@ impl Value {
         value::same_kind(slf, guarded(py, || array.transpose(given.as_deref()))?)
     }
 
-    #[getter(T)]
-    fn transposed(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        let array = slf.get().get().transpose(None).map_err(|e| raise(slf.py(), e))?;
-        value::same_kind(slf, array)
-    }
-
     #[getter(mT)]
     fn matrix_transposed(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
         let array = slf.get().get();
@@ -391,27 +385,6 @@ impl NdArray {
         Ok(())
     }
 
-    #[getter(shape)]
-    fn get_shape<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(slf.py(), slf.as_super().get().get().shape())
-    }
-
-    /// `a.shape = …`: only where no copy is needed.
-    #[setter(shape)]
-    fn set_shape(slf: &Bound<'_, Self>, shape: Obj<'_, '_>) -> PyResult<()> {
-        let py = slf.py();
-        let shape = ints_arg(shape)?;
-        let v = slf.as_super().get();
-        let new = guarded(py, || v.get().reshape(&shape))?;
-        if !new.same_base(v.get()) {
-            return Err(PyAttributeError::new_err(
-                "Incompatible shape for in-place modification. Use `.reshape()` to make a copy with the desired shape.",
-            ));
-        }
-        v.set(new);
-        Ok(())
-    }
-
     fn _set_writable(slf: &Bound<'_, Self>, writable: bool) {
         let v = slf.as_super().get();
         let mut array: Array = v.get().clone();
@@ -452,6 +425,23 @@ impl NdArray {
         kwargs.set_item("casting", casting)?;
         kwargs.set_item("where", r#where)?;
         fallback::numpy(py, "copyto", &PyTuple::new(py, [slf.as_any(), src])?, Some(&kwargs))?;
+        Ok(())
+    }
+}
+
+impl NdArray {
+    /// `a.shape = …`: only where no copy is needed.
+    pub fn set_shape(slf: &Bound<'_, Self>, shape: Obj<'_, '_>) -> PyResult<()> {
+        let py = slf.py();
+        let shape = ints_arg(shape)?;
+        let v = slf.as_super().get();
+        let new = guarded(py, || v.get().reshape(&shape))?;
+        if !new.same_base(v.get()) {
+            return Err(PyAttributeError::new_err(
+                "Incompatible shape for in-place modification. Use `.reshape()` to make a copy with the desired shape.",
+            ));
+        }
+        v.set(new);
         Ok(())
     }
 }

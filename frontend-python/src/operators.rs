@@ -1,16 +1,15 @@
 //! The operators of arrays and scalars: operands in, one recorded operation out.
 
-use legate_jit_ir::Ufunc;
+use legate_jit_ir::{Scalar, Ufunc};
 use legate_jit_runtime::{self as rt, Array, Operand, UfuncArgs, WeakScalar};
 use pyo3::basic::CompareOp;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
-use crate::convert;
 use crate::error::{guarded, supported};
-use crate::fallback;
 use crate::value::{self, Value};
+use crate::{capi, convert, fallback};
 
 /// A ufunc with NumPy's default options; `None` where NumPy must do it.
 #[inline]
@@ -22,12 +21,63 @@ pub fn plain(py: Python<'_>, op: Ufunc, args: &[Operand]) -> PyResult<Option<Arr
 #[inline]
 pub fn binary(op: Ufunc, a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
     let py = a.py();
-    if let (Some(x), Some(y)) = (convert::quick(a), convert::quick(b))
-        && let Some(array) = plain(py, op, &[x, y])?
-    {
-        return value::result(py, array);
+    if let (Some(x), Some(y)) = (convert::quick(a), convert::quick(b)) {
+        let operands = [x, y];
+        if is_number(&x)
+            && is_number(&y)
+            && let Some(number) = known(py, op, &operands)?
+        {
+            return Ok(number);
+        }
+        if let Some(array) = plain(py, op, &operands)? {
+            return value::result(py, array);
+        }
     }
     binary_slowly(op, a, b)
+}
+
+/// An operand without axes.
+#[inline(always)]
+pub fn is_number(x: &Operand) -> bool {
+    match x {
+        Operand::Array(a) => a.ndim() == 0,
+        Operand::Weak(_) | Operand::Typed(_) => true,
+    }
+}
+
+/// Arithmetic on numbers whose values are known gives a number at once: NumPy's own scalar. Where NumPy might warn, it does
+/// the arithmetic itself.
+pub fn known(py: Python<'_>, op: Ufunc, operands: &[Operand]) -> PyResult<Option<Py<PyAny>>> {
+    let Some(result) = supported(py, || rt::known(op, operands))? else { return Ok(None) };
+    match result {
+        rt::Known::Value(number) => capi::scalar(py, number).map(Some),
+        rt::Known::Warns => {
+            let numbers: Vec<Py<PyAny>> = operands.iter().map(|o| number_of(py, o)).collect::<PyResult<_>>()?;
+            let class = py.import("numpy")?.getattr(op.name())?;
+            let done = match numbers.len() {
+                2 if !matches!(op, Ufunc::Maximum | Ufunc::Minimum | Ufunc::Fmax | Ufunc::Fmin) => {
+                    match py.import("operator")?.getattr_opt(operator_name(op))? {
+                        Some(f) => f.call1((&numbers[0], &numbers[1]))?,
+                        None => class.call1((&numbers[0], &numbers[1]))?,
+                    }
+                }
+                _ => class.call1(PyTuple::new(py, numbers)?)?,
+            };
+            Ok(Some(done.unbind()))
+        }
+        rt::Known::Pending => Ok(None),
+    }
+}
+
+/// A known number as an object of Python's or NumPy's.
+fn number_of(py: Python<'_>, x: &Operand) -> PyResult<Py<PyAny>> {
+    match x {
+        Operand::Array(a) => capi::scalar(py, guarded(py, || a.item(0))?),
+        Operand::Typed(s) => capi::scalar(py, *s),
+        Operand::Weak(WeakScalar::Int(v)) => Ok(v.into_pyobject(py)?.into_any().unbind()),
+        Operand::Weak(WeakScalar::Float(v)) => convert::to_python(py, Scalar::f64(*v)),
+        Operand::Weak(WeakScalar::Complex(re, im)) => convert::to_python(py, Scalar::c128(*re, *im)),
+    }
 }
 
 #[cold]
@@ -113,7 +163,13 @@ pub fn compare(a: &Bound<PyAny>, b: &Bound<PyAny>, op: CompareOp) -> PyResult<Py
 
 pub fn unary(op: Ufunc, a: &Bound<PyAny>, v: &Value) -> PyResult<Py<PyAny>> {
     let py = a.py();
-    match plain(py, op, &[Operand::Array(v.get())])? {
+    let operands = [Operand::Array(v.get())];
+    if v.get().ndim() == 0
+        && let Some(number) = known(py, op, &operands)?
+    {
+        return Ok(number);
+    }
+    match plain(py, op, &operands)? {
         Some(array) => value::result(py, array),
         None => through_numpy(py, operator_name(op), &[a]),
     }

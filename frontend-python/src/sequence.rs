@@ -1,61 +1,26 @@
-//! What only arrays have: items, length, iteration; and what only scalars have.
-
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! What only arrays have as sequences, and what only scalars have. Items, length and iteration are in `slots.rs`.
 
 use legate_jit_runtime::Index;
-use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyEllipsis, PyTuple, PyType};
+use pyo3::types::{PyEllipsis, PyString, PyTuple, PyType};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use crate::error::guarded;
 use crate::value::{self, NdArray, NdScalar};
-use crate::{adopt, capi, dtypes, index, operators};
+use crate::{adopt, capi, dtypes, fallback, operators};
 
 type Obj<'a, 'py> = &'a Bound<'py, PyAny>;
 
 #[pymethods]
 impl NdArray {
-    fn __getitem__(slf: &Bound<'_, Self>, key: Obj<'_, '_>) -> PyResult<Py<PyAny>> {
-        index::get(slf, slf.as_super().get(), key)
-    }
-
-    fn __setitem__(slf: &Bound<'_, Self>, key: Obj<'_, '_>, new: Obj<'_, '_>) -> PyResult<()> {
-        index::set(slf, slf.as_super().get(), key, new)
-    }
-
-    fn __delitem__(_slf: &Bound<'_, Self>, _key: Obj<'_, '_>) -> PyResult<()> {
-        Err(PyValueError::new_err("cannot delete array elements"))
-    }
-
-    fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
-        match slf.as_super().get().get().shape().first() {
-            Some(&n) => Ok(n),
-            None => Err(PyTypeError::new_err("len() of unsized object")),
-        }
-    }
-
-    fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Rows>> {
-        let array = slf.as_super().get().get();
-        if array.ndim() == 0 {
-            return Err(PyTypeError::new_err("iteration over a 0-d array"));
-        }
-        if array.ndim() == 1 && array.size() > 8 {
-            // A loop over elements asks for their values.
-            let array = array.clone();
-            adopt::detached(slf.py(), || array.item(0))?;
-        }
-        Bound::new(slf.py(), Rows { array: slf.clone().unbind(), next: AtomicUsize::new(0) })
-    }
-
     fn __reversed__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let array = slf.as_super().get().get();
         if array.ndim() == 0 {
             return Err(PyTypeError::new_err("len() of unsized object"));
         }
-        let back = Index::Slice { start: None, stop: None, step: Some(-1) };
+        let back = Index::slice(None, None, Some(-1));
         let turned = guarded(py, || array.index(&[back]))?;
         value::new_array(py, turned)?.into_bound(py).try_iter().map(|i| i.into_any())
     }
@@ -93,50 +58,12 @@ impl NdArray {
     }
 }
 
-/// The iterator over an array's first axis.
-#[pyclass(frozen, name = "rows", module = "legate_jit")]
-pub struct Rows {
-    array: Py<NdArray>,
-    next: AtomicUsize,
-}
-
-#[pymethods]
-impl Rows {
-    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
-    }
-
-    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
-        let py = slf.py();
-        let rows = slf.get();
-        let array = rows.array.bind(py).as_super().get().get();
-        let i = rows.next.fetch_add(1, Ordering::Relaxed);
-        if i >= array.shape()[0] {
-            return Ok(None);
-        }
-        if array.ndim() == 1 {
-            return index::element(py, array, &[i as i64]).map(Some);
-        }
-        let row = guarded(py, || array.index(&[Index::Int(i as i64)]))?;
-        value::new_array(py, row).map(Some)
-    }
-}
-
 #[pymethods]
 impl NdScalar {
     /// To `isinstance` this is NumPy's own scalar type.
     #[getter]
     fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyType> {
         dtypes::scalar_type(slf.py(), slf.as_super().get().get().dtype()).bind(slf.py()).clone()
-    }
-
-    /// Python inherits comparison and hash together or not at all.
-    fn __richcmp__(slf: &Bound<'_, Self>, other: Obj<'_, '_>, op: CompareOp) -> PyResult<Py<PyAny>> {
-        operators::compare(slf, other, op)
-    }
-
-    fn __hash__(slf: &Bound<'_, Self>) -> PyResult<isize> {
-        adopt::host(slf.as_super())?.hash()
     }
 
     #[getter]
@@ -170,5 +97,10 @@ impl NdScalar {
             Some(n) => real.call_method1(intern!(py, "__round__"), (n,)),
             None => real.call_method0(intern!(py, "__round__")),
         }
+    }
+
+    /// Whatever else NumPy's scalars have.
+    fn __getattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<Py<PyAny>> {
+        fallback::attribute(slf, name)
     }
 }

@@ -12,9 +12,10 @@ use smallvec::SmallVec;
 
 use crate::convert::{self, Arg};
 use crate::error::{guarded, supported};
+use crate::quick::{self, Args};
 use crate::reduce::{self, Options};
 use crate::value;
-use crate::{dtypes, fallback};
+use crate::{dtypes, fallback, operators, slots};
 
 /// What a call computes.
 #[derive(Clone, Copy)]
@@ -25,7 +26,9 @@ enum Kind {
     Matmul,
 }
 
-#[pyclass(frozen, name = "ufunc", module = "legate_jit.numpy")]
+// The class of the objects themselves derives from it (`slots.rs`), so that calls come without a tuple of arguments. No
+// words of documentation here: each object has its own.
+#[pyclass(frozen, subclass, name = "ufunc", module = "legate_jit")]
 pub struct UfuncObject {
     name: &'static str,
     kind: Kind,
@@ -71,7 +74,7 @@ fn make(py: Python<'_>) -> PyResult<Py<PyDict>> {
     let add = |name: &'static str, kind: Kind, nin: usize| -> PyResult<()> {
         // Operations that NumPy has not under this name (`real`, the halves of `modf`) are no ufuncs.
         if let Some(real) = numpy.getattr_opt(name)?.filter(|f| f.is_instance(&class).unwrap_or(false)) {
-            all.set_item(name, Py::new(py, UfuncObject { name, kind, nin, real: real.unbind() })?)?;
+            all.set_item(name, slots::ufunc(py, UfuncObject { name, kind, nin, real: real.unbind() })?)?;
         }
         Ok(())
     };
@@ -90,13 +93,37 @@ fn make(py: Python<'_>) -> PyResult<Py<PyDict>> {
         } else {
             // The same operation, but an object of its own (`degrees` beside `rad2deg`).
             let (kind, nin) = (known.kind, known.nin);
-            all.set_item(alias, Py::new(py, UfuncObject { name: alias, kind, nin, real: real.unbind() })?)?;
+            all.set_item(alias, slots::ufunc(py, UfuncObject { name: alias, kind, nin, real: real.unbind() })?)?;
         }
     }
     Ok(all.unbind())
 }
 
+/// The result of an operation on operands as they are; `None` where more has to be looked at.
+#[inline]
+pub fn plain(py: Python<'_>, op: Ufunc, operands: &[Operand]) -> PyResult<Option<Py<PyAny>>> {
+    if operands.iter().all(operators::is_number)
+        && let Some(number) = operators::known(py, op, operands)?
+    {
+        return Ok(Some(number));
+    }
+    let array = supported(py, || rt::ufunc(op, operands, &UfuncArgs::default()))?;
+    array.map(|a| value::result(py, a)).transpose()
+}
+
 impl UfuncObject {
+    /// A call as Python hands it over.
+    #[inline]
+    pub fn call(&self, py: Python<'_>, args: Args) -> PyResult<Py<PyAny>> {
+        if let Kind::One(op) = self.kind
+            && let Some(done) = quick::ufunc(py, op, args)?
+        {
+            return Ok(done);
+        }
+        let (args, named) = args.general(py, None)?;
+        self.call_generally(&args, named.as_ref())
+    }
+
     fn numpy(
         &self,
         py: Python<'_>,
@@ -115,10 +142,7 @@ impl UfuncObject {
     #[inline]
     fn record(&self, py: Python<'_>, operands: &[Operand]) -> PyResult<Option<Py<PyAny>>> {
         match self.kind {
-            Kind::One(op) => {
-                let array = supported(py, || rt::ufunc(op, operands, &UfuncArgs::default()))?;
-                array.map(|a| value::result(py, a)).transpose()
-            }
+            Kind::One(op) => plain(py, op, operands),
             Kind::Two(first, second) => {
                 let both = supported(py, || {
                     Ok((
@@ -223,27 +247,7 @@ impl UfuncObject {
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
-        let py = slf.py();
-        let me = slf.get();
-        let n = args.len();
-        if n == me.nin && kwargs.is_none() {
-            let first = args.get_borrowed_item(0)?;
-            if me.nin == 1 {
-                if let Some(x) = convert::quick(&first)
-                    && let Some(done) = me.record(py, &[x])?
-                {
-                    return Ok(done);
-                }
-            } else {
-                let second = args.get_borrowed_item(1)?;
-                if let (Some(x), Some(y)) = (convert::quick(&first), convert::quick(&second))
-                    && let Some(done) = me.record(py, &[x, y])?
-                {
-                    return Ok(done);
-                }
-            }
-        }
-        me.call_slowly(args, kwargs)
+        slf.get().call_generally(args, kwargs)
     }
 
     /// `ufunc.reduce`; without `axis` along the first.
@@ -318,7 +322,7 @@ impl UfuncObject {
             wide.extend(std::iter::repeat_n(1, y.ndim()));
             let x = guarded(py, || x.reshape(&wide))?;
             let args = PyTuple::new(py, [value::new_array(py, x)?, value::new_array(py, y)?])?;
-            return Self::__call__(slf, &args, kwargs);
+            return me.call_generally(&args, kwargs);
         }
         me.numpy(py, Some("outer"), &PyTuple::new(py, [a, b])?, kwargs)
     }
@@ -364,6 +368,29 @@ impl UfuncObject {
 }
 
 impl UfuncObject {
+    fn call_generally(&self, args: &Bound<PyTuple>, kwargs: Option<&Bound<PyDict>>) -> PyResult<Py<PyAny>> {
+        let (py, me) = (args.py(), self);
+        let n = args.len();
+        if n == me.nin && kwargs.is_none() {
+            let first = args.get_borrowed_item(0)?;
+            if me.nin == 1 {
+                if let Some(x) = convert::quick(&first)
+                    && let Some(done) = me.record(py, &[x])?
+                {
+                    return Ok(done);
+                }
+            } else {
+                let second = args.get_borrowed_item(1)?;
+                if let (Some(x), Some(y)) = (convert::quick(&first), convert::quick(&second))
+                    && let Some(done) = me.record(py, &[x, y])?
+                {
+                    return Ok(done);
+                }
+            }
+        }
+        me.call_slowly(args, kwargs)
+    }
+
     #[cold]
     fn call_slowly(&self, args: &Bound<PyTuple>, kwargs: Option<&Bound<PyDict>>) -> PyResult<Py<PyAny>> {
         let py = args.py();

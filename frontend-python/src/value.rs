@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use legate_jit_runtime::Array;
 use pyo3::prelude::*;
-use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, PyTypeInfo, Python, ffi};
+use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, Python, ffi};
+
+use crate::slots;
 
 /// The state of an array handle. The interpreter lock is its lock.
 struct Held(UnsafeCell<Array>);
@@ -24,18 +26,21 @@ pub struct Value {
     held: Held,
 }
 
-#[pyclass(frozen, extends = Value, name = "ndarray", module = "legate_jit.numpy")]
+/// What only arrays have. The class of the objects themselves derives from it (`slots.rs`).
+#[pyclass(frozen, extends = Value, subclass, name = "array", module = "legate_jit")]
 pub struct NdArray;
 
-#[pyclass(frozen, extends = Value, name = "scalar", module = "legate_jit.numpy")]
+/// What only scalars have; as above.
+#[pyclass(frozen, extends = Value, subclass, name = "generic", module = "legate_jit")]
 pub struct NdScalar;
 
 impl Value {
-    fn new(array: Array) -> Value {
+    pub fn new(array: Array) -> Value {
         Value { held: Held(UnsafeCell::new(array)) }
     }
 
     /// The handle. Not to be kept over a call that may run Python code or give up the lock; clone it there.
+    #[inline(always)]
     pub fn get(&self) -> &Array {
         // SAFETY: the lock is held by whoever has a reference to a Python object's insides, and `set` is only called
         // where no reference from `get` is alive.
@@ -53,40 +58,40 @@ impl Value {
 static ARRAY_TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
 static SCALAR_TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
 
-pub fn init(py: Python) {
-    ARRAY_TYPE.store(NdArray::type_object_raw(py), Ordering::Relaxed);
-    SCALAR_TYPE.store(NdScalar::type_object_raw(py), Ordering::Relaxed);
+pub fn init(array: *mut ffi::PyTypeObject, scalar: *mut ffi::PyTypeObject) {
+    ARRAY_TYPE.store(array, Ordering::Relaxed);
+    SCALAR_TYPE.store(scalar, Ordering::Relaxed);
 }
 
 /// The value inside a Python object, if it is one of ours.
-#[inline]
+#[inline(always)]
 pub fn value<'a>(obj: &'a Bound<'_, PyAny>) -> Option<&'a Value> {
     if is_array(obj) || is_scalar(obj) {
-        // SAFETY: both classes derive from `Value`, and neither can be derived from.
+        // SAFETY: both classes derive from `Value`, and nothing derives from them.
         Some(unsafe { obj.cast_unchecked::<Value>() }.get())
     } else {
         None
     }
 }
 
-#[inline]
+#[inline(always)]
 pub fn is_array(obj: &Bound<PyAny>) -> bool {
     obj.get_type_ptr() == ARRAY_TYPE.load(Ordering::Relaxed)
 }
 
-#[inline]
+#[inline(always)]
 pub fn is_scalar(obj: &Bound<PyAny>) -> bool {
     obj.get_type_ptr() == SCALAR_TYPE.load(Ordering::Relaxed)
 }
 
 #[inline]
 pub fn new_array(py: Python<'_>, array: Array) -> PyResult<Py<PyAny>> {
-    Ok(Py::new(py, PyClassInitializer::from(Value::new(array)).add_subclass(NdArray))?.into_any())
+    slots::object(py, ARRAY_TYPE.load(Ordering::Relaxed), array)
 }
 
 #[inline]
 pub fn new_scalar(py: Python<'_>, array: Array) -> PyResult<Py<PyAny>> {
-    Ok(Py::new(py, PyClassInitializer::from(Value::new(array)).add_subclass(NdScalar))?.into_any())
+    slots::object(py, SCALAR_TYPE.load(Ordering::Relaxed), array)
 }
 
 /// What an operation returns: a scalar where there are no axes.

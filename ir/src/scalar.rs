@@ -11,10 +11,12 @@ pub struct Scalar {
 }
 
 impl Scalar {
+    #[inline]
     pub fn bool(v: bool) -> Scalar {
         Scalar { dtype: DType::Bool, bits: [v as u64, 0] }
     }
 
+    #[inline]
     pub fn f64(v: f64) -> Scalar {
         Scalar { dtype: DType::F64, bits: [v.to_bits(), 0] }
     }
@@ -23,6 +25,7 @@ impl Scalar {
         Scalar { dtype: DType::F32, bits: [v.to_bits() as u64, 0] }
     }
 
+    #[inline]
     pub fn i64(v: i64) -> Scalar {
         Scalar { dtype: DType::I64, bits: [v as u64, 0] }
     }
@@ -43,6 +46,7 @@ impl Scalar {
     }
 
     /// The real part as f64 (exact for every type but 64-bit integers beyond 2^53).
+    #[inline]
     pub fn as_f64(self) -> f64 {
         match self.dtype {
             DType::F64 | DType::C128 => f64::from_bits(self.bits[0]),
@@ -80,6 +84,7 @@ impl Scalar {
     }
 
     /// The element's bytes, `dtype.size()` of them being meaningful.
+    #[inline]
     pub fn to_bytes(self) -> [u8; 16] {
         let mut out = [0; 16];
         out[..8].copy_from_slice(&self.bits[0].to_le_bytes());

@@ -30,7 +30,7 @@ fn main() {
     let (a, b) = (array(), array());
     let plain = UfuncArgs::default();
     let add = |a: &Array, b: &Array| ufunc(Ufunc::Add, &[Operand::Array(a), Operand::Array(b)], &plain).expect("adds");
-    let slice = |start, stop| Index::Slice { start, stop, step: None };
+    let slice = |start, stop| Index::slice(start, stop, None);
     let (left, right) =
         ([slice(Some(1), Some(-1)), slice(None, Some(-2))], [slice(Some(1), Some(-1)), slice(Some(2), None)]);
     let (x, y) = (a.index(&left).expect("a view"), a.index(&right).expect("a view"));

@@ -58,22 +58,27 @@ impl Array {
     }
 
     /// The same base seen otherwise.
+    #[inline]
     pub(crate) fn seen(&self, layout: Arc<Layout>) -> Array {
         Array { base: self.base.clone(), layout, dtype: self.dtype, part: self.part, flags: self.flags & WRITABLE }
     }
 
+    #[inline(always)]
     pub fn shape(&self) -> &[usize] {
         self.layout.shape()
     }
 
+    #[inline(always)]
     pub fn ndim(&self) -> usize {
         self.layout.ndim()
     }
 
+    #[inline(always)]
     pub fn size(&self) -> usize {
         self.layout.size
     }
 
+    #[inline(always)]
     pub fn dtype(&self) -> DType {
         self.dtype
     }
@@ -108,6 +113,7 @@ impl Array {
         self.layout.f_contiguous && (self.part == Part::Whole || self.size() <= 1)
     }
 
+    #[inline(always)]
     pub fn writable(&self) -> bool {
         self.flags & WRITABLE != 0
     }
@@ -117,6 +123,7 @@ impl Array {
     }
 
     /// A 0-d result that NumPy would give as a scalar.
+    #[inline(always)]
     pub fn is_scalar(&self) -> bool {
         self.flags & SCALAR != 0
     }
@@ -196,6 +203,9 @@ impl Array {
         match value {
             Operand::Array(v) => {
                 check_cast(v.dtype, self.dtype, casting)?;
+                if v.shape() == self.shape() {
+                    return lock().write_array(self, v);
+                }
                 let shape = leading_ones_off(v.shape(), self.ndim());
                 if legate_jit_ir::shape::broadcast(shape, self.shape()).as_deref() != Some(self.shape()) {
                     return Err(Error::Value(format!(

@@ -99,10 +99,12 @@ impl Store {
         }))
     }
 
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
+    #[inline]
     pub fn as_ptr(&self) -> *const u8 {
         if self.placed() != 0 {
             crate::ranks::bring_home(self);
@@ -111,6 +113,7 @@ impl Store {
     }
 
     /// See the type for who may write.
+    #[inline]
     pub fn as_mut_ptr(&self) -> *mut u8 {
         if self.placed() != 0 {
             crate::ranks::take_home(self);
@@ -132,11 +135,13 @@ impl Store {
         self.placed.store(id, Ordering::Relaxed);
     }
 
+    #[inline]
     pub fn is_foreign(&self) -> bool {
         matches!(self.owner, Owner::Foreign(_))
     }
 
     /// True while a writable foreign view lives: then calls on this store run at once.
+    #[inline]
     pub fn is_exported(&self) -> bool {
         self.exports.load(Ordering::Acquire) != 0
     }

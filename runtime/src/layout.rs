@@ -382,6 +382,35 @@ pub(crate) fn kept_in_order(full: &Arc<Layout>, packed: u64) -> (Arc<Layout>, Ar
     })
 }
 
+/// The layout with the axes of `from` in the order of `perm`.
+pub(crate) fn in_order(from: &Arc<Layout>, perm: &[u32]) -> Arc<Layout> {
+    if perm.len() > 16 {
+        return from.then(&permuting(from.shape(), perm));
+    }
+    let packed = crate::trace::pack(perm);
+    let place = mix(from.hash, packed) as usize % KEPT;
+    IN_ORDER.with_borrow_mut(|cache| {
+        if cache.is_empty() {
+            cache.resize_with(KEPT, || None);
+        }
+        if let Some((of, order, to)) = &cache[place]
+            && Arc::ptr_eq(of, from)
+            && *order == packed
+        {
+            return to.clone();
+        }
+        let to = from.then(&permuting(from.shape(), perm));
+        cache[place] = Some((from.clone(), packed, to.clone()));
+        to
+    })
+}
+
+type OrderEntry = Option<(Arc<Layout>, u64, Arc<Layout>)>;
+
+thread_local! {
+    static IN_ORDER: RefCell<Vec<OrderEntry>> = const { RefCell::new(Vec::new()) };
+}
+
 const KEPT: usize = 32;
 type KeptEntry = Option<(Arc<Layout>, u64, Arc<Layout>, Arc<Layout>)>;
 

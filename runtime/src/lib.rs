@@ -38,6 +38,7 @@ pub use legate_jit_ir::promote::Casting;
 pub use linalg::{dot, matmul};
 pub use promote::WeakScalar;
 pub use reduce::{ReduceArgs, accumulate, mean, reduce, var};
-pub use session::{config, set_config, sync};
+pub use scalar_eval::{Known, known};
+pub use session::{config, little_pending, set_config, sync};
 pub use stats::stats;
 pub use ufunc::{UfuncArgs, power, ufunc, where_};

@@ -258,6 +258,14 @@ impl Session {
     }
 }
 
+/// Elements that are worked through in less time than it takes other threads to notice.
+const LITTLE: usize = 50_000;
+
+/// Whether running what is pending takes only microseconds (once its plan is known).
+pub fn little_pending() -> bool {
+    lock().trace.elements < LITTLE
+}
+
 /// Runs everything that is pending.
 pub fn sync() -> Result<()> {
     lock().flush()

@@ -33,7 +33,7 @@ fn range(n: usize) -> Vec<f64> {
 }
 
 fn slice(start: i64, stop: i64) -> Index {
-    Index::Slice { start: Some(start), stop: Some(stop), step: None }
+    Index::slice(Some(start), Some(stop), None)
 }
 
 fn add(a: &Array, b: &Array) -> Array {
@@ -74,7 +74,7 @@ fn overlap_acts_as_if_the_right_side_were_copied() {
     let (head, tail) = (a.index(&[slice(0, 5)]).unwrap(), a.index(&[slice(1, 6)]).unwrap());
     add_to(&tail, Operand::Array(&head));
     assert_eq!(values(&a), [0.0, 1.0, 3.0, 5.0, 7.0, 9.0]);
-    let back = Index::Slice { start: None, stop: None, step: Some(-1) };
+    let back = Index::slice(None, None, Some(-1));
     a.assign(Operand::Array(&a.index(&[back]).unwrap()), Casting::Unsafe).unwrap();
     assert_eq!(values(&a), [9.0, 7.0, 5.0, 3.0, 1.0, 0.0]);
 }
@@ -333,7 +333,7 @@ fn step(p: &Array) -> Array {
     let all = |a: i64, b: i64| slice(a, b);
     let old = p.copy(false).unwrap();
     let left = old.index(&[all(1, -1), all(0, -2)]).unwrap();
-    let right = Index::Slice { start: Some(2), stop: None, step: None };
+    let right = Index::slice(Some(2), None, None);
     let right = old.index(&[all(1, -1), right]).unwrap();
     let both = add(&left, &right);
     let half = ufunc(Ufunc::Multiply, &[Operand::Array(&both), weak(0.5)], &UfuncArgs::default()).unwrap();

@@ -144,6 +144,8 @@ pub(crate) struct Trace {
     /// For each record what it does, without saying to which value: repeats show in it.
     pub(crate) shapes_of: Vec<u64>,
     pub(crate) key: Key,
+    /// Elements that the records make and reduce: how much work is pending, roughly.
+    pub(crate) elements: usize,
     /// An input is visible to foreign code: run at once.
     pub(crate) exported: bool,
 }
@@ -181,6 +183,7 @@ impl Trace {
         self.reduces.clear();
         self.shapes_of.clear();
         self.key = Key::START;
+        self.elements = 0;
         self.exported = false;
     }
 
@@ -278,6 +281,12 @@ impl Trace {
             links = mix(links, arg.src.word());
         }
         local = mix(local, shape.hash);
+        self.elements += shape.size
+            + match op {
+                Op::Map(_) | Op::Copy | Op::Update | Op::Index(_) => 0,
+                Op::Reduce(_) | Op::Scan(..) => self.layouts[args[0].layout as usize].size,
+                Op::Matmul => shape.size * self.layouts[args[0].layout as usize].shape().last().copied().unwrap_or(1),
+            };
         self.shapes_of.push(local);
         self.key.add(local);
         self.key.add(links);

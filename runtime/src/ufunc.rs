@@ -171,7 +171,7 @@ impl Session {
 
 /// The loop NumPy chooses, or its TypeError.
 #[inline]
-fn resolve(op: Ufunc, types: &[ArgType]) -> Result<Signature> {
+pub(crate) fn resolve(op: Ufunc, types: &[ArgType]) -> Result<Signature> {
     op.resolve(types).map_err(|e| match e {
         legate_jit_ir::Error::Type(m) => Error::UfuncType(m),
         other => other.into(),

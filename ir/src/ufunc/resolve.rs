@@ -153,7 +153,8 @@ impl Ufunc {
     /// The value for elements of exactly the types of a loop.
     pub fn eval(self, args: &[Scalar]) -> Option<Scalar> {
         let matches = |l: &&Loop| l.signature.ins().iter().copied().eq(args.iter().map(|a| a.dtype));
-        self.loops().iter().find(matches).map(|l| (l.eval)(args))
+        // Floats stand at the end, and are what is asked for most.
+        self.loops().iter().rev().find(matches).map(|l| (l.eval)(args))
     }
 
     /// The loop that NumPy chooses. `Error::Type` is NumPy's TypeError; `Error::Unsupported` says that NumPy has a loop (for

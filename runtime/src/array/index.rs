@@ -15,20 +15,32 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Index {
     Int(i64),
-    Slice { start: Option<i64>, stop: Option<i64>, step: Option<i64> },
+    /// Ends beyond the array's are the array's, so a missing end is the largest or smallest integer.
+    Slice {
+        start: i64,
+        stop: i64,
+        step: i64,
+    },
     NewAxis,
     Ellipsis,
 }
 
 impl Index {
     /// `:`
-    pub const ALL: Index = Index::Slice { start: None, stop: None, step: None };
+    pub const ALL: Index = Index::Slice { start: 0, stop: i64::MAX, step: 1 };
 
+    /// Python's `start:stop:step`.
+    pub fn slice(start: Option<i64>, stop: Option<i64>, step: Option<i64>) -> Index {
+        let step = step.unwrap_or(1);
+        let (first, last) = if step < 0 { (i64::MAX, i64::MIN) } else { (0, i64::MAX) };
+        Index::Slice { start: start.unwrap_or(first), stop: stop.unwrap_or(last), step }
+    }
+
+    #[inline(always)]
     fn word(self) -> u64 {
-        let field = |v: Option<i64>| v.map_or(0x7777_7777, |v| v as u64);
         match self {
             Index::Int(i) => i as u64 ^ 1 << 60,
-            Index::Slice { start, stop, step } => mix(mix(field(start), field(stop)), field(step)),
+            Index::Slice { start, stop, step } => mix(start as u64 ^ (step as u64) << 32, stop as u64),
             Index::NewAxis => 3 << 60,
             Index::Ellipsis => 5 << 60,
         }
@@ -50,6 +62,7 @@ thread_local! {
 
 impl Array {
     /// The view `self[items]`. With an integer for every axis it is 0-d.
+    #[inline]
     pub fn index(&self, items: &[Index]) -> Result<Array> {
         let place = items.iter().fold(self.layout.hash, |h, i| mix(h, i.word())) as usize % KNOWN;
         let layout = CACHE.with_borrow_mut(|cache| {
@@ -68,10 +81,9 @@ impl Array {
 
     /// `n` elements from `start` along one axis.
     pub(crate) fn slice_axis(&self, axis: usize, start: usize, n: usize) -> Array {
-        let mut view = View::identity(self.shape());
-        view.shape[axis] = n;
-        view.axes[axis].start = start as i64;
-        self.seen(self.layout.then(&view))
+        let mut items: SmallVec<[Index; 4]> = SmallVec::from_elem(Index::ALL, axis);
+        items.push(Index::Slice { start: start as i64, stop: (start + n) as i64, step: 1 });
+        self.index(&items).expect("a part of the axis")
     }
 }
 
@@ -116,15 +128,14 @@ pub(crate) fn wrap(i: i64, axis: usize, n: usize) -> Result<i64> {
 }
 
 /// Python's slice: (start, step, length).
-fn slice(start: Option<i64>, stop: Option<i64>, step: Option<i64>, n: usize) -> Result<(i64, i64, usize)> {
-    let (n, step) = (n as i64, step.unwrap_or(1));
+fn slice(start: i64, stop: i64, step: i64, n: usize) -> Result<(i64, i64, usize)> {
+    let n = n as i64;
     if step == 0 {
         return Err(Error::Value("slice step cannot be zero".into()));
     }
     let (low, high) = if step > 0 { (0, n) } else { (-1, n - 1) };
     let clamp = |v: i64| (if v < 0 { v.saturating_add(n) } else { v }).clamp(low, high);
-    let start = start.map_or(if step > 0 { low } else { high }, clamp);
-    let stop = stop.map_or(if step > 0 { high } else { low }, clamp);
+    let (start, stop) = (clamp(start), clamp(stop));
     let length = if step > 0 {
         if start < stop { (stop - start - 1) / step + 1 } else { 0 }
     } else if stop < start {
@@ -143,7 +154,11 @@ mod tests {
 
     #[test]
     fn slices_as_python() {
-        let s = |a, b, c| slice(a, b, c, 10).unwrap();
+        let cut = |a, b, c, n| match Index::slice(a, b, c) {
+            Index::Slice { start, stop, step } => slice(start, stop, step, n),
+            other => panic!("{other:?}"),
+        };
+        let s = |a, b, c| cut(a, b, c, 10).unwrap();
         assert_eq!(s(None, None, None), (0, 1, 10));
         assert_eq!(s(Some(1), Some(-1), None), (1, 1, 8));
         assert_eq!(s(None, None, Some(-1)), (9, -1, 10));
@@ -152,6 +167,6 @@ mod tests {
         assert_eq!(s(Some(5), Some(2), None).2, 0);
         assert_eq!(s(Some(100), None, None).2, 0);
         assert_eq!(s(Some(100), None, Some(-4)), (9, -4, 3));
-        assert!(slice(None, None, Some(0), 3).is_err());
+        assert!(cut(None, None, Some(0), 3).is_err());
     }
 }

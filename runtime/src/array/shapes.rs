@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{Array, Index};
 use crate::error::shape_text;
-use crate::layout::{Class, Layout, permuting};
+use crate::layout::{Class, Layout};
 use crate::session::lock;
 use crate::trace::Part;
 use crate::{Error, Result};
@@ -39,12 +39,13 @@ impl Array {
         Ok(self.permuted(&perm))
     }
 
-    pub(crate) fn transposed(&self) -> Array {
+    #[inline]
+    pub fn transposed(&self) -> Array {
         self.seen(self.layout.reversed())
     }
 
     pub(crate) fn permuted(&self, perm: &[u32]) -> Array {
-        self.seen(self.layout.then(&permuting(self.shape(), perm)))
+        self.seen(crate::layout::in_order(&self.layout, perm))
     }
 
     pub fn swapaxes(&self, a: i64, b: i64) -> Result<Array> {

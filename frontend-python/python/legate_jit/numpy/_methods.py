@@ -6,7 +6,7 @@ from .. import _fallback, _native
 from .._native import ndarray, scalar
 from . import _math, _shape
 
-value = ndarray.__mro__[1]
+value = _native.value
 
 
 def mean(self, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
@@ -104,3 +104,8 @@ def install():
     for name in ("flat", "ctypes"):
         setattr(value, name, _host_property(name))
     value.flags = property(_fallback.Flags)
+    for name in dir(_np.ndarray):
+        # What this version of NumPy has besides.
+        if not name.startswith("__") and not hasattr(ndarray, name):
+            real = getattr(_np.ndarray, name)
+            setattr(ndarray, name, _fallback.method(name) if callable(real) else _host_property(name))

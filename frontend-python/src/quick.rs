@@ -1,0 +1,656 @@
+//! Functions and methods in the forms that programs call most, without the reading of arguments that the general ones need.
+//!
+//! Each entry looks whether a call has the plain form that it knows, and does it then; any other call goes on to the general
+//! function of the same name (`functions.rs`, `methods.rs`, `reduce.rs`), which also has all the words for what is wrong.
+//!
+//! A boundary file, for the same reasons as `slots.rs`: Python calls these functions directly.
+
+use std::ffi::CStr;
+use std::marker::PhantomData;
+
+use legate_jit_ir::graph::Reducer;
+use legate_jit_ir::{DType, Scalar, Ufunc};
+use legate_jit_runtime::{self as rt, Array, Casting, Element, HostView, Operand, ReduceArgs, WeakScalar};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyTuple};
+use pyo3::{Borrowed, PyTypeInfo, ffi, intern};
+use smallvec::SmallVec;
+
+use crate::error::{guarded, supported};
+use crate::slots::{Object, enter_object, seen};
+use crate::value::{self, NdArray};
+use crate::{adopt, convert, dtypes};
+
+/// The arguments of a call: those by position, then those by name.
+#[derive(Clone, Copy)]
+pub struct Args<'a> {
+    first: *const Object,
+    positional: usize,
+    /// A tuple of the names, or null.
+    names: Object,
+    alive: PhantomData<&'a ()>,
+}
+
+impl<'a> Args<'a> {
+    /// # Safety
+    /// As Python gives them to a function with the flags FASTCALL and KEYWORDS, for as long as the call lasts.
+    pub unsafe fn new(first: *const Object, positional: usize, names: Object) -> Args<'a> {
+        Args { first, positional, names, alive: PhantomData }
+    }
+
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.positional
+    }
+
+    #[inline(always)]
+    pub fn has_names(&self) -> bool {
+        !self.names.is_null()
+    }
+
+    /// The n-th argument, those by name included.
+    #[inline(always)]
+    pub fn get<'py>(&self, py: Python<'py>, n: usize) -> Borrowed<'a, 'py, PyAny> {
+        // SAFETY: callers stay below the number of arguments; the objects live as long as the call.
+        unsafe { seen(py, *self.first.add(n)) }
+    }
+
+    /// The only argument by name, with its name; `None` if there are others.
+    #[inline(always)]
+    pub fn single_name<'py>(&self, py: Python<'py>) -> Option<(Borrowed<'a, 'py, PyAny>, Borrowed<'a, 'py, PyAny>)> {
+        // SAFETY: the names are a tuple; there are as many arguments behind those by position.
+        unsafe {
+            if ffi::PyTuple_Size(self.names) != 1 {
+                return None;
+            }
+            Some((seen(py, ffi::PyTuple_GetItem(self.names, 0)), self.get(py, self.positional)))
+        }
+    }
+
+    /// A tuple and a dict, for the general function.
+    pub fn general<'py>(
+        &self,
+        py: Python<'py>,
+        before: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<(Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>)> {
+        let mut all: Vec<Bound<PyAny>> = before.into_iter().cloned().collect();
+        all.extend((0..self.positional).map(|i| self.get(py, i).to_owned()));
+        let mut named = None;
+        if self.has_names() {
+            let dict = PyDict::new(py);
+            // SAFETY: a tuple of names, see `single_name`.
+            let names = unsafe { seen(py, self.names) };
+            for (i, name) in names.cast::<PyTuple>()?.iter().enumerate() {
+                dict.set_item(name, self.get(py, self.positional + i))?;
+            }
+            named = Some(dict);
+        }
+        Ok((PyTuple::new(py, all)?, named))
+    }
+}
+
+type Done = PyResult<Option<Py<PyAny>>>;
+const NOT_PLAIN: Done = Ok(None);
+
+/// Exact integers: the arguments themselves, or the one tuple among them.
+#[inline]
+fn ints(py: Python, args: Args) -> Option<SmallVec<[i64; 4]>> {
+    let mut all = SmallVec::new();
+    if args.len() == 1
+        && let Ok(tuple) = args.get(py, 0).cast_exact::<PyTuple>()
+    {
+        for item in tuple.iter_borrowed() {
+            all.push(int(&item)?);
+        }
+        return Some(all);
+    }
+    for i in 0..args.len() {
+        all.push(int(&args.get(py, i))?);
+    }
+    Some(all)
+}
+
+#[inline]
+fn int(x: &Bound<PyAny>) -> Option<i64> {
+    if !x.is_exact_instance_of::<PyInt>() {
+        return None;
+    }
+    let mut overflow = 0;
+    // SAFETY: an exact int; errors cannot occur for one.
+    let v = unsafe { ffi::PyLong_AsLongLongAndOverflow(x.as_ptr(), &mut overflow) };
+    (overflow == 0).then_some(v)
+}
+
+/// `a.sum()`, `a.sum(0)`, `a.sum(axis=0)`
+#[inline]
+fn reduction(py: Python, reducer: Reducer, array: &Array, axis: Args) -> Done {
+    let mut args = ReduceArgs::default();
+    let mut axes = [0];
+    match (axis.len(), axis.has_names()) {
+        (0, false) => {}
+        (0, true) => match axis.single_name(py) {
+            Some((name, x)) if name.is(intern!(py, "axis")) => match int(&x) {
+                Some(i) => axes = [i],
+                None => return NOT_PLAIN,
+            },
+            _ => return NOT_PLAIN,
+        },
+        (1, false) => match int(&axis.get(py, 0)) {
+            Some(i) => axes = [i],
+            None => return NOT_PLAIN,
+        },
+        _ => return NOT_PLAIN,
+    }
+    if axis.len() > 0 || axis.has_names() {
+        if array.ndim() == 0 {
+            return NOT_PLAIN;
+        }
+        args.axes = Some(&axes);
+    }
+    match supported(py, || rt::reduce(reducer, array, &args))? {
+        Some(a) => value::result(py, a).map(Some),
+        None => NOT_PLAIN,
+    }
+}
+
+macro_rules! reductions {
+    ($($method:ident $function:ident = $reducer:expr;)*) => { $(
+        fn $method(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+            match value::value(a) {
+                Some(v) => reduction(py, $reducer, v.get(), args),
+                None => NOT_PLAIN,
+            }
+        }
+
+        fn $function(py: Python, args: Args) -> Done {
+            if args.len() == 0 {
+                return NOT_PLAIN;
+            }
+            match value::value(&args.get(py, 0)) {
+                Some(v) => {
+                    // SAFETY: the arguments behind the first.
+                    let rest = unsafe { Args::new(args.first.add(1), args.positional - 1, args.names) };
+                    reduction(py, $reducer, v.get(), rest)
+                }
+                None => NOT_PLAIN,
+            }
+        }
+    )* };
+}
+reductions! {
+    sum sum_of = Reducer::Ufunc(Ufunc::Add);
+    prod prod_of = Reducer::Ufunc(Ufunc::Multiply);
+    min min_of = Reducer::Ufunc(Ufunc::Minimum);
+    max max_of = Reducer::Ufunc(Ufunc::Maximum);
+    any any_of = Reducer::Ufunc(Ufunc::LogicalOr);
+    all all_of = Reducer::Ufunc(Ufunc::LogicalAnd);
+    argmin argmin_of = Reducer::ArgMin;
+    argmax argmax_of = Reducer::ArgMax;
+}
+
+/// The array inside an object whose class is `ndarray`.
+#[inline(always)]
+fn array_of<'a>(a: &'a Bound<PyAny>) -> Option<&'a Array> {
+    if value::is_array(a) { value::value(a).map(|v| v.get()) } else { None }
+}
+
+fn copy(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    match array_of(a) {
+        Some(array) if args.len() == 0 && !args.has_names() => {
+            value::new_array(py, guarded(py, || array.copy(false))?).map(Some)
+        }
+        _ => NOT_PLAIN,
+    }
+}
+
+fn reshape(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), false) = (array_of(a), args.has_names()) else { return NOT_PLAIN };
+    let Some(shape) = ints(py, args) else { return NOT_PLAIN };
+    if args.len() == 0 {
+        return NOT_PLAIN;
+    }
+    value::new_array(py, guarded(py, || array.reshape(&shape))?).map(Some)
+}
+
+fn ravel(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    match array_of(a) {
+        Some(array) if args.len() == 0 && !args.has_names() => {
+            value::new_array(py, guarded(py, || array.ravel())?).map(Some)
+        }
+        _ => NOT_PLAIN,
+    }
+}
+
+fn transpose(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), false) = (array_of(a), args.has_names()) else { return NOT_PLAIN };
+    if args.len() == 0 {
+        return value::new_array(py, array.transposed()).map(Some);
+    }
+    let Some(axes) = ints(py, args) else { return NOT_PLAIN };
+    value::new_array(py, guarded(py, || array.transpose(Some(&axes)))?).map(Some)
+}
+
+fn astype(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), 1, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    let Ok(to) = dtypes::parse(&args.get(py, 0))? else { return NOT_PLAIN };
+    match supported(py, || array.astype(to, Casting::Unsafe))? {
+        Some(a) => value::new_array(py, a).map(Some),
+        None => NOT_PLAIN,
+    }
+}
+
+fn dot(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(x), 1, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    let other = args.get(py, 0);
+    let Some(y) = array_of(&other) else { return NOT_PLAIN };
+    if x.ndim() == 0 || x.ndim() > 2 || y.ndim() == 0 || y.ndim() > 2 {
+        return NOT_PLAIN;
+    }
+    match supported(py, || rt::dot(x, y))? {
+        Some(a) => value::result(py, a).map(Some),
+        None => NOT_PLAIN,
+    }
+}
+
+fn item(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), false) = (array_of(a), args.has_names()) else { return NOT_PLAIN };
+    if args.len() == 0 {
+        if array.size() != 1 {
+            return NOT_PLAIN;
+        }
+        return convert::to_python(py, adopt::item(py, array)?).map(Some);
+    }
+    let Some(at) = ints(py, args) else { return NOT_PLAIN };
+    if at.len() != array.ndim() {
+        return NOT_PLAIN;
+    }
+    let number = match guarded(py, || array.get_item(&at))? {
+        Element::Value(number) => number,
+        Element::Pending(one) => adopt::detached(py, || one.item(0))?,
+    };
+    convert::to_python(py, number).map(Some)
+}
+
+fn tolist(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), 0, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    if array.ndim() == 0 {
+        return NOT_PLAIN;
+    }
+    let array = array.clone();
+    let view = adopt::detached(py, || array.host())?;
+    list(py, &view, 0, view.ptr).map(Some)
+}
+
+/// The elements from `at` on, over the axes from `axis` on, as nested lists.
+fn list(py: Python, view: &HostView, axis: usize, at: *const u8) -> PyResult<Py<PyAny>> {
+    let (n, step) = (view.shape[axis], view.strides[axis] as isize);
+    let last = axis + 1 == view.shape.len();
+    // SAFETY: the list takes a reference for each of its n places, all of which are filled before anybody sees it; the
+    // addresses are those of the view's elements, which nobody writes while the view holds them.
+    unsafe {
+        let made = Bound::from_owned_ptr_or_err(py, ffi::PyList_New(n as isize))?;
+        for i in 0..n {
+            let p = at.wrapping_offset(i as isize * step);
+            let one = match view.dtype {
+                _ if !last => list(py, view, axis + 1, p)?.into_ptr(),
+                DType::F64 => ffi::PyFloat_FromDouble(p.cast::<f64>().read_unaligned()),
+                DType::I64 => ffi::PyLong_FromLongLong(p.cast::<i64>().read_unaligned()),
+                d => {
+                    let bytes = std::slice::from_raw_parts(p, d.size());
+                    convert::to_python(py, Scalar::from_bytes(d, bytes))?.into_ptr()
+                }
+            };
+            if one.is_null() {
+                return Err(PyErr::fetch(py));
+            }
+            ffi::PyList_SetItem(made.as_ptr(), i as isize, one);
+        }
+        Ok(made.unbind())
+    }
+}
+
+/// `np.zeros(n)`, `np.zeros((n, m))`, with a type behind it or as `dtype=`
+#[inline]
+fn filled(py: Python, args: Args, number: i128) -> Done {
+    let mut dtype = DType::F64;
+    let kind = match (args.len(), args.has_names()) {
+        (1, false) => None,
+        (2, false) => Some(args.get(py, 1)),
+        (1, true) => match args.single_name(py) {
+            Some((name, x)) if name.is(intern!(py, "dtype")) => Some(x),
+            _ => return NOT_PLAIN,
+        },
+        _ => return NOT_PLAIN,
+    };
+    if let Some(kind) = kind {
+        match dtypes::quick(&kind) {
+            Some(d) => dtype = d,
+            None => return NOT_PLAIN,
+        }
+    }
+    // SAFETY: the first argument.
+    let shape = unsafe { Args::new(args.first, 1, std::ptr::null_mut()) };
+    let Some(shape) = ints(py, shape) else { return NOT_PLAIN };
+    if shape.len() > 16 {
+        return NOT_PLAIN;
+    }
+    let array = guarded(py, || {
+        let shape = rt::check_shape(&shape, dtype)?;
+        Array::full(&shape, WeakScalar::Int(number).value(dtype)?)
+    })?;
+    value::new_array(py, array).map(Some)
+}
+
+fn zeros(py: Python, args: Args) -> Done {
+    filled(py, args, 0)
+}
+
+fn ones(py: Python, args: Args) -> Done {
+    filled(py, args, 1)
+}
+
+fn asarray(py: Python, args: Args) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let a = args.get(py, 0);
+    if value::is_array(&a) {
+        return Ok(Some(a.to_owned().unbind()));
+    }
+    numbers(py, &a)
+}
+
+fn array(py: Python, args: Args) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let a = args.get(py, 0);
+    match array_of(&a) {
+        Some(array) => value::new_array(py, guarded(py, || array.copy(true))?).map(Some),
+        None => numbers(py, &a),
+    }
+}
+
+/// A list (of lists, …) of Python numbers of few kinds as an array.
+fn numbers(py: Python, list: &Bound<PyAny>) -> Done {
+    let Ok(outer) = list.cast_exact::<PyList>() else { return NOT_PLAIN };
+    let mut found = Numbers::default();
+    if !found.read(outer, 0)? {
+        return NOT_PLAIN;
+    }
+    let dtype = match (found.floats, found.ints, found.bools) {
+        (true, _, false) => DType::F64,
+        (false, true, false) => DType::I64,
+        (false, false, true) => DType::Bool,
+        _ => return NOT_PLAIN,
+    };
+    let array = guarded(py, || match dtype {
+        DType::F64 => Array::from_bytes(bytes_of(&found.values), &found.shape, dtype),
+        DType::I64 => {
+            let ints: Vec<i64> = found.values.iter().map(|v| v.to_bits() as i64).collect();
+            Array::from_bytes(bytes_of(&ints), &found.shape, dtype)
+        }
+        _ => {
+            let bools: Vec<u8> = found.values.iter().map(|v| v.to_bits() as u8).collect();
+            Array::from_bytes(&bools, &found.shape, dtype)
+        }
+    })?;
+    value::new_array(py, array).map(Some)
+}
+
+fn bytes_of<T: Copy>(values: &[T]) -> &[u8] {
+    // SAFETY: plain numbers without padding.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), std::mem::size_of_val(values)) }
+}
+
+/// What was found in a nested list. Floats are kept as they are, integers and truth values in the same 64 bits until a float
+/// turns up.
+#[derive(Default)]
+struct Numbers {
+    shape: SmallVec<[usize; 4]>,
+    values: Vec<f64>,
+    floats: bool,
+    ints: bool,
+    bools: bool,
+}
+
+impl Numbers {
+    /// False where NumPy must look at it: other objects, uneven lengths, large integers, mixtures.
+    fn read(&mut self, list: &Bound<PyList>, depth: usize) -> PyResult<bool> {
+        let n = list.len();
+        if depth == self.shape.len() {
+            if !self.values.is_empty() || depth >= 4 || n == 0 {
+                return Ok(false);
+            }
+            self.shape.push(n);
+        } else if self.shape[depth] != n {
+            return Ok(false);
+        }
+        let inner = depth + 1 < self.shape.len();
+        for i in 0..n {
+            // SAFETY: the list holds its items, and no Python code runs here that could change it.
+            let item = unsafe { seen(list.py(), ffi::PyList_GetItem(list.as_ptr(), i as isize)) };
+            if let Ok(below) = item.cast_exact::<PyList>() {
+                if i > 0 && self.shape.len() == depth + 1 || !self.read(&below, depth + 1)? {
+                    return Ok(false);
+                }
+            } else if inner || self.shape.len() > depth + 1 || !self.number(&item) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn number(&mut self, x: &Bound<PyAny>) -> bool {
+        if x.is_exact_instance_of::<PyFloat>() {
+            if self.ints && !self.floats {
+                // NumPy makes floats of the integers before.
+                self.values.iter_mut().for_each(|v| *v = v.to_bits() as i64 as f64);
+            }
+            self.floats = true;
+            // SAFETY: an exact float.
+            self.values.push(unsafe { ffi::PyFloat_AsDouble(x.as_ptr()) });
+        } else if let Some(v) = int(x) {
+            self.ints = true;
+            self.values.push(if self.floats { v as f64 } else { f64::from_bits(v as u64) });
+        } else if let Ok(b) = x.cast_exact::<PyBool>() {
+            self.bools = true;
+            self.values.push(f64::from_bits(b.is_true() as u64));
+        } else {
+            return false;
+        }
+        !(self.bools && (self.floats || self.ints))
+    }
+}
+
+fn where_(py: Python, args: Args) -> Done {
+    if args.len() != 3 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let (c, x, y) = (args.get(py, 0), args.get(py, 1), args.get(py, 2));
+    let Some(mask) = array_of(&c) else { return NOT_PLAIN };
+    let (Some(x), Some(y)) = (convert::quick(&x), convert::quick(&y)) else { return NOT_PLAIN };
+    if mask.dtype() != DType::Bool || mask.ndim() == 0 {
+        return NOT_PLAIN;
+    }
+    match supported(py, || rt::where_(mask, x, y))? {
+        Some(a) => value::new_array(py, a).map(Some),
+        None => NOT_PLAIN,
+    }
+}
+
+fn of_one(py: Python, op: Ufunc, args: Args) -> Done {
+    let x = args.get(py, 0);
+    let Some(x) = convert::quick(&x) else { return NOT_PLAIN };
+    crate::ufunc::plain(py, op, &[x])
+}
+
+/// A call of a ufunc with one or two operands, perhaps with `out=`.
+#[inline]
+pub fn ufunc(py: Python, op: Ufunc, args: Args) -> Done {
+    if args.len() != op.nin() {
+        return NOT_PLAIN;
+    }
+    if !args.has_names() {
+        return match op.nin() {
+            1 => of_one(py, op, args),
+            2 => {
+                let (x, y) = (args.get(py, 0), args.get(py, 1));
+                match (convert::quick(&x), convert::quick(&y)) {
+                    (Some(x), Some(y)) => crate::ufunc::plain(py, op, &[x, y]),
+                    _ => NOT_PLAIN,
+                }
+            }
+            _ => NOT_PLAIN,
+        };
+    }
+    let Some((name, target)) = args.single_name(py) else { return NOT_PLAIN };
+    let (true, Some(out)) = (name.is(intern!(py, "out")), array_of(&target)) else { return NOT_PLAIN };
+    let with_out = rt::UfuncArgs { out: Some(out), ..rt::UfuncArgs::default() };
+    let first = args.get(py, 0);
+    let Some(x) = convert::quick(&first) else { return NOT_PLAIN };
+    let done = if op.nin() == 1 {
+        supported(py, || rt::ufunc(op, &[x], &with_out))?
+    } else {
+        let second = args.get(py, 1);
+        let Some(y) = convert::quick(&second) else { return NOT_PLAIN };
+        let operands: [Operand; 2] = [x, y];
+        supported(py, || rt::ufunc(op, &operands, &with_out))?
+    };
+    Ok(done.map(|_| target.to_owned().unbind()))
+}
+
+macro_rules! entries {
+    (methods { $($method:ident $method_name:literal = $m:path;)* } functions { $($function:ident $name:literal = $f:path;)* }) => {
+        mod c {
+            use super::*;
+
+            $(
+                pub unsafe extern "C" fn $method(a: Object, args: *const Object, n: isize, names: Object) -> Object {
+                    // SAFETY: Python calls this as a method of `ndarray` with the flags given below.
+                    enter_object(|py| unsafe {
+                        let (a, args) = (seen(py, a), Args::new(args, n as usize, names));
+                        match $m(py, &a, args)? {
+                            Some(done) => Ok(done),
+                            None => general_method(py, $method_name, &a, args),
+                        }
+                    })
+                }
+            )*
+            $(
+                pub unsafe extern "C" fn $function(_: Object, args: *const Object, n: isize, names: Object) -> Object {
+                    // SAFETY: Python calls this with the flags given below.
+                    enter_object(|py| unsafe {
+                        let args = Args::new(args, n as usize, names);
+                        match $f(py, args)? {
+                            Some(done) => Ok(done),
+                            None => general_function(py, $name, args),
+                        }
+                    })
+                }
+            )*
+        }
+
+        /// The methods of `ndarray`, for its class.
+        pub fn methods() -> Vec<ffi::PyMethodDef> {
+            vec![$(entry($method_name, c::$method)),*]
+        }
+
+        fn functions() -> Vec<ffi::PyMethodDef> {
+            vec![$(entry($name, c::$function)),*]
+        }
+    };
+}
+entries! {
+    methods {
+    m_sum c"sum" = sum;
+    m_prod c"prod" = prod;
+    m_min c"min" = min;
+    m_max c"max" = max;
+    m_any c"any" = any;
+    m_all c"all" = all;
+    m_argmin c"argmin" = argmin;
+    m_argmax c"argmax" = argmax;
+    m_copy c"copy" = copy;
+    m_reshape c"reshape" = reshape;
+    m_ravel c"ravel" = ravel;
+    m_transpose c"transpose" = transpose;
+    m_astype c"astype" = astype;
+    m_dot c"dot" = dot;
+    m_item c"item" = item;
+    m_tolist c"tolist" = tolist;
+    }
+    functions {
+    f_sum c"sum" = sum_of;
+    f_prod c"prod" = prod_of;
+    f_min c"min" = min_of;
+    f_max c"max" = max_of;
+    f_any c"any" = any_of;
+    f_all c"all" = all_of;
+    f_argmin c"argmin" = argmin_of;
+    f_argmax c"argmax" = argmax_of;
+    f_zeros c"zeros" = zeros;
+    f_empty c"empty" = zeros;
+    f_ones c"ones" = ones;
+    f_asarray c"asarray" = asarray;
+    f_array c"array" = array;
+    f_where c"where" = where_;
+    }
+}
+
+fn entry(name: &'static CStr, function: ffi::PyCFunctionFastWithKeywords) -> ffi::PyMethodDef {
+    ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: std::ptr::null(),
+    }
+}
+
+#[cold]
+fn general_method(py: Python, name: &CStr, a: &Bound<PyAny>, args: Args) -> PyResult<Py<PyAny>> {
+    let (args, named) = args.general(py, Some(a))?;
+    let method = NdArray::type_object(py).getattr(name.to_str().expect("a word"))?;
+    Ok(method.call(args, named.as_ref())?.unbind())
+}
+
+/// The general functions by name.
+static GENERAL: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+
+#[cold]
+fn general_function(py: Python, name: &CStr, args: Args) -> PyResult<Py<PyAny>> {
+    let (args, named) = args.general(py, None)?;
+    let all = GENERAL.get(py).expect("set at import").bind(py);
+    let function = all.get_item(name.to_str().expect("a word"))?.expect("every function has its general form");
+    Ok(function.call(args, named.as_ref())?.unbind())
+}
+
+/// Puts the functions in front of the general ones of the module.
+pub fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = m.py();
+    let general = PyDict::new(py);
+    let table: &'static mut [ffi::PyMethodDef] = functions().leak();
+    for def in table {
+        // SAFETY: the table's own strings and functions; Python keeps the pointer to the entry, which lives for good.
+        let made = unsafe {
+            let name = CStr::from_ptr(def.ml_name).to_str().expect("a word");
+            let known = m.getattr(name)?;
+            general.set_item(name, &known)?;
+            if let Ok(words) = known.getattr("__text_signature__")
+                && let Ok(words) = words.extract::<String>()
+            {
+                // What `help` and `inspect` show.
+                let rest = known.getattr("__doc__")?.extract::<String>().unwrap_or_default();
+                let doc = std::ffi::CString::new(format!("{name}{words}\n--\n\n{rest}")).expect("no zero in it");
+                def.ml_doc = Box::leak(doc.into_boxed_c_str()).as_ptr();
+            }
+            let module = PyModule::import(py, "builtins")?.getattr("str")?.call1(("legate_jit.numpy",))?;
+            let made = ffi::PyCFunction_NewEx(def, std::ptr::null_mut(), module.as_ptr());
+            Bound::from_owned_ptr_or_err(py, made)?
+        };
+        m.add(made.getattr("__name__")?.extract::<String>()?.as_str(), made)?;
+    }
+    let _ = GENERAL.set(py, general.unbind());
+    Ok(())
+}

@@ -1,0 +1,482 @@
+//! The classes `ndarray` and `scalar`: the slots that Python calls for operators, items, attributes and numbers.
+//!
+//! Everything they have is in their base classes (`value.rs`), which PyO3 makes. This file derives the final classes from
+//! them through Python's C API, with slots of their own for what programs call most: between Python and our code lie no
+//! argument tuples, no look-ups and no bookkeeping then, which took more time than the recording itself.
+//!
+//! A boundary file. What all slots rely on: Python calls them with the interpreter lock held and with live objects; the
+//! object that a slot belongs to is of one of the two classes, so `contents` is its value.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::mem::size_of;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use legate_jit_ir::Ufunc;
+use legate_jit_runtime::Array;
+use pyo3::basic::CompareOp;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyTuple, PyType};
+use pyo3::{Borrowed, PyTypeInfo, ffi};
+
+use crate::quick::Args;
+use crate::ufunc::UfuncObject;
+use crate::value::{self, NdArray, NdScalar, Value};
+use crate::{convertible, dtypes, index, operators, quick};
+
+pub type Object = *mut ffi::PyObject;
+
+/// Where the value lies in an object, behind Python's header; checked in `init`.
+const CONTENTS: usize = size_of::<ffi::PyObject>();
+/// Where the list of weak references lies, behind the value.
+const WEAK_REFS: usize = CONTENTS + size_of::<Value>();
+const SIZE: usize = WEAK_REFS + size_of::<Object>();
+
+/// Memory of dead objects, for the next ones. Only touched with the interpreter lock held.
+struct Free {
+    blocks: [*mut c_void; 64],
+    count: usize,
+}
+static mut FREE: Free = Free { blocks: [ptr::null_mut(); 64], count: 0 };
+
+/// An object of one of the two classes.
+#[inline]
+pub fn object(py: Python<'_>, class: *mut ffi::PyTypeObject, array: Array) -> PyResult<Py<PyAny>> {
+    // SAFETY: the lock is held, so nobody else touches the free list; the memory has room for an object of the class, whose
+    // parts are all written before anybody sees it.
+    unsafe {
+        let free = &mut *ptr::addr_of_mut!(FREE);
+        let memory = if free.count > 0 {
+            free.count -= 1;
+            free.blocks[free.count]
+        } else {
+            ffi::PyObject_Malloc(SIZE)
+        };
+        if memory.is_null() {
+            return Err(pyo3::exceptions::PyMemoryError::new_err(()));
+        }
+        let object = ffi::PyObject_Init(memory.cast(), class);
+        object.byte_add(CONTENTS).cast::<Value>().write(Value::new(array));
+        object.byte_add(WEAK_REFS).cast::<Object>().write(ptr::null_mut());
+        Ok(Bound::from_owned_ptr(py, object).unbind())
+    }
+}
+
+unsafe extern "C" fn dealloc(object: Object) {
+    // SAFETY: the last reference is gone; the object was made by `object` or by Python's own allocation for its class, which
+    // leaves the list of weak references empty. Dropping a value runs no Python code but through `adopt::Keeper`.
+    unsafe {
+        if !(*object.byte_add(WEAK_REFS).cast::<Object>()).is_null() {
+            ffi::PyObject_ClearWeakRefs(object);
+        }
+        let class = ffi::Py_TYPE(object);
+        let _ = catch_unwind(AssertUnwindSafe(|| ptr::drop_in_place(object.byte_add(CONTENTS).cast::<Value>())));
+        let free = &mut *ptr::addr_of_mut!(FREE);
+        if free.count < free.blocks.len() {
+            free.blocks[free.count] = object.cast();
+            free.count += 1;
+        } else {
+            ffi::PyObject_Free(object.cast());
+        }
+        ffi::Py_DECREF(class.cast());
+    }
+}
+
+/// Runs a slot: errors and panics become Python's exceptions, `failed` is what says so.
+#[inline(always)]
+fn enter<T>(failed: T, f: impl FnOnce(Python<'_>) -> PyResult<T>) -> T {
+    // SAFETY: see the head of the file.
+    let py = unsafe { Python::assume_attached() };
+    match catch_unwind(AssertUnwindSafe(|| f(py))) {
+        Ok(Ok(done)) => done,
+        Ok(Err(e)) => {
+            e.restore(py);
+            failed
+        }
+        Err(_) => {
+            PyRuntimeError::new_err("legate_jit broke one of its own rules. Please report this").restore(py);
+            failed
+        }
+    }
+}
+
+#[inline(always)]
+pub fn enter_object(f: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>>) -> Object {
+    enter(ptr::null_mut(), |py| f(py).map(Py::into_ptr))
+}
+
+/// An object that Python handed to us.
+///
+/// # Safety
+/// It must live as long as it is used.
+#[inline(always)]
+pub unsafe fn seen<'a, 'py>(py: Python<'py>, object: Object) -> Borrowed<'a, 'py, PyAny> {
+    // SAFETY: a live object, which the caller of the slot keeps.
+    unsafe { Borrowed::from_ptr(py, object) }
+}
+
+#[inline(always)]
+unsafe fn contents<'a>(object: Object) -> &'a Value {
+    // SAFETY: an object of ours, see the head of the file.
+    unsafe { &*object.byte_add(CONTENTS).cast::<Value>() }
+}
+
+macro_rules! binary_slots {
+    ($($name:ident = $op:ident;)*) => { $(
+        unsafe extern "C" fn $name(a: Object, b: Object) -> Object {
+            // SAFETY: see the head of the file.
+            enter_object(|py| unsafe { operators::binary(Ufunc::$op, &seen(py, a), &seen(py, b)) })
+        }
+    )* };
+}
+binary_slots! {
+    add = Add; subtract = Subtract; multiply = Multiply; divide = Divide; floor_divide = FloorDivide;
+    remainder = Remainder; and = BitwiseAnd; or = BitwiseOr; xor = BitwiseXor;
+}
+
+unsafe extern "C" fn power(a: Object, b: Object, modulo: Object) -> Object {
+    // SAFETY: see the head of the file.
+    enter_object(|py| unsafe {
+        if modulo != ffi::Py_None() {
+            return Ok(py.NotImplemented());
+        }
+        operators::power(&seen(py, a), &seen(py, b))
+    })
+}
+
+unsafe extern "C" fn matmul(a: Object, b: Object) -> Object {
+    // SAFETY: see the head of the file.
+    enter_object(|py| unsafe { operators::matmul(&seen(py, a), &seen(py, b)) })
+}
+
+macro_rules! unary_slots {
+    ($($name:ident = $op:ident;)*) => { $(
+        unsafe extern "C" fn $name(a: Object) -> Object {
+            // SAFETY: see the head of the file.
+            enter_object(|py| unsafe { operators::unary(Ufunc::$op, &seen(py, a), contents(a)) })
+        }
+    )* };
+}
+unary_slots! { negative = Negative; absolute = Absolute; invert = Invert; }
+
+macro_rules! in_place_slots {
+    ($($name:ident = $op:ident;)*) => { $(
+        unsafe extern "C" fn $name(a: Object, b: Object) -> Object {
+            // SAFETY: see the head of the file; the slot gives a reference of its own.
+            enter_object(|py| unsafe {
+                operators::in_place(Ufunc::$op, &seen(py, a), contents(a), &seen(py, b))?;
+                Ok(seen(py, a).to_owned().unbind())
+            })
+        }
+    )* };
+}
+in_place_slots! { add_to = Add; subtract_from = Subtract; multiply_by = Multiply; divide_by = Divide; }
+
+unsafe extern "C" fn compare(a: Object, b: Object, op: c_int) -> Object {
+    // SAFETY: see the head of the file.
+    enter_object(|py| unsafe {
+        let op = CompareOp::from_raw(op).expect("one of Python's six");
+        operators::compare(&seen(py, a), &seen(py, b), op)
+    })
+}
+
+unsafe extern "C" fn get_item(a: Object, key: Object) -> Object {
+    // SAFETY: see the head of the file.
+    enter_object(|py| unsafe { index::get(&seen(py, a), contents(a), &seen(py, key)) })
+}
+
+unsafe extern "C" fn set_item(a: Object, key: Object, new: Object) -> c_int {
+    enter(-1, |py| {
+        if new.is_null() {
+            return Err(PyValueError::new_err("cannot delete array elements"));
+        }
+        // SAFETY: see the head of the file.
+        unsafe { index::set(&seen(py, a), contents(a), &seen(py, key), &seen(py, new)) }.map(|()| 0)
+    })
+}
+
+/// Python's own iterator over sequences calls this with 0, 1, … until it raises IndexError.
+unsafe extern "C" fn item(a: Object, i: isize) -> Object {
+    // SAFETY: see the head of the file.
+    let array = unsafe { contents(a) }.get();
+    if array.shape().first().is_some_and(|&n| i as usize >= n) {
+        // SAFETY: one of Python's own exceptions, which ends the loop.
+        unsafe { ffi::PyErr_SetNone(ffi::PyExc_IndexError) };
+        return ptr::null_mut();
+    }
+    enter_object(|py| index::row(py, array, i as i64))
+}
+
+unsafe extern "C" fn length(a: Object) -> isize {
+    // SAFETY: see the head of the file.
+    match unsafe { contents(a) }.get().shape().first() {
+        Some(&n) => n as isize,
+        None => enter(-1, |_| Err(PyTypeError::new_err("len() of unsized object"))),
+    }
+}
+
+unsafe extern "C" fn iterate(a: Object) -> Object {
+    // SAFETY: see the head of the file.
+    enter_object(|py| unsafe {
+        index::before_iteration(py, contents(a).get())?;
+        Ok(Bound::from_owned_ptr_or_err(py, ffi::PySeqIter_New(a))?.unbind())
+    })
+}
+
+unsafe extern "C" fn truth(a: Object) -> c_int {
+    // SAFETY: see the head of the file; the classes derive from `Value`.
+    enter(-1, |py| unsafe { convertible::is_true(&seen(py, a).cast_unchecked()) }.map(c_int::from))
+}
+
+macro_rules! number_slots {
+    ($($name:ident = $function:path;)*) => { $(
+        unsafe extern "C" fn $name(a: Object) -> Object {
+            // SAFETY: see the head of the file; the classes derive from `Value`.
+            enter_object(|py| unsafe { $function(&seen(py, a).cast_unchecked()) })
+        }
+    )* };
+}
+number_slots! { float = convertible::to_float; integer = convertible::to_int; place = convertible::to_index; }
+
+unsafe extern "C" fn shape(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file; the tuple is filled before anybody sees it, and takes the references.
+    enter_object(|py| unsafe {
+        let shape = contents(a).get().shape();
+        let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(shape.len() as isize))?;
+        for (i, &n) in shape.iter().enumerate() {
+            ffi::PyTuple_SetItem(tuple.as_ptr(), i as isize, ffi::PyLong_FromSsize_t(n as isize));
+        }
+        Ok(tuple.unbind())
+    })
+}
+
+unsafe extern "C" fn set_shape(a: Object, new: Object, _: *mut c_void) -> c_int {
+    enter(-1, |py| {
+        if new.is_null() {
+            return Err(pyo3::exceptions::PyAttributeError::new_err("Cannot delete array shape"));
+        }
+        // SAFETY: see the head of the file; the class derives from `NdArray`.
+        unsafe { NdArray::set_shape(&seen(py, a).cast_unchecked::<NdArray>(), &seen(py, new)) }.map(|()| 0)
+    })
+}
+
+unsafe extern "C" fn ndim(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file.
+    unsafe { ffi::PyLong_FromSsize_t(contents(a).get().ndim() as isize) }
+}
+
+unsafe extern "C" fn size(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file.
+    unsafe { ffi::PyLong_FromSsize_t(contents(a).get().size() as isize) }
+}
+
+unsafe extern "C" fn dtype(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file; the descriptor lives as long as the process.
+    unsafe {
+        let descr = dtypes::descr_ptr(Python::assume_attached(), contents(a).get().dtype());
+        ffi::Py_INCREF(descr);
+        descr
+    }
+}
+
+unsafe extern "C" fn transposed(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file.
+    enter_object(|py| value::new_array(py, unsafe { contents(a) }.get().transposed()))
+}
+
+/// A slot of a class: its number and the function.
+fn slot(slot: c_int, function: *mut c_void) -> ffi::PyType_Slot {
+    ffi::PyType_Slot { slot, pfunc: function }
+}
+
+fn getter(name: &'static CStr, get: ffi::getter, set: Option<ffi::setter>) -> ffi::PyGetSetDef {
+    ffi::PyGetSetDef { name: name.as_ptr(), get: Some(get), set, doc: ptr::null(), closure: ptr::null_mut() }
+}
+
+/// Makes a class and keeps its tables for good, as Python demands.
+fn class<'py>(
+    base: &Bound<'py, PyType>,
+    name: &'static CStr,
+    getters: Vec<ffi::PyGetSetDef>,
+    mut methods: Vec<ffi::PyMethodDef>,
+    mut slots: Vec<ffi::PyType_Slot>,
+) -> PyResult<Bound<'py, PyType>> {
+    let mut getters = getters;
+    // SAFETY: an empty definition ends the table.
+    getters.push(unsafe { std::mem::zeroed() });
+    let getters: &'static mut [ffi::PyGetSetDef] = getters.leak();
+    let members: &'static mut [ffi::PyMemberDef] = vec![
+        ffi::PyMemberDef {
+            name: c"__weaklistoffset__".as_ptr(),
+            type_code: ffi::Py_T_PYSSIZET,
+            offset: WEAK_REFS as isize,
+            flags: ffi::Py_READONLY,
+            doc: ptr::null(),
+        },
+        ffi::PyMemberDef::default(),
+    ]
+    .leak();
+    slots.push(slot(ffi::Py_tp_dealloc, dealloc as *mut c_void));
+    methods.push(ffi::PyMethodDef::zeroed());
+    slots.push(slot(ffi::Py_tp_methods, methods.leak().as_mut_ptr().cast()));
+    slots.push(slot(ffi::Py_tp_getset, getters.as_mut_ptr().cast()));
+    slots.push(slot(ffi::Py_tp_members, members.as_mut_ptr().cast()));
+    slots.push(slot(0, ptr::null_mut()));
+    from_spec(base, name, SIZE, 0, &mut slots)
+}
+
+/// Makes the classes and puts them into the module.
+pub fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = m.py();
+    check_layout(py)?;
+    let numbers = || {
+        vec![
+            slot(ffi::Py_nb_add, add as *mut c_void),
+            slot(ffi::Py_nb_subtract, subtract as *mut c_void),
+            slot(ffi::Py_nb_multiply, multiply as *mut c_void),
+            slot(ffi::Py_nb_true_divide, divide as *mut c_void),
+            slot(ffi::Py_nb_floor_divide, floor_divide as *mut c_void),
+            slot(ffi::Py_nb_remainder, remainder as *mut c_void),
+            slot(ffi::Py_nb_and, and as *mut c_void),
+            slot(ffi::Py_nb_or, or as *mut c_void),
+            slot(ffi::Py_nb_xor, xor as *mut c_void),
+            slot(ffi::Py_nb_power, power as *mut c_void),
+            slot(ffi::Py_nb_matrix_multiply, matmul as *mut c_void),
+            slot(ffi::Py_nb_negative, negative as *mut c_void),
+            slot(ffi::Py_nb_absolute, absolute as *mut c_void),
+            slot(ffi::Py_nb_invert, invert as *mut c_void),
+            slot(ffi::Py_nb_bool, truth as *mut c_void),
+            slot(ffi::Py_nb_float, float as *mut c_void),
+            slot(ffi::Py_nb_int, integer as *mut c_void),
+            slot(ffi::Py_nb_index, place as *mut c_void),
+            slot(ffi::Py_tp_richcompare, compare as *mut c_void),
+        ]
+    };
+    let known = || vec![getter(c"ndim", ndim, None), getter(c"size", size, None), getter(c"dtype", dtype, None)];
+    let mut slots = numbers();
+    slots.extend([
+        slot(ffi::Py_nb_inplace_add, add_to as *mut c_void),
+        slot(ffi::Py_nb_inplace_subtract, subtract_from as *mut c_void),
+        slot(ffi::Py_nb_inplace_multiply, multiply_by as *mut c_void),
+        slot(ffi::Py_nb_inplace_true_divide, divide_by as *mut c_void),
+        slot(ffi::Py_mp_subscript, get_item as *mut c_void),
+        slot(ffi::Py_mp_ass_subscript, set_item as *mut c_void),
+        slot(ffi::Py_mp_length, length as *mut c_void),
+        slot(ffi::Py_sq_length, length as *mut c_void),
+        slot(ffi::Py_sq_item, item as *mut c_void),
+        slot(ffi::Py_tp_iter, iterate as *mut c_void),
+        slot(ffi::Py_tp_hash, ffi::PyObject_HashNotImplemented as *mut c_void),
+    ]);
+    let mut getters = known();
+    getters.push(getter(c"shape", shape, Some(set_shape)));
+    getters.push(getter(c"T", transposed, None));
+    let array = class(&NdArray::type_object(py), c"numpy.ndarray", getters, quick::methods(), slots)?;
+    let mut slots = numbers();
+    slots.push(slot(ffi::Py_tp_hash, hash as *mut c_void));
+    // One class for scalars of all types; most are of this one.
+    let scalar = class(&NdScalar::type_object(py), c"numpy.float64", known(), Vec::new(), slots)?;
+    value::init(array.as_type_ptr(), scalar.as_type_ptr());
+    m.add("ndarray", array)?;
+    m.add("scalar", scalar)
+}
+
+unsafe extern "C" fn hash(a: Object) -> isize {
+    // SAFETY: see the head of the file; the class derives from `Value`.
+    enter(-1, |py| unsafe { convertible::hash(&seen(py, a).cast_unchecked()) })
+}
+
+/// What this file takes for granted about the objects of PyO3's classes.
+fn check_layout(py: Python<'_>) -> PyResult<()> {
+    for base in [Value::type_object(py), NdArray::type_object(py), NdScalar::type_object(py)] {
+        let size: usize = base.getattr("__basicsize__")?.extract()?;
+        if size != WEAK_REFS {
+            return Err(PyRuntimeError::new_err(format!("{base} has objects of {size} bytes, not {WEAK_REFS}")));
+        }
+    }
+    Ok(())
+}
+
+/// The class of ufuncs: PyO3's with a place for the address of the function that Python calls without a tuple.
+static UFUNC: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+const UFUNC_CALL: usize = CONTENTS + size_of::<UfuncObject>();
+
+unsafe extern "C" fn call_ufunc(f: Object, args: *const Object, flags: usize, names: Object) -> Object {
+    // SAFETY: Python's protocol: `f` is a ufunc, the highest bit of `flags` is a flag and the rest the number of arguments.
+    enter_object(|py| unsafe {
+        let args = Args::new(args, flags & (usize::MAX >> 1), names);
+        (*f.byte_add(CONTENTS).cast::<UfuncObject>()).call(py, args)
+    })
+}
+
+/// The class of all ufuncs.
+pub fn ufunc_class(py: Python<'_>) -> PyResult<&'static Py<PyType>> {
+    /// `Py_TPFLAGS_HAVE_VECTORCALL`
+    const HAVE_VECTORCALL: u32 = 1 << 11;
+    UFUNC.get_or_try_init(py, || {
+        let base = UfuncObject::type_object(py);
+        let size: usize = base.getattr("__basicsize__")?.extract()?;
+        if size != UFUNC_CALL {
+            return Err(PyRuntimeError::new_err(format!("{base} has objects of {size} bytes, not {UFUNC_CALL}")));
+        }
+        let members: &'static mut [ffi::PyMemberDef] = vec![
+            ffi::PyMemberDef {
+                name: c"__vectorcalloffset__".as_ptr(),
+                type_code: ffi::Py_T_PYSSIZET,
+                offset: UFUNC_CALL as isize,
+                flags: ffi::Py_READONLY,
+                doc: ptr::null(),
+            },
+            ffi::PyMemberDef::default(),
+        ]
+        .leak();
+        let mut slots = vec![slot(ffi::Py_tp_members, members.as_mut_ptr().cast()), slot(0, ptr::null_mut())];
+        let size = UFUNC_CALL + size_of::<Object>();
+        let made = from_spec(&base, c"numpy.ufunc", size, HAVE_VECTORCALL, &mut slots)?;
+        // Each object has words of its own.
+        made.setattr("__doc__", base.getattr("__dict__")?.get_item("__doc__")?)?;
+        Ok(made.unbind())
+    })
+}
+
+/// A ufunc object.
+pub fn ufunc(py: Python<'_>, contents: UfuncObject) -> PyResult<Py<PyAny>> {
+    let class = ufunc_class(py)?;
+    // SAFETY: fresh, zeroed memory for an object of the class, both of whose parts are written here; the base class's
+    // deallocation drops the contents.
+    unsafe {
+        let object = ffi::PyType_GenericAlloc(class.as_ptr().cast(), 0);
+        let made = Bound::from_owned_ptr_or_err(py, object)?;
+        object.byte_add(CONTENTS).cast::<UfuncObject>().write(contents);
+        object.byte_add(UFUNC_CALL).cast::<*mut c_void>().write(call_ufunc as *mut c_void);
+        Ok(made.unbind())
+    }
+}
+
+/// A class derived from another.
+fn from_spec<'py>(
+    base: &Bound<'py, PyType>,
+    name: &'static CStr,
+    size: usize,
+    flags: u32,
+    slots: &mut [ffi::PyType_Slot],
+) -> PyResult<Bound<'py, PyType>> {
+    let py = base.py();
+    let mut spec = ffi::PyType_Spec {
+        name: name.as_ptr(),
+        basicsize: size as c_int,
+        itemsize: 0,
+        flags: ffi::Py_TPFLAGS_DEFAULT as u32 | flags,
+        slots: slots.as_mut_ptr(),
+    };
+    let bases = PyTuple::new(py, [base])?;
+    // SAFETY: the spec, its slots and their tables are as Python's documentation asks; the tables live for good.
+    let made = unsafe { ffi::PyType_FromSpecWithBases(&mut spec, bases.as_ptr()) };
+    // SAFETY: a new reference, or null with an exception set.
+    let made = unsafe { Bound::from_owned_ptr_or_err(py, made)? }.cast_into::<PyType>()?;
+    // Messages of Python's say `numpy.ndarray`, as with NumPy; the class itself says what it is.
+    made.setattr("__module__", "legate_jit.numpy")?;
+    Ok(made)
+}
