@@ -70,6 +70,12 @@ const VARIABLES: &[Variable] = &[
         help: "bytes of new arrays after which a trace runs",
     },
     Variable {
+        name: "LEGATE_JIT_AHEAD",
+        kind: Kind::Word(&["on", "off"]),
+        default: "on",
+        help: "whether several rounds of a loop that asks for a value in each are computed at once",
+    },
+    Variable {
         name: "LEGATE_JIT_CACHE_DIR",
         kind: Kind::Text,
         default: "legate-jit below the user's cache folder",
@@ -217,6 +223,7 @@ fn apply(py: Python) -> PyResult<()> {
     if let Some(n) = get("LEGATE_JIT_MAX_PENDING").and_then(|v| bytes(&v)) {
         config.max_new_bytes = n as usize;
     }
+    config.ahead = get("LEGATE_JIT_AHEAD").as_deref() != Some("off");
     if let Some(n) = get("LEGATE_JIT_THREADS").and_then(|v| v.parse().ok()) {
         rt::pool::set_threads(n);
         rt::library::blas::set_threads(n);

@@ -9,8 +9,10 @@
 
 use std::any::Any;
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
 
 use crate::{Error, Result};
 
@@ -24,20 +26,29 @@ enum Owner {
     Pool(pool::Block),
     /// Dropping the box releases the memory.
     Foreign(Option<Box<dyn Any + Send + Sync>>),
+    /// What makes the contents when somebody asks for them, and then the store that has them.
+    Promise(Mutex<Option<Work>>, OnceLock<Arc<Store>>),
 }
+
+/// Makes the contents of a promised store.
+pub(crate) type Work = Box<dyn FnOnce() -> Result<Arc<Store>> + Send>;
+
+/// `Store::placed` of a store whose contents are only promised.
+const PROMISED: u64 = u64::MAX;
 
 /// A run of bytes.
 ///
 /// Shared and immutable by convention: only the executor (into a store it has just allocated, or whose last reader it
 /// is) and the session (for single elements of a store that nobody shares) write through the pointer.
 pub struct Store {
-    ptr: NonNull<u8>,
+    /// Dangling while the contents are only promised.
+    ptr: AtomicPtr<u8>,
     bytes: usize,
     /// The recorder's note: (trace number, input number) of the store's last use as an input of a trace.
     pub(crate) mark: AtomicU64,
     /// How many writable foreign views (NumPy arrays, DLPack capsules) look at this memory.
     pub(crate) exports: AtomicU32,
-    /// The number under which the ranks hold blocks of this store; 0 if all of it is here and nowhere else.
+    /// The number under which the ranks hold blocks of this store; 0 if all of it is here and nowhere else; or `PROMISED`.
     placed: AtomicU64,
     owner: Owner,
 }
@@ -52,14 +63,56 @@ impl Store {
     /// Uninitialised memory. Zero bytes are allowed.
     pub fn alloc(bytes: usize) -> Result<Arc<Store>> {
         let block = pool::alloc(bytes)?;
-        Ok(Arc::new(Store {
-            ptr: block.ptr(),
+        Ok(Arc::new(Store::new(block.ptr(), bytes, Owner::Pool(block))))
+    }
+
+    fn new(ptr: NonNull<u8>, bytes: usize, owner: Owner) -> Store {
+        Store {
+            ptr: AtomicPtr::new(ptr.as_ptr()),
             bytes,
             mark: AtomicU64::new(0),
             exports: AtomicU32::new(0),
             placed: AtomicU64::new(0),
-            owner: Owner::Pool(block),
-        }))
+            owner,
+        }
+    }
+
+    /// A store whose contents `work` makes when they are first asked for.
+    pub(crate) fn promised(bytes: usize, work: Work) -> Arc<Store> {
+        let owner = Owner::Promise(Mutex::new(Some(work)), OnceLock::new());
+        let store = Store::new(NonNull::dangling(), bytes, owner);
+        store.place(PROMISED);
+        Arc::new(store)
+    }
+
+    /// Whether nobody has asked for the contents yet.
+    pub(crate) fn is_promised(&self) -> bool {
+        self.placed() == PROMISED
+    }
+
+    /// Makes the contents if they are only promised.
+    pub(crate) fn keep_promise(&self) -> Result<()> {
+        let Owner::Promise(work, made) = &self.owner else { return Ok(()) };
+        // Whoever comes second waits for the first, and finds the work gone.
+        let mut work = work.lock();
+        if let Some(work) = work.take() {
+            let store = work()?;
+            self.ptr.store(store.as_mut_ptr(), Ordering::Release);
+            let _ = made.set(store);
+            self.placed.store(0, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Makes the contents be here, all of them: for reading, or for writing too.
+    #[cold]
+    fn fetch(&self, write: bool) {
+        match (self.is_promised(), write) {
+            // Room for it was looked for when the promise was made.
+            (true, _) => self.keep_promise().unwrap_or_else(|e| panic!("a value that was put off: {e}")),
+            (false, true) => crate::ranks::take_home(self),
+            (false, false) => crate::ranks::bring_home(self),
+        }
     }
 
     pub fn zeroed(bytes: usize) -> Result<Arc<Store>> {
@@ -89,14 +142,9 @@ impl Store {
     ) -> Result<Arc<Store>> {
         let ptr = NonNull::new(ptr).or(if bytes == 0 { Some(NonNull::dangling()) } else { None });
         let ptr = ptr.ok_or_else(|| Error::Value("a foreign array has a null pointer".into()))?;
-        Ok(Arc::new(Store {
-            ptr,
-            bytes,
-            mark: AtomicU64::new(0),
-            exports: AtomicU32::new(shared as u32),
-            placed: AtomicU64::new(0),
-            owner: Owner::Foreign(Some(owner)),
-        }))
+        let mut store = Store::new(ptr, bytes, Owner::Foreign(Some(owner)));
+        store.exports = AtomicU32::new(shared as u32);
+        Ok(Arc::new(store))
     }
 
     #[inline]
@@ -107,23 +155,24 @@ impl Store {
     #[inline]
     pub fn as_ptr(&self) -> *const u8 {
         if self.placed() != 0 {
-            crate::ranks::bring_home(self);
+            self.fetch(false);
         }
-        self.ptr.as_ptr()
+        self.raw_ptr()
     }
 
     /// See the type for who may write.
     #[inline]
     pub fn as_mut_ptr(&self) -> *mut u8 {
         if self.placed() != 0 {
-            crate::ranks::take_home(self);
+            self.fetch(true);
         }
-        self.ptr.as_ptr()
+        self.raw_ptr()
     }
 
     /// The address of this rank's memory, of which perhaps only a block is current.
+    #[inline(always)]
     pub(crate) fn raw_ptr(&self) -> *mut u8 {
-        self.ptr.as_ptr()
+        self.ptr.load(Ordering::Relaxed)
     }
 
     #[inline(always)]
@@ -163,12 +212,13 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if self.placed() != 0 {
+        if self.placed() != 0 && !self.is_promised() {
             crate::ranks::dropped(self.placed());
         }
         match &mut self.owner {
             Owner::Pool(block) => pool::free(*block),
             Owner::Foreign(owner) => owner.take().into_iter().for_each(crate::session::bury),
+            Owner::Promise(..) => {}
         }
     }
 }
@@ -192,6 +242,22 @@ mod tests {
             unsafe { a.as_mut_ptr().write_bytes(7, bytes) };
             assert!(a.as_slice().iter().all(|&b| b == 7));
         }
+    }
+
+    #[test]
+    fn a_promise_is_kept_once_when_somebody_looks() {
+        let times = Arc::new(AtomicU32::new(0));
+        let counted = times.clone();
+        let store = Store::promised(
+            3,
+            Box::new(move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Store::from_bytes(&[1, 2, 3])
+            }),
+        );
+        assert!(store.is_promised() && times.load(Ordering::Relaxed) == 0);
+        std::thread::scope(|s| (0..4).for_each(|_| drop(s.spawn(|| assert_eq!(store.as_slice(), [1, 2, 3])))));
+        assert!(!store.is_promised() && times.load(Ordering::Relaxed) == 1);
     }
 
     #[test]

@@ -23,12 +23,14 @@ pub struct Config {
     pub max_records: usize,
     /// A trace is run when stores have grown by this much since the last flush.
     pub max_new_bytes: usize,
+    /// Whether several rounds of a loop that asks for a value in each are computed at once.
+    pub ahead: bool,
     /// Settings of the passes, and the hook of the dumps.
     pub cx: Cx,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { tier: Tier::Auto, max_records: 1000, max_new_bytes: 256 << 20, cx: Cx::default() }
+        Config { tier: Tier::Auto, max_records: 1000, max_new_bytes: 256 << 20, ahead: true, cx: Cx::default() }
     }
 }

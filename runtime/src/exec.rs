@@ -169,6 +169,11 @@ impl Prepared {
         Ok(Prepared { plan, actions, slot, slots: slots as usize, inputs, told: Default::default() })
     }
 
+    /// Whether some launches run as one pass over memory.
+    pub(crate) fn has_wavefront(&self) -> bool {
+        self.actions.iter().any(|a| matches!(a, Action::Wavefront(_)))
+    }
+
     /// The size of the n-th input; 0 if the plan does not use it.
     pub(crate) fn input_bytes(&self, n: usize) -> usize {
         let is_it = |b: &&legate_jit_ir::plan::Buffer| b.source == Source::Input(n as u32);

@@ -1,5 +1,6 @@
 //! The runtime: records array calls, keeps stores and plans, and runs them.
 
+mod ahead;
 pub mod array;
 mod base;
 pub mod buffer;

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use legate_jit_ir::Graph;
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 
+use crate::ahead::{self, History};
 use crate::exec::Prepared;
 use crate::trace::Key;
 use crate::{Config, Result, Store, Tier};
@@ -15,6 +17,9 @@ pub(crate) type Stores = SmallVec<[Arc<Store>; 4]>;
 /// A plan, ready to run, for traces of one key.
 pub(crate) struct Entry {
     runner: Runner,
+    /// The graph, if the plan can be a round of a loop to work ahead of.
+    round: Option<Arc<Graph>>,
+    history: Mutex<Option<History>>,
 }
 
 enum Runner {
@@ -72,14 +77,15 @@ impl PlanCache {
     }
 
     pub(crate) fn make(&mut self, key: Key, graph: Graph, config: &Config) -> Result<Arc<Entry>> {
-        let runner = match config.tier {
-            Tier::Interp => Runner::Interp(graph),
+        let (runner, round) = match config.tier {
+            Tier::Interp => (Runner::Interp(graph), None),
             Tier::Auto | Tier::Vm | Tier::Compiled => {
                 let plan = legate_jit_passes::compile(&graph, &config.cx)?;
-                Runner::Exec(Box::new(Prepared::new(plan, config.tier)?))
+                let runner = Runner::Exec(Box::new(Prepared::new(plan, config.tier)?));
+                (runner, (config.ahead && ahead::can_be_round(&graph)).then(|| Arc::new(graph)))
             }
         };
-        let entry = Arc::new(Entry { runner });
+        let entry = Arc::new(Entry { runner, round, history: Mutex::new(None) });
         if self.entries.len() >= KEPT {
             let mut used: Vec<u64> = self.entries.values().map(|k| k.used).collect();
             let (_, &mut median, _) = used.select_nth_unstable(KEPT / 2);
@@ -91,6 +97,19 @@ impl PlanCache {
 }
 
 impl Entry {
+    /// The graph, if the plan can be a round of a loop to work ahead of.
+    pub(crate) fn round(&self) -> Option<&Arc<Graph>> {
+        self.round.as_ref()
+    }
+
+    pub(crate) fn history(&self) -> Option<History> {
+        self.history.lock().clone()
+    }
+
+    pub(crate) fn remember(&self, history: History) {
+        *self.history.lock() = Some(history);
+    }
+
     pub(crate) fn run(&self, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Result<Stores> {
         match &self.runner {
             Runner::Interp(graph) => crate::witness::run(graph, inputs, scalars),

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::ahead::Ahead;
 use crate::base::{State, Token, Version};
-use crate::plan_cache::PlanCache;
+use crate::plan_cache::{PlanCache, Stores};
 use crate::trace::{Key, Trace};
 use crate::{Config, Error, Result, repeats};
 
@@ -17,6 +18,7 @@ pub(crate) struct Session {
     pub(crate) token: Token,
     pub(crate) trace: Trace,
     pub(crate) plans: PlanCache,
+    pub(crate) ahead: Ahead,
     pub(crate) config: Config,
     pub(crate) counters: Counters,
     /// Flush when the trace has this many records; set anew at each flush that a budget caused.
@@ -122,6 +124,7 @@ impl Session {
             token: unsafe { Token::new() },
             trace,
             plans: PlanCache::default(),
+            ahead: Ahead::default(),
             limit: config.max_records,
             config,
             counters: Counters::default(),
@@ -222,18 +225,10 @@ impl Session {
     }
 
     fn run_key(&mut self, key: Key, outputs: &[u32], donated: &[bool]) -> Result<()> {
-        let plan = match self.plans.get(key) {
-            Some(plan) => {
-                self.counters.plan_hits += 1;
-                plan
-            }
-            None => {
-                let graph = crate::capture::graph(&self.trace, outputs, donated);
-                self.counters.plans += 1;
-                self.plans.make(key, graph, &self.config)?
-            }
+        let stores = match self.ahead.take(key, &self.trace.inputs, &self.trace.scalars) {
+            Some(stores) => stores,
+            None => self.compute(key, outputs, donated)?,
         };
-        let stores = plan.run(&self.trace.inputs, &self.trace.scalars)?;
         if stores.len() != outputs.len() {
             return Err(Error::Runtime(format!("a plan gave {} outputs of {}", stores.len(), outputs.len())));
         }
@@ -245,13 +240,40 @@ impl Session {
         Ok(())
     }
 
+    fn compute(&mut self, key: Key, outputs: &[u32], donated: &[bool]) -> Result<Stores> {
+        let plan = match self.plans.get(key) {
+            Some(plan) => {
+                self.counters.plan_hits += 1;
+                plan
+            }
+            None => {
+                let graph = crate::capture::graph(&self.trace, outputs, donated);
+                self.counters.plans += 1;
+                self.plans.make(key, graph, &self.config)?
+            }
+        };
+        let (inputs, scalars) = (&self.trace.inputs[..], &self.trace.scalars[..]);
+        if let Some(stores) = self.ahead.look(key, &plan, inputs, scalars, &self.config) {
+            return Ok(stores);
+        }
+        for input in inputs.iter().filter(|i| i.is_promised()) {
+            input.keep_promise()?;
+        }
+        let stores = plan.run(inputs, scalars)?;
+        self.ahead.ran(&stores);
+        Ok(stores)
+    }
+
     /// The store of a version, computed if it is pending.
     pub(crate) fn store_of(&mut self, version: &Arc<Version>) -> Result<Arc<crate::Store>> {
         if let State::Pending(_) = version.state.get(&self.token) {
             self.flush()?;
         }
         match version.state.get(&self.token) {
-            State::Store(s) => Ok(s.clone()),
+            State::Store(s) => {
+                s.keep_promise()?;
+                Ok(s.clone())
+            }
             State::Failed(e) => Err((**e).clone()),
             State::Pending(_) => Err(Error::Runtime("a live value was not computed".into())),
         }
@@ -276,6 +298,7 @@ pub fn set_config(config: Config) -> Result<()> {
     let mut s = lock();
     s.flush()?;
     s.limit = config.max_records;
+    s.ahead.end_of_loop();
     s.plans = PlanCache::default();
     s.config = config;
     Ok(())

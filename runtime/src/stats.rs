@@ -4,7 +4,10 @@ use crate::session::lock;
 
 /// Name and value of each counter.
 pub fn stats() -> Vec<(&'static str, u64)> {
-    let c = lock().counters;
+    let (c, ahead) = {
+        let session = lock();
+        (session.counters, session.ahead.counters)
+    };
     let k = crate::tier::counters();
     let (rank_launches, rank_fetches) = crate::ranks::counters();
     vec![
@@ -19,6 +22,8 @@ pub fn stats() -> Vec<(&'static str, u64)> {
         ("plans", c.plans),
         ("plan_hits", c.plan_hits),
         ("scalars_evaluated", c.eager_scalars),
+        ("rounds_ahead", ahead.used),
+        ("rounds_wasted", ahead.wasted),
         ("rank_launches", rank_launches),
         ("rank_fetches", rank_fetches),
         ("bytes_live", crate::buffer::bytes_live() as u64),

@@ -1,0 +1,321 @@
+//! Working ahead of loops that ask for a value in every round.
+//!
+//! `while change > tolerance:` flushes once a round, so each round would be a pass over memory of its own. But the rounds are
+//! the same plan, each on what the one before has left. When a loop has shown that, several rounds are computed at once,
+//! as one graph (`unroll`) whose sweeps run as a wavefront. The program gets its values one by one: the small ones (the
+//! residuals) are there, of the arrays only the last round's; those in between are promises.
+//!
+//! When the program does something else instead, nothing is lost: what it has was computed by the same operations, and a promise
+//! whose contents it asks for is computed from the arrays at the start of the batch, which are kept for that. A batch is
+//! given up as soon as somebody looks at an array in between, because it may then be written.
+
+use std::sync::{Arc, Weak};
+
+use legate_jit_ir::Graph;
+use legate_jit_ir::graph::Op;
+use legate_jit_passes::unroll::{Link, unroll};
+use smallvec::SmallVec;
+
+use crate::exec::Prepared;
+use crate::plan_cache::{Entry, Stores};
+use crate::trace::Key;
+use crate::{Config, Result, Store};
+
+/// Rounds of a batch: the first of a loop whose length is not known, and of one that is known to go on for long.
+const ROUNDS: usize = 8;
+const MANY_ROUNDS: usize = 16;
+/// Outputs of at most so many bytes are kept for every round.
+const SMALL: usize = 1 << 12;
+/// Arrays that change from round to round have at least so many bytes: the others stay in cache without our help.
+const WORTHWHILE: usize = if cfg!(test) { 1 << 10 } else { 3 << 20 };
+/// Nodes of a round, at most: longer ones have sweeps of their own to be tiled.
+const MAX_NODES: usize = 64;
+
+/// What is known about the loop that the flushes may come from.
+#[derive(Default)]
+pub(crate) struct Ahead {
+    last: Option<Round>,
+    batch: Option<Batch>,
+    pub(crate) counters: Counters,
+}
+
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Counters {
+    /// Rounds that were computed before they were asked for, and then were.
+    pub(crate) used: u64,
+    /// Those that were not.
+    pub(crate) wasted: u64,
+}
+
+/// One flush that may be a round of a loop. Stores are named by their addresses, which is good enough for a guess.
+struct Round {
+    key: Key,
+    entry: Arc<Entry>,
+    inputs: Addresses,
+    outputs: Addresses,
+    scalars: Scalars,
+    links: Option<Links>,
+    /// Flushes of this loop so far.
+    number: usize,
+}
+
+type Addresses = SmallVec<[usize; 4]>;
+type Scalars = SmallVec<[[u64; 2]; 4]>;
+type Links = SmallVec<[Link; 4]>;
+
+/// What a plan's entry remembers about the loop that it was last a round of.
+#[derive(Clone)]
+pub(crate) struct History {
+    links: Links,
+    /// Flushes; 0 if working ahead has turned out not to be possible.
+    rounds: usize,
+}
+
+/// Rounds that are computed.
+struct Batch {
+    key: Key,
+    links: Links,
+    start: Arc<Start>,
+    /// Rounds that the program has been given.
+    given: usize,
+    rounds: usize,
+    /// The small outputs of each round, and all outputs of the last one, in order.
+    results: Vec<SmallVec<[Option<Arc<Store>>; 4]>>,
+    bytes: SmallVec<[usize; 4]>,
+    /// The inputs that the next round must have.
+    next: SmallVec<[Weak<Store>; 4]>,
+}
+
+/// From where the values of a batch can be computed again.
+struct Start {
+    graph: Arc<Graph>,
+    links: Links,
+    inputs: Vec<Arc<Store>>,
+    scalars: Scalars,
+    config: Config,
+}
+
+impl Ahead {
+    /// The outputs of a flush, if they are computed already.
+    pub(crate) fn take(&mut self, key: Key, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Option<Stores> {
+        let batch = self.batch.as_mut()?;
+        let as_foreseen = batch.key == key
+            && batch.start.scalars[..] == *scalars
+            && batch.next.len() == inputs.len()
+            && batch.next.iter().zip(inputs).all(|(next, input)| std::ptr::eq(next.as_ptr(), Arc::as_ptr(input)))
+            // Who has looked at an array in between may have written to it.
+            && inputs.iter().all(|input| input.is_promised() || batch.start.inputs.iter().any(|s| Arc::ptr_eq(s, input)));
+        if !as_foreseen {
+            self.give_up();
+            return None;
+        }
+        let stores = batch.give(inputs);
+        self.counters.used += 1;
+        if batch.given == batch.rounds {
+            self.batch = None;
+        }
+        if let Some(last) = &mut self.last {
+            last.follow(inputs, &stores);
+        }
+        Some(stores)
+    }
+
+    fn give_up(&mut self) {
+        if let Some(batch) = self.batch.take() {
+            self.counters.wasted += (batch.rounds - batch.given) as u64;
+        }
+    }
+
+    /// Looks at a flush that is about to run. If it is a round of a loop, several are computed, and the outputs of this one come
+    /// back.
+    pub(crate) fn look(
+        &mut self,
+        key: Key,
+        entry: &Arc<Entry>,
+        inputs: &[Arc<Store>],
+        scalars: &[[u64; 2]],
+        config: &Config,
+    ) -> Option<Stores> {
+        let same = self.last.as_ref().is_some_and(|last| last.key == key && last.scalars[..] == *scalars);
+        if !same {
+            self.end_of_loop();
+        }
+        let graph = entry.round()?;
+        let own = |store: &Arc<Store>| !store.is_foreign() && !store.is_exported() && store.placed() == 0;
+        if !inputs.iter().all(|s| s.is_promised() || own(s)) || crate::ranks::active().is_some() {
+            self.end_of_loop();
+            return None;
+        }
+        let addresses: Addresses = inputs.iter().map(address).collect();
+        let known = entry.history();
+        let (number, links, seen) = match self.last.take() {
+            Some(last) => {
+                let links = last.links_to(&addresses);
+                let seen = links.is_some() && (last.links.is_none() || last.links == links);
+                (last.number + 1, links, seen)
+            }
+            None => (1, known.as_ref().map(|h| h.links.clone()), false),
+        };
+        let expected = known.as_ref().map(|h| h.rounds);
+        self.last = Some(Round {
+            key,
+            entry: entry.clone(),
+            inputs: addresses,
+            outputs: Addresses::new(),
+            scalars: scalars.into(),
+            links: links.clone(),
+            number,
+        });
+        let links = links?;
+        // A loop that was met before goes on for as long as it did then; a new one, for some rounds.
+        let rounds = match expected {
+            Some(0) => return None,
+            Some(n) if number < n => (n - number + 1).min(if n >= 3 * MANY_ROUNDS { MANY_ROUNDS } else { ROUNDS }),
+            Some(_) if !seen => return None,
+            None if !seen => return None,
+            _ => ROUNDS,
+        };
+        if rounds < 2 || !is_carried(graph, &links) {
+            return None;
+        }
+        match Batch::compute(key, graph, links, inputs, scalars, rounds, config) {
+            Ok(Some(mut batch)) => {
+                let stores = batch.give(inputs);
+                self.batch = Some(batch);
+                Some(stores)
+            }
+            // There is nothing to gain, or not enough memory: the round runs as every other.
+            Ok(None) | Err(_) => {
+                entry.remember(History { links: Links::new(), rounds: 0 });
+                None
+            }
+        }
+    }
+
+    /// The outputs of the flush that `look` has seen.
+    pub(crate) fn ran(&mut self, outputs: &[Arc<Store>]) {
+        if let Some(last) = &mut self.last {
+            last.outputs = outputs.iter().map(address).collect();
+        }
+    }
+
+    /// Something else is flushed.
+    pub(crate) fn end_of_loop(&mut self) {
+        self.give_up();
+        let Some(last) = self.last.take() else { return };
+        let impossible = last.entry.history().is_some_and(|h| h.rounds == 0);
+        if let (Some(links), false) = (last.links, impossible) {
+            last.entry.remember(History { links, rounds: last.number });
+        }
+    }
+}
+
+impl Round {
+    /// Where the inputs of the flush after this one come from.
+    fn links_to(&self, next: &[usize]) -> Option<Links> {
+        let at = |list: &[usize], address: usize| list.iter().position(|&a| a == address).map(|n| n as u32);
+        let link = |(n, &address): (usize, &usize)| match self.inputs.get(n) {
+            Some(&same) if same == address => Some(Link::Input(n as u32)),
+            _ => at(&self.outputs, address).map(Link::Output).or_else(|| at(&self.inputs, address).map(Link::Input)),
+        };
+        next.iter().enumerate().map(link).collect()
+    }
+
+    /// The next round was computed already.
+    fn follow(&mut self, inputs: &[Arc<Store>], outputs: &[Arc<Store>]) {
+        self.inputs = inputs.iter().map(address).collect();
+        self.outputs = outputs.iter().map(address).collect();
+        self.number += 1;
+    }
+}
+
+fn address(store: &Arc<Store>) -> usize {
+    Arc::as_ptr(store) as usize
+}
+
+/// Whether the large outputs, and only they, are inputs of the next round.
+fn is_carried(graph: &Graph, links: &[Link]) -> bool {
+    let carried = |m: usize| links.contains(&Link::Output(m as u32));
+    let bytes = |m: usize| graph.ty(graph.outputs[m]).bytes();
+    (0..graph.outputs.len()).all(|m| carried(m) == (bytes(m) > SMALL))
+}
+
+/// Whether a graph can be a round at all.
+pub(crate) fn can_be_round(graph: &Graph) -> bool {
+    graph.nodes.len() <= MAX_NODES
+        && graph.outputs.iter().map(|o| graph.ty(*o).bytes()).filter(|&b| b > SMALL).sum::<usize>() >= WORTHWHILE
+        && !graph.nodes.iter().any(|n| matches!(n.op, Op::Opaque(_) | Op::Reshape))
+}
+
+impl Batch {
+    /// `None` where the rounds cannot be computed in fewer passes over memory.
+    fn compute(
+        key: Key,
+        graph: &Arc<Graph>,
+        links: Links,
+        inputs: &[Arc<Store>],
+        scalars: &[[u64; 2]],
+        rounds: usize,
+        config: &Config,
+    ) -> Result<Option<Batch>> {
+        let bytes: SmallVec<[usize; 4]> = graph.outputs.iter().map(|o| graph.ty(*o).bytes()).collect();
+        let is_wanted = |round: usize, m: usize| round + 1 == rounds || bytes[m] <= SMALL;
+        let Some(unrolled) = unroll(graph, &links, rounds, is_wanted) else { return Ok(None) };
+        let plan = Prepared::new(legate_jit_passes::compile(&unrolled, &config.cx)?, config.tier)?;
+        // What a promise may need later is to be there then.
+        if !plan.has_wavefront() || !crate::buffer::could_fit(4 * bytes.iter().sum::<usize>()) {
+            return Ok(None);
+        }
+        let mut stores = plan.run(inputs, scalars)?.into_iter();
+        let results = (0..rounds)
+            .map(|round| (0..bytes.len()).map(|m| if is_wanted(round, m) { stores.next() } else { None }).collect())
+            .collect();
+        let start = Start {
+            graph: graph.clone(),
+            links: links.clone(),
+            inputs: inputs.to_vec(),
+            scalars: scalars.into(),
+            config: config.clone(),
+        };
+        let next = SmallVec::new();
+        Ok(Some(Batch { key, links, start: Arc::new(start), given: 0, rounds, results, bytes, next }))
+    }
+
+    /// The outputs of the next round, whose inputs are these.
+    fn give(&mut self, inputs: &[Arc<Store>]) -> Stores {
+        let round = self.given;
+        self.given += 1;
+        let known = std::mem::take(&mut self.results[round]);
+        let stores: Stores = known
+            .into_iter()
+            .enumerate()
+            .map(|(m, store)| {
+                store.unwrap_or_else(|| {
+                    let start = self.start.clone();
+                    Store::promised(self.bytes[m], Box::new(move || start.compute(round, m)))
+                })
+            })
+            .collect();
+        self.next = self
+            .links
+            .iter()
+            .map(|link| match *link {
+                Link::Output(m) => Arc::downgrade(&stores[m as usize]),
+                Link::Input(n) => Arc::downgrade(&inputs[n as usize]),
+            })
+            .collect();
+        stores
+    }
+}
+
+impl Start {
+    /// Output m of a round.
+    fn compute(&self, round: usize, m: usize) -> Result<Arc<Store>> {
+        let only = |r: usize, output: usize| r == round && output == m;
+        let graph = unroll(&self.graph, &self.links, round + 1, only)
+            .ok_or_else(|| crate::Error::Runtime("a batch of rounds has lost its links".into()))?;
+        let plan = Prepared::new(legate_jit_passes::compile(&graph, &self.config.cx)?, self.config.tier)?;
+        let mut stores = plan.run(&self.inputs, &self.scalars)?;
+        stores.pop().ok_or_else(|| crate::Error::Runtime("a plan gave no output".into()))
+    }
+}

@@ -1,0 +1,149 @@
+"""Loops that ask for a value in every round are worked on ahead; whatever they do instead, they get NumPy's bits."""
+
+import numpy
+import pytest
+from same import assert_same
+
+import legate_jit
+import legate_jit.numpy as ours
+
+N = 700  # arrays that are worth it: 4 MB
+
+
+def start(np):
+    x = np.linspace(0, 1, N)
+    p = np.zeros((N, N))
+    p[:, -1] = np.sin(1.5 * np.pi * x)
+    p[N // 3, :] = np.cos(x)
+    return p
+
+
+def sweep(np, p):
+    pn = p.copy()
+    p[1:-1, 1:-1] = 0.25 * (p[1:-1, 2:] + p[1:-1, :-2] + p[2:, 1:-1] + p[:-2, 1:-1])
+    return pn, float(np.sqrt(np.sum((p - pn) ** 2) / np.sum(pn**2)))
+
+
+def plain(np, rounds):
+    p = start(np)
+    values = [sweep(np, p)[1] for _ in range(rounds)]
+    return [p, *values]
+
+
+def stops_early(np, rounds):
+    """The last two states of a loop that ends in the middle of a batch."""
+    p = start(np)
+    values = []
+    for _ in range(rounds):
+        pn, change = sweep(np, p)
+        values.append(change)
+    return [pn, p, *values]
+
+
+def reads_on_the_way(np, rounds):
+    p = start(np)
+    values = []
+    for k in range(rounds):
+        values.append(sweep(np, p)[1])
+        if k % 7 == 5:
+            values.append(float(p[N // 2, N // 2 + k]))
+    return [p, *values]
+
+
+def writes_on_the_way(np, rounds):
+    p = start(np)
+    values = []
+    for k in range(rounds):
+        values.append(sweep(np, p)[1])
+        if k == rounds // 2:
+            p[3, 4] = 17.0
+        if k == rounds // 2 + 3:
+            p[5] *= 2.0
+    return [p, *values]
+
+
+def writes_through_numpy(np, rounds):
+    p = start(np)
+    values = []
+    for k in range(rounds):
+        values.append(sweep(np, p)[1])
+        if k == rounds // 2:
+            numpy.asarray(p)[5, 5:9] = 3.0
+    return [p, *values]
+
+
+def changes_a_scalar(np, rounds):
+    p = start(np)
+    values = []
+    for k in range(rounds):
+        pn = p.copy()
+        factor = 0.25 if k < rounds // 2 else 0.125
+        p[1:-1, 1:-1] = factor * (p[1:-1, 2:] + p[1:-1, :-2] + p[2:, 1:-1] + p[:-2, 1:-1])
+        values.append(float(np.max(np.abs(p - pn))))
+    return [p, *values]
+
+
+def keeps_every_state(np, rounds):
+    p = start(np)
+    states = []
+    for _ in range(rounds):
+        pn, change = sweep(np, p)
+        states += [pn, change]
+    return [p, *states]
+
+
+def wave(np, rounds):
+    """Two states back: an input of a round is an input of the round before."""
+    u = start(np)
+    before = u.copy()
+    values = []
+    for _ in range(rounds):
+        after = 2.0 * u - before
+        after[1:-1, 1:-1] += 0.1 * (u[1:-1, 2:] + u[1:-1, :-2] + u[2:, 1:-1] + u[:-2, 1:-1] - 4.0 * u[1:-1, 1:-1])
+        before, u = u, after
+        values.append(float(np.sum(u)))
+    return [u, before, *values]
+
+
+def with_a_source(np, rounds):
+    p, b = start(np), start(np) * 0.01
+    values = []
+    for _ in range(rounds):
+        pn = p.copy()
+        p[1:-1, 1:-1] = 0.25 * (pn[1:-1, 2:] + pn[1:-1, :-2] + pn[2:, 1:-1] + pn[:-2, 1:-1] - b[1:-1, 1:-1])
+        p[0, :] = p[1, :]
+        p[:, 0] = p[:, -2]
+        values.append(float(np.sum(np.abs(p - pn))))
+    return [p, b, *values]
+
+
+PROGRAMS = [
+    plain,
+    stops_early,
+    reads_on_the_way,
+    writes_on_the_way,
+    writes_through_numpy,
+    changes_a_scalar,
+    keeps_every_state,
+    wave,
+    with_a_source,
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
+def test_the_bits_are_numpys(program):
+    # The same loop again and again: its length becomes known, and then is wrong.
+    for rounds in (13, 13, 6, 40, 21):
+        want, got = program(numpy, rounds), program(ours, rounds)
+        assert len(want) == len(got)
+        for w, g in zip(want, got):
+            assert_same(numpy.asarray(g), numpy.asarray(w))
+
+
+def test_rounds_are_worked_ahead_and_some_are_wasted():
+    before = legate_jit.stats()
+    plain(ours, 20)
+    after = legate_jit.stats()
+    assert after["rounds_ahead"] - before["rounds_ahead"] >= 10
+    stops_early(ours, 12)
+    assert legate_jit.stats()["rounds_wasted"] > before["rounds_wasted"]
