@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::Result;
 use crate::array::Operand;
 use crate::promote::WeakScalar;
-use crate::session::{Session, lock};
+use crate::session::{Session, lock, sync};
 
 /// What is known of an operation on numbers.
 pub enum Known {
@@ -19,7 +19,7 @@ pub enum Known {
     Pending,
 }
 
-/// `op` of operands without axes, where all of them are known. Records nothing.
+/// `op` of operands without axes, where all of them are known. Records nothing. A comparison makes them known.
 pub fn known(op: Ufunc, operands: &[Operand]) -> Result<Known> {
     if let [x, y] = operands
         && let (Some(x), Some(y)) = (f64_of(x), f64_of(y))
@@ -28,7 +28,18 @@ pub fn known(op: Ufunc, operands: &[Operand]) -> Result<Known> {
     {
         return Ok(Known::Value(value));
     }
-    known_generally(op, operands)
+    let result = known_generally(op, operands)?;
+    if matches!(result, Known::Pending) && is_comparison(op) {
+        // Somebody is about to ask which way it is (`while change > tolerance`). Computing it now saves recording it, and the
+        // rounds of a loop look the same whether the loop has asked for the number before or not.
+        sync()?;
+        return known_generally(op, operands);
+    }
+    Ok(result)
+}
+
+fn is_comparison(op: Ufunc) -> bool {
+    matches!(op, Ufunc::Less | Ufunc::LessEqual | Ufunc::Greater | Ufunc::GreaterEqual | Ufunc::Equal | Ufunc::NotEqual)
 }
 
 /// The commonest numbers: f64, and Python's floats, which are f64 among themselves and beside it.
