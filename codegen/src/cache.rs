@@ -26,6 +26,9 @@ const ENDING: &str = "ljk";
 /// A temporary file that is older than this belongs to a process that died.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
+/// An entry whose last use was noted within this time is not noted again.
+const RECENT: Duration = Duration::from_secs(600);
+
 /// Identifies the compiler: any change to how kernels are lowered changes it.
 pub const BUILD_ID: &str = concat!(env!("CARGO_PKG_VERSION"), "-", env!("LEGATE_JIT_BUILD_ID"));
 
@@ -142,10 +145,13 @@ impl Cache {
         let text = kernel_text(kernel);
         let key = key(&text, target);
         let name = file_name(key);
-        let bytes = match self.read(&name) {
-            Ok(bytes) => bytes,
+        let (bytes, used) = match self.read(&name) {
+            Ok(read) => read,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(io("reading an entry", e)),
+            Err(e) => {
+                self.remove(&name);
+                return Err(io("reading an entry", e));
+            }
         };
         let parsed = file::parse(&bytes).and_then(|f| {
             let right =
@@ -154,7 +160,9 @@ impl Cache {
         });
         match parsed {
             Ok(object) => {
-                self.touch(&name);
+                if used.elapsed().is_ok_and(|age| age > RECENT) {
+                    self.touch(&name);
+                }
                 Ok(Some(object))
             }
             Err(e) => {
@@ -188,15 +196,16 @@ impl Cache {
         }
     }
 
-    fn read(&self, name: &CStr) -> std::io::Result<Vec<u8>> {
+    /// A file's bytes and when it was last used.
+    fn read(&self, name: &CStr) -> std::io::Result<(Vec<u8>, SystemTime)> {
         let mut file = self.open_at(name, libc::O_RDONLY)?;
         let meta = file.metadata()?;
         if !meta.is_file() || meta.uid() != user() {
             return Err(std::io::Error::other("not a file of this user's"));
         }
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(meta.len() as usize + 1);
         file.read_to_end(&mut bytes)?;
-        Ok(bytes)
+        Ok((bytes, meta.modified().unwrap_or(SystemTime::UNIX_EPOCH)))
     }
 
     fn write_synced(&self, name: &CStr, bytes: &[u8]) -> std::io::Result<()> {
@@ -234,7 +243,7 @@ impl Cache {
             }
             let Ok(meta) = item.metadata() else { continue };
             let c_name = CString::new(name.as_bytes()).expect("file names have no zero byte");
-            let parsed = self.read(&c_name).map_err(|e| io("reading an entry", e)).and_then(|b| file::parse(&b));
+            let parsed = self.read(&c_name).map_err(|e| io("reading an entry", e)).and_then(|(b, _)| file::parse(&b));
             let parsed = parsed.ok().filter(|f| file_name(f.key) == c_name);
             entries.push(Entry {
                 name: name.to_string_lossy().into_owned(),
@@ -289,6 +298,37 @@ pub fn prune(dir: &Path, keep: Keep) -> Result<Pruned> {
             total -= e.bytes;
             drop_file(&e.name, e.bytes);
         }
+    }
+    Ok(pruned)
+}
+
+/// Removes what was used longest ago where the entries are more than so many bytes in all, until nine tenths of that are left.
+/// Entries are not read, so this is quick.
+pub fn trim(dir: &Path, limit: u64) -> Result<Pruned> {
+    let cache = Cache::open(dir)?;
+    let mut files = Vec::new();
+    let mut total = 0;
+    for item in std::fs::read_dir(dir).map_err(|e| io("listing the directory", e))?.flatten() {
+        let (name, Ok(meta)) = (item.file_name(), item.metadata()) else { continue };
+        let abandoned = name.to_string_lossy().ends_with(".tmp")
+            && meta.modified().is_ok_and(|m| m.elapsed().is_ok_and(|age| age > ABANDONED));
+        if Path::new(&name).extension().is_some_and(|e| e == ENDING) || abandoned {
+            total += meta.len();
+            files.push((meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), name, meta.len()));
+        }
+    }
+    let mut pruned = Pruned::default();
+    if total <= limit {
+        return Ok(pruned);
+    }
+    files.sort();
+    for (_, name, bytes) in files {
+        if total - pruned.bytes <= limit / 10 * 9 {
+            break;
+        }
+        cache.remove(&CString::new(name.as_bytes()).expect("file names have no zero byte"));
+        pruned.files += 1;
+        pruned.bytes += bytes;
     }
     Ok(pruned)
 }

@@ -1,8 +1,12 @@
 //! The service that turns kernels into code without making anybody wait.
 //!
-//! `get` answers at once with a slot. The slot's entry is empty until the code is there: found in the kernel cache or compiled
-//! by a helper thread of low priority. Meanwhile the prebuilt loops do the work, with the same bits. A kernel that cannot
-//! be compiled leaves its slot empty for ever, and the counters say so.
+//! `get` answers at once with a slot. Code that the kernel cache has is in it already: reading and loading it takes less than a
+//! tenth of a millisecond, and nothing of LLVM is started for it. Else the slot is empty, and the prebuilt loops do the work, with
+//! the same bits. Once they have done so much of it that compiling pays, a helper thread of low priority compiles the kernel.
+//! One that cannot be compiled leaves its slot empty for ever, and the counters say so.
+//!
+//! What is worth compiling in this process is worth it in the next one, too: where there is a cache, the process's end waits a
+//! moment for what is in the queue, so that the next process compiles nothing.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,6 +25,13 @@ use crate::{CpuTarget, Error, Loaded, Result, Sink, Workshop, fork};
 /// Gives a sink for the stages of a kernel's compilation.
 pub type SinkFor = Arc<dyn Fn(&Kernel) -> Box<dyn Sink> + Send + Sync>;
 
+/// Operations on single elements that the prebuilt loops have done for a kernel when it goes to be compiled: about half a
+/// millisecond of theirs, where compiling takes 5 to 10 of another thread's.
+const WORTH: u64 = 500_000;
+
+/// How long the process's end waits, at most, for kernels that go into the cache.
+const LAST_WAIT: Duration = Duration::from_millis(500);
+
 /// How a compiler works.
 #[derive(Clone)]
 pub struct Options {
@@ -28,6 +39,8 @@ pub struct Options {
     pub target: Option<CpuTarget>,
     /// The kernel cache's directory; None keeps nothing.
     pub cache: Option<PathBuf>,
+    /// Bytes that the cache may hold; what was used longest ago goes when it is more.
+    pub cache_bytes: Option<u64>,
     /// Helper threads at most.
     pub threads: usize,
     /// Where the stages' texts go. With one, cached code is not used, as it has no stages.
@@ -36,7 +49,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { target: CpuTarget::host(), cache: None, threads: 1, sink: None }
+        Options { target: CpuTarget::host(), cache: None, cache_bytes: None, threads: 1, sink: None }
     }
 }
 
@@ -70,8 +83,10 @@ pub struct Slot {
     kernel: Kernel,
     /// Somebody waits: it goes first.
     urgent: AtomicBool,
-    /// How often it was asked for: more wanted ones go first.
-    wanted: AtomicU64,
+    /// What the prebuilt loops have done for it. The one that needs it most goes first.
+    work: AtomicU64,
+    /// It has been in the queue.
+    queued: AtomicBool,
     /// Set once; keeps the code in memory.
     outcome: OnceLock<Result<Loaded>>,
     shared: Weak<Shared>,
@@ -86,9 +101,31 @@ impl Slot {
         (!p.is_null()).then(|| unsafe { std::mem::transmute::<*mut (), KernelFn>(p) })
     }
 
+    /// The prebuilt loops do so many operations on single elements in its place. Call it before they begin: if that makes it
+    /// worth compiling, it is compiled meanwhile.
+    #[inline]
+    pub fn worked(self: &Arc<Slot>, operations: u64) {
+        let before = self.work.fetch_add(operations, Ordering::Relaxed);
+        if before < WORTH && before.saturating_add(operations) >= WORTH {
+            self.enqueue();
+        }
+    }
+
+    /// Puts it into the queue, unless it was there already or needs no compiling.
+    #[cold]
+    fn enqueue(self: &Arc<Slot>) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        if self.outcome.get().is_none() && !self.queued.swap(true, Ordering::Relaxed) {
+            lock(shared.state).queue.push(self.clone());
+            watch_main_thread();
+            shared.ensure_worker();
+        }
+    }
+
     /// Waits until the code is there. None where the kernel cannot be compiled, or the compiler was shut down.
-    pub fn wait(&self) -> Option<KernelFn> {
+    pub fn wait(self: &Arc<Slot>) -> Option<KernelFn> {
         self.urgent.store(true, Ordering::Relaxed);
+        self.enqueue();
         while self.outcome.get().is_none() {
             let shared = self.shared.upgrade()?;
             if !shared.ensure_worker() {
@@ -101,6 +138,14 @@ impl Slot {
             }
         }
         self.entry()
+    }
+
+    /// Sets what became of it; the first one counts.
+    fn fill(&self, outcome: Result<Loaded>) {
+        let outcome = self.outcome.get_or_init(|| outcome);
+        if let Ok(loaded) = outcome {
+            self.entry.store(loaded.entry() as *mut (), Ordering::Release);
+        }
     }
 
     /// Why there is no code, once that is known.
@@ -123,6 +168,8 @@ struct State {
     workers: Vec<JoinHandle<()>>,
     idle: usize,
     generation: u64,
+    /// Kernels that are being compiled.
+    busy: usize,
     stop: bool,
 }
 
@@ -130,6 +177,8 @@ struct Shared {
     options: Options,
     cache: OnceLock<Option<Cache>>,
     counters: Atomics,
+    /// Something was written to the cache since it was last trimmed.
+    untrimmed: AtomicBool,
     /// Lives for ever, so that a fork can hold it.
     state: &'static Mutex<State>,
     work: Condvar,
@@ -150,6 +199,7 @@ impl Compiler {
             options,
             cache: OnceLock::new(),
             counters: Atomics::default(),
+            untrimmed: AtomicBool::new(false),
             state,
             work: Condvar::new(),
             done: Condvar::new(),
@@ -158,32 +208,34 @@ impl Compiler {
         Compiler { shared }
     }
 
-    /// The kernel's slot; a new one is put into the queue. Takes a lock and a hash of the kernel, never longer.
+    /// The kernel's slot, with its code if the cache has that.
     pub fn get(&self, kernel: &Kernel) -> Arc<Slot> {
         let mut state = lock(self.shared.state);
         if let Some(slot) = state.slots.get(kernel) {
-            slot.wanted.fetch_add(1, Ordering::Relaxed);
             return slot.clone();
         }
         let slot = Arc::new(Slot {
             entry: AtomicPtr::default(),
             kernel: kernel.clone(),
             urgent: AtomicBool::new(false),
-            wanted: AtomicU64::new(1),
+            work: AtomicU64::new(0),
+            queued: AtomicBool::new(false),
             outcome: OnceLock::new(),
             shared: Arc::downgrade(&self.shared),
         });
         state.slots.insert(kernel.clone(), slot.clone());
-        state.queue.push(slot.clone());
+        let stopped = state.stop;
         drop(state);
-        watch_main_thread();
-        self.shared.ensure_worker();
+        if !stopped && let Some(loaded) = self.shared.find(kernel, true) {
+            slot.fill(Ok(loaded));
+        }
         slot
     }
 
-    /// Waits until nothing is left to compile.
+    /// Compiles everything that was asked for, and waits for it.
     pub fn wait_all(&self) {
         let slots: Vec<Arc<Slot>> = lock(self.shared.state).slots.values().cloned().collect();
+        slots.iter().for_each(Slot::enqueue);
         for slot in slots {
             slot.wait();
         }
@@ -224,6 +276,7 @@ impl Shared {
             state.generation = fork::generation();
             state.workers.drain(..).for_each(std::mem::forget);
             state.idle = 0;
+            state.busy = 0;
         }
         if state.stop {
             return false;
@@ -251,13 +304,28 @@ impl Shared {
                         workshop = None;
                         Err(Error::Mlir("the compiler panicked".into()))
                     });
-            match &outcome {
-                Ok(loaded) => slot.entry.store(loaded.entry() as *mut (), Ordering::Release),
-                Err(_) => _ = self.counters.kernels_refused.fetch_add(1, Ordering::Relaxed),
+            if outcome.is_err() {
+                self.counters.kernels_refused.fetch_add(1, Ordering::Relaxed);
             }
-            let _ = slot.outcome.set(outcome);
-            drop(lock(self.state));
+            slot.fill(outcome);
+            let mut state = lock(self.state);
+            state.busy = state.busy.saturating_sub(1);
+            let nothing_left = state.queue.is_empty();
+            drop(state);
             self.done.notify_all();
+            if nothing_left {
+                self.trim();
+            }
+        }
+    }
+
+    /// Keeps the cache within its limit, when something was added to it.
+    fn trim(&self) {
+        if let (Some(dir), Some(limit)) = (&self.options.cache, self.options.cache_bytes)
+            && self.untrimmed.swap(false, Ordering::Relaxed)
+            && crate::cache::trim(dir, limit).is_err()
+        {
+            self.counters.cache_errors.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -273,9 +341,10 @@ impl Shared {
             // `max_by_key` gives the last of equals, so from the back the oldest.
             let best = (0..state.queue.len()).rev().max_by_key(|&i| {
                 let slot = &state.queue[i];
-                (slot.urgent.load(Ordering::Relaxed), slot.wanted.load(Ordering::Relaxed))
+                (slot.urgent.load(Ordering::Relaxed), slot.work.load(Ordering::Relaxed))
             });
             if let Some(i) = best {
+                state.busy += 1;
                 return Some((state.queue.remove(i), inside));
             }
             drop(inside);
@@ -293,20 +362,9 @@ impl Shared {
             return Err(Error::Target("nothing is compiled for this machine".into()));
         };
         let mut sink = self.options.sink.as_ref().map(|s| s(kernel));
-        let cache = if sink.is_some() { None } else { self.cache() };
-        if let Some(cache) = cache {
-            match cache.get(kernel, target) {
-                Ok(Some(object)) => match crate::jit::load_inside(&object) {
-                    Ok(loaded) => {
-                        count(&counters.cache_hits);
-                        return Ok(loaded);
-                    }
-                    Err(_) => _ = count(&counters.cache_errors),
-                },
-                Ok(None) => {}
-                Err(_) => _ = count(&counters.cache_errors),
-            }
-            count(&counters.cache_misses);
+        // Another process may have compiled it since this one looked.
+        if let Some(loaded) = self.find(kernel, false) {
+            return Ok(loaded);
         }
         let start = Instant::now();
         if workshop.as_ref().is_none_or(|w| w.is_worn()) {
@@ -317,25 +375,66 @@ impl Shared {
             Some(sink) => workshop.compile_inside(kernel, &mut **sink)?,
             None => workshop.compile_inside(kernel, &mut ())?,
         };
-        let loaded = crate::jit::load_inside(&object)?;
+        let loaded = crate::load(&object)?;
         counters.compile_ns.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         count(&counters.kernels_compiled);
-        if let Some(cache) = cache
-            && cache.put(&object, target).is_err()
-        {
-            count(&counters.cache_errors);
+        if let Some(cache) = self.cache() {
+            match cache.put(&object, target) {
+                Ok(()) => self.untrimmed.store(true, Ordering::Relaxed),
+                Err(_) => _ = count(&counters.cache_errors),
+            }
         }
         Ok(loaded)
     }
 
-    /// The cache, opened when it is first needed. One that cannot be used counts as one error.
+    /// Code from the cache, if it is there and this machine can run it. `first`: nobody has looked yet, so that a miss counts.
+    fn find(&self, kernel: &Kernel, first: bool) -> Option<Loaded> {
+        let count = |a: &AtomicU64| a.fetch_add(1, Ordering::Relaxed);
+        let target = self.options.target.as_ref().filter(|t| t.runs_here())?;
+        let cache = self.cache()?;
+        match cache.get(kernel, target).and_then(|found| found.map(|object| crate::load(&object)).transpose()) {
+            Ok(Some(loaded)) => {
+                count(&self.counters.cache_hits);
+                return Some(loaded);
+            }
+            Ok(None) => {}
+            Err(_) => _ = count(&self.counters.cache_errors),
+        }
+        if first {
+            count(&self.counters.cache_misses);
+        }
+        None
+    }
+
+    /// The cache, opened when it is first needed. One that cannot be used counts as one error. Who looks at the stages of a
+    /// compilation has none.
     fn cache(&self) -> Option<&Cache> {
+        if self.options.sink.is_some() {
+            return None;
+        }
         self.cache
             .get_or_init(|| {
                 let dir = self.options.cache.as_ref()?;
                 Cache::open(dir).map_err(|_| self.counters.cache_errors.fetch_add(1, Ordering::Relaxed)).ok()
             })
             .as_ref()
+    }
+
+    /// Waits for what is in the queue, if that is kept for the next process.
+    fn finish(self: &Arc<Shared>) {
+        let since = Instant::now();
+        let mut state = lock(self.state);
+        if state.stop || state.queue.is_empty() && state.busy == 0 || self.cache().is_none() {
+            return;
+        }
+        if state.generation != fork::generation() {
+            // The parent's: it compiles them itself.
+            return;
+        }
+        while !(state.queue.is_empty() && state.busy == 0) {
+            let Some(left) = LAST_WAIT.checked_sub(since.elapsed()) else { return };
+            state = self.done.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
+        }
     }
 
     fn shut_down(&self) {
@@ -387,6 +486,7 @@ fn stop_at_exit(shared: &Arc<Shared>) {
 fn stop_all() {
     let live = std::mem::take(&mut *lock(&LIVE));
     for shared in live.iter().filter_map(Weak::upgrade) {
+        shared.finish();
         shared.shut_down();
     }
 }

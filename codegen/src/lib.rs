@@ -1,16 +1,17 @@
 //! Code generation: one kernel becomes native code (or PTX), and the kernel cache keeps it.
 //!
-//! The way: `lower` builds MLIR, `mlir` lowers that to the LLVM dialect, `llvm` makes an object of it, `jit` loads the object.
+//! The way: `lower` builds MLIR, `mlir` lowers that to the LLVM dialect, `llvm` makes an object of it, `load` puts it into memory.
 //! `compiler` is the service around them: it never makes a caller wait. Only this crate knows MLIR and LLVM.
 
 pub mod cache;
 mod calls;
 mod compiler;
+mod elf;
 mod error;
 mod fork;
 mod gpu;
-mod jit;
 mod llvm;
+mod load;
 mod lower;
 mod mlir;
 pub mod target;
@@ -26,7 +27,7 @@ use legate_jit_ir::Kernel;
 pub use compiler::{Compiler, Counters, Options, SinkFor, Slot};
 pub use error::{Error, Result};
 pub use gpu::ptx;
-pub use jit::{Loaded, load};
+pub use load::{Loaded, load};
 pub use target::CpuTarget;
 
 /// The stages whose text a sink can have, in the order in which they come.

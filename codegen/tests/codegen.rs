@@ -8,6 +8,8 @@ mod casts;
 mod compiler;
 #[path = "codegen/harness.rs"]
 mod harness;
+#[path = "codegen/load.rs"]
+mod load;
 #[path = "codegen/operations.rs"]
 mod operations;
 #[path = "codegen/ptx.rs"]
@@ -16,3 +18,5 @@ mod ptx;
 mod shapes;
 #[path = "codegen/snapshots.rs"]
 mod snapshots;
+#[path = "codegen/torture.rs"]
+mod torture;

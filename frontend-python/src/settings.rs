@@ -228,7 +228,8 @@ fn apply(py: Python) -> PyResult<()> {
         rt::pool::set_threads(n);
         rt::library::blas::set_threads(n);
     }
-    let mut options = Options { cache: cache_dir(), ..Options::default() };
+    let cache_bytes = bytes(get("LEGATE_JIT_CACHE_SIZE").as_deref().unwrap_or("1G"));
+    let mut options = Options { cache: cache_dir(), cache_bytes, ..Options::default() };
     if let Some(text) = get("LEGATE_JIT_DUMP") {
         let request = text.parse().map_err(PyValueError::new_err::<String>)?;
         let target = get("LEGATE_JIT_DUMP_TARGET");

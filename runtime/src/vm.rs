@@ -108,6 +108,16 @@ struct Builder<'k> {
 }
 
 impl Program {
+    /// Axes of the boxes that it runs on.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// Passes over a box's points that it makes.
+    pub fn operations(&self) -> u64 {
+        self.steps.len().max(1) as u64
+    }
+
     pub fn new(kernel: &Kernel) -> Result<Program> {
         let program = Program {
             rank: kernel.rank as usize,

@@ -5,6 +5,9 @@ use legate_jit_ir::{DType, Ufunc};
 
 use crate::harness::one_op;
 
+/// More operations than any kernel needs to be worth compiling.
+const MUCH: u64 = 1 << 40;
+
 fn binary(op: Ufunc) -> legate_jit_ir::Kernel {
     one_op(op, &[DType::F64, DType::F64], DType::F64)
 }
@@ -28,10 +31,29 @@ fn getting_a_slot_waits_for_nothing() {
     let compiler = Compiler::new(Options::default());
     let ops = [Ufunc::Add, Ufunc::Subtract, Ufunc::Multiply, Ufunc::Divide, Ufunc::Maximum, Ufunc::Hypot, Ufunc::Fmod];
     let slots: Vec<_> = ops.iter().map(|&op| compiler.get(&binary(op))).collect();
+    slots.iter().for_each(|s| s.worked(MUCH));
     // One thread compiles them one after the other, so the last can't be there already.
     assert!(slots.last().unwrap().entry().is_none());
     compiler.wait_all();
     assert!(slots.iter().all(|s| s.entry().is_some()));
+}
+
+#[test]
+fn only_what_works_much_is_compiled() {
+    let compiler = Compiler::new(Options::default());
+    let slot = compiler.get(&binary(Ufunc::Add));
+    for _ in 0..100 {
+        slot.worked(100);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert!(slot.entry().is_none() && compiler.counters().kernels_compiled == 0);
+    slot.worked(MUCH);
+    // Nobody waits, but it comes.
+    let since = std::time::Instant::now();
+    while slot.entry().is_none() && since.elapsed().as_secs() < 60 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert!(slot.entry().is_some());
 }
 
 #[test]
@@ -64,6 +86,7 @@ fn a_forked_child_compiles_for_itself() {
     // Left in the queue, or being compiled, when the fork comes.
     let pending: Vec<_> =
         [Ufunc::Subtract, Ufunc::Multiply, Ufunc::Divide].iter().map(|&op| compiler.get(&binary(op))).collect();
+    pending.iter().for_each(|s| s.worked(MUCH));
     // SAFETY: the child only compiles, and leaves by _exit.
     let child = unsafe { libc::fork() };
     if child == 0 {
@@ -102,7 +125,7 @@ fn ending_in_the_middle_of_a_compilation() {
             let compiler = std::mem::ManuallyDrop::new(Compiler::new(Options::default()));
             for &op in Ufunc::ALL {
                 for signature in op.signatures() {
-                    compiler.get(&one_op(op, signature.ins(), signature.out));
+                    compiler.get(&one_op(op, signature.ins(), signature.out)).worked(MUCH);
                 }
             }
             std::thread::sleep(std::time::Duration::from_millis(ms));

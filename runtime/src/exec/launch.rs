@@ -27,12 +27,12 @@ const TASK_POINTS: i64 = 16_384;
 /// A kernel in its two tiers: compiled code once it is there, prebuilt loops until then.
 pub struct Runner {
     slot: Option<Arc<Slot>>,
-    program: vm::Program,
+    /// None where there was code from the beginning.
+    program: Option<vm::Program>,
 }
 
 impl Runner {
     fn new(kernel: &Kernel, tier: Tier) -> Result<Runner> {
-        let program = vm::Program::new(kernel)?;
         let slot = match tier {
             Tier::Vm | Tier::Interp => None,
             Tier::Auto | Tier::Compiled => crate::tier::compiler().map(|c| c.get(kernel)),
@@ -40,6 +40,8 @@ impl Runner {
         if let (Tier::Compiled, Some(slot)) = (tier, &slot) {
             slot.wait();
         }
+        let ready = slot.as_ref().is_some_and(|s| s.entry().is_some());
+        let program = if ready { None } else { Some(vm::Program::new(kernel)?) };
         Ok(Runner { slot, program })
     }
 
@@ -58,10 +60,15 @@ impl Runner {
     ) {
         // SAFETY: the caller's promise is the kernel's own.
         unsafe {
-            match self.slot.as_ref().and_then(|s| s.entry()) {
-                Some(entry) => entry(ptrs, strides, scalars, lo, extent),
-                None => self.program.run(ptrs, strides, scalars, lo, extent),
+            if let Some(entry) = self.slot.as_ref().and_then(|s| s.entry()) {
+                return entry(ptrs, strides, scalars, lo, extent);
             }
+            let program = self.program.as_ref().expect("prebuilt loops where there is no code");
+            if let Some(slot) = &self.slot {
+                let points: i64 = std::slice::from_raw_parts(extent, program.rank()).iter().product();
+                slot.worked(points as u64 * program.operations());
+            }
+            program.run(ptrs, strides, scalars, lo, extent)
         }
     }
 }
