@@ -8,6 +8,7 @@
 mod file;
 
 use std::ffi::{CStr, CString};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -19,7 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use legate_jit_ir::Kernel;
 
-use crate::{CpuTarget, Error, Object, Result};
+use crate::{Error, Object, Result};
 
 /// The ending of entries' names.
 const ENDING: &str = "ljk";
@@ -89,7 +90,7 @@ pub fn kernel_text(kernel: &Kernel) -> String {
 }
 
 /// The key of a kernel for a target.
-pub fn key(kernel_text: &str, target: &CpuTarget) -> u128 {
+pub fn key(kernel_text: &str, target: &impl Display) -> u128 {
     let text = format!("{BUILD_ID}\n{}\n{target}\n{kernel_text}", crate::calls::INTERFACE);
     xxhash_rust::xxh3::xxh3_128(text.as_bytes())
 }
@@ -141,9 +142,13 @@ impl Cache {
     }
 
     /// The kernel's code, if it is there and whole. A damaged or foreign entry is an error, and is removed where possible.
-    pub fn get(&self, kernel: &Kernel, target: &CpuTarget) -> Result<Option<Object>> {
-        let text = kernel_text(kernel);
-        let key = key(&text, target);
+    pub fn get(&self, kernel: &Kernel, target: &impl Display) -> Result<Option<Object>> {
+        self.get_text(&kernel_text(kernel), target)
+    }
+
+    /// The same, for the text of a kernel.
+    pub fn get_text(&self, text: &str, target: &impl Display) -> Result<Option<Object>> {
+        let key = key(text, target);
         let name = file_name(key);
         let (bytes, used) = match self.read(&name) {
             Ok(read) => read,
@@ -173,14 +178,17 @@ impl Cache {
     }
 
     /// Adds an entry.
-    pub fn put(&self, object: &Object, target: &CpuTarget) -> Result<()> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
+    pub fn put(&self, object: &Object, target: &impl Display) -> Result<()> {
         let key = key(&object.ir_text, target);
-        let bytes = file::write(key, BUILD_ID, &target.to_string(), object);
+        self.put_bytes(key, &file::write(key, BUILD_ID, &target.to_string(), object))
+    }
+
+    fn put_bytes(&self, key: u128, bytes: &[u8]) -> Result<()> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let temporary =
             CString::new(format!(".{key:032x}.{}.{n}.tmp", std::process::id())).expect("no zero byte in the name");
-        let result = self.write_synced(&temporary, &bytes).and_then(|()| self.rename(&temporary, &file_name(key)));
+        let result = self.write_synced(&temporary, bytes).and_then(|()| self.rename(&temporary, &file_name(key)));
         if result.is_err() {
             self.remove(&temporary);
         }
@@ -267,6 +275,48 @@ pub fn list(dir: &Path) -> Result<Vec<Entry>> {
 /// The names of damaged and foreign entries.
 pub fn verify(dir: &Path) -> Result<Vec<String>> {
     Ok(list(dir)?.into_iter().filter(|e| e.target.is_none()).map(|e| e.name).collect())
+}
+
+/// The bytes of every whole entry, by name: what `add` takes.
+pub fn whole_entries(dir: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let cache = Cache::open(dir)?;
+    let mut all = Vec::new();
+    for entry in cache.entries(dir)?.into_iter().filter(|e| e.target.is_some()) {
+        let name = CString::new(entry.name.as_str()).expect("file names have no zero byte");
+        // One that went away meanwhile is no fault.
+        if let Ok((bytes, _)) = cache.read(&name) {
+            all.push((entry.name, bytes));
+        }
+    }
+    Ok(all)
+}
+
+/// What became of the bytes of an entry from elsewhere.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Added {
+    New,
+    Present,
+    /// It is whole, but another compiler made it, so that nothing here would find it.
+    OtherBuild,
+}
+
+/// Takes an entry from elsewhere: whatever says it is one is checked as if it had been found in the directory. With what became
+/// of it comes the text of its kernel.
+pub fn add(dir: &Path, bytes: &[u8]) -> Result<(Added, String)> {
+    let cache = Cache::open(dir)?;
+    let parsed = file::parse(bytes)?;
+    let text = parsed.object.ir_text;
+    if parsed.build_id != BUILD_ID {
+        return Ok((Added::OtherBuild, text));
+    }
+    if key(&text, &parsed.target) != parsed.key {
+        return Err(Error::Cache("an entry under another's key".into()));
+    }
+    if cache.get_text(&text, &parsed.target).is_ok_and(|found| found.is_some()) {
+        return Ok((Added::Present, text));
+    }
+    cache.put_bytes(parsed.key, bytes)?;
+    Ok((Added::New, text))
 }
 
 /// Removes damaged entries, what dead processes left behind, and what is not to be kept.

@@ -241,6 +241,13 @@ impl Compiler {
         }
     }
 
+    /// The texts of all kernels that were asked for, compiled or not, in an order that depends on nothing else.
+    pub fn kernels(&self) -> Vec<String> {
+        let mut texts: Vec<String> = lock(self.shared.state).slots.keys().map(crate::cache::kernel_text).collect();
+        texts.sort();
+        texts
+    }
+
     pub fn counters(&self) -> Counters {
         let get = |a: &AtomicU64| a.load(Ordering::Relaxed);
         let c = &self.shared.counters;
@@ -392,13 +399,18 @@ impl Shared {
         let count = |a: &AtomicU64| a.fetch_add(1, Ordering::Relaxed);
         let target = self.options.target.as_ref().filter(|t| t.runs_here())?;
         let cache = self.cache()?;
-        match cache.get(kernel, target).and_then(|found| found.map(|object| crate::load(&object)).transpose()) {
-            Ok(Some(loaded)) => {
-                count(&self.counters.cache_hits);
-                return Some(loaded);
+        // Code for this very processor, else what was made for its whole level.
+        let level = CpuTarget { level: target.level, tune: String::new() };
+        let text = crate::cache::kernel_text(kernel);
+        for target in [target, &level] {
+            match cache.get_text(&text, target).and_then(|found| found.map(|object| crate::load(&object)).transpose()) {
+                Ok(Some(loaded)) => {
+                    count(&self.counters.cache_hits);
+                    return Some(loaded);
+                }
+                Ok(None) => {}
+                Err(_) => _ = count(&self.counters.cache_errors),
             }
-            Ok(None) => {}
-            Err(_) => _ = count(&self.counters.cache_errors),
         }
         if first {
             count(&self.counters.cache_misses);

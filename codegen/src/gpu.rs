@@ -12,15 +12,21 @@ use crate::{Error, Result, fork, lower};
 /// The name of the function in the PTX.
 pub const ENTRY: &str = "kernel";
 
-/// Compiles a kernel to PTX for an architecture such as `sm_90`. Arithmetic has the bits of the CPU's; transcendental functions
-/// come from CUDA's library and may differ in the last place. Its parameters are described in `lower/gpu.rs`.
-pub fn ptx(kernel: &Kernel, architecture: &str, libdevice: Option<&Path>) -> Result<String> {
+/// Whether this is the name of an architecture.
+pub(crate) fn check(architecture: &str) -> Result<()> {
     let number = architecture.strip_prefix("sm_").map(|n| n.trim_end_matches(['a', 'f']));
     if number.and_then(|n| n.parse::<u32>().ok()).is_none_or(|n| !(50..=130).contains(&n)) {
         return Err(Error::Target(format!(
             "unknown GPU architecture '{architecture}'; one such as sm_80 or sm_90 is meant"
         )));
     }
+    Ok(())
+}
+
+/// Compiles a kernel to PTX for an architecture such as `sm_90`. Arithmetic has the bits of the CPU's; transcendental functions
+/// come from CUDA's library and may differ in the last place. Its parameters are described in `lower/gpu.rs`.
+pub fn ptx(kernel: &Kernel, architecture: &str, libdevice: Option<&Path>) -> Result<String> {
+    check(architecture)?;
     let _inside = fork::inside();
     let machine = Machine::gpu(architecture)?;
     let mlir = Mlir::new();

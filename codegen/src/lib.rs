@@ -15,6 +15,7 @@ mod load;
 mod lower;
 mod mlir;
 pub mod target;
+pub mod warm;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

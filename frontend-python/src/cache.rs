@@ -1,12 +1,15 @@
-//! The kernel cache as `legate-jit cache` sees it: what it holds, what is damaged, what to throw away.
+//! The kernel cache as `legate-jit cache` and `legate-jit warm` see it: what it holds, what is damaged, what to throw away, what
+//! comes from elsewhere, and what to compile ahead.
 
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-use legate_jit_codegen::cache::{self, Keep};
-use pyo3::exceptions::PyOSError;
+use legate_jit_codegen::CpuTarget;
+use legate_jit_codegen::cache::{self, Added, Keep};
+use legate_jit_codegen::warm::{self, Target};
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 use pyo3::{Bound, PyErr, PyResult, Python};
 
 fn failed(e: legate_jit_codegen::Error) -> PyErr {
@@ -54,6 +57,57 @@ pub fn cache_prune(
     let keep = Keep { bytes: max_bytes, age: max_age.map(Duration::from_secs_f64), current_only };
     let pruned = cache::prune(&dir, keep).map_err(failed)?;
     Ok((pruned.files, pruned.bytes))
+}
+
+/// (name, bytes) of every whole entry.
+#[pyfunction]
+pub fn cache_export<'py>(py: Python<'py>, dir: PathBuf) -> PyResult<Vec<(String, Bound<'py, PyBytes>)>> {
+    let all = cache::whole_entries(&dir).map_err(failed)?;
+    Ok(all.into_iter().map(|(name, bytes)| (name, PyBytes::new(py, &bytes))).collect())
+}
+
+/// Takes the bytes of an entry from elsewhere: ("new", "present" or "other build", its kernel's text).
+#[pyfunction]
+pub fn cache_import(dir: PathBuf, bytes: &[u8]) -> PyResult<(&'static str, String)> {
+    let (added, text) = cache::add(&dir, bytes).map_err(failed)?;
+    let word = match added {
+        Added::New => "new",
+        Added::Present => "present",
+        Added::OtherBuild => "other build",
+    };
+    Ok((word, text))
+}
+
+/// The texts of all kernels that this process has asked for.
+#[pyfunction]
+pub fn kernels() -> Vec<String> {
+    legate_jit_runtime::tier::kernels()
+}
+
+/// Compiles kernels, given by their texts, for processors and GPUs by name (`host` is this machine): (compiled, present, what
+/// was refused and why).
+#[pyfunction]
+pub fn cache_compile(
+    py: Python<'_>,
+    dir: PathBuf,
+    kernels: Vec<String>,
+    cpus: Vec<String>,
+    gpus: Vec<String>,
+) -> PyResult<(usize, usize, Vec<String>)> {
+    let mut targets = Vec::new();
+    for name in cpus {
+        let cpu = match name.as_str() {
+            "host" => CpuTarget::host().ok_or_else(|| PyValueError::new_err("nothing is compiled for this machine"))?,
+            name => CpuTarget::named(name).map_err(|e| PyValueError::new_err(e.to_string()))?,
+        };
+        targets.push(Target::Cpu(cpu));
+    }
+    targets.extend(gpus.into_iter().map(Target::Gpu));
+    let libdevice = crate::settings::libdevice(py);
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let made =
+        py.detach(|| warm::compile_all(&dir, &kernels, &targets, threads, libdevice.as_deref())).map_err(failed)?;
+    Ok((made.compiled, made.present, made.refused))
 }
 
 /// `512M` and the like as a number.

@@ -100,6 +100,10 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(cache::cache_list, m)?)?;
     m.add_function(wrap_pyfunction!(cache::cache_verify, m)?)?;
     m.add_function(wrap_pyfunction!(cache::cache_prune, m)?)?;
+    m.add_function(wrap_pyfunction!(cache::cache_export, m)?)?;
+    m.add_function(wrap_pyfunction!(cache::cache_import, m)?)?;
+    m.add_function(wrap_pyfunction!(cache::cache_compile, m)?)?;
+    m.add_function(wrap_pyfunction!(cache::kernels, m)?)?;
     m.add_function(wrap_pyfunction!(cache::parse_bytes, m)?)?;
     Ok(())
 }

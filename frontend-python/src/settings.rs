@@ -245,7 +245,7 @@ fn apply(py: Python) -> PyResult<()> {
 }
 
 /// CUDA's device library, if the Python package that has it is installed.
-fn libdevice(py: Python) -> Option<PathBuf> {
+pub fn libdevice(py: Python) -> Option<PathBuf> {
     let roots: Vec<String> = py
         .import("nvidia")
         .ok()?

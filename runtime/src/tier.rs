@@ -43,6 +43,11 @@ fn make_statics(options: &Options) {
     }
 }
 
+/// The texts of all kernels that the program has asked for so far.
+pub fn kernels() -> Vec<String> {
+    COMPILER.get().map(|c| c.kernels()).unwrap_or_default()
+}
+
 /// What the compiler has done; zeros where it was never needed.
 pub fn counters() -> Counters {
     COMPILER.get().map(|c| c.counters()).unwrap_or_default()

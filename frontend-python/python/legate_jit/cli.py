@@ -1,4 +1,4 @@
-"""The command `legate-jit`: reports, the kernel cache, and programs under several ranks."""
+"""The command `legate-jit`: reports, the kernel cache, compiling ahead, and programs under several ranks."""
 
 import argparse
 import runpy
@@ -21,7 +21,8 @@ def _cache(args):
         print("the kernel cache is off (LEGATE_JIT_CACHE=off)")
         return 0
     try:
-        return {"ls": _ls, "verify": _verify, "prune": _prune}[args.action](_native, folder, args)
+        actions = {"ls": _ls, "verify": _verify, "prune": _prune, "export": _export, "import": _import}
+        return actions[args.action](_native, folder, args)
     except FileNotFoundError:
         print(f"{folder}: no cache yet")
         return 0
@@ -61,6 +62,100 @@ def _prune(native, folder, args):
     files, size = native.cache_prune(folder, limit, age, args.other_builds)
     print(f"removed {files} files, {_size(size)}")
     return 0
+
+
+def _export(native, folder, args):
+    """Every whole entry, in a tar archive; written beside its place and moved there, so that it is whole or not there."""
+    import io
+    import os
+    import tarfile
+
+    entries = native.cache_export(folder)
+    half = f"{args.file}.{os.getpid()}.tmp"
+    try:
+        with tarfile.open(half, "w:gz" if args.file.endswith(("gz", "tgz")) else "w") as archive:
+            for name, data in entries:
+                member = tarfile.TarInfo(name)
+                member.size, member.mode = len(data), 0o600
+                archive.addfile(member, io.BytesIO(data))
+        os.replace(half, args.file)
+    finally:
+        if os.path.exists(half):
+            os.unlink(half)
+    print(f"{len(entries)} kernels, {_size(sum(len(data) for _, data in entries))}, in {args.file}")
+    return 0
+
+
+def _import(native, folder, args):
+    """Entries of an archive: each is checked, none is unpacked to a place that the archive names. What was made for another
+    build or processor is compiled anew from the kernel's text, which lies beside the code."""
+    import tarfile
+
+    counts, texts, bad = {"new": 0, "present": 0, "other build": 0}, set(), 0
+    try:
+        with tarfile.open(args.file) as archive:
+            for member in archive:
+                data = archive.extractfile(member) if member.isreg() and member.name.endswith(".ljk") else None
+                if data is None:
+                    continue
+                try:
+                    state, text = native.cache_import(folder, data.read())
+                except OSError as e:
+                    print(f"{member.name}: {e}", file=sys.stderr)
+                    bad += 1
+                else:
+                    counts[state] += 1
+                    texts.add(text)
+    except tarfile.TarError as e:
+        print(f"legate-jit: {args.file}: {e}", file=sys.stderr)
+        return 1
+    print(f"{counts['new']} new, {counts['present']} already there, {counts['other build']} of another build, {bad} damaged")
+    if not args.as_they_are:
+        _compile(native, folder, sorted(texts), ["host"], [])
+    return 1 if bad else 0
+
+
+def _compile(native, folder, texts, cpus, gpus):
+    """Compiles kernels for each target and says what was done."""
+    start = time.perf_counter()
+    made, present, refused = native.cache_compile(folder, texts, cpus, gpus)
+    seconds = time.perf_counter() - start
+    names = ", ".join(["this machine" if c == "host" else c for c in cpus] + gpus)
+    print(f"{len(texts)} kernels for {names}: {made} compiled in {seconds:.2f} s, {present} already there", file=sys.stderr)
+    for why in sorted(set(refused)):
+        print(f"not compiled: {why}", file=sys.stderr)
+
+
+def _warm(args):
+    """Runs a program, then compiles all that it needs and did not find or compile itself."""
+    from . import _native
+
+    folder = args.dir or _native.cache_dir()
+    if folder is None:
+        print("legate-jit: the kernel cache is off (LEGATE_JIT_CACHE=off)", file=sys.stderr)
+        return 1
+    cpus, gpus = ([n for n in names.split(",") if n] for names in (args.target_cpu, args.target_gpu))
+    try:
+        # Wrong names are told before the program runs.
+        _native.cache_compile(folder, [], cpus, gpus)
+    except (ValueError, OSError) as e:
+        print(f"legate-jit: {e}", file=sys.stderr)
+        return 2
+    if args.args[:1] == ["--"]:
+        del args.args[0]
+    status = 0
+    try:
+        _program(args)
+    except SystemExit as e:
+        # What it needs is known all the same.
+        status = e.code if isinstance(e.code, int) else int(e.code is not None)
+    _native.sync()
+    try:
+        _compile(_native, folder, _native.kernels(), cpus, gpus)
+    except OSError as e:
+        print(f"legate-jit: {folder}: {e}", file=sys.stderr)
+        return 1
+    return status
 
 
 def _program(args):
@@ -106,7 +201,14 @@ def main(argv=None):
     run.add_argument("-n", type=int, default=1, help="how many ranks")
     run.add_argument("--threads", action="store_true", help="ranks as threads of one process instead of MPI")
     run.set_defaults(run=_run)
-    for p in (report, run):
+    warm = commands.add_parser(
+        "warm", help="run a program and compile everything that it needs, for this machine or others, so that its next run compiles nothing"
+    )
+    warm.add_argument("--target-cpu", default="host", help="processors: host, x86-64-v3, znver4, …, with commas between")
+    warm.add_argument("--target-gpu", default="", help="GPUs: sm_80, sm_90, …; the cache keeps their PTX")
+    warm.add_argument("--dir", help="the cache's folder, if not the usual one")
+    warm.set_defaults(run=_warm)
+    for p in (report, run, warm):
         p.add_argument("program")
         p.add_argument("args", nargs=argparse.REMAINDER)
 
@@ -120,7 +222,12 @@ def main(argv=None):
     prune.add_argument("--max-size", help="keep at most this many bytes, the last used first")
     prune.add_argument("--max-age", type=float, help="keep what was used in so many days")
     prune.add_argument("--other-builds", action="store_true", help="remove kernels of other builds, too")
-    for p in (listing, verify, prune):
+    export = actions.add_parser("export", help="write all kernels to a file, for another machine")
+    export.add_argument("file", help="a tar archive; compressed if its name ends in gz")
+    importing = actions.add_parser("import", help="add the kernels of such a file, and compile those of other processors anew")
+    importing.add_argument("file")
+    importing.add_argument("--as-they-are", action="store_true", help="compile nothing")
+    for p in (listing, verify, prune, export, importing):
         p.add_argument("--dir", help="the cache's folder, if not the usual one")
 
     commands.add_parser("config", help="the settings and what they mean").set_defaults(run=_config)

@@ -71,7 +71,6 @@ from ._math import (
     var,
     vdot,
 )
-from ._random import random
 from ._shape import (
     append,
     array_split,
@@ -133,6 +132,12 @@ _fallback.install()
 
 
 def __getattr__(name):
+    if name == "random":
+        # NumPy too loads its generators when they are first wanted: that takes 10 ms.
+        from ._random import random
+
+        globals()[name] = random
+        return random
     if name.startswith("__") and name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = _fallback.attribute(name, getattr(_np, name))
