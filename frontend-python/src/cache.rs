@@ -110,6 +110,16 @@ pub fn cache_compile(
     Ok((made.compiled, made.present, made.refused))
 }
 
+/// PTX of a kernel, given by its text, for a GPU such as `sm_90`; its parameters are one word each, in the order of the
+/// compiled function's arguments (addresses, strides in bytes, two words a scalar, first point, extents).
+#[pyfunction]
+pub fn kernel_ptx(py: Python<'_>, text: &str, architecture: &str) -> PyResult<String> {
+    let kernel = text.parse().map_err(|e| PyValueError::new_err(format!("{e}")))?;
+    let libdevice = crate::settings::libdevice(py);
+    py.detach(|| legate_jit_codegen::ptx(&kernel, architecture, libdevice.as_deref()))
+        .map_err(|e| PyValueError::new_err(e.to_string()))
+}
+
 /// `512M` and the like as a number.
 #[pyfunction]
 pub fn parse_bytes(text: &str) -> Option<u64> {
