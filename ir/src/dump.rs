@@ -26,6 +26,12 @@ pub static STAGES: &[Stage] = &[
     Stage { name: "capture", ending: "graph", comment: ";", about: "the graph as recorded" },
     Stage { name: "canonicalize", ending: "graph", comment: ";", about: "dead and equal nodes gone, views composed" },
     Stage { name: "rewrite", ending: "graph", comment: ";", about: "the cheapest of all forms that the rules lead to" },
+    Stage {
+        name: "unfold",
+        ending: "graph",
+        comment: ";",
+        about: "short reductions are chains of operations, products of computed matrices are sums",
+    },
     Stage { name: "fuse", ending: "plan", comment: ";", about: "what is computed in one pass over memory" },
     Stage { name: "schedule", ending: "plan", comment: ";", about: "the plan, with every buffer's memory" },
     Stage { name: "kernel", ending: "kernel", comment: ";", about: "the kernel as it is compiled" },
@@ -265,7 +271,7 @@ mod tests {
         let read = |path: &str| std::fs::read_to_string(dir.join(path)).unwrap();
         assert_eq!(read("0001/00-capture.graph"), "; 0001 capture: as recorded\n;   a note\none\ntwo\n");
         assert_eq!(read("0002/01-canonicalize.diff"), "; 0002 canonicalize: tidy\n- one\n  two\n");
-        assert_eq!(read("0002/06-k0.mlir"), "// 0002/k0 mlir: built\nmodule {}\n");
+        assert_eq!(read("0002/07-k0.mlir"), "// 0002/k0 mlir: built\nmodule {}\n");
         assert_eq!(std::fs::read_dir(dir.join("0002")).unwrap().count(), 3);
         std::fs::remove_dir_all(dir).unwrap();
     }

@@ -210,9 +210,10 @@ fn matmul(a: &Tensor, b: &Tensor, ty: &Type) -> std::result::Result<Tensor, Stri
             column[rank - 2] = k;
             multiply(a.at(&row), b.at(&column))
         });
-        if let Some(sum) = products.reduce(&add) {
-            out.set_at(&index, sum);
-        }
+        // 0.0 comes first, so that no sum is -0.0.
+        let zero = cast(Scalar::i64(0), ty.dtype);
+        let sum = products.fold(zero, &add);
+        out.set_at(&index, sum);
     }
     Ok(out)
 }

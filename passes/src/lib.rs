@@ -10,6 +10,7 @@ pub mod relate;
 pub mod rewrite;
 pub mod schedule;
 pub mod stencil;
+pub mod unfold;
 pub mod unroll;
 
 pub use cx::{Cx, Math};

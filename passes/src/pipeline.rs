@@ -6,7 +6,7 @@
 use legate_jit_ir::{Error, Graph, Plan, Result, verify};
 
 use crate::cx::{Cx, Level, Look};
-use crate::{canonicalize, fuse, rewrite, schedule, stencil};
+use crate::{canonicalize, fuse, rewrite, schedule, stencil, unfold};
 
 /// Lines for a dump's header.
 pub type Notes = Vec<String>;
@@ -40,6 +40,12 @@ pub static PASSES: &[Pass] = &[
             let (graph, fired) = rewrite::rewrite(graph, cx)?;
             Ok((graph, fired.iter().map(|(rule, times)| format!("{rule} ×{times}")).collect()))
         }),
+    },
+    // What the rules see are reductions and products; `fuse` has no better place for a short one than a kernel's body.
+    Pass {
+        name: "unfold",
+        about: "short reductions are chains of operations, products of computed matrices are sums",
+        run: Run::Graph(unfold::unfold),
     },
     Pass {
         name: "fuse",

@@ -54,7 +54,8 @@ pub fn reduce(r: &Reduce, a: &Tensor) -> Result<Tensor> {
     Ok(Tensor::from_elements(dtype, &extents(&kept), results))
 }
 
-/// A float sum is the sum in order of its runs' trees. Everything else goes through the elements in order.
+/// A float sum is the sum in order of its runs' trees, after a 0.0 that makes -0.0 a 0.0. Everything else goes through the
+/// elements in order.
 fn reduce_runs(reducer: Reducer, dtype: DType, runs: &[Vec<Scalar>]) -> Result<Scalar> {
     let elements = || runs.iter().flatten().copied();
     match reducer {
@@ -64,7 +65,8 @@ fn reduce_runs(reducer: Reducer, dtype: DType, runs: &[Vec<Scalar>]) -> Result<S
             let out = ufunc.out(&[dtype, dtype]).ok_or_else(|| format!("no {} for {dtype}", ufunc.name()))?;
             let step = combine(ufunc, out)?;
             let total = if ufunc == Ufunc::Add && (dtype.is_float() || dtype.is_complex()) {
-                runs.iter().map(|run| pairwise_sum(run)).reduce(step)
+                let zero = cast(Scalar::i64(0), out);
+                Some(runs.iter().map(|run| pairwise_sum(run)).fold(zero, step))
             } else {
                 elements().map(|s| cast(s, out)).reduce(step)
             };

@@ -8,6 +8,7 @@ use legate_jit_ir::{Value, View};
 use super::cluster::Group;
 use super::tasks::Tasks;
 use crate::cost;
+use crate::relate::disjoint;
 
 /// Work (see [`cost`]) that writing a value and reading it back is worth. A cost, not a question of meaning.
 const STORE_AND_LOAD: u64 = 8;
@@ -25,6 +26,15 @@ pub struct Roots {
     work: Vec<u64>,
     /// Reads of roots to compute one element.
     leaves: Vec<u64>,
+}
+
+/// Views of one value that are compared pair by pair; more of them surely have elements in common.
+const MAX_COMPARED: usize = 20;
+
+/// Whether two of the views may name a common element.
+fn overlap(views: &[(View, usize)]) -> bool {
+    let pairs = || views.iter().enumerate().flat_map(|(i, a)| views[..i].iter().map(move |b| (&a.0, &b.0)));
+    views.len() > MAX_COMPARED || pairs().any(|(a, b)| !disjoint(a, b))
 }
 
 impl Roots {
@@ -82,7 +92,7 @@ impl Roots {
         for (&v, seen) in &views {
             let size = graph.ty(v).size().max(1) as u64;
             let read: u64 = seen.iter().map(|(_, n)| *n as u64).sum();
-            let again = (read / size).max(if seen.len() > 1 { 2 } else { 1 }) - 1;
+            let again = (read / size).max(if overlap(seen) { 2 } else { 1 }) - 1;
             if roots.recomputing(v).saturating_mul(again) > STORE_AND_LOAD {
                 expensive.push(v);
             }
