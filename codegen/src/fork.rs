@@ -44,7 +44,8 @@ unsafe impl Sync for Place {}
 
 static HELD: Place = Place(UnsafeCell::new(None));
 
-fn install() {
+/// Registers the handlers. Handlers registered later run earlier before a fork, and later after it.
+pub fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: the handlers are functions of this module, which is never unloaded.

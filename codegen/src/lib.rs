@@ -8,7 +8,7 @@ mod calls;
 mod compiler;
 mod elf;
 mod error;
-mod fork;
+pub mod fork;
 mod gpu;
 mod llvm;
 mod load;

@@ -139,6 +139,7 @@ pub fn adopt(obj: &Bound<PyAny>, shared: bool) -> PyResult<Option<Array>> {
     let mut array = array.map_err(|e| raise(py, e))?;
     if !writeable {
         array.set_writable(false);
+        array.set_base_writable(false);
     }
     Ok(Some(array))
 }

@@ -1,6 +1,7 @@
 //! Errors of the runtime as Python exceptions of NumPy's classes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use legate_jit_runtime::Error;
 use pyo3::exceptions::{
@@ -59,9 +60,21 @@ pub fn guarded<T>(py: Python, f: impl FnOnce() -> Result<T, Error>) -> PyResult<
     }
 }
 
+/// While `np.errstate` or `np.seterr` ask for exceptions or calls at floating point errors, NumPy does the arithmetic: it
+/// looks for them operation by operation, which a fused kernel cannot.
+static STRICT: AtomicBool = AtomicBool::new(false);
+
+#[pyfunction]
+pub fn set_strict(strict: bool) {
+    STRICT.store(strict, Ordering::Relaxed);
+}
+
 /// Runs what the runtime may leave to NumPy: `None` where it does.
 #[inline]
 pub fn supported<T>(py: Python, f: impl FnOnce() -> Result<T, Error>) -> PyResult<Option<T>> {
+    if STRICT.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
     guarded(py, || match f() {
         Ok(value) => Ok(Some(value)),
         Err(Error::Unsupported(_)) => Ok(None),

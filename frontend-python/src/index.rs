@@ -3,6 +3,8 @@
 //! Basic indices (integers, slices, `...`, `newaxis`) are views and are recorded; an integer for every axis reads or writes
 //! one element, at once where the array is at rest; boolean masks are written with `where`; all else NumPy does on its view
 //! of our memory.
+//!
+//! A boundary file: it reads integers, slices and tuples through Python's C API.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,6 +17,7 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use smallvec::SmallVec;
 
 use crate::error::{guarded, supported};
+use crate::slots::seen;
 use crate::value::{self, Value};
 use crate::{capi, convert, dtypes, fallback};
 
@@ -30,7 +33,7 @@ fn exact_int(obj: &Bound<PyAny>) -> Option<i64> {
 }
 
 /// One part of a basic index; `None` where it needs NumPy's advanced indexing.
-#[inline]
+#[inline(always)]
 fn part(obj: &Bound<PyAny>) -> PyResult<Option<Index>> {
     let py = obj.py();
     if obj.is_exact_instance_of::<PySlice>() {
@@ -78,8 +81,12 @@ fn integer_like(obj: &Bound<PyAny>) -> PyResult<Option<Index>> {
 /// The parts of a basic index; false for anything else.
 #[inline]
 fn parts(key: &Bound<PyAny>, out: &mut Parts) -> PyResult<bool> {
-    if let Ok(tuple) = key.cast_exact::<PyTuple>() {
-        for item in tuple.iter_borrowed() {
+    if key.is_exact_instance_of::<PyTuple>() {
+        // SAFETY: an exact tuple, which holds its items while the caller holds the key.
+        let n = unsafe { ffi::PyTuple_Size(key.as_ptr()) };
+        for i in 0..n {
+            // SAFETY: as above; `i` is below its length.
+            let item = unsafe { seen(key.py(), ffi::PyTuple_GetItem(key.as_ptr(), i)) };
             match part(&item)? {
                 Some(p) => out.push(p),
                 None => return Ok(false),
@@ -100,15 +107,19 @@ const QUICK: usize = 4;
 /// A full index of exact ints, the commonest of all: how many there are, or `None` for any other index.
 #[inline]
 fn exact_ints(key: &Bound<PyAny>, ndim: usize, at: &mut [i64; QUICK]) -> Option<usize> {
-    if let Ok(tuple) = key.cast_exact::<PyTuple>() {
-        if tuple.len() != ndim || ndim > QUICK {
-            return None;
-        }
-        for (slot, item) in at.iter_mut().zip(tuple.iter_borrowed()) {
-            if !item.is_exact_instance_of::<PyInt>() {
+    if key.is_exact_instance_of::<PyTuple>() {
+        // SAFETY: an exact tuple, which holds its items while the caller holds the key; `i` is below its length.
+        unsafe {
+            if ndim > QUICK || ffi::PyTuple_Size(key.as_ptr()) != ndim as isize {
                 return None;
             }
-            *slot = exact_int(&item)?;
+            for (i, slot) in at[..ndim].iter_mut().enumerate() {
+                let item = seen(key.py(), ffi::PyTuple_GetItem(key.as_ptr(), i as isize));
+                if !item.is_exact_instance_of::<PyInt>() {
+                    return None;
+                }
+                *slot = exact_int(&item)?;
+            }
         }
         return Some(ndim);
     }

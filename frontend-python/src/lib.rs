@@ -50,6 +50,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     dtypes::init(py)?;
     capi::init(py)?;
     settings::init(py)?;
+    legate_jit_runtime::prepare();
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add_class::<value::Value>()?;
     slots::init(m)?;
@@ -57,6 +58,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("ufunc", slots::ufunc_class(py)?)?;
     m.add_function(wrap_pyfunction!(sync, m)?)?;
     m.add_function(wrap_pyfunction!(stats, m)?)?;
+    m.add_function(wrap_pyfunction!(error::set_strict, m)?)?;
     m.add_function(wrap_pyfunction!(ranks::work, m)?)?;
     m.add_function(wrap_pyfunction!(settings::config, m)?)?;
     m.add_function(wrap_pyfunction!(settings::set_tier, m)?)?;

@@ -389,6 +389,9 @@ impl NdArray {
         let v = slf.as_super().get();
         let mut array: Array = v.get().clone();
         array.set_writable(writable);
+        if !array.is_view() {
+            array.set_base_writable(writable);
+        }
         v.set(array);
     }
 

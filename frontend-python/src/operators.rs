@@ -220,8 +220,9 @@ pub fn in_place_power(a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyResult
     if let Some(op) = short_power(v.get(), b) {
         let target = v.get();
         let args = UfuncArgs { out: Some(target), ..UfuncArgs::default() };
-        guarded(a.py(), || rt::ufunc(op, &[Operand::Array(target)], &args))?;
-        return Ok(());
+        if supported(a.py(), || rt::ufunc(op, &[Operand::Array(target)], &args))?.is_some() {
+            return Ok(());
+        }
     }
     in_place(Ufunc::Power, a, v, b)
 }

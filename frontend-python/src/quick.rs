@@ -8,9 +8,10 @@
 use std::ffi::CStr;
 use std::marker::PhantomData;
 
+use legate_jit_ir::cast::cast;
 use legate_jit_ir::graph::Reducer;
 use legate_jit_ir::{DType, Scalar, Ufunc};
-use legate_jit_runtime::{self as rt, Array, Casting, Element, HostView, Operand, ReduceArgs, WeakScalar};
+use legate_jit_runtime::{self as rt, Array, Casting, Element, HostView, Operand, ReduceArgs};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyTuple};
@@ -312,7 +313,7 @@ fn list(py: Python, view: &HostView, axis: usize, at: *const u8) -> PyResult<Py<
 
 /// `np.zeros(n)`, `np.zeros((n, m))`, with a type behind it or as `dtype=`
 #[inline]
-fn filled(py: Python, args: Args, number: i128) -> Done {
+fn filled(py: Python, args: Args, one: bool) -> Done {
     let mut dtype = DType::F64;
     let kind = match (args.len(), args.has_names()) {
         (1, false) => None,
@@ -337,17 +338,18 @@ fn filled(py: Python, args: Args, number: i128) -> Done {
     }
     let array = guarded(py, || {
         let shape = rt::check_shape(&shape, dtype)?;
-        Array::full(&shape, WeakScalar::Int(number).value(dtype)?)
+        let number = if one { cast(Scalar::bool(true), dtype) } else { Scalar { dtype, bits: [0; 2] } };
+        Array::full(&shape, number)
     })?;
     value::new_array(py, array).map(Some)
 }
 
 fn zeros(py: Python, args: Args) -> Done {
-    filled(py, args, 0)
+    filled(py, args, false)
 }
 
 fn ones(py: Python, args: Args) -> Done {
-    filled(py, args, 1)
+    filled(py, args, true)
 }
 
 fn asarray(py: Python, args: Args) -> Done {

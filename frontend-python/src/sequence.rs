@@ -99,6 +99,11 @@ impl NdScalar {
         }
     }
 
+    fn __bytes__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        py.import("builtins")?.getattr("bytes")?.call1((adopt::host(slf.as_super())?,))
+    }
+
     /// Whatever else NumPy's scalars have.
     fn __getattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<Py<PyAny>> {
         fallback::attribute(slf, name)

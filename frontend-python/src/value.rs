@@ -31,7 +31,7 @@ pub struct Value {
 pub struct NdArray;
 
 /// What only scalars have; as above.
-#[pyclass(frozen, extends = Value, subclass, name = "generic", module = "legate_jit")]
+#[pyclass(frozen, mapping, extends = Value, subclass, name = "generic", module = "legate_jit")]
 pub struct NdScalar;
 
 impl Value {

@@ -4,6 +4,7 @@
 //! when one is asked for (`item`, `host`, `sync`).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use legate_jit_ir::cast::cast;
 use legate_jit_ir::promote::can_cast;
@@ -118,6 +119,16 @@ impl Array {
         self.flags & WRITABLE != 0
     }
 
+    /// Whether a view of this base may be writable: the array that it is a view of was not made read-only.
+    pub fn base_writable(&self) -> bool {
+        !self.base.read_only.load(Ordering::Relaxed)
+    }
+
+    /// All of the memory can only be read, whatever its views say.
+    pub fn set_base_writable(&self, writable: bool) {
+        self.base.read_only.store(!writable, Ordering::Relaxed);
+    }
+
     pub fn set_writable(&mut self, writable: bool) {
         self.flags = self.flags & !WRITABLE | if writable { WRITABLE } else { 0 };
     }
@@ -153,7 +164,8 @@ impl Array {
         let version = self.base.current.get(&s.token);
         let (full, dtype) = (version.full.clone(), version.dtype);
         drop(s);
-        Array { base: self.base.clone(), layout: full, dtype, part: Part::Whole, flags: self.flags & WRITABLE }
+        let flags = if self.base_writable() { WRITABLE } else { 0 };
+        Array { base: self.base.clone(), layout: full, dtype, part: Part::Whole, flags }
     }
 
     /// An array of its own with this value. Where the handle shows its base in C order this records nothing: the two share
@@ -398,7 +410,7 @@ impl Session {
     fn write(&mut self, to: &Array, mut value: Arg) -> Result<()> {
         let exported = self.exported_store(to);
         let layout = &to.layout;
-        if layout.class == Class::Partial && !layout.view.is_injective() {
+        if layout.class == Class::Partial && !layout.injective {
             return Err(Error::Unsupported("a write through a view whose axes overlap in memory".into()));
         }
         let dtype = match to.part {

@@ -9,6 +9,7 @@
 
 use std::cell::UnsafeCell;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use legate_jit_ir::DType;
 
@@ -75,10 +76,12 @@ impl Version {
 
 pub(crate) struct Base {
     pub(crate) current: Guarded<Arc<Version>>,
+    /// The whole array was made read-only, so none of its views can be made writable.
+    pub(crate) read_only: AtomicBool,
 }
 
 impl Base {
     pub(crate) fn new(version: Arc<Version>) -> Arc<Base> {
-        Arc::new(Base { current: Guarded::new(version) })
+        Arc::new(Base { current: Guarded::new(version), read_only: AtomicBool::new(false) })
     }
 }

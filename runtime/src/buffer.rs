@@ -18,8 +18,8 @@ use crate::{Error, Result};
 
 mod pool;
 
-pub(crate) use pool::size_text;
 pub use pool::{bytes_live, bytes_peak, could_fit, kept_bytes, release_kept};
+pub(crate) use pool::{hold, size_text};
 
 /// Where the memory goes when the last reference is gone.
 enum Owner {

@@ -40,6 +40,8 @@ pub struct Layout {
     pub(crate) class: Class,
     pub(crate) c_contiguous: bool,
     pub(crate) f_contiguous: bool,
+    /// No two indices show the same element.
+    pub(crate) injective: bool,
     /// The strides never grow from an axis to the next: NumPy's iterator walks it in C order.
     pub(crate) c_ordered: bool,
     pub(crate) hash: u64,
@@ -96,6 +98,7 @@ impl Layout {
         let (c, f) = contiguity(&view.shape, &strides);
         Layout {
             hash: hash_of(&lshape, &view),
+            injective: view.is_injective(),
             c_ordered: c_ordered(&view.shape, &strides),
             c_contiguous: c,
             f_contiguous: f,

@@ -113,9 +113,20 @@ pub(crate) fn lock() -> Held {
     Held { guard: Some(guard) }
 }
 
+/// Makes the session, so that forks are looked after from now on.
+pub fn prepare() {
+    drop(lock());
+}
+
+/// Keeps everybody out of the session while the result lives.
+pub(crate) fn hold() -> Box<dyn Any> {
+    Box::new(SESSION.lock())
+}
+
 impl Session {
     #[cold]
     fn new() -> Session {
+        crate::fork::install();
         let config = Config::default();
         let mut trace = Trace::default();
         trace.clear();

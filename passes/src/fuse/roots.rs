@@ -6,7 +6,7 @@ use legate_jit_ir::graph::{Graph, Op};
 use legate_jit_ir::{Value, View};
 
 use super::cluster::Group;
-use super::tasks::Tasks;
+use super::tasks::{Tasks, is_box};
 use crate::cost;
 use crate::relate::disjoint;
 
@@ -55,9 +55,8 @@ impl Roots {
                     roots.root[i] = true;
                     roots.root[node.args[0].index()] = true;
                 }
-                // A window with gaps is not a union of boxes, so it cannot be inlined: it is written over a copy of its
-                // base, or in place.
-                Op::Update(window) if window.axes.iter().any(|m| m.terms.iter().any(|t| t.1.abs() != 1)) => {
+                // A window that is no box cannot be inlined: it is written over a copy of its base, or in place.
+                Op::Update(window) if !is_box(window) => {
                     roots.root[i] = true;
                     roots.root[node.args[0].index()] = true;
                 }

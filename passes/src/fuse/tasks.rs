@@ -19,7 +19,7 @@ pub struct Read {
 pub enum Kind {
     /// Computes every element of a root.
     Whole,
-    /// Copies the base of an update whose window has gaps, then writes the window.
+    /// Copies the base of an update whose window is no box (it has gaps, or is a diagonal), then writes the window.
     CopyThenWrite,
     /// Writes the window of an update into the memory of its base.
     InPlace,
@@ -59,7 +59,7 @@ impl Tasks {
                 Op::Reduce(_) => (Kind::Reduce, graph.ty(node.args[0]).shape.clone(), &node.args),
                 Op::Opaque(_) => (Kind::Opaque, node.ty.shape.clone(), &node.args),
                 Op::Reshape => (Kind::Reshape, node.ty.shape.clone(), &node.args),
-                Op::Update(window) if !unit_steps(window) => (Kind::CopyThenWrite, node.ty.shape.clone(), &node.args),
+                Op::Update(window) if !is_box(window) => (Kind::CopyThenWrite, node.ty.shape.clone(), &node.args),
                 _ => (Kind::Whole, node.ty.shape.clone(), &node.args),
             };
             let mut walk = Walk { graph, roots, reads: Vec::new(), inlined: Vec::new(), seen: HashSet::new() };
@@ -106,7 +106,7 @@ impl Tasks {
                 || !roots.is_root(base)
                 || !writable[base.index()]
                 || last_reader[base.index()].is_some_and(|last| last > t)
-                || !(small || is_input(graph, base) || !unit_steps(window))
+                || !(small || is_input(graph, base) || !is_box(window))
             {
                 continue;
             }
@@ -131,8 +131,15 @@ fn is_input(graph: &Graph, v: Value) -> bool {
     matches!(graph.node(v).op, Op::Input(_))
 }
 
-pub fn unit_steps(window: &View) -> bool {
-    window.axes.iter().all(|m| m.terms.iter().all(|t| t.1.abs() == 1))
+/// Whether a window is a box of its base: steps of one, and an axis of its own for each axis of the base, which a diagonal
+/// has not.
+pub fn is_box(window: &View) -> bool {
+    let mut taken: smallvec::SmallVec<[bool; 4]> = window.shape.iter().map(|_| false).collect();
+    window.axes.iter().all(|m| match m.terms[..] {
+        [] => true,
+        [(axis, 1 | -1)] => !std::mem::replace(&mut taken[axis as usize], true),
+        _ => false,
+    })
 }
 
 /// Whether two views of one base surely touch no common element. A read through a window may reach beyond its base, so this is
@@ -188,7 +195,7 @@ impl Walk<'_> {
 /// read falls into the window. `None` where the window's or the view's form does not allow that.
 pub fn inside_window(window: &View, view: &View) -> Option<View> {
     use legate_jit_ir::view::AxisMap;
-    if !unit_steps(window) {
+    if !is_box(window) {
         return None;
     }
     let mut axes: smallvec::SmallVec<[AxisMap; 4]> = window.shape.iter().map(|_| AxisMap::at(0)).collect();

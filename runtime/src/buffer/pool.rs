@@ -73,6 +73,11 @@ static POOL: Mutex<Pool> = Mutex::new(Pool {
     seq: 0,
 });
 
+/// Keeps everybody out of the pool while the result lives.
+pub(crate) fn hold() -> Box<dyn std::any::Any> {
+    Box::new(POOL.lock())
+}
+
 /// Bytes of memory in use by stores.
 pub fn bytes_live() -> usize {
     POOL.lock().live

@@ -71,6 +71,7 @@ from ._math import (
     var,
     vdot,
 )
+from ._errors import errstate, seterr
 from ._shape import (
     append,
     array_split,

@@ -1,5 +1,7 @@
 """The methods of our arrays and scalars that are not written in Rust: compositions, and those that NumPy runs."""
 
+import json
+
 import numpy as _np
 
 from .. import _fallback, _native
@@ -91,8 +93,20 @@ def _look(name):
     return _fallback._dress(call, name, getattr(_np.ndarray, name))
 
 
+def _json_default(original):
+    def default(self, o):
+        # NumPy's float64 is a float to the encoder; a number that is not computed yet cannot be one.
+        if type(o) is scalar and o.dtype == _np.float64:
+            return float(o)
+        return original(self, o)
+
+    default.__doc__ = original.__doc__
+    return default
+
+
 def install():
     """Attaches the methods to the classes."""
+    json.JSONEncoder.default = _json_default(json.JSONEncoder.default)
     for name in "mean var std clip round trace repeat dot conj conjugate swapaxes diagonal".split():
         function = globals()[name]
         function.__doc__ = getattr(_np.ndarray, name).__doc__
