@@ -170,7 +170,11 @@ pub fn int_out_of_bounds(value: i128, dtype: DType) -> Option<String> {
         Kind::UInt => (0..1i128 << bits).contains(&value),
         Kind::Float | Kind::Complex => true,
     };
-    (!fits).then(|| int_out_of_bounds_message(&value.to_string(), dtype))
+    (!fits).then(|| match i64::try_from(value) {
+        Ok(_) => int_out_of_bounds_message(&value.to_string(), dtype),
+        // NumPy reads Python's integer as a C long first.
+        Err(_) => "Python int too large to convert to C long".into(),
+    })
 }
 
 /// The same words for an int of any size, given as its decimal digits.
@@ -219,6 +223,8 @@ mod tests {
     fn ints_that_do_not_fit_are_refused_in_numpys_words() {
         assert_eq!(int_out_of_bounds(255, DType::U8), None);
         assert_eq!(int_out_of_bounds(300, DType::U8).unwrap(), "Python integer 300 out of bounds for uint8");
+        assert_eq!(int_out_of_bounds(1 << 63, DType::I64).unwrap(), "Python int too large to convert to C long");
+        assert_eq!(int_out_of_bounds(1 << 63, DType::U64), None);
         assert_eq!(int_out_of_bounds(-129, DType::I8).unwrap(), "Python integer -129 out of bounds for int8");
     }
 }

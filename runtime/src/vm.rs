@@ -99,7 +99,7 @@ pub struct Program {
 /// Makes the steps of a program, one instruction after the other.
 struct Builder<'k> {
     kernel: &'k Kernel,
-    insts: Vec<Inst>,
+    insts: &'k [Inst],
     slots: u32,
     /// The slot with the vector, and with the single element, of each instruction.
     vector: Vec<Option<u32>>,
@@ -137,12 +137,12 @@ impl Program {
             block_count: 0,
             temporaries: false,
         };
-        let mut b = Builder { kernel, insts: Vec::new(), slots: 0, vector: Vec::new(), single: Vec::new(), program };
-        let regs = b.split_complex_absolute();
-        for i in 0..b.insts.len() {
+        let mut b =
+            Builder { kernel, insts: &kernel.body.insts, slots: 0, vector: Vec::new(), single: Vec::new(), program };
+        for i in 0..kernel.body.insts.len() {
             b.instruction(i)?;
         }
-        b.stores(&regs);
+        b.stores();
         b.assign_blocks();
         Ok(b.program)
     }
@@ -209,34 +209,6 @@ impl Program {
 }
 
 impl Builder<'_> {
-    /// The vector math library has no complex functions, but the length of a complex number is a hypot of its parts. Gives the
-    /// new number of each register.
-    fn split_complex_absolute(&mut self) -> Vec<u32> {
-        let mut regs = Vec::new();
-        for inst in &self.kernel.body.insts {
-            let mut inst = inst.clone();
-            match &mut inst.op {
-                Op::Map(_, args) => args.iter_mut().for_each(|a| *a = Reg(regs[a.0 as usize])),
-                Op::Cast(a) => *a = Reg(regs[a.0 as usize]),
-                Op::Load(_) | Op::Scalar(_) | Op::Const(_) | Op::Index(_) => {}
-            }
-            if let Op::Map(Ufunc::Absolute, args) = &inst.op
-                && self.insts[args[0].0 as usize].dtype.is_complex()
-            {
-                let (z, dtype) = (args[0], inst.dtype);
-                let first = self.insts.len() as u32;
-                for part in [Ufunc::Real, Ufunc::Imag] {
-                    self.insts.push(Inst { op: Op::Map(part, SmallVec::from_slice(&[z])), dtype });
-                }
-                let parts = SmallVec::from_slice(&[Reg(first), Reg(first + 1)]);
-                inst.op = Op::Map(Ufunc::Hypot, parts);
-            }
-            regs.push(self.insts.len() as u32);
-            self.insts.push(inst);
-        }
-        regs
-    }
-
     fn slot(&mut self) -> u32 {
         self.slots += 1;
         self.program.slots = self.slots as usize;
@@ -340,10 +312,10 @@ impl Builder<'_> {
         slot
     }
 
-    fn stores(&mut self, regs: &[u32]) {
+    fn stores(&mut self) {
         let stores = &self.kernel.body.stores;
         for &(access, reg) in stores {
-            let i = regs[reg.0 as usize] as usize;
+            let i = reg.0 as usize;
             let dtype = self.insts[i].dtype;
             let (size, align) = (dtype.size(), align(dtype));
             let (slot, fill) = match (self.single[i], self.vector[i]) {

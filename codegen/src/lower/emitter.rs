@@ -74,6 +74,17 @@ impl<'c> Emit for Emitter<'c, '_> {
         self.build.op_typed(op, &[x, y], &[], x.r#type())
     }
 
+    fn mul_add(&mut self, x: V<'c>, y: V<'c>, z: V<'c>) -> V<'c> {
+        match self.build.math {
+            // Without the instruction a fused one would be a slow call for each element.
+            Math::Cpu(Level::V2) => {
+                let product = self.op2("arith.mulf", x, y);
+                self.op2("arith.addf", product, z)
+            }
+            Math::Cpu(_) | Math::Gpu => self.build.op_typed("math.fma", &[x, y, z], &[], x.r#type()),
+        }
+    }
+
     fn cmpi(&mut self, predicate: CmpI, x: V<'c>, y: V<'c>) -> V<'c> {
         self.build.compare("arith.cmpi", predicate as i64, x, y)
     }

@@ -356,6 +356,30 @@ pub fn reciprocal_complex<T: Float>(x: Complex<T>) -> Complex<T> {
     }
 }
 
+/// As NumPy's loops multiply, in which the second product of each part is added to a rounded one. (Its scalars, and the running
+/// products of a reduction, round each step.)
+#[inline]
+pub fn multiply_complex<T: Float>(x: Complex<T>, y: Complex<T>) -> Complex<T> {
+    Complex::new(x.re.mul_add(y.re, -(x.im * y.im)), x.re.mul_add(y.im, x.im * y.re))
+}
+
+/// The length as NumPy's loops compute it: the larger part times the square root of 1 + (smaller / larger)², which neither
+/// overflows nor underflows on the way. Infinite if a part is, whatever the other.
+#[inline]
+pub fn absolute_complex<T: Float>(x: Complex<T>) -> T {
+    let (re, im) = (x.re.abs(), x.im.abs());
+    if re == T::INFINITY || im == T::INFINITY {
+        return T::INFINITY;
+    }
+    let (large, small) = if re > im { (re, im) } else { (im, re) };
+    if large == T::ZERO {
+        // A NaN is the smaller part, and goes on.
+        return large + small;
+    }
+    let ratio = small / large;
+    large * ratio.mul_add(ratio, T::ONE).sqrt()
+}
+
 /// The direction: x / |x|.
 #[inline]
 pub fn sign_complex<T: Float>(x: Complex<T>) -> Complex<T> {

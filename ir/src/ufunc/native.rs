@@ -125,6 +125,9 @@ pub trait Float:
     fn erf(self) -> Self;
     fn atan2(self, x: Self) -> Self;
     fn hypot(self, y: Self) -> Self;
+    /// `self * y + z`: rounded once on machines that have an instruction for it, else after each step. NumPy's complex
+    /// loops do the same.
+    fn mul_add(self, y: Self, z: Self) -> Self;
     fn pow(self, y: Self) -> Self;
 }
 
@@ -162,6 +165,11 @@ macro_rules! float {
 
             float!(@std $t copysign(sign););
             float!(@std $t abs(); floor(); ceil(); trunc(); sqrt(););
+
+            #[inline]
+            fn mul_add(self, y: $t, z: $t) -> $t {
+                if legate_jit_vmath::fuses() { $t::mul_add(self, y, z) } else { self * y + z }
+            }
 
             #[inline]
             fn is_nan(self) -> bool {

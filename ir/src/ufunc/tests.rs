@@ -197,7 +197,9 @@ fn pairs(dtype: DType) -> Vec<Vec<Scalar>> {
 #[test]
 fn commutative_rows_commute() {
     for &op in Ufunc::ALL.iter().filter(|op| op.props().commutative) {
-        for s in op.signatures().filter(|s| s.ins()[0] == s.ins()[1]) {
+        // Fused multiply-adds round one product of the two (see the row): only the types that are exact swap.
+        let fused = |d: DType| op == Ufunc::Multiply && d.is_complex();
+        for s in op.signatures().filter(|s| s.ins()[0] == s.ins()[1] && !fused(s.ins()[0])) {
             for row in pairs(s.ins()[0]) {
                 let (xy, yx) = (op.eval(&row).unwrap(), op.eval(&[row[1], row[0]]).unwrap());
                 assert!(same(xy, yx), "{} {row:?}: {xy:?}, {yx:?}", op.name());

@@ -16,7 +16,7 @@ mod isa;
 mod sleef;
 mod vector;
 
-pub use isa::{Isa, isa};
+pub use isa::{Isa, fuses, isa};
 pub use sleef::{load, own_folder};
 pub use vector::{Slice1, Slice2, Vector, slice1, slice2, symbol};
 

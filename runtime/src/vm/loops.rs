@@ -127,7 +127,7 @@ macro_rules! versions {
     };
 }
 versions!(base, "sse2");
-versions!(avx2, "avx2,bmi1,bmi2,lzcnt,popcnt");
+versions!(avx2, "avx2,fma,bmi1,bmi2,lzcnt,popcnt");
 
 /// The version for this machine.
 macro_rules! best {

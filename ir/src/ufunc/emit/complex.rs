@@ -49,9 +49,9 @@ pub fn subtract<E: Emit>(e: &mut E, _t: DType, x: C<E>, y: C<E>) -> C<E> {
 
 pub fn multiply<E: Emit>(e: &mut E, _t: DType, x: C<E>, y: C<E>) -> C<E> {
     let ((xr, xi), (yr, yi)) = (x.pair(), y.pair());
-    let (rr, ii) = (mulf(e, xr, yr), mulf(e, xi, yi));
-    let (ri, ir) = (mulf(e, xr, yi), mulf(e, xi, yr));
-    Val::Pair(subf(e, rr, ii), addf(e, ri, ir))
+    let (ii, ir) = (mulf(e, xi, yi), mulf(e, xi, yr));
+    let ii = e.op1("arith.negf", ii);
+    Val::Pair(e.mul_add(xr, yr, ii), e.mul_add(xr, yi, ir))
 }
 
 pub fn square<E: Emit>(e: &mut E, t: DType, x: C<E>) -> C<E> {
@@ -130,8 +130,23 @@ pub fn complex<E: Emit>(_e: &mut E, _t: DType, re: C<E>, im: C<E>) -> C<E> {
 }
 
 pub fn absolute<E: Emit>(e: &mut E, t: DType, x: C<E>) -> C<E> {
+    let t = t.real();
     let (re, im) = x.pair();
-    Val::One(e.vmath(Func::Hypot, t.real(), &[re, im]))
+    let (re, im) = (e.op1("math.absf", re), e.op1("math.absf", im));
+    let (zero, one, inf) = (e.float(t, 0.0), e.float(t, 1.0), e.float(t, f64::INFINITY));
+    let re_larger = e.cmpf(CmpF::Ogt, re, im);
+    let (large, small) = (e.select(re_larger, re, im), e.select(re_larger, im, re));
+    let ratio = divf(e, small, large);
+    let sum = e.mul_add(ratio, ratio, one);
+    let root = e.op1("math.sqrt", sum);
+    let length = mulf(e, large, root);
+    // 0 / 0 is no ratio. A NaN is the smaller part then, and goes on.
+    let nothing = e.cmpf(CmpF::Oeq, large, zero);
+    let both = addf(e, large, small);
+    let length = e.select(nothing, both, length);
+    let (re_inf, im_inf) = (e.cmpf(CmpF::Oeq, re, inf), e.cmpf(CmpF::Oeq, im, inf));
+    let infinite = e.or(re_inf, im_inf);
+    Val::One(e.select(infinite, inf, length))
 }
 
 pub fn sign<E: Emit>(e: &mut E, t: DType, x: C<E>) -> C<E> {

@@ -92,6 +92,13 @@ impl Emit for Elementwise {
         result.unwrap_or_else(|| panic!("{op} of {x:?}"))
     }
 
+    fn mul_add(&mut self, x: Scalar, y: Scalar, z: Scalar) -> Scalar {
+        match x.dtype {
+            DType::F32 => Float::mul_add(f32::from_scalar(x), f32::from_scalar(y), f32::from_scalar(z)).to_scalar(),
+            _ => Float::mul_add(f64::from_scalar(x), f64::from_scalar(y), f64::from_scalar(z)).to_scalar(),
+        }
+    }
+
     fn op2(&mut self, op: &'static str, x: Scalar, y: Scalar) -> Scalar {
         assert_eq!(x.dtype.size(), y.dtype.size(), "{op}");
         let t = x.dtype;
