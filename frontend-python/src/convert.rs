@@ -28,11 +28,12 @@ impl Arg<'_> {
     }
 }
 
-/// Numbers and arrays as operands, without making anything. `None`: see [`operand`].
+/// Numbers and arrays as operands, without making anything. `None`: see [`operand`] (and [`crate::picked`] for what a mask
+/// selects).
 #[inline]
 pub fn quick<'a>(obj: &'a Bound<'_, PyAny>) -> Option<Operand<'a>> {
     if let Some(v) = value(obj) {
-        return Some(Operand::Array(v.get()));
+        return v.array().map(Operand::Array);
     }
     if obj.is_exact_instance_of::<PyFloat>() {
         // SAFETY: an exact float.
@@ -73,6 +74,9 @@ fn weak_int<'a>(obj: &'a Bound<'_, PyAny>) -> Option<Operand<'a>> {
 pub fn operand<'a>(obj: &'a Bound<'_, PyAny>) -> PyResult<Arg<'a>> {
     if let Some(op) = quick(obj) {
         return Ok(Arg::Quick(op));
+    }
+    if let Some(v) = value(obj) {
+        return Ok(Arg::Quick(Operand::Array(v.get())));
     }
     Ok(match array_like(obj)? {
         Some(array) => Arg::Made(array),

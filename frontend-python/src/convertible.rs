@@ -178,7 +178,7 @@ impl Value {
 
     #[getter]
     fn itemsize(&self) -> usize {
-        self.get().dtype().size()
+        self.element_type().size()
     }
 
     #[getter]

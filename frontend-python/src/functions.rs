@@ -469,7 +469,44 @@ pub fn where_(py: Python<'_>, condition: Obj<'_, '_>, x: Given<'_, '_>, y: Given
             }
         }
     }
+    if x.is_none()
+        && y.is_none()
+        && let Some(v) = value::value(condition).filter(|v| v.get().ndim() > 0)
+    {
+        let all = nonzero_columns(py, v.get())?;
+        return Ok(PyTuple::new(py, all)?.into_any().unbind());
+    }
     fallback::numpy(py, "where", &PyTuple::new(py, args)?, None)
+}
+
+/// The indices of the elements that are not zero, one array an axis.
+fn nonzero_columns(py: Python<'_>, array: &Array) -> PyResult<Vec<Py<PyAny>>> {
+    let array = array.clone();
+    let all = adopt::detached(py, || rt::nonzero(&array))?;
+    (0..array.ndim())
+        .map(|k| value::new_array(py, guarded(py, || all.index(&[rt::Index::ALL, rt::Index::Int(k as i64)]))?))
+        .collect()
+}
+
+/// The same; `a` is an array of ours with axes.
+#[pyfunction]
+pub fn nonzero_of(py: Python<'_>, a: &Bound<'_, Value>) -> PyResult<Py<PyAny>> {
+    let columns = nonzero_columns(py, a.get().get())?;
+    Ok(PyTuple::new(py, columns)?.into_any().unbind())
+}
+
+/// How many elements of an array of ours with axes are not zero.
+#[pyfunction]
+pub fn count_of(py: Python<'_>, a: &Bound<'_, Value>) -> PyResult<usize> {
+    let array = a.get().get().clone();
+    adopt::detached(py, || rt::count_nonzero(&array))
+}
+
+/// The indices as one array, a row for each element.
+#[pyfunction]
+pub fn coordinates(py: Python<'_>, a: &Bound<'_, Value>) -> PyResult<Py<PyAny>> {
+    let array = a.get().get().clone();
+    value::new_array(py, adopt::detached(py, || rt::nonzero(&array))?)
 }
 
 #[pyfunction]

@@ -1,25 +1,25 @@
 //! `a[key]` and `a[key] = value`.
 //!
 //! Basic indices (integers, slices, `...`, `newaxis`) are views and are recorded; an integer for every axis reads or writes
-//! one element, at once where the array is at rest; boolean masks are written with `where`; all else NumPy does on its view
-//! of our memory.
+//! one element, at once where the array is at rest; boolean masks and arrays of integers over the leading axes are the
+//! runtime's `pick`; all else NumPy does on its view of our memory.
 //!
 //! A boundary file: it reads integers, slices and tuples through Python's C API.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use legate_jit_ir::DType;
-use legate_jit_runtime::{self as rt, Array, Casting, Element, Index, Operand, WeakScalar};
+use legate_jit_runtime::{self as rt, Array, Casting, Element, Index, IndexPart, Operand, WeakScalar};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyEllipsis, PyInt, PySlice, PyTuple};
+use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use smallvec::SmallVec;
 
 use crate::error::{guarded, supported};
 use crate::slots::seen;
 use crate::value::{self, Value};
-use crate::{capi, convert, dtypes, fallback};
+use crate::{capi, convert, dtypes, fallback, picked};
 
 type Parts = SmallVec<[Index; 4]>;
 
@@ -148,7 +148,7 @@ pub fn get(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>) -> PyResult<Py<PyA
     }
     let mut items = Parts::new();
     if !parts(key, &mut items)? {
-        return fallback::get_item(slf, key);
+        return get_advanced(slf, v, key);
     }
     if let Some(at) = places(&items, array.ndim()) {
         return element(py, array, &at);
@@ -238,7 +238,7 @@ pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>
     }
     let mut items = Parts::new();
     if !parts(key, &mut items)? {
-        return set_masked(slf, array, key, new);
+        return set_advanced(slf, v, key, new);
     }
     let parts = items;
     let op = match convert::operand(new) {
@@ -274,18 +274,121 @@ pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>
     }
 }
 
-fn set_masked(slf: &Bound<PyAny>, array: &Array, key: &Bound<PyAny>, new: &Bound<PyAny>) -> PyResult<()> {
-    if let Some(mask) = value::value(key) {
-        let mask = mask.get();
-        if mask.dtype() == DType::Bool && mask.ndim() > 0 {
-            let op = convert::operand(new)?;
+/// An index that is not basic.
+enum Advanced {
+    /// A boolean array with axes.
+    Mask(Array),
+    /// Integer arrays, perhaps among integers, for the leading axes.
+    Integers(SmallVec<[Integer; 2]>),
+    /// What NumPy is left with.
+    Other,
+}
+
+enum Integer {
+    One(i64),
+    Array(Array),
+}
+
+/// Ours, NumPy's or a list's, but not a tuple's elements, as an array.
+fn index_array(obj: &Bound<PyAny>) -> PyResult<Option<Array>> {
+    if obj.cast_exact::<PyList>().is_ok_and(|l| l.is_empty()) {
+        // NumPy takes it for a list of integers.
+        return guarded(obj.py(), || Array::zeros(&[0], DType::I64)).map(Some);
+    }
+    if obj.is_exact_instance_of::<PyTuple>() { Ok(None) } else { convert::array_like(obj) }
+}
+
+fn advanced(key: &Bound<PyAny>) -> PyResult<Advanced> {
+    if let Ok(tuple) = key.cast_exact::<PyTuple>() {
+        let mut all = SmallVec::new();
+        for item in tuple.iter_borrowed() {
+            if item.is_exact_instance_of::<PyInt>() {
+                match exact_int(&item) {
+                    Some(i) => all.push(Integer::One(i)),
+                    None => return Ok(Advanced::Other),
+                }
+                continue;
+            }
+            match index_array(&item)?.filter(|a| a.dtype().is_integer()) {
+                Some(a) => all.push(Integer::Array(a)),
+                None => return Ok(Advanced::Other),
+            }
+        }
+        let any = all.iter().any(|i| matches!(i, Integer::Array(_)));
+        return Ok(if any { Advanced::Integers(all) } else { Advanced::Other });
+    }
+    Ok(match index_array(key)? {
+        Some(a) if a.dtype() == DType::Bool && a.ndim() > 0 => Advanced::Mask(a),
+        Some(a) if a.dtype().is_integer() => {
+            let mut all = SmallVec::new();
+            all.push(Integer::Array(a));
+            Advanced::Integers(all)
+        }
+        _ => Advanced::Other,
+    })
+}
+
+fn index_parts(integers: &[Integer]) -> SmallVec<[IndexPart<'_>; 2]> {
+    integers
+        .iter()
+        .map(|i| match i {
+            Integer::One(i) => IndexPart::Int(*i),
+            Integer::Array(a) => IndexPart::Array(a),
+        })
+        .collect()
+}
+
+/// `a[key]` for a mask or for integer arrays.
+fn get_advanced(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
+    let py = slf.py();
+    match advanced(key)? {
+        Advanced::Mask(mask) => {
+            if let Some(picked) = supported(py, || v.get().pick(&mask))? {
+                return value::new_picked(py, picked);
+            }
+        }
+        Advanced::Integers(integers) => {
+            if let Some(taken) = supported(py, || v.get().take_at(&index_parts(&integers)))? {
+                return value::new_array(py, taken);
+            }
+        }
+        Advanced::Other => {}
+    }
+    fallback::get_item(slf, key)
+}
+
+/// `a[key] = new` for a mask or for integer arrays.
+fn set_advanced(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>) -> PyResult<()> {
+    let py = slf.py();
+    match advanced(key)? {
+        Advanced::Mask(mask) => {
+            if picked::assign(v, &mask, new)? {
+                return Ok(());
+            }
+            let Ok(op) = convert::operand(new) else { return fallback::set_item(slf, key, new) };
             if let Some(op) = op.operand() {
-                let done = supported(slf.py(), || array.assign_where(mask, op, Casting::Unsafe))?;
+                let array = v.get();
+                let done = supported(py, || {
+                    if array.assign_selected(&mask, op, Casting::Unsafe)? {
+                        return Ok(());
+                    }
+                    array.assign_where(&mask, op, Casting::Unsafe)
+                })?;
                 if done.is_some() {
                     return Ok(());
                 }
             }
         }
+        Advanced::Integers(integers) => {
+            let Ok(op) = convert::operand(new) else { return fallback::set_item(slf, key, new) };
+            if let Some(op) = op.operand() {
+                let done = supported(py, || v.get().put_at(&index_parts(&integers), op, Casting::Unsafe))?;
+                if done.is_some() {
+                    return Ok(());
+                }
+            }
+        }
+        Advanced::Other => {}
     }
     fallback::set_item(slf, key, new)
 }

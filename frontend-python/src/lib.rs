@@ -15,6 +15,7 @@ mod functions;
 mod index;
 mod methods;
 mod operators;
+mod picked;
 mod protocol;
 mod quick;
 mod ranks;
@@ -80,6 +81,9 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(functions::ascontiguousarray, m)?)?;
     m.add_function(wrap_pyfunction!(functions::copy, m)?)?;
     m.add_function(wrap_pyfunction!(functions::where_, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::nonzero_of, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::coordinates, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::count_of, m)?)?;
     m.add_function(wrap_pyfunction!(functions::concatenate, m)?)?;
     m.add_function(wrap_pyfunction!(functions::matmul, m)?)?;
     m.add_function(wrap_pyfunction!(functions::sum, m)?)?;

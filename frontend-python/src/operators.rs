@@ -9,7 +9,7 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use crate::error::{guarded, supported};
 use crate::value::{self, Value};
-use crate::{capi, convert, fallback};
+use crate::{capi, convert, fallback, picked};
 
 /// A ufunc with NumPy's default options; `None` where NumPy must do it.
 #[inline]
@@ -83,6 +83,9 @@ fn number_of(py: Python<'_>, x: &Operand) -> PyResult<Py<PyAny>> {
 #[cold]
 fn binary_slowly(op: Ufunc, a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
     let py = a.py();
+    if let Some(done) = picked::operation(py, op, &[a, b])? {
+        return Ok(done);
+    }
     for other in [a, b] {
         if value::value(other).is_none() && refuses(other)? {
             return Ok(py.NotImplemented());
@@ -163,11 +166,23 @@ pub fn compare(a: &Bound<PyAny>, b: &Bound<PyAny>, op: CompareOp) -> PyResult<Py
 
 pub fn unary(op: Ufunc, a: &Bound<PyAny>, v: &Value) -> PyResult<Py<PyAny>> {
     let py = a.py();
+    if v.array().is_none()
+        && let Some(done) = picked::operation(py, op, &[a])?
+    {
+        return Ok(done);
+    }
     let operands = [Operand::Array(v.get())];
     if v.get().ndim() == 0
         && let Some(number) = known(py, op, &operands)?
     {
         return Ok(number);
+    }
+    if op == Ufunc::Absolute && value::is_scalar(a) && v.element_type().is_complex() {
+        // NumPy's scalars have the C library's length; its arrays, and its function for anything, have another.
+        let (re, im) = (v.get().real(), guarded(py, || v.get().imag())?);
+        if let Some(array) = plain(py, Ufunc::Hypot, &[Operand::Array(&re), Operand::Array(&im)])? {
+            return value::result(py, array);
+        }
     }
     match plain(py, op, &operands)? {
         Some(array) => value::result(py, array),
@@ -179,6 +194,9 @@ pub fn unary(op: Ufunc, a: &Bound<PyAny>, v: &Value) -> PyResult<Py<PyAny>> {
 #[inline]
 pub fn in_place(op: Ufunc, a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyResult<()> {
     let py = a.py();
+    if v.array().is_none() && picked::in_place(op, a, v, &[a, b])? {
+        return Ok(());
+    }
     let right = convert::operand(b)?;
     if let Some(right) = right.operand() {
         let target = v.get();
@@ -198,15 +216,15 @@ pub fn in_place(op: Ufunc, a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyR
 pub fn power(a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
     if value::is_array(a)
         && let Some(v) = value::value(a)
-        && let Some(op) = short_power(v.get(), b)
+        && let Some(op) = short_power(v, b)
     {
         return unary(op, a, v);
     }
     binary(Ufunc::Power, a, b)
 }
 
-fn short_power(base: &Array, exponent: &Bound<PyAny>) -> Option<Ufunc> {
-    let d = base.dtype();
+fn short_power(base: &Value, exponent: &Bound<PyAny>) -> Option<Ufunc> {
+    let d = base.element_type();
     let inexact = d.is_float() || d.is_complex();
     match convert::quick(exponent)? {
         Operand::Weak(WeakScalar::Int(2)) => Some(Ufunc::Square),
@@ -217,7 +235,10 @@ fn short_power(base: &Array, exponent: &Bound<PyAny>) -> Option<Ufunc> {
 }
 
 pub fn in_place_power(a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyResult<()> {
-    if let Some(op) = short_power(v.get(), b) {
+    if let Some(op) = short_power(v, b) {
+        if v.array().is_none() && picked::in_place(op, a, v, &[a])? {
+            return Ok(());
+        }
         let target = v.get();
         let args = UfuncArgs { out: Some(target), ..UfuncArgs::default() };
         if supported(a.py(), || rt::ufunc(op, &[Operand::Array(target)], &args))?.is_some() {

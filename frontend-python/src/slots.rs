@@ -13,7 +13,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use legate_jit_ir::Ufunc;
-use legate_jit_runtime::Array;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -43,7 +42,7 @@ static mut FREE: Free = Free { blocks: [ptr::null_mut(); 64], count: 0 };
 
 /// An object of one of the two classes.
 #[inline]
-pub fn object(py: Python<'_>, class: *mut ffi::PyTypeObject, array: Array) -> PyResult<Py<PyAny>> {
+pub fn object(py: Python<'_>, class: *mut ffi::PyTypeObject, value: Value) -> PyResult<Py<PyAny>> {
     // SAFETY: the lock is held, so nobody else touches the free list; the memory has room for an object of the class, whose
     // parts are all written before anybody sees it.
     unsafe {
@@ -58,7 +57,7 @@ pub fn object(py: Python<'_>, class: *mut ffi::PyTypeObject, array: Array) -> Py
             return Err(pyo3::exceptions::PyMemoryError::new_err(()));
         }
         let object = ffi::PyObject_Init(memory.cast(), class);
-        object.byte_add(CONTENTS).cast::<Value>().write(Value::new(array));
+        object.byte_add(CONTENTS).cast::<Value>().write(value);
         object.byte_add(WEAK_REFS).cast::<Object>().write(ptr::null_mut());
         Ok(Bound::from_owned_ptr(py, object).unbind())
     }
@@ -275,7 +274,7 @@ unsafe extern "C" fn size(a: Object, _: *mut c_void) -> Object {
 unsafe extern "C" fn dtype(a: Object, _: *mut c_void) -> Object {
     // SAFETY: see the head of the file; the descriptor lives as long as the process.
     unsafe {
-        let descr = dtypes::descr_ptr(Python::assume_attached(), contents(a).get().dtype());
+        let descr = dtypes::descr_ptr(Python::assume_attached(), contents(a).element_type());
         ffi::Py_INCREF(descr);
         descr
     }

@@ -15,7 +15,7 @@ use crate::error::{guarded, supported};
 use crate::quick::{self, Args};
 use crate::reduce::{self, Options};
 use crate::value;
-use crate::{dtypes, fallback, operators, slots};
+use crate::{dtypes, fallback, operators, picked, slots};
 
 /// What a call computes.
 #[derive(Clone, Copy)]
@@ -398,6 +398,12 @@ impl UfuncObject {
             return self.numpy(py, None, args, kwargs);
         }
         let objects: Vec<Bound<PyAny>> = args.iter().collect();
+        if let (Kind::One(op), None) = (self.kind, kwargs)
+            && objects.len() == self.nin
+            && let Some(done) = picked::operation(py, op, &objects.iter().collect::<Vec<_>>())?
+        {
+            return Ok(done);
+        }
         let converted: Vec<Arg> = objects[..self.nin].iter().map(convert::operand).collect::<PyResult<_>>()?;
         let operands: Option<SmallVec<[Operand; 3]>> = converted.iter().map(|c| c.operand()).collect();
         if let Some(operands) = operands {

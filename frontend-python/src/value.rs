@@ -5,16 +5,25 @@
 //! until its value is asked for, which says of itself (`__class__`) that it is NumPy's `float64`.
 
 use std::cell::UnsafeCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use legate_jit_runtime::Array;
+use legate_jit_ir::DType;
+use legate_jit_runtime::{Array, Error, Picked};
 use pyo3::prelude::*;
 use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, Python, ffi};
 
 use crate::slots;
 
-/// The state of an array handle. The interpreter lock is its lock.
-struct Held(UnsafeCell<Array>);
+/// What a value stands for.
+enum Content {
+    Array(Array),
+    /// What a mask selects, until somebody asks for elements or for how many there are.
+    Picked(Picked),
+}
+
+/// The state of a value. The interpreter lock is its lock.
+struct Held(UnsafeCell<Content>);
 // SAFETY: only reached with the interpreter lock held (through `Bound`), see `Value::get` and `Value::set`.
 unsafe impl Send for Held {}
 // SAFETY: as above.
@@ -36,22 +45,86 @@ pub struct NdScalar;
 
 impl Value {
     pub fn new(array: Array) -> Value {
-        Value { held: Held(UnsafeCell::new(array)) }
+        Value { held: Held(UnsafeCell::new(Content::Array(array))) }
     }
 
     /// The handle. Not to be kept over a call that may run Python code or give up the lock; clone it there.
     #[inline(always)]
     pub fn get(&self) -> &Array {
-        // SAFETY: the lock is held by whoever has a reference to a Python object's insides, and `set` is only called
-        // where no reference from `get` is alive.
-        unsafe { &*self.held.0.get() }
+        match self.array() {
+            Some(array) => array,
+            None => self.selected(),
+        }
+    }
+
+    /// The handle, unless nobody knows yet how long the array is.
+    #[inline(always)]
+    pub fn array(&self) -> Option<&Array> {
+        // SAFETY: the lock is held by whoever has a reference to a Python object's insides, and the content is only
+        // replaced where no reference to it is alive (`set`, `set_picked`, `selected`).
+        match unsafe { &*self.held.0.get() } {
+            Content::Array(array) => Some(array),
+            Content::Picked(_) => None,
+        }
+    }
+
+    /// The type of the elements, which is always known.
+    pub fn element_type(&self) -> DType {
+        // SAFETY: as in `array`.
+        match unsafe { &*self.held.0.get() } {
+            Content::Array(array) => array.dtype(),
+            Content::Picked(picked) => picked.dtype(),
+        }
+    }
+
+    /// What a mask selects, while it is no array.
+    pub fn picked(&self) -> Option<Picked> {
+        // SAFETY: as in `array`.
+        match unsafe { &*self.held.0.get() } {
+            Content::Array(_) => None,
+            Content::Picked(picked) => Some(picked.clone()),
+        }
+    }
+
+    /// Brings together what a mask selects, which makes it an array.
+    #[cold]
+    fn selected(&self) -> &Array {
+        if let Some(picked) = self.picked() {
+            // Those who ask for a length cannot take an error: the array says it when its elements are asked for.
+            let array = catch_unwind(AssertUnwindSafe(|| picked.array())).unwrap_or_else(|_| Err(broken()));
+            let array = array.unwrap_or_else(|e| picked.failure(e));
+            // To compute may have let go of foreign memory, and so have run Python code that asked for the same.
+            if self.array().is_none() {
+                self.replace(Content::Array(array));
+            }
+        }
+        match self.array() {
+            Some(array) => array,
+            None => unreachable!("the content has just become an array"),
+        }
+    }
+
+    fn replace(&self, content: Content) {
+        // SAFETY: the lock is held, and the callers see to it that no reference to the content is alive.
+        let old = unsafe { std::mem::replace(&mut *self.held.0.get(), content) };
+        // Only now: dropping it may run Python code that looks at this object.
+        drop(old);
     }
 
     /// Another view for the same object (`a.shape = ...`). No reference from `get` may be alive.
     pub fn set(&self, array: Array) {
-        // SAFETY: as in `get`.
-        unsafe { *self.held.0.get() = array }
+        self.replace(Content::Array(array));
     }
+
+    /// Another picked value for an object that holds one (`x[mask] += 1`).
+    pub fn set_picked(&self, picked: Picked) {
+        self.replace(Content::Picked(picked));
+    }
+}
+
+#[cold]
+fn broken() -> Error {
+    Error::Runtime("legate_jit broke one of its own rules while it brought together what a mask selects".into())
 }
 
 /// The classes' addresses, known since the module was imported: they are compared in every call.
@@ -86,12 +159,17 @@ pub fn is_scalar(obj: &Bound<PyAny>) -> bool {
 
 #[inline]
 pub fn new_array(py: Python<'_>, array: Array) -> PyResult<Py<PyAny>> {
-    slots::object(py, ARRAY_TYPE.load(Ordering::Relaxed), array)
+    slots::object(py, ARRAY_TYPE.load(Ordering::Relaxed), Value::new(array))
+}
+
+pub fn new_picked(py: Python<'_>, picked: Picked) -> PyResult<Py<PyAny>> {
+    let value = Value { held: Held(UnsafeCell::new(Content::Picked(picked))) };
+    slots::object(py, ARRAY_TYPE.load(Ordering::Relaxed), value)
 }
 
 #[inline]
 pub fn new_scalar(py: Python<'_>, array: Array) -> PyResult<Py<PyAny>> {
-    slots::object(py, SCALAR_TYPE.load(Ordering::Relaxed), array)
+    slots::object(py, SCALAR_TYPE.load(Ordering::Relaxed), Value::new(array))
 }
 
 /// What an operation returns: a scalar where there are no axes.

@@ -58,6 +58,11 @@ impl Array {
         Array { base: Base::new(version), layout, dtype, part: Part::Whole, flags: WRITABLE }
     }
 
+    /// A version seen as this handle sees its base, by a base of its own.
+    pub(crate) fn of_version(&self, version: Arc<Version>) -> Array {
+        Array { base: Base::new(version), ..self.clone() }
+    }
+
     /// The same base seen otherwise.
     #[inline]
     pub(crate) fn seen(&self, layout: Arc<Layout>) -> Array {
@@ -249,17 +254,7 @@ impl Array {
         if mask.dtype != DType::Bool {
             return Err(Error::Index("arrays used as indices must be of integer (or boolean) type".into()));
         }
-        for (axis, (&m, &n)) in mask.shape().iter().zip(self.shape()).enumerate() {
-            if m != n {
-                return Err(Error::Index(format!(
-                    "boolean index did not match indexed array along axis {axis}; size of axis is {n} but size of \
-                     corresponding boolean axis is {m}"
-                )));
-            }
-        }
-        if mask.ndim() > self.ndim() {
-            return Err(too_many_indices(self.ndim(), mask.ndim()));
-        }
+        self.check_mask(mask)?;
         if let Operand::Array(v) = value {
             check_cast(v.dtype, self.dtype, casting)?;
             // A longer value is one element for each selected place: that depends on the mask's values.

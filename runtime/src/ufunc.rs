@@ -64,6 +64,19 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
     Ok(record(&mut s, op, operands, &l, &full)?.with_scalar(true))
 }
 
+/// The loop that NumPy chooses for these operands.
+pub(crate) fn signature(op: Ufunc, operands: &[Operand]) -> Result<Signature> {
+    let types: SmallVec<[ArgType; 3]> = operands
+        .iter()
+        .map(|o| match o {
+            Operand::Array(a) => a.dtype.into(),
+            Operand::Typed(v) => v.dtype.into(),
+            Operand::Weak(w) => w.arg_type(),
+        })
+        .collect();
+    resolve(op, &types)
+}
+
 /// Records an operation whose loop and shape are settled.
 #[inline]
 fn record(s: &mut Session, op: Ufunc, operands: &[Operand], l: &Signature, full: &Arc<Layout>) -> Result<Array> {

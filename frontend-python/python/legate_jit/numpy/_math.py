@@ -7,7 +7,7 @@ import warnings
 import numpy as _np
 
 from .. import _fallback
-from .._native import array, asarray, asvalue, concatenate, matmul, ndarray, scalar, ufuncs, where, zeros
+from .._native import array, asarray, asvalue, concatenate, count_of, matmul, ndarray, scalar, ufuncs, where, zeros
 
 _ours = (ndarray, scalar)
 _u = ufuncs()
@@ -397,6 +397,8 @@ def count_nonzero(a, axis=None, *, keepdims=False):
     a = asarray(a)
     if type(a) not in _ours:
         return _fallback.run("count_nonzero", _np.count_nonzero, (a,), dict(axis=axis, keepdims=keepdims))
+    if axis is None and not keepdims and type(a) is ndarray and a.ndim:
+        return count_of(a)
     truth = a if a.dtype == bool else a != 0
     total = truth.sum(axis=axis, dtype=_np.intp, keepdims=keepdims)
     return int(total) if axis is None and not keepdims else total

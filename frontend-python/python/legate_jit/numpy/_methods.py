@@ -6,7 +6,7 @@ import numpy as _np
 
 from .. import _fallback, _native
 from .._native import ndarray, scalar
-from . import _math, _shape
+from . import _index, _math, _shape
 
 value = _native.value
 
@@ -41,6 +41,18 @@ def repeat(self, repeats, axis=None):
 
 def dot(self, b, out=None):
     return _math.dot(self, b, out)
+
+
+def nonzero(self):
+    return _index.nonzero(self)
+
+
+def take(self, indices, axis=None, out=None, mode="raise"):
+    return _index.take(self, indices, axis, out, mode)
+
+
+def compress(self, condition, axis=None, out=None):
+    return _index.compress(condition, self, axis, out)
 
 
 def conj(self):
@@ -82,7 +94,7 @@ def _host_property(name):
 # What NumPy does on the array's own memory without arithmetic: looked at through its view, not counted as fallback.
 _LOOKS = ("tobytes", "tofile", "dump", "dumps", "setflags", "getfield", "to_device", "view", "byteswap")
 _RUN = (
-    "argpartition argsort choose compress nonzero partition put resize searchsorted setfield sort take".split()
+    "argpartition argsort choose partition put resize searchsorted setfield sort".split()
 )
 
 
@@ -107,7 +119,7 @@ def _json_default(original):
 def install():
     """Attaches the methods to the classes."""
     json.JSONEncoder.default = _json_default(json.JSONEncoder.default)
-    for name in "mean var std clip round trace repeat dot conj conjugate swapaxes diagonal".split():
+    for name in "mean var std clip round trace repeat dot nonzero take compress conj conjugate swapaxes diagonal".split():
         function = globals()[name]
         function.__doc__ = getattr(_np.ndarray, name).__doc__
         setattr(value, name, function)
