@@ -32,21 +32,9 @@ fn exact_int(obj: &Bound<PyAny>) -> Option<i64> {
     (overflow == 0).then_some(v)
 }
 
-/// One part of a basic index; `None` where it needs NumPy's advanced indexing.
-#[inline(always)]
-fn part(obj: &Bound<PyAny>) -> PyResult<Option<Index>> {
-    let py = obj.py();
-    if obj.is_exact_instance_of::<PySlice>() {
-        let (mut start, mut stop, mut step) = (0, 0, 0);
-        // SAFETY: an exact slice.
-        if unsafe { ffi::PySlice_Unpack(obj.as_ptr(), &mut start, &mut stop, &mut step) } < 0 {
-            return Err(PyErr::fetch(py));
-        }
-        return Ok(Some(Index::Slice { start: start as i64, stop: stop as i64, step: step as i64 }));
-    }
-    if obj.is_exact_instance_of::<PyInt>() {
-        return Ok(exact_int(obj).map(Index::Int));
-    }
+/// Other parts of a basic index; `None` where it needs NumPy's advanced indexing.
+#[inline(never)]
+fn rarer_part(obj: &Bound<PyAny>) -> PyResult<Option<Index>> {
     if obj.is_none() {
         return Ok(Some(Index::NewAxis));
     }
@@ -79,22 +67,39 @@ fn integer_like(obj: &Bound<PyAny>) -> PyResult<Option<Index>> {
 }
 
 /// The parts of a basic index; false for anything else.
-#[inline]
+#[inline(always)]
 fn parts(key: &Bound<PyAny>, out: &mut Parts) -> PyResult<bool> {
-    if key.is_exact_instance_of::<PyTuple>() {
-        // SAFETY: an exact tuple, which holds its items while the caller holds the key.
-        let n = unsafe { ffi::PyTuple_Size(key.as_ptr()) };
-        for i in 0..n {
-            // SAFETY: as above; `i` is below its length.
-            let item = unsafe { seen(key.py(), ffi::PyTuple_GetItem(key.as_ptr(), i)) };
-            match part(&item)? {
-                Some(p) => out.push(p),
-                None => return Ok(false),
-            }
+    if !key.is_exact_instance_of::<PyTuple>() {
+        return add_part(key, out);
+    }
+    // SAFETY: an exact tuple, which holds its items while the caller holds the key.
+    let n = unsafe { ffi::PyTuple_Size(key.as_ptr()) };
+    for i in 0..n {
+        // SAFETY: as above; `i` is below its length.
+        let item = unsafe { seen(key.py(), ffi::PyTuple_GetItem(key.as_ptr(), i)) };
+        if !add_part(&item, out)? {
+            return Ok(false);
         }
+    }
+    Ok(true)
+}
+
+/// Slices and integers, of which most indices consist, go straight to their place.
+#[inline(always)]
+fn add_part(item: &Bound<PyAny>, out: &mut Parts) -> PyResult<bool> {
+    if item.is_exact_instance_of::<PySlice>() {
+        let (mut start, mut stop, mut step) = (0, 0, 0);
+        // SAFETY: an exact slice.
+        if unsafe { ffi::PySlice_Unpack(item.as_ptr(), &mut start, &mut stop, &mut step) } < 0 {
+            return Err(PyErr::fetch(item.py()));
+        }
+        out.push(Index::Slice { start: start as i64, stop: stop as i64, step: step as i64 });
         return Ok(true);
     }
-    match part(key)? {
+    if item.is_exact_instance_of::<PyInt>() {
+        return Ok(exact_int(item).map(|i| out.push(Index::Int(i))).is_some());
+    }
+    match rarer_part(item)? {
         Some(p) => out.push(p),
         None => return Ok(false),
     }

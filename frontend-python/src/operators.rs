@@ -9,7 +9,7 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use crate::error::{guarded, supported};
 use crate::value::{self, Value};
-use crate::{capi, convert, fallback, picked};
+use crate::{adopt, capi, convert, fallback, picked};
 
 /// A ufunc with NumPy's default options; `None` where NumPy must do it.
 #[inline]
@@ -23,13 +23,31 @@ pub fn binary(op: Ufunc, a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAn
     let py = a.py();
     if let (Some(x), Some(y)) = (convert::quick(a), convert::quick(b)) {
         let operands = [x, y];
-        if is_number(&x)
-            && is_number(&y)
-            && let Some(number) = known(py, op, &operands)?
-        {
-            return Ok(number);
+        if is_number(&x) && is_number(&y) {
+            if let Some(number) = known(py, op, &operands)? {
+                return Ok(number);
+            }
+            if rt::asks(op) {
+                return asked(op, a, b);
+            }
         }
         if let Some(array) = plain(py, op, &operands)? {
+            return value::result(py, array);
+        }
+    }
+    binary_slowly(op, a, b)
+}
+
+/// A comparison of numbers that are not computed yet: they are now.
+#[cold]
+fn asked(op: Ufunc, a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
+    let py = a.py();
+    adopt::detached(py, rt::sync)?;
+    if let (Some(x), Some(y)) = (convert::quick(a), convert::quick(b)) {
+        if let Some(number) = known(py, op, &[x, y])? {
+            return Ok(number);
+        }
+        if let Some(array) = plain(py, op, &[x, y])? {
             return value::result(py, array);
         }
     }

@@ -190,6 +190,18 @@ reductions! {
     argmax argmax_of = Reducer::ArgMax;
 }
 
+/// `a.mean()`
+fn mean(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), 0, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    if array.size() == 0 || array.dtype().is_complex() {
+        return NOT_PLAIN;
+    }
+    match supported(py, || rt::mean(array, &ReduceArgs::default()))? {
+        Some(a) => value::result(py, a).map(Some),
+        None => NOT_PLAIN,
+    }
+}
+
 /// The array inside an object whose class is `ndarray`.
 #[inline(always)]
 fn array_of<'a>(a: &'a Bound<PyAny>) -> Option<&'a Array> {
@@ -574,6 +586,7 @@ entries! {
     m_all c"all" = all;
     m_argmin c"argmin" = argmin;
     m_argmax c"argmax" = argmax;
+    m_mean c"mean" = mean;
     m_copy c"copy" = copy;
     m_reshape c"reshape" = reshape;
     m_ravel c"ravel" = ravel;

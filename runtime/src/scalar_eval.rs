@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::Result;
 use crate::array::Operand;
 use crate::promote::WeakScalar;
-use crate::session::{Session, lock, sync};
+use crate::session::{Session, lock};
 
 /// What is known of an operation on numbers.
 pub enum Known {
@@ -21,32 +21,31 @@ pub enum Known {
 
 /// `op` of operands without axes, where all of them are known. Records nothing. A comparison makes them known.
 pub fn known(op: Ufunc, operands: &[Operand]) -> Result<Known> {
-    if let [x, y] = operands
-        && let (Some(x), Some(y)) = (f64_of(x), f64_of(y))
-        && let Some(value) = op.eval(&[Scalar::f64(x), Scalar::f64(y)])
-        && (value.dtype == DType::Bool || value.dtype == DType::F64 && value.as_f64().is_finite())
-    {
-        return Ok(Known::Value(value));
+    if let [x, y] = operands {
+        let s = lock();
+        let both = f64_of(&s, x).zip(f64_of(&s, y));
+        drop(s);
+        if let Some((x, y)) = both
+            && let Some(value) = op.eval(&[Scalar::f64(x), Scalar::f64(y)])
+            && (value.dtype == DType::Bool || value.dtype == DType::F64 && value.as_f64().is_finite())
+        {
+            return Ok(Known::Value(value));
+        }
     }
-    let result = known_generally(op, operands)?;
-    if matches!(result, Known::Pending) && is_comparison(op) {
-        // Somebody is about to ask which way it is (`while change > tolerance`). Computing it now saves recording it, and the
-        // rounds of a loop look the same whether the loop has asked for the number before or not.
-        sync()?;
-        return known_generally(op, operands);
-    }
-    Ok(result)
+    known_generally(op, operands)
 }
 
-fn is_comparison(op: Ufunc) -> bool {
+/// Whether somebody is about to ask which way it is (`while change > tolerance`). Computing the operands then saves recording
+/// the comparison, and the rounds of a loop look the same whether the loop has asked for the number before or not.
+pub fn asks(op: Ufunc) -> bool {
     matches!(op, Ufunc::Less | Ufunc::LessEqual | Ufunc::Greater | Ufunc::GreaterEqual | Ufunc::Equal | Ufunc::NotEqual)
 }
 
 /// The commonest numbers: f64, and Python's floats, which are f64 among themselves and beside it.
-#[inline]
-fn f64_of(x: &Operand) -> Option<f64> {
+#[inline(always)]
+fn f64_of(s: &Session, x: &Operand) -> Option<f64> {
     match x {
-        Operand::Array(a) if a.dtype == DType::F64 => a.known_scalar().map(|v| f64::from_bits(v.bits[0])),
+        Operand::Array(a) if a.dtype == DType::F64 => a.known(s).map(|v| f64::from_bits(v.bits[0])),
         Operand::Typed(v) if v.dtype == DType::F64 => Some(f64::from_bits(v.bits[0])),
         Operand::Weak(WeakScalar::Float(v)) => Some(*v),
         Operand::Array(_) | Operand::Typed(_) | Operand::Weak(_) => None,
