@@ -187,6 +187,17 @@ pub fn scalar_value(obj: &Bound<PyAny>, dtype: DType) -> Scalar {
     Scalar { dtype, bits: bytes }
 }
 
+/// The value of a NumPy int64.
+#[inline(always)]
+pub fn int64(obj: &Bound<PyAny>) -> Option<i64> {
+    let made = api(obj.py()).made[DType::I64 as usize].as_ref()?;
+    if obj.get_type_ptr() != made.class {
+        return None;
+    }
+    // SAFETY: a scalar of this very class, behind whose header the number lies.
+    Some(unsafe { obj.as_ptr().byte_add(HEADER).cast::<i64>().read() })
+}
+
 /// What a NumPy array says about itself; strides are in bytes.
 pub struct ArrayInfo<'a> {
     pub data: *mut u8,

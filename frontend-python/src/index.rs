@@ -23,6 +23,12 @@ use crate::{capi, convert, dtypes, fallback, picked};
 
 type Parts = SmallVec<[Index; 4]>;
 
+/// An int of Python's own or an int64 of NumPy's, which loops over arrays of indices give.
+#[inline(always)]
+fn plain_int(obj: &Bound<PyAny>) -> Option<i64> {
+    if obj.is_exact_instance_of::<PyInt>() { exact_int(obj) } else { capi::int64(obj) }
+}
+
 /// An exact int; `None` where it is so large that it is out of bounds anyway, for which NumPy has the words.
 #[inline]
 fn exact_int(obj: &Bound<PyAny>) -> Option<i64> {
@@ -109,7 +115,7 @@ fn add_part(item: &Bound<PyAny>, out: &mut Parts) -> PyResult<bool> {
 /// Axes that a full integer index may have to be read without further ado.
 const QUICK: usize = 4;
 
-/// A full index of exact ints, the commonest of all: how many there are, or `None` for any other index.
+/// A full index of plain ints, the commonest of all: how many there are, or `None` for any other index.
 #[inline]
 fn exact_ints(key: &Bound<PyAny>, ndim: usize, at: &mut [i64; QUICK]) -> Option<usize> {
     if key.is_exact_instance_of::<PyTuple>() {
@@ -119,17 +125,13 @@ fn exact_ints(key: &Bound<PyAny>, ndim: usize, at: &mut [i64; QUICK]) -> Option<
                 return None;
             }
             for (i, slot) in at[..ndim].iter_mut().enumerate() {
-                let item = seen(key.py(), ffi::PyTuple_GetItem(key.as_ptr(), i as isize));
-                if !item.is_exact_instance_of::<PyInt>() {
-                    return None;
-                }
-                *slot = exact_int(&item)?;
+                *slot = plain_int(&seen(key.py(), ffi::PyTuple_GetItem(key.as_ptr(), i as isize)))?;
             }
         }
         return Some(ndim);
     }
-    if ndim == 1 && key.is_exact_instance_of::<PyInt>() {
-        at[0] = exact_int(key)?;
+    if ndim == 1 {
+        at[0] = plain_int(key)?;
         return Some(1);
     }
     None

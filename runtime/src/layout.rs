@@ -50,6 +50,8 @@ pub struct Layout {
     full: OnceLock<Arc<Layout>>,
     /// The layout with the axes reversed, once somebody asked for it.
     reversed: OnceLock<Arc<Layout>>,
+    /// Of a layout that is its whole base in C order: the same in one axis.
+    flat: OnceLock<Arc<Layout>>,
     /// The layout of the whole base in its logical shape.
     whole: OnceLock<Arc<Layout>>,
     /// The order "K" of an operation on operands of this layout alone.
@@ -79,10 +81,10 @@ fn hash_of(lshape: &[usize], view: &View) -> u64 {
 }
 
 thread_local! {
-    /// Identity layouts by shape: few shapes live at a time, most recent first.
-    static IDENTITIES: RefCell<Vec<Arc<Layout>>> = const { RefCell::new(Vec::new()) };
+    /// Identity layouts by the hash of their shape: few shapes live at a time.
+    static IDENTITIES: RefCell<Vec<Option<Arc<Layout>>>> = const { RefCell::new(Vec::new()) };
 }
-const IDENTITIES_KEPT: usize = 32;
+const IDENTITIES_KEPT: usize = 256;
 
 impl Layout {
     fn make(lshape: Shape, view: View) -> Layout {
@@ -111,6 +113,7 @@ impl Layout {
             mark: AtomicU64::new(0),
             full: OnceLock::new(),
             reversed: OnceLock::new(),
+            flat: OnceLock::new(),
             whole: OnceLock::new(),
             own_order: OnceLock::new(),
         }
@@ -126,18 +129,18 @@ impl Layout {
             static SCALAR: OnceLock<Arc<Layout>> = OnceLock::new();
             return SCALAR.get_or_init(|| Layout::new(Shape::new(), View::identity(&[]))).clone();
         }
+        let place = shape.iter().fold(shape.len() as u64, |h, &n| mix(h, n as u64)) as usize % IDENTITIES_KEPT;
         IDENTITIES.with_borrow_mut(|kept| {
-            if let Some(i) = kept.iter().position(|l| l.lshape[..] == *shape) {
-                if i > 0 {
-                    kept.swap(i, i - 1);
-                }
-                return kept[i.saturating_sub(1)].clone();
+            if kept.is_empty() {
+                kept.resize_with(IDENTITIES_KEPT, || None);
             }
-            if kept.len() == IDENTITIES_KEPT {
-                kept.pop();
+            if let Some(l) = &kept[place]
+                && l.lshape[..] == *shape
+            {
+                return l.clone();
             }
             let new = Arc::new(Layout::make(shape.into(), View::identity(shape)));
-            kept.push(new.clone());
+            kept[place] = Some(new.clone());
             new
         })
     }
@@ -233,6 +236,9 @@ impl Layout {
 
     /// NumPy's reshape without a copy, `None` where it needs one. The size fits.
     pub(crate) fn reshaped(&self, new: &[usize]) -> Option<Arc<Layout>> {
+        if self.class == Class::Identity && new.len() == 1 {
+            return Some(self.flat.get_or_init(|| Layout::identity(new)).clone());
+        }
         if self.class == Class::Identity || self.size == 0 {
             return Some(Layout::identity(new)).filter(|_| self.class == Class::Identity);
         }
