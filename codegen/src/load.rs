@@ -5,7 +5,6 @@
 use std::ptr;
 
 use legate_jit_ir::kernel::KernelFn;
-use legate_jit_vmath as vmath;
 
 use crate::calls::Call;
 use crate::elf::{self, Image};
@@ -39,9 +38,6 @@ impl Drop for Loaded {
 
 /// Puts an object's code into memory.
 pub fn load(object: &Object) -> Result<Loaded> {
-    if !object.calls.is_empty() {
-        vmath::load().map_err(Error::Missing)?;
-    }
     let Image { mut bytes, entry, outside } = elf::lay_out(&object.bytes, &object.name)?;
     for (name, slot) in outside {
         let address = object.calls.contains(&name).then(|| Call::parse(&name).and_then(Call::address)).flatten();

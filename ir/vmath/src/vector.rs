@@ -1,9 +1,12 @@
 //! The functions at every vector width: one lane, xmm, ymm and zmm registers, and slices of any length.
+//!
+//! This is where instruction sets are enabled: each function here turns registers into [`Lanes`] and back.
 
-use std::arch::x86_64::{__m128, __m128d, __m256, __m256d, __m512, __m512d};
+use std::arch::x86_64::*;
 
-use crate::sleef::table;
-use crate::{Float, Func, Isa, fix, functions, isa};
+use crate::lanes::{F64x4, F64x8, Lanes, Two};
+use crate::lanes32::{F32x8, F32x16, Singles};
+use crate::{Float, Func, Isa, functions, isa, short, single};
 
 /// A vector type: its elements and how many.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -23,8 +26,124 @@ const fn func(f: usize) -> Func {
     Func::ALL[f]
 }
 
+macro_rules! dispatch {
+    (unary { $($u:ident $un:ident $u64:ident $u32:ident $um:ident,)* } binary { $($b:ident $bn:ident $b64:ident $b32:ident $bm:ident,)* }) => {
+        /// The function number F of f64.
+        #[inline(always)]
+        fn double1<V: Lanes, const F: usize>(x: V) -> V {
+            match func(F) {
+                $(Func::$u => crate::$um::$un(x),)*
+                $(Func::$b => unreachable!("two arguments"),)*
+            }
+        }
+
+        #[inline(always)]
+        fn double2<V: Lanes, const F: usize>(x: V, y: V) -> V {
+            match func(F) {
+                $(Func::$b => crate::$bm::$bn(x, y),)*
+                $(Func::$u => unreachable!("one argument"),)*
+            }
+        }
+
+        /// The function number F of f32, in f64 lanes.
+        #[inline(always)]
+        fn single1<V: Lanes, const F: usize>(x: V) -> V {
+            match func(F) {
+                $(Func::$u => single::$un(x),)*
+                $(Func::$b => unreachable!("two arguments"),)*
+            }
+        }
+
+        #[inline(always)]
+        fn single2<V: Lanes, const F: usize>(x: V, y: V) -> V {
+            match func(F) {
+                $(Func::$b => single::$bn(x, y),)*
+                $(Func::$u => unreachable!("one argument"),)*
+            }
+        }
+    };
+}
+functions!(dispatch);
+
+/// Whether the function of f32 is computed in f32 arithmetic.
+const fn is_short(f: usize) -> bool {
+    matches!(func(f), Func::Exp | Func::Exp2 | Func::Log | Func::Log2 | Func::Log10 | Func::Sin | Func::Cos)
+}
+
+#[inline(always)]
+fn short1<V: Singles, const F: usize>(x: V) -> V {
+    match func(F) {
+        Func::Exp => short::exp(x),
+        Func::Exp2 => short::exp2(x),
+        Func::Log => short::log(x),
+        Func::Log2 => short::log2(x),
+        Func::Log10 => short::log10(x),
+        Func::Sin => short::sin(x),
+        Func::Cos => short::cos(x),
+        _ => unreachable!("is_short knows those above"),
+    }
+}
+
+/// The function number F of one f64 number.
+#[inline(always)]
+fn scalar1_f64<const F: usize>(x: f64) -> f64 {
+    double1::<f64, F>(x)
+}
+
+/// The function number F of one f32 number.
+#[inline(always)]
+fn scalar1_f32<const F: usize>(x: f32) -> f32 {
+    if is_short(F) { short1::<f32, F>(x) } else { single1::<f64, F>(x as f64) as f32 }
+}
+
+/// One lane: with FMA instructions, and without.
+macro_rules! scalars {
+    ($elem:ident, $one:ident, $two:ident, $fma1:ident, $fma2:ident, $plain1:ident, $plain2:ident, $f1:ident, $f2:ident) => {
+        #[target_feature(enable = "avx2,fma")]
+        fn $fma1<const F: usize>(x: $elem) -> $elem {
+            $f1::<F>(x)
+        }
+
+        #[target_feature(enable = "avx2,fma")]
+        fn $fma2<const F: usize>(x: $elem, y: $elem) -> $elem {
+            $f2::<f64, F>(x as f64, y as f64) as $elem
+        }
+
+        #[inline(never)]
+        fn $plain1<const F: usize>(x: $elem) -> $elem {
+            $f1::<F>(x)
+        }
+
+        #[inline(never)]
+        fn $plain2<const F: usize>(x: $elem, y: $elem) -> $elem {
+            $f2::<f64, F>(x as f64, y as f64) as $elem
+        }
+
+        pub extern "C" fn $one<const F: usize>(x: $elem) -> $elem {
+            if isa() >= Isa::Avx2 {
+                // SAFETY: the machine has these instructions.
+                unsafe { $fma1::<F>(x) }
+            } else {
+                $plain1::<F>(x)
+            }
+        }
+
+        pub extern "C" fn $two<const F: usize>(x: $elem, y: $elem) -> $elem {
+            if isa() >= Isa::Avx2 {
+                // SAFETY: the machine has these instructions.
+                unsafe { $fma2::<F>(x, y) }
+            } else {
+                $plain2::<F>(x, y)
+            }
+        }
+    };
+}
+scalars!(f64, one1_f64, one2_f64, fma1_f64, fma2_f64, plain1_f64, plain2_f64, scalar1_f64, double2);
+scalars!(f32, one1_f32, one2_f32, fma1_f32, fma2_f32, plain1_f32, plain2_f32, scalar1_f32, single2);
+
+/// `unary` and `binary` of one register type, and the loops over slices.
 macro_rules! width {
-    ($name:ident, $elem:ident, $float:expr, $log:literal, $vec:ty, $features:literal, $unusual:ident, $mend:ident, $replaced:ident) => {
+    ($name:ident, $elem:ident, $log:literal, $vec:ty, $features:literal, |$x:ident| $unary:expr, |$a:ident, $b:ident| $binary:expr) => {
         // The x86-64 psABI passes these types in registers, and so does rustc under the target feature.
         #[allow(improper_ctypes_definitions)]
         mod $name {
@@ -33,54 +152,13 @@ macro_rules! width {
             const LANES: usize = 1 << $log;
 
             #[target_feature(enable = $features)]
-            pub unsafe extern "C" fn unary<const F: usize>(x: $vec) -> $vec {
-                // SAFETY: the table holds the address of SLEEF's function of this very type; vectors are plain bits.
-                unsafe {
-                    if fix::replaced(func(F), $float) {
-                        let x: [$elem; LANES] = std::mem::transmute(x);
-                        return std::mem::transmute::<[$elem; LANES], $vec>(x.map(|x| fix::$replaced(func(F), x)));
-                    }
-                    let f: extern "C" fn($vec) -> $vec = std::mem::transmute(table().get(func(F), $float, $log));
-                    let r = f(x);
-                    if !fix::any(func(F)) {
-                        return r;
-                    }
-                    let x: [$elem; LANES] = std::mem::transmute(x);
-                    let mut r: [$elem; LANES] = std::mem::transmute(r);
-                    if !(0..LANES).fold(false, |odd, i| odd | fix::$unusual(func(F), x[i], x[i], r[i])) {
-                        return std::mem::transmute::<[$elem; LANES], $vec>(r);
-                    }
-                    for i in 0..LANES {
-                        if fix::$unusual(func(F), x[i], x[i], r[i]) {
-                            r[i] = fix::$mend(func(F), x[i], x[i], r[i]);
-                        }
-                    }
-                    std::mem::transmute(r)
-                }
+            pub unsafe extern "C" fn unary<const F: usize>($x: $vec) -> $vec {
+                $unary
             }
 
             #[target_feature(enable = $features)]
-            pub unsafe extern "C" fn binary<const F: usize>(x: $vec, y: $vec) -> $vec {
-                // SAFETY: as above.
-                unsafe {
-                    let f: extern "C" fn($vec, $vec) -> $vec = std::mem::transmute(table().get(func(F), $float, $log));
-                    let r = f(x, y);
-                    if !fix::any(func(F)) {
-                        return r;
-                    }
-                    let x: [$elem; LANES] = std::mem::transmute(x);
-                    let y: [$elem; LANES] = std::mem::transmute(y);
-                    let mut r: [$elem; LANES] = std::mem::transmute(r);
-                    if !(0..LANES).fold(false, |odd, i| odd | fix::$unusual(func(F), x[i], y[i], r[i])) {
-                        return std::mem::transmute::<[$elem; LANES], $vec>(r);
-                    }
-                    for i in 0..LANES {
-                        if fix::$unusual(func(F), x[i], y[i], r[i]) {
-                            r[i] = fix::$mend(func(F), x[i], y[i], r[i]);
-                        }
-                    }
-                    std::mem::transmute(r)
-                }
+            pub unsafe extern "C" fn binary<const F: usize>($a: $vec, $b: $vec) -> $vec {
+                $binary
             }
 
             #[target_feature(enable = $features)]
@@ -149,54 +227,139 @@ macro_rules! width {
     };
 }
 
-width!(f64x2, f64, Float::F64, 1, __m128d, "sse2", unusual_f64, mend_f64, replaced_f64);
-width!(f64x4, f64, Float::F64, 2, __m256d, "avx2,fma", unusual_f64, mend_f64, replaced_f64);
-width!(f64x8, f64, Float::F64, 3, __m512d, "avx512f,avx512vl,avx512dq,avx512bw", unusual_f64, mend_f64, replaced_f64);
-width!(f32x4, f32, Float::F32, 2, __m128, "sse2", unusual_f32, mend_f32, replaced_f32);
-width!(f32x8, f32, Float::F32, 3, __m256, "avx2,fma", unusual_f32, mend_f32, replaced_f32);
-width!(f32x16, f32, Float::F32, 4, __m512, "avx512f,avx512vl,avx512dq,avx512bw", unusual_f32, mend_f32, replaced_f32);
+width!(
+    f64x8,
+    f64,
+    3,
+    __m512d,
+    "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
+    |x| double1::<F64x8, F>(F64x8(x)).0,
+    |a, b| double2::<F64x8, F>(F64x8(a), F64x8(b)).0
+);
+width!(f64x4, f64, 2, __m256d, "avx2,fma", |x| double1::<F64x4, F>(F64x4(x)).0, |a, b| double2::<F64x4, F>(
+    F64x4(a),
+    F64x4(b)
+)
+.0);
+width!(
+    f32x16,
+    f32,
+    4,
+    __m512,
+    "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
+    |x| if is_short(F) { short1::<F32x16, F>(F32x16(x)).0 } else { join8(single1::<Two<F64x8>, F>(split8(x))) },
+    |a, b| join8(single2::<Two<F64x8>, F>(split8(a), split8(b)))
+);
+width!(
+    f32x8,
+    f32,
+    3,
+    __m256,
+    "avx2,fma",
+    |x| if is_short(F) { short1::<F32x8, F>(F32x8(x)).0 } else { join4(single1::<Two<F64x4>, F>(split4(x))) },
+    |a, b| join4(single2::<Two<F64x4>, F>(split4(a), split4(b)))
+);
 
-macro_rules! scalars {
-    ($one:ident, $two:ident, $elem:ident, $float:expr, $unusual:ident, $mend:ident, $replaced:ident) => {
-        #[inline(always)]
-        pub(crate) fn $one(func: Func, x: $elem) -> $elem {
-            if fix::replaced(func, $float) {
-                return fix::$replaced(func, x);
-            }
-            // SAFETY: the table holds the address of SLEEF's scalar function of one argument of this type.
-            let f: extern "C" fn($elem) -> $elem = unsafe { std::mem::transmute(table().get(func, $float, 0)) };
-            let r = f(x);
-            if fix::any(func) && fix::$unusual(func, x, x, r) { fix::$mend(func, x, x, r) } else { r }
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn split8(x: __m512) -> Two<F64x8> {
+    Two(F64x8(_mm512_cvtps_pd(_mm512_castps512_ps256(x))), F64x8(_mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(x))))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn join8(x: Two<F64x8>) -> __m512 {
+    _mm512_insertf32x8::<1>(_mm512_castps256_ps512(_mm512_cvtpd_ps(x.0.0)), _mm512_cvtpd_ps(x.1.0))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn split4(x: __m256) -> Two<F64x4> {
+    Two(F64x4(_mm256_cvtps_pd(_mm256_castps256_ps128(x))), F64x4(_mm256_cvtps_pd(_mm256_extractf128_ps::<1>(x))))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn join4(x: Two<F64x4>) -> __m256 {
+    _mm256_set_m128(_mm256_cvtpd_ps(x.1.0), _mm256_cvtpd_ps(x.0.0))
+}
+
+/// xmm registers: f64 as half of a ymm register, f32 as f64 in one, and both lane by lane on machines without FMA.
+macro_rules! narrow {
+    ($elem:ident, $lanes:literal, $half:ty, $one:ident, $two:ident, |$x:ident| $wide1:expr, |$a:ident, $b:ident| $wide2:expr) => {
+        #[target_feature(enable = "avx2,fma")]
+        fn wide1<const F: usize>($x: $half) -> $half {
+            $wide1
         }
 
-        #[inline(always)]
-        pub(crate) fn $two(func: Func, x: $elem, y: $elem) -> $elem {
-            // SAFETY: the table holds the address of SLEEF's scalar function of two arguments of this type.
-            let f: extern "C" fn($elem, $elem) -> $elem = unsafe { std::mem::transmute(table().get(func, $float, 0)) };
-            let r = f(x, y);
-            if fix::any(func) && fix::$unusual(func, x, y, r) { fix::$mend(func, x, y, r) } else { r }
+        #[target_feature(enable = "avx2,fma")]
+        fn wide2<const F: usize>($a: $half, $b: $half) -> $half {
+            $wide2
+        }
+
+        pub fn narrow1<const F: usize>(x: $half) -> $half {
+            // SAFETY: the machine has the instructions where they are used; vectors are plain bits.
+            unsafe {
+                if isa() >= Isa::Avx2 {
+                    return wide1::<F>(x);
+                }
+                let x: [$elem; $lanes] = std::mem::transmute(x);
+                std::mem::transmute::<[$elem; $lanes], $half>(x.map(|x| $one::<F>(x)))
+            }
+        }
+
+        pub fn narrow2<const F: usize>(x: $half, y: $half) -> $half {
+            // SAFETY: as above.
+            unsafe {
+                if isa() >= Isa::Avx2 {
+                    return wide2::<F>(x, y);
+                }
+                let x: [$elem; $lanes] = std::mem::transmute(x);
+                let y: [$elem; $lanes] = std::mem::transmute(y);
+                std::mem::transmute::<[$elem; $lanes], $half>(std::array::from_fn(|i| $two::<F>(x[i], y[i])))
+            }
         }
     };
 }
-scalars!(scalar1_f64, scalar2_f64, f64, Float::F64, unusual_f64, mend_f64, replaced_f64);
-scalars!(scalar1_f32, scalar2_f32, f32, Float::F32, unusual_f32, mend_f32, replaced_f32);
-
-// One-lane functions with the C calling convention, for compiled kernels that run the last points one by one.
-extern "C" fn one_f64<const F: usize>(x: f64) -> f64 {
-    scalar1_f64(func(F), x)
+mod half64 {
+    use super::*;
+    narrow!(
+        f64,
+        2,
+        __m128d,
+        one1_f64,
+        one2_f64,
+        |x| _mm256_castpd256_pd128(double1::<F64x4, F>(F64x4(_mm256_set_m128d(x, x))).0),
+        |a, b| {
+            let (a, b) = (F64x4(_mm256_set_m128d(a, a)), F64x4(_mm256_set_m128d(b, b)));
+            _mm256_castpd256_pd128(double2::<F64x4, F>(a, b).0)
+        }
+    );
 }
-extern "C" fn two_f64<const F: usize>(x: f64, y: f64) -> f64 {
-    scalar2_f64(func(F), x, y)
+mod half32 {
+    use super::*;
+    narrow!(
+        f32,
+        4,
+        __m128,
+        one1_f32,
+        one2_f32,
+        |x| if is_short(F) {
+            _mm256_castps256_ps128(short1::<F32x8, F>(F32x8(_mm256_set_m128(x, x))).0)
+        } else {
+            _mm256_cvtpd_ps(single1::<F64x4, F>(F64x4(_mm256_cvtps_pd(x))).0)
+        },
+        |a, b| {
+            let (a, b) = (F64x4(_mm256_cvtps_pd(a)), F64x4(_mm256_cvtps_pd(b)));
+            _mm256_cvtpd_ps(single2::<F64x4, F>(a, b).0)
+        }
+    );
 }
-extern "C" fn one_f32<const F: usize>(x: f32) -> f32 {
-    scalar1_f32(func(F), x)
-}
-extern "C" fn two_f32<const F: usize>(x: f32, y: f32) -> f32 {
-    scalar2_f32(func(F), x, y)
-}
+width!(f64x2, f64, 1, __m128d, "sse2", |x| half64::narrow1::<F>(x), |a, b| half64::narrow2::<F>(a, b));
+width!(f32x4, f32, 2, __m128, "sse2", |x| half32::narrow1::<F>(x), |a, b| half32::narrow2::<F>(a, b));
 
 macro_rules! tables {
-    (unary { $($u:ident $un:ident $u64:ident $u32:ident $ua:literal,)* } binary { $($b:ident $bn:ident $b64:ident $b32:ident $ba:literal,)* }) => {
+    (unary { $($u:ident $un:ident $u64:ident $u32:ident $um:ident,)* } binary { $($b:ident $bn:ident $b64:ident $b32:ident $bm:ident,)* }) => {
         /// The loop of a function of one argument, at this machine's best width.
         pub fn slice1(func: Func, float: Float) -> Option<Slice1> {
             Some(match (func, float, isa()) {
@@ -229,26 +392,26 @@ macro_rules! tables {
 
         /// The function that takes and returns whole vectors in registers (C calling convention: xmm, ymm, zmm; a plain
         /// number for one lane), with a name for it that is the same on every machine. None where this machine lacks the
-        /// width. Without AVX2 and FMA only 1 lane and 128 bits exist.
+        /// width; 1 lane and 128 bits exist on all.
         pub fn symbol(func: Func, vector: Vector) -> Option<(&'static str, *const ())> {
             let best = isa();
             Some(match (func, vector.float, vector.lanes) {
                 $(
-                    (Func::$u, Float::F64, 1) => (concat!("legate_jit_", stringify!($un), "_f64x1"), one_f64::<{ Func::$u as usize }> as *const ()),
+                    (Func::$u, Float::F64, 1) => (concat!("legate_jit_", stringify!($un), "_f64x1"), one1_f64::<{ Func::$u as usize }> as *const ()),
                     (Func::$u, Float::F64, 2) => (concat!("legate_jit_", stringify!($un), "_f64x2"), f64x2::unary::<{ Func::$u as usize }> as *const ()),
                     (Func::$u, Float::F64, 4) if best >= Isa::Avx2 => (concat!("legate_jit_", stringify!($un), "_f64x4"), f64x4::unary::<{ Func::$u as usize }> as *const ()),
                     (Func::$u, Float::F64, 8) if best >= Isa::Avx512 => (concat!("legate_jit_", stringify!($un), "_f64x8"), f64x8::unary::<{ Func::$u as usize }> as *const ()),
-                    (Func::$u, Float::F32, 1) => (concat!("legate_jit_", stringify!($un), "_f32x1"), one_f32::<{ Func::$u as usize }> as *const ()),
+                    (Func::$u, Float::F32, 1) => (concat!("legate_jit_", stringify!($un), "_f32x1"), one1_f32::<{ Func::$u as usize }> as *const ()),
                     (Func::$u, Float::F32, 4) => (concat!("legate_jit_", stringify!($un), "_f32x4"), f32x4::unary::<{ Func::$u as usize }> as *const ()),
                     (Func::$u, Float::F32, 8) if best >= Isa::Avx2 => (concat!("legate_jit_", stringify!($un), "_f32x8"), f32x8::unary::<{ Func::$u as usize }> as *const ()),
                     (Func::$u, Float::F32, 16) if best >= Isa::Avx512 => (concat!("legate_jit_", stringify!($un), "_f32x16"), f32x16::unary::<{ Func::$u as usize }> as *const ()),
                 )*
                 $(
-                    (Func::$b, Float::F64, 1) => (concat!("legate_jit_", stringify!($bn), "_f64x1"), two_f64::<{ Func::$b as usize }> as *const ()),
+                    (Func::$b, Float::F64, 1) => (concat!("legate_jit_", stringify!($bn), "_f64x1"), one2_f64::<{ Func::$b as usize }> as *const ()),
                     (Func::$b, Float::F64, 2) => (concat!("legate_jit_", stringify!($bn), "_f64x2"), f64x2::binary::<{ Func::$b as usize }> as *const ()),
                     (Func::$b, Float::F64, 4) if best >= Isa::Avx2 => (concat!("legate_jit_", stringify!($bn), "_f64x4"), f64x4::binary::<{ Func::$b as usize }> as *const ()),
                     (Func::$b, Float::F64, 8) if best >= Isa::Avx512 => (concat!("legate_jit_", stringify!($bn), "_f64x8"), f64x8::binary::<{ Func::$b as usize }> as *const ()),
-                    (Func::$b, Float::F32, 1) => (concat!("legate_jit_", stringify!($bn), "_f32x1"), two_f32::<{ Func::$b as usize }> as *const ()),
+                    (Func::$b, Float::F32, 1) => (concat!("legate_jit_", stringify!($bn), "_f32x1"), one2_f32::<{ Func::$b as usize }> as *const ()),
                     (Func::$b, Float::F32, 4) => (concat!("legate_jit_", stringify!($bn), "_f32x4"), f32x4::binary::<{ Func::$b as usize }> as *const ()),
                     (Func::$b, Float::F32, 8) if best >= Isa::Avx2 => (concat!("legate_jit_", stringify!($bn), "_f32x8"), f32x8::binary::<{ Func::$b as usize }> as *const ()),
                     (Func::$b, Float::F32, 16) if best >= Isa::Avx512 => (concat!("legate_jit_", stringify!($bn), "_f32x16"), f32x16::binary::<{ Func::$b as usize }> as *const ()),
@@ -259,3 +422,46 @@ macro_rules! tables {
     };
 }
 functions!(tables);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same bits with FMA instructions and with the C library's `fma`.
+    #[test]
+    fn machines_without_fma_agree() {
+        if isa() < Isa::Avx2 {
+            return;
+        }
+        let numbers: Vec<f64> = (0..400)
+            .map(|i| {
+                let x = (i as f64 * 0.618_033_988_749_894_9).fract() * 4.0 - 2.0;
+                [x, x * 10.0, x * 400.0, x * 1e-3, x * 1e-310, x * 1e300, x * 1e10][i % 7]
+            })
+            .chain([0.0, -0.0, 1.0, -1.0, 0.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::MAX, 5e-324])
+            .collect();
+        let same = |a: f64, b: f64| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+        macro_rules! check {
+            (unary { $($u:ident $un:ident $u64:ident $u32:ident $um:ident,)* } binary { $($b:ident $bn:ident $b64:ident $b32:ident $bm:ident,)* }) => {
+                $({
+                    const F: usize = Func::$u as usize;
+                    for &x in &numbers {
+                        assert!(same(one1_f64::<F>(x), plain1_f64::<F>(x)), "{} of {x:e}", stringify!($un));
+                        let x = x as f32;
+                        assert!(same(one1_f32::<F>(x) as f64, plain1_f32::<F>(x) as f64), "{} of {x:e}f32", stringify!($un));
+                    }
+                })*
+                $({
+                    const F: usize = Func::$b as usize;
+                    for (i, &x) in numbers.iter().enumerate() {
+                        let y = numbers[i * 13 % numbers.len()];
+                        assert!(same(one2_f64::<F>(x, y), plain2_f64::<F>(x, y)), "{} of {x:e}, {y:e}", stringify!($bn));
+                        let (x, y) = (x as f32, y as f32);
+                        assert!(same(one2_f32::<F>(x, y) as f64, plain2_f32::<F>(x, y) as f64), "{} of {x:e}f32, {y:e}", stringify!($bn));
+                    }
+                })*
+            };
+        }
+        functions!(check);
+    }
+}

@@ -1,0 +1,301 @@
+"""Computes the polynomials and tables of the vector math library and writes them as Rust.
+
+    python ir/vmath/accuracy/coefficients.py > ir/vmath/src/coefficients.rs
+
+Needs mpmath. Each polynomial is the weighted minimax one (Remez' exchange, 60 digits) of the lowest degree whose error, after
+rounding of the coefficients to doubles, stays below the bound asked for.
+"""
+import struct
+
+import mpmath
+from mpmath import mp, mpf
+
+mp.dps = 60
+LN2 = mpmath.log(2)
+
+
+def remez(f, w, a, b, n):
+    """Coefficients of the polynomial of n terms that minimises max |w (f - p)| on [a, b]."""
+    a, b = mpf(a), mpf(b)
+    weight, w = w, lambda v: max(weight(v), mpf("1e-17"))
+    x = [(a + b) / 2 - (b - a) / 2 * mpmath.cos(mp.pi * i / n) for i in range(n + 1)]
+    grid = [(a + b) / 2 - (b - a) / 2 * mpmath.cos(mp.pi * i / (24 * n)) for i in range(24 * n + 1)]
+    values = [(f(g), w(g)) for g in grid]
+    smallest, answer = mp.inf, None
+    for _ in range(12):
+        rows = [[v ** k for k in range(n)] + [(-1) ** i / w(v)] for i, v in enumerate(x)]
+        solution = mpmath.lu_solve(mpmath.matrix(rows), mpmath.matrix([f(v) for v in x]))
+        c, level = list(solution[:n]), abs(solution[n])
+        error = [wg * (fg - mpmath.polyval(c[::-1], g)) for g, (fg, wg) in zip(grid, values)]
+        largest = max(abs(e) for e in error)
+        if largest < smallest:
+            smallest, answer = largest, c
+        # The extreme point of each run of one sign.
+        runs, best = [], 0
+        for i in range(1, len(grid) + 1):
+            if i == len(grid) or (error[i] > 0) != (error[best] > 0):
+                runs.append(best)
+                best = i
+            elif abs(error[i]) > abs(error[best]):
+                best = i
+        while len(runs) > n + 1:
+            runs.pop(0 if abs(error[runs[0]]) < abs(error[runs[-1]]) else -1)
+        if len(runs) < n + 1:
+            break
+        x = [grid[i] for i in runs]
+        if largest < level * mpf("1.02"):
+            break
+    return answer
+
+
+def float32(value):
+    return struct.unpack("f", struct.pack("f", float(value)))[0]
+
+
+def fit(f, w, a, b, bits, fixed=None, first=2, rounding=float):
+    """The shortest polynomial whose weighted error is below 2^-bits."""
+    for n in ([fixed] if fixed else range(first, 30)):
+        c = [rounding(v) for v in remez(f, w, a, b, n)]
+        grid = [mpf(a) + (mpf(b) - mpf(a)) * i / 400 for i in range(401)]
+        error = max(abs(w(g) * (f(g) - mpmath.polyval(c[::-1], g))) for g in grid)
+        if error < mpf(2) ** -bits or fixed:
+            return c, float(mpmath.log(error, 2))
+    raise ValueError("no degree is enough")
+
+
+def series(exact, tail):
+    """A function that cancels near zero: its Taylor coefficients there, the formula elsewhere."""
+    return lambda x: mpmath.polyval([tail(k) for k in range(24)][::-1], x) if abs(x) < mpf("0.01") else exact(x)
+
+
+def rust(value):
+    value = float(value)
+    return repr(value) if value == value else "f64::NAN"
+
+
+def emit(name, doc, values, of="f64"):
+    kind = f"[{of}; {len(values)}]"
+    print(f"\n/// {doc}\npub const {name}: {kind} = [")
+    for v in values:
+        print(f"    {rust(v)},")
+    print("];")
+
+
+def table(name, doc, values):
+    print(f"\n/// {doc}\npub static {name}: [f64; {len(values)}] = [")
+    for v in values:
+        print(f"    {rust(v)},")
+    print("];")
+
+
+def polynomial(name, doc, f, w, a, b, bits, first=2):
+    c, error = fit(f, w, a, b, bits, first=first)
+    emit(name, f"{doc} Error 2^{error:.1f}.", c)
+
+
+def polynomial32(name, doc, f, w, a, b, bits, first=2):
+    c, error = fit(f, w, a, b, bits, first=first, rounding=float32)
+    emit(name, f"{doc} Error 2^{error:.1f}.", c, "f32")
+
+
+def constant32(name, doc, value):
+    print(f"\n/// {doc}\npub const {name}: f32 = {rust(float32(value))};")
+
+
+def parts32(names, doc, value):
+    for k, name in enumerate(names):
+        constant32(name, doc if k == 0 else "The next part.", value)
+        value -= mpf(float32(value))
+
+
+def constant(name, doc, value):
+    print(f"\n/// {doc}\npub const {name}: f64 = {rust(value)};")
+
+
+def double(name, doc, value):
+    constant(f"{name}_HI", f"{doc}", float(value))
+    constant(f"{name}_LO", f"What {name}_HI lacks.", float(value - mpf(float(value))))
+
+
+def short(value, bits):
+    """value rounded to a multiple of 2^-bits."""
+    return float(mpmath.nint(value * mpf(2) ** bits) / mpf(2) ** bits)
+
+
+def exponentials():
+    m = LN2 / 2 * mpf("1.0001")
+    tail = series(lambda x: (mpmath.exp(x) - 1 - x) / x ** 2, lambda k: 1 / mpmath.factorial(k + 2))
+    polynomial("EXP", "(e^x - 1 - x) / x² for |x| ≤ ln 2 / 2, relative to e^x.", tail, lambda x: x ** 2 / mpmath.exp(x), -m, m, 58.5, 8)
+    polynomial("EXP_SINGLE", "The same for f32.", tail, lambda x: x ** 2 / mpmath.exp(x), -m, m, 28.3)
+    tail3 = series(lambda x: (mpmath.exp(x) - 1 - x - x ** 2 / 2) / x ** 3, lambda k: 1 / mpmath.factorial(k + 3))
+    polynomial("EXPM1", "(e^x - 1 - x - x²/2) / x³.", tail3, lambda x: abs(x) ** 2, -m, m, 58.5, 8)
+    tail2 = series(lambda x: (mpmath.power(2, x) - 1 - x * LN2) / x ** 2, lambda k: LN2 ** (k + 2) / mpmath.factorial(k + 2))
+    h = mpf("0.5001")
+    polynomial("EXP2", "(2^x - 1 - x ln 2) / x² for |x| ≤ 1/2.", tail2, lambda x: x ** 2 / mpmath.power(2, x), -h, h, 57, 8)
+    polynomial("EXP2_SINGLE", "(2^x - 1) / x for |x| ≤ 1/2, for f32.", series(lambda x: (mpmath.power(2, x) - 1) / x, lambda k: LN2 ** (k + 1) / mpmath.factorial(k + 1)),
+               lambda x: abs(x) + mpf("1e-9"), -h, h, 28.3)
+    z = m * m
+    root = mpmath.sqrt
+    even = lambda k: 1 / mpmath.factorial(2 * k + 2)
+    odd = lambda k: 1 / mpmath.factorial(2 * k + 3)
+    cosh = lambda x: (mpmath.cosh(root(x)) - 1) / x
+    sinh = lambda x: (mpmath.sinh(root(x)) / root(x) - 1) / x
+    one = lambda x: x
+    polynomial("COSH", "(cosh √z - 1) / z for √z ≤ ln 2 / 2.", series(cosh, even), one, 0, z, 58.5)
+    polynomial("SINH", "(sinh √z / √z - 1) / z.", series(sinh, odd), one, 0, z, 58.5)
+    polynomial("COSH_SINGLE", "The same for f32.", series(cosh, even), one, 0, z, 28.3)
+    polynomial("SINH_SINGLE", "The same for f32.", series(sinh, odd), one, 0, z, 28.3)
+    double("LN2", "ln 2.", LN2)
+    constant("LOG2_E", "1 / ln 2.", 1 / LN2)
+
+
+def logarithms():
+    # log1p(r) for the r that the table leaves.
+    a, b = mpf("-0.0626"), mpf("0.0626")
+    tail2 = series(lambda x: (mpmath.log1p(x) - x) / x ** 2, lambda k: (-1) ** (k + 1) / mpf(k + 2))
+    tail3 = series(lambda x: (mpmath.log1p(x) - x + x ** 2 / 2) / x ** 3, lambda k: (-1) ** k / mpf(k + 3))
+    polynomial("LOG", "(log(1 + r) - r) / r² for |r| ≤ 1/16, relative to r.", tail2, lambda x: abs(x) + mpf("1e-9"), a, b, 57.3)
+    polynomial("LOG_TAIL", "(log(1 + r) - r + r²/2) / r³ for |r| ≤ 1/32, relative to r.", tail3, lambda x: x ** 2, a / 2, b / 2, 64)
+    polynomial("LOG_POWER", "(log(1 + r) - r) / r², exact enough for the powers of f32.", tail2, lambda x: abs(x) + mpf("1e-9"), a, b, 35)
+    polynomial("LOG_SINGLE", "(log(1 + r) - r) / r² for f32.", tail2, lambda x: abs(x) + mpf("1e-9"), a, b, 28.3)
+    for n, prefix in ((16, "LOG"), (32, "LOG32")):
+        cs, hi, lo = [], [], []
+        for i in range(n):
+            # Interval i of [0.6875, 1.375): n to a binade.
+            below = n * 5 // 8
+            left, width = (mpf(11) / 16 + mpf(i) / (2 * n), mpf(1) / (2 * n)) if i < below else (1 + mpf(i - below) / n, mpf(1) / n)
+            step = n if left < 1 else 2 * n
+            c = mpf(1) if i in (below - 1, below) else mpmath.nint(step / (left + width / 2)) / step
+            for m in (left, left + width):
+                # The remainder is exact, and not larger than the logarithm it is added to.
+                assert abs(m * c - 1) <= mpf(1) / n and (c == 1 or abs(m * c - 1) < abs(mpmath.log(c))), (i, m, c)
+            cs.append(c)
+            h = short(-mpmath.log(c), 42)
+            hi.append(h)
+            lo.append(-mpmath.log(c) - h)
+        table(f"{prefix}_C", f"Nearly 1/m in each of {n} intervals of m in [0.6875, 1.375), so short that m c - 1 is exact.", cs)
+        table(f"{prefix}_HI", "-log c, in multiples of 2^-42.", hi)
+        table(f"{prefix}_LO", "The rest of it.", lo)
+    h = short(LN2, 42)
+    constant("LN2_SHORT", "ln 2 in multiples of 2^-42: its products with exponents are exact.", h)
+    constant("LN2_REST", "The rest of ln 2.", LN2 - mpf(h))
+    double("INV_LN2", "1 / ln 2.", 1 / LN2)
+    double("INV_LN10", "1 / ln 10.", 1 / mpmath.log(10))
+    l = mpmath.log(2) / mpmath.log(10)
+    h = short(l, 42)
+    constant("LOG10_2_SHORT", "log10 2 in multiples of 2^-42.", h)
+    constant("LOG10_2_REST", "The rest of it.", l - mpf(h))
+
+
+def trigonometric():
+    q = (mp.pi / 4 * mpf("1.0001")) ** 2
+    root = mpmath.sqrt
+    sin = series(lambda z: (mpmath.sin(root(z)) / root(z) - 1) / z, lambda k: (-1) ** (k + 1) / mpmath.factorial(2 * k + 3))
+    cos = series(lambda z: (mpmath.cos(root(z)) - 1 + z / 2) / z ** 2, lambda k: (-1) ** k / mpmath.factorial(2 * k + 4))
+    cos1 = series(lambda z: (mpmath.cos(root(z)) - 1) / z, lambda k: (-1) ** (k + 1) / mpmath.factorial(2 * k + 2))
+    polynomial("SIN", "(sin √z / √z - 1) / z for √z ≤ π/4.", sin, lambda z: z, 0, q, 56.7)
+    polynomial("COS", "(cos √z - 1 + z/2) / z².", cos, lambda z: z ** 2, 0, q, 59)
+    polynomial("SIN_SINGLE", "(sin √z / √z - 1) / z, for f32.", sin, lambda z: z, 0, q, 28.3)
+    polynomial("COS_SINGLE", "(cos √z - 1) / z, for f32.", cos1, lambda z: z, 0, q, 28.3)
+    two_over_pi = 2 / mp.pi
+    constant("TWO_OVER_PI", "2/π.", two_over_pi)
+    rest = mp.pi / 2
+    for k in range(3):
+        v = float(rest)
+        constant(f"HALF_PI_{k}", "π/2 in three parts." if k == 0 else "The next part.", v)
+        rest -= mpf(v)
+    double("PI", "π.", mp.pi)
+    asin = series(lambda z: (mpmath.asin(root(z)) / root(z) - 1) / z, lambda k: mpmath.binomial(2 * k + 2, k + 1) / (mpf(4) ** (k + 1) * (2 * k + 3)))
+    polynomial("ASIN", "(asin √z / √z - 1) / z for z ≤ 1/4.", asin, lambda z: z, 0, mpf("0.2501"), 57)
+    polynomial("ASIN_SINGLE", "The same for f32.", asin, lambda z: z, 0, mpf("0.2501"), 28.3)
+    atan = series(lambda z: (mpmath.atan(root(z)) / root(z) - 1) / z, lambda k: (-1) ** (k + 1) / mpf(2 * k + 3))
+    t = mpf("0.172")
+    polynomial("ATAN", "(atan √z / √z - 1) / z for √z ≤ 0.172.", atan, lambda z: z, 0, t * t, 58)
+    polynomial("ATAN_SINGLE", "The same for √z ≤ 1, for f32.", atan, lambda z: z, 0, 1, 28.3)
+    pieces = {}
+    for i in range(14):
+        # 0: below 1/8. 1 to 12: half a binade each from 1/8 to 8. 13: 8 and above.
+        if i in (0, 13):
+            pieces[i] = (mpf(0), mp.pi / 2 if i else mpf(0))
+        else:
+            left = mpf(2) ** ((i - 1) // 2 - 3) * (1 if i % 2 else mpf("1.5"))
+            c = left * (mpf("1.25") if i % 2 else mpf(7) / 6)
+            pieces[i] = (c, mpmath.atan(c))
+    # The highest 13 bits of 1/8 are 0x7f8: interval i has the index (i + 7) modulo 16.
+    order = [pieces.get((k - 7) % 16, (mpf(0), mpf(0))) for k in range(16)]
+    table("ATAN_C", "The c of each interval of atan, in the order of exponent and first place modulo 16.", [c for c, _ in order])
+    table("ATAN_HI", "atan c.", [v for _, v in order])
+    table("ATAN_LO", "The rest of it.", [v - mpf(float(v)) for _, v in order])
+    double("HALF_PI", "π/2.", mp.pi / 2)
+    # 2/π to 1216 bits, for arguments beyond all multiples that fit a double.
+    bits = int(mpmath.floor(0))
+    with mpmath.workprec(1500):
+        bits = int(mpmath.floor(2 / mp.pi * mpf(2) ** 1280))
+    words = [(bits >> (64 * (19 - i))) & (2 ** 64 - 1) for i in range(20)]
+    print("\n/// The binary places of 2/π, 64 a word.\npub static TWO_OVER_PI_BITS: [u64; 20] = [")
+    for w in words:
+        print(f"    0x{w:016x},")
+    print("];")
+
+
+def others():
+    cube = lambda x: mpmath.power(x, -mpf(1) / 3)
+    polynomial("CBRT", "m^(-1/3) for m in [1, 2], relative.", cube, lambda x: mpmath.cbrt(x), 1, 2, 13.5)
+    for name, e in (("CBRT_POWER", mpf(1) / 3), ("CBRT_INVERSE", -mpf(1) / 3)):
+        table(name, f"2^(k·{'-' if e < 0 else ''}1/3) for k = -1, 0, 1.", [mpf(2) ** ((k - 1) * e) if k < 3 else 0 for k in range(16)])
+    c = 2 / mpmath.sqrt(mp.pi)
+    erf = lambda z: mpmath.erf(mpmath.sqrt(z)) / mpmath.sqrt(z) if z > mpf("1e-30") else c
+    # The first two terms have rounded coefficients of their own.
+    c1 = float(-c / 3)
+    near = lambda k: c * (-1) ** k / (mpmath.factorial(k) * (2 * k + 1))
+    tail = series(lambda z: (erf(z) - c - c1 * z) / z ** 2, lambda k: near(k + 2))
+    constant("ERF_1", "The second coefficient of erf √z / √z.", c1)
+    polynomial("ERF", "(erf √z / √z - 2/√π - ERF_1 z) / z² for z ≤ 1.", tail, lambda z: z * z / erf(z), 0, 1, 57, 8)
+    polynomial("ERF_SINGLE", "The same for f32.", lambda z: (erf(z) - c) / z if z > mpf("1e-12") else -c / 3 + c / 10 * z, lambda z: z / erf(z), 0, 1, 28.3)
+    constant("TWO_OVER_ROOT_PI", "2/√π.", c)
+    constant("TWO_OVER_ROOT_PI_LESS_1", "2/√π - 1.", c - 1)
+    start = mpmath.erfc(1)
+    constant("ERFC_1", "erfc 1.", start)
+    log_erfc = lambda t: mpmath.log(mpmath.erfc(t + 1) / start) / t if t > mpf("1e-12") else -c * mpmath.exp(-1) / start
+    weight = lambda t: t * mpmath.erfc(t + 1)
+    polynomial("ERFC", "log(erfc(1 + t) / erfc 1) / t for t in [0, 5], its error weighed as erf feels it.", log_erfc, weight, 0, 5, 56, 15)
+    polynomial("ERFC_SINGLE", "The same for f32, t in [0, 3].", log_erfc, weight, 0, 3, 28.3)
+
+
+def singles():
+    m = LN2 / 2 * mpf("1.0001")
+    tail = series(lambda x: (mpmath.exp(x) - 1 - x) / x ** 2, lambda k: 1 / mpmath.factorial(k + 2))
+    polynomial32("EXP_F32", "EXP in f32.", tail, lambda x: x ** 2 / mpmath.exp(x), -m, m, 28)
+    tail2 = series(lambda x: (mpmath.power(2, x) - 1 - x * LN2) / x ** 2, lambda k: LN2 ** (k + 2) / mpmath.factorial(k + 2))
+    h = mpf("0.5001")
+    polynomial32("EXP2_F32", "EXP2 in f32.", tail2, lambda x: x ** 2 / mpmath.power(2, x), -h, h, 28)
+    parts32(["LN2_HI_F32", "LN2_LO_F32"], "ln 2.", LN2)
+    tail3 = series(lambda x: (mpmath.log1p(x) - x + x ** 2 / 2) / x ** 3, lambda k: (-1) ** k / mpf(k + 3))
+    polynomial32("LOG_F32", "(log(1 + f) - f + f²/2) / f³ for f in [-0.3125, 0.375], relative to f.", tail3, lambda x: abs(x) ** 3 / abs(mpmath.log1p(x)) if abs(x) > mpf("1e-9") else x ** 2, mpf("-0.3126"), mpf("0.3751"), 27.5)
+    for name, value in (("LN2", LN2), ("LOG10_2", mpmath.log(2) / mpmath.log(10))):
+        h = short(value, 15)
+        constant32(f"{name}_SHORT_F32", "In multiples of 2^-15: the products with exponents are exact.", h)
+        constant32(f"{name}_REST_F32", "The rest of it.", value - mpf(h))
+    parts32(["INV_LN2_F32_HI", "INV_LN2_F32_LO"], "1 / ln 2.", 1 / LN2)
+    parts32(["INV_LN10_F32_HI", "INV_LN10_F32_LO"], "1 / ln 10.", 1 / mpmath.log(10))
+    parts32(["HALF_PI_F32_0", "HALF_PI_F32_1", "HALF_PI_F32_2"], "π/2 in three parts.", mp.pi / 2)
+    q = (mp.pi / 4 * mpf("1.0001")) ** 2
+    root = mpmath.sqrt
+    sin = series(lambda z: (mpmath.sin(root(z)) / root(z) - 1) / z, lambda k: (-1) ** (k + 1) / mpmath.factorial(2 * k + 3))
+    cos = series(lambda z: (mpmath.cos(root(z)) - 1 + z / 2) / z ** 2, lambda k: (-1) ** k / mpmath.factorial(2 * k + 4))
+    polynomial32("SIN_F32", "SIN in f32.", sin, lambda z: z, 0, q, 27)
+    polynomial32("COS_F32", "COS in f32.", cos, lambda z: z ** 2, 0, q, 28)
+
+
+def main():
+    print("//! The polynomials and tables, in the order of the powers. Made by `accuracy/coefficients.py`; change that, not this.")
+    print("\n#![allow(clippy::excessive_precision, clippy::approx_constant, clippy::unreadable_literal)]")
+    exponentials()
+    logarithms()
+    trigonometric()
+    others()
+    singles()
+
+
+if __name__ == "__main__":
+    main()

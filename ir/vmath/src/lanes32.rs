@@ -1,0 +1,379 @@
+//! Vectors of f32 lanes, for the functions that are computed in f32 arithmetic: what [`crate::lanes`] is for f64.
+
+use std::arch::x86_64::*;
+use std::ops::{Add, Mul, Sub};
+
+use crate::lanes;
+
+pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {
+    /// One truth value a lane.
+    type Mask: Copy;
+    /// Plain numbers, lane by lane.
+    type Array: AsRef<[f32]> + AsMut<[f32]>;
+
+    fn all(x: f32) -> Self;
+    fn array(self) -> Self::Array;
+    fn from_array(a: Self::Array) -> Self;
+
+    /// `self * y + z`, rounded once.
+    fn fma(self, y: Self, z: Self) -> Self;
+    /// `z - self * y`, rounded once.
+    fn fnma(self, y: Self, z: Self) -> Self;
+    /// `self * y - z`, rounded once.
+    fn fms(self, y: Self, z: Self) -> Self;
+    /// `self < y ? self : y`: y where one is NaN.
+    fn min(self, y: Self) -> Self;
+    /// `self > y ? self : y`: y where one is NaN.
+    fn max(self, y: Self) -> Self;
+    /// The bits of both.
+    fn and(self, y: Self) -> Self;
+    fn or(self, y: Self) -> Self;
+    fn xor(self, y: Self) -> Self;
+
+    fn lt(self, y: Self) -> Self::Mask;
+    fn eq(self, y: Self) -> Self::Mask;
+    /// Not less, or one is NaN.
+    fn not_lt(self, y: Self) -> Self::Mask;
+    fn any(mask: Self::Mask) -> bool;
+    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+
+    /// The lanes as 32-bit integers.
+    fn iadd(self, y: Self) -> Self;
+    fn isub(self, y: Self) -> Self;
+    fn shl<const K: u32>(self) -> Self;
+
+    /// `self * 2^n`, rounded once, for a normal `self` near 1 and an integer n within ±250.
+    fn scale(self, n: Self) -> Self;
+    /// True where the lane is no positive normal number.
+    fn odd(self) -> Self::Mask;
+    /// The highest nine bits as a signed number.
+    fn high_bits(self) -> Self;
+
+    #[inline(always)]
+    fn bits(x: u32) -> Self {
+        Self::all(f32::from_bits(x))
+    }
+
+    #[inline(always)]
+    fn abs(self) -> Self {
+        self.and(Self::bits(0x7fff_ffff))
+    }
+
+    /// Computes the lanes of `mask` anew, one by one, in f64.
+    #[inline(always)]
+    fn mend(self, mask: Self::Mask, x: Self, f: impl Fn(f64) -> f64) -> Self {
+        if !Self::any(mask) {
+            return self;
+        }
+        let (mut r, x) = (self.array(), x.array());
+        let chosen = Self::select(mask, Self::all(1.0), Self::all(0.0)).array();
+        mend(r.as_mut(), chosen.as_ref(), x.as_ref(), f);
+        Self::from_array(r)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn mend(r: &mut [f32], chosen: &[f32], x: &[f32], f: impl Fn(f64) -> f64) {
+    for (i, r) in r.iter_mut().enumerate() {
+        let (chosen, x, mut new) = ([chosen[i] as f64], [x[i] as f64], [*r as f64]);
+        lanes::mend(&mut new, &chosen, &x, &x, |x, _| f(x));
+        *r = new[0] as f32;
+    }
+}
+
+/// 1.5 · 2^23: adding it rounds to an integer, which then stands in the lowest bits.
+pub const MAGIC: f32 = 12_582_912.0;
+
+/// c\[0\] + c\[1\] x + …, even and odd terms apart.
+#[inline(always)]
+pub fn poly<V: Singles, const K: usize>(x: V, c: &[f32; K]) -> V {
+    let z = x * x;
+    let (mut a, mut b) = (V::all(c[K - 1]), V::all(c[K - 2]));
+    for i in (0..K - 2).rev() {
+        let r = a.fma(z, V::all(c[i]));
+        (a, b) = (b, r);
+    }
+    a.fma(x, b)
+}
+
+/// a + b exactly where a is 0 or not smaller than b: the sum and what it lacks.
+#[inline(always)]
+pub fn fast_two_sum<V: Singles>(a: V, b: V) -> (V, V) {
+    let hi = a + b;
+    (hi, b - (hi - a))
+}
+
+/// The first product is exact, the second rounds.
+#[inline(always)]
+fn scale_in_two<V: Singles>(x: V, n: V) -> V {
+    let magic = V::all(MAGIC);
+    let half = (n * V::all(0.5) + magic) - magic;
+    let power = |n: V| (n + V::all(MAGIC + 127.0)).shl::<23>();
+    x * power(half) * power(n - half)
+}
+
+impl Singles for f32 {
+    type Mask = bool;
+    type Array = [f32; 1];
+
+    #[inline(always)]
+    fn all(x: f32) -> f32 {
+        x
+    }
+    #[inline(always)]
+    fn array(self) -> [f32; 1] {
+        [self]
+    }
+    #[inline(always)]
+    fn from_array(a: [f32; 1]) -> f32 {
+        a[0]
+    }
+    #[inline(always)]
+    fn fma(self, y: f32, z: f32) -> f32 {
+        f32::mul_add(self, y, z)
+    }
+    #[inline(always)]
+    fn fnma(self, y: f32, z: f32) -> f32 {
+        f32::mul_add(-self, y, z)
+    }
+    #[inline(always)]
+    fn fms(self, y: f32, z: f32) -> f32 {
+        f32::mul_add(self, y, -z)
+    }
+    #[inline(always)]
+    fn min(self, y: f32) -> f32 {
+        if self < y { self } else { y }
+    }
+    #[inline(always)]
+    fn max(self, y: f32) -> f32 {
+        if self > y { self } else { y }
+    }
+    #[inline(always)]
+    fn and(self, y: f32) -> f32 {
+        f32::from_bits(self.to_bits() & y.to_bits())
+    }
+    #[inline(always)]
+    fn or(self, y: f32) -> f32 {
+        f32::from_bits(self.to_bits() | y.to_bits())
+    }
+    #[inline(always)]
+    fn xor(self, y: f32) -> f32 {
+        f32::from_bits(self.to_bits() ^ y.to_bits())
+    }
+    #[inline(always)]
+    fn lt(self, y: f32) -> bool {
+        self < y
+    }
+    #[inline(always)]
+    fn eq(self, y: f32) -> bool {
+        self == y
+    }
+    #[inline(always)]
+    #[allow(clippy::neg_cmp_op_on_partial_ord)]
+    fn not_lt(self, y: f32) -> bool {
+        !(self < y)
+    }
+    #[inline(always)]
+    fn any(mask: bool) -> bool {
+        mask
+    }
+    #[inline(always)]
+    fn select(mask: bool, yes: f32, no: f32) -> f32 {
+        if mask { yes } else { no }
+    }
+    #[inline(always)]
+    fn iadd(self, y: f32) -> f32 {
+        f32::from_bits(self.to_bits().wrapping_add(y.to_bits()))
+    }
+    #[inline(always)]
+    fn isub(self, y: f32) -> f32 {
+        f32::from_bits(self.to_bits().wrapping_sub(y.to_bits()))
+    }
+    #[inline(always)]
+    fn shl<const K: u32>(self) -> f32 {
+        f32::from_bits(self.to_bits() << K)
+    }
+    #[inline(always)]
+    fn scale(self, n: f32) -> f32 {
+        scale_in_two(self, n)
+    }
+    #[inline(always)]
+    fn odd(self) -> bool {
+        !(f32::MIN_POSITIVE..f32::INFINITY).contains(&self)
+    }
+    #[inline(always)]
+    fn high_bits(self) -> f32 {
+        (self.to_bits() as i32 >> 23) as f32
+    }
+}
+
+macro_rules! vector {
+    ($name:ident, $raw:ty, $lanes:literal, $mask:ty, {$($body:tt)*}, $($op:ident $trait:ident $f:ident,)*) => {
+        #[derive(Clone, Copy)]
+        #[repr(transparent)]
+        pub struct $name(pub $raw);
+
+        $(
+            impl $trait for $name {
+                type Output = $name;
+                #[inline(always)]
+                fn $op(self, y: $name) -> $name {
+                    // SAFETY: values of this type exist only below functions that enable its instruction set.
+                    unsafe { $name($f(self.0, y.0)) }
+                }
+            }
+        )*
+
+        impl Singles for $name {
+            type Mask = $mask;
+            type Array = [f32; $lanes];
+
+            #[inline(always)]
+            fn array(self) -> [f32; $lanes] {
+                // SAFETY: both are plain bits of one size.
+                unsafe { std::mem::transmute(self.0) }
+            }
+            #[inline(always)]
+            fn from_array(a: [f32; $lanes]) -> Self {
+                // SAFETY: both are plain bits of one size.
+                $name(unsafe { std::mem::transmute::<[f32; $lanes], $raw>(a) })
+            }
+            $($body)*
+        }
+    };
+}
+
+macro_rules! methods {
+    ($($name:ident($($arg:ident),*) = $body:expr;)*) => {
+        $(
+            #[inline(always)]
+            fn $name(self $(, $arg: Self)*) -> Self {
+                // SAFETY: values of this type exist only below functions that enable its instruction set.
+                unsafe { let ($($arg,)*) = ($($arg.0,)*); Self($body(self.0 $(, $arg)*)) }
+            }
+        )*
+    };
+}
+
+vector!(F32x16, __m512, 16, u16, {
+    methods! {
+        fma(y, z) = _mm512_fmadd_ps;
+        fnma(y, z) = _mm512_fnmadd_ps;
+        fms(y, z) = _mm512_fmsub_ps;
+        min(y) = _mm512_min_ps;
+        max(y) = _mm512_max_ps;
+        and(y) = _mm512_and_ps;
+        or(y) = _mm512_or_ps;
+        xor(y) = _mm512_xor_ps;
+        scale(n) = _mm512_scalef_ps;
+        iadd(y) = |x, y| _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_castps_si512(y)));
+        isub(y) = |x, y| _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(x), _mm512_castps_si512(y)));
+        high_bits() = |x| _mm512_cvtepi32_ps(_mm512_srai_epi32::<23>(_mm512_castps_si512(x)));
+    }
+    #[inline(always)]
+    fn all(x: f32) -> Self {
+        // SAFETY: as for the operations.
+        unsafe { F32x16(_mm512_set1_ps(x)) }
+    }
+    #[inline(always)]
+    fn lt(self, y: Self) -> u16 {
+        // SAFETY: as for the operations.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, y.0) }
+    }
+    #[inline(always)]
+    fn eq(self, y: Self) -> u16 {
+        // SAFETY: as for the operations.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self.0, y.0) }
+    }
+    #[inline(always)]
+    fn not_lt(self, y: Self) -> u16 {
+        // SAFETY: as for the operations.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(self.0, y.0) }
+    }
+    #[inline(always)]
+    fn any(mask: u16) -> bool {
+        mask != 0
+    }
+    #[inline(always)]
+    fn select(mask: u16, yes: Self, no: Self) -> Self {
+        // SAFETY: as for the operations.
+        unsafe { F32x16(_mm512_mask_blend_ps(mask, no.0, yes.0)) }
+    }
+    #[inline(always)]
+    fn shl<const K: u32>(self) -> Self {
+        // SAFETY: as for the operations.
+        unsafe { F32x16(_mm512_castsi512_ps(_mm512_slli_epi32::<K>(_mm512_castps_si512(self.0)))) }
+    }
+    #[inline(always)]
+    fn odd(self) -> u16 {
+        // SAFETY: as for the operations. All classes: NaN, zeros, infinities, subnormals, negative numbers.
+        unsafe { _mm512_fpclass_ps_mask::<0xff>(self.0) }
+    }
+}, add Add _mm512_add_ps, sub Sub _mm512_sub_ps, mul Mul _mm512_mul_ps,);
+
+vector!(F32x8, __m256, 8, __m256, {
+    methods! {
+        fma(y, z) = _mm256_fmadd_ps;
+        fnma(y, z) = _mm256_fnmadd_ps;
+        fms(y, z) = _mm256_fmsub_ps;
+        min(y) = _mm256_min_ps;
+        max(y) = _mm256_max_ps;
+        and(y) = _mm256_and_ps;
+        or(y) = _mm256_or_ps;
+        xor(y) = _mm256_xor_ps;
+        iadd(y) = |x, y| _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), _mm256_castps_si256(y)));
+        isub(y) = |x, y| _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(x), _mm256_castps_si256(y)));
+        high_bits() = |x| _mm256_cvtepi32_ps(_mm256_srai_epi32::<23>(_mm256_castps_si256(x)));
+    }
+    #[inline(always)]
+    fn all(x: f32) -> Self {
+        // SAFETY: as for the operations.
+        unsafe { F32x8(_mm256_set1_ps(x)) }
+    }
+    #[inline(always)]
+    fn lt(self, y: Self) -> __m256 {
+        // SAFETY: as for the operations.
+        unsafe { _mm256_cmp_ps::<_CMP_LT_OQ>(self.0, y.0) }
+    }
+    #[inline(always)]
+    fn eq(self, y: Self) -> __m256 {
+        // SAFETY: as for the operations.
+        unsafe { _mm256_cmp_ps::<_CMP_EQ_OQ>(self.0, y.0) }
+    }
+    #[inline(always)]
+    fn not_lt(self, y: Self) -> __m256 {
+        // SAFETY: as for the operations.
+        unsafe { _mm256_cmp_ps::<_CMP_NLT_UQ>(self.0, y.0) }
+    }
+    #[inline(always)]
+    fn any(mask: __m256) -> bool {
+        // SAFETY: as for the operations.
+        unsafe { _mm256_movemask_ps(mask) != 0 }
+    }
+    #[inline(always)]
+    fn select(mask: __m256, yes: Self, no: Self) -> Self {
+        // SAFETY: as for the operations.
+        unsafe { F32x8(_mm256_blendv_ps(no.0, yes.0, mask)) }
+    }
+    #[inline(always)]
+    fn shl<const K: u32>(self) -> Self {
+        // SAFETY: as for the operations.
+        unsafe {
+            let count = _mm_cvtsi32_si128(K as i32);
+            F32x8(_mm256_castsi256_ps(_mm256_sll_epi32(_mm256_castps_si256(self.0), count)))
+        }
+    }
+    #[inline(always)]
+    fn odd(self) -> __m256 {
+        // SAFETY: as for the operations. Not (smallest normal ≤ x < infinity), NaN included.
+        unsafe {
+            let small = _mm256_cmp_ps::<_CMP_NGE_UQ>(self.0, _mm256_set1_ps(f32::MIN_POSITIVE));
+            _mm256_or_ps(small, _mm256_cmp_ps::<_CMP_NLT_UQ>(self.0, _mm256_set1_ps(f32::INFINITY)))
+        }
+    }
+    #[inline(always)]
+    fn scale(self, n: Self) -> Self {
+        scale_in_two(self, n)
+    }
+}, add Add _mm256_add_ps, sub Sub _mm256_sub_ps, mul Mul _mm256_mul_ps,);

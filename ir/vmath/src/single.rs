@@ -1,0 +1,331 @@
+//! The functions of f32, computed in f64 lanes and rounded once: short polynomials are enough there, nothing cancels,
+//! overflows or is subnormal, and the results are within 0.51 ulp.
+
+use crate::coefficients::*;
+use crate::exp::clamp;
+use crate::lanes::{Lanes, MAGIC, poly};
+use crate::log::{finish, reduce};
+use crate::trig::{FAR, is_odd, reduce_far};
+
+/// A number of any sign with the sign of another.
+#[inline(always)]
+fn copysign<V: Lanes>(x: V, sign: V) -> V {
+    x.abs().with_sign(sign)
+}
+
+/// n = round(x y) as the lowest bits and as a number.
+#[inline(always)]
+fn nearest<V: Lanes>(x: V, y: f64) -> (V, V) {
+    let bits = x.fma(V::all(y), V::all(MAGIC));
+    (bits, bits - V::all(MAGIC))
+}
+
+/// e^x for |x| below 700.
+#[inline(always)]
+fn exp_near<V: Lanes>(x: V) -> V {
+    let (bits, n) = nearest(x, LOG2_E);
+    let r = n.fnma(V::all(LN2_HI), x);
+    let y = (r * r).fma(poly(r, &EXP_SINGLE), r + V::all(1.0));
+    y.iadd(bits.shl::<52>())
+}
+
+#[inline(always)]
+pub fn exp<V: Lanes>(x: V) -> V {
+    exp_near(clamp(x, -110.0, 90.0))
+}
+
+#[inline(always)]
+pub fn exp2<V: Lanes>(x: V) -> V {
+    let x = clamp(x, -160.0, 130.0);
+    let bits = x + V::all(MAGIC);
+    let r = x - (bits - V::all(MAGIC));
+    r.fma(poly(r, &EXP2_SINGLE), V::all(1.0)).iadd(bits.shl::<52>())
+}
+
+#[inline(always)]
+pub fn expm1<V: Lanes>(x: V) -> V {
+    let (bits, n) = nearest(clamp(x, -60.0, 90.0), LOG2_E);
+    let r = n.fnma(V::all(LN2_HI), clamp(x, -60.0, 90.0));
+    let p = (r * r).fma(poly(r, &EXP_SINGLE), r);
+    let one = V::all(1.0);
+    let power = one.iadd(bits.shl::<52>());
+    copysign(power.fma(p, power - one), x)
+}
+
+/// 2^(n-1), 2^(-n-1) as sum and difference, sinh r and cosh r - 1.
+#[inline(always)]
+fn hyperbolic<V: Lanes>(x: V) -> [V; 4] {
+    let (bits, n) = nearest(x, LOG2_E);
+    let r = n.fnma(V::all(LN2_HI), x);
+    let z = r * r;
+    let half = V::all(0.5);
+    let shift = bits.shl::<52>();
+    let (p, q) = (half.iadd(shift), half.isub(shift));
+    [p + q, p - q, (r * z).fma(poly(z, &SINH_SINGLE), r), z * poly(z, &COSH_SINGLE)]
+}
+
+#[inline(always)]
+pub fn sinh<V: Lanes>(x: V) -> V {
+    let [plus, minus, odd, even] = hyperbolic(clamp(x, -91.0, 91.0));
+    copysign(plus.fma(odd, minus.fma(even, minus)), x)
+}
+
+#[inline(always)]
+pub fn cosh<V: Lanes>(x: V) -> V {
+    let [plus, minus, odd, even] = hyperbolic(clamp(x, -91.0, 91.0));
+    minus.fma(odd, plus.fma(even, plus))
+}
+
+#[inline(always)]
+pub fn tanh<V: Lanes>(x: V) -> V {
+    let [plus, minus, odd, even] = hyperbolic(clamp(x, -10.0, 10.0));
+    copysign(plus.fma(odd, minus.fma(even, minus)) / minus.fma(odd, plus.fma(even, plus)), x)
+}
+
+/// log x for a positive normal f64 that is no result of cancellation.
+#[inline(always)]
+fn log_plain<V: Lanes>(x: V) -> V {
+    log_with(x, &LOG_SINGLE)
+}
+
+#[inline(always)]
+fn log_with<V: Lanes, const K: usize>(x: V, c: &[f64; K]) -> V {
+    let parts = reduce(x);
+    let r = parts.rest();
+    let table = parts.k.fma(V::all(LN2_HI), parts.index.lookup16(&LOG_HI));
+    table + (r * r).fma(poly(r, c), r)
+}
+
+/// What holds for zeros, infinities, NaN and negative numbers. Subnormal f32 are normal here.
+#[inline(always)]
+fn logarithm<V: Lanes>(x: V, r: V) -> V {
+    finish(V::any(x.odd()), x, r)
+}
+
+#[inline(always)]
+pub fn log<V: Lanes>(x: V) -> V {
+    logarithm(x, log_plain(x))
+}
+
+/// k + log m · factor.
+#[inline(always)]
+fn log_based<V: Lanes>(x: V, power: f64, factor: f64) -> V {
+    let parts = reduce(x);
+    let r = parts.rest();
+    let m = parts.index.lookup16(&LOG_HI) + (r * r).fma(poly(r, &LOG_SINGLE), r);
+    m.fma(V::all(factor), parts.k * V::all(power))
+}
+
+#[inline(always)]
+pub fn log2<V: Lanes>(x: V) -> V {
+    logarithm(x, log_based(x, 1.0, INV_LN2_HI))
+}
+
+#[inline(always)]
+pub fn log10<V: Lanes>(x: V) -> V {
+    logarithm(x, log_based(x, LOG10_2_SHORT + LOG10_2_REST, INV_LN10_HI))
+}
+
+#[inline(always)]
+pub fn log1p<V: Lanes>(x: V) -> V {
+    let u = x + V::all(1.0);
+    let r = logarithm(u, log_plain(u));
+    let series = (x * V::all(-0.5)).fma(x, x);
+    V::select(x.abs().lt(V::all(1e-6)), series, r)
+}
+
+/// Below this two terms of a series are enough.
+const SMALL: f64 = 1e-4;
+
+#[inline(always)]
+pub fn asinh<V: Lanes>(x: V) -> V {
+    let a = x.abs();
+    let one = V::all(1.0);
+    let r = log_plain(a + a.fma(a, one).sqrt());
+    let series = (a * a * a).fma(V::all(-1.0 / 6.0), a);
+    let r = V::select(a.lt(V::all(SMALL)), series, r);
+    V::select(a.lt(V::all(f64::INFINITY)), r, x).with_sign(x)
+}
+
+#[inline(always)]
+pub fn acosh<V: Lanes>(x: V) -> V {
+    let one = V::all(1.0);
+    let r = log_plain(x + x.fms(x, one).sqrt());
+    let r = V::select(one.le(x), r, V::all(f64::NAN));
+    V::select(x.eq(V::all(f64::INFINITY)), x, r)
+}
+
+#[inline(always)]
+pub fn atanh<V: Lanes>(x: V) -> V {
+    let a = x.abs();
+    let one = V::all(1.0);
+    let r = log_plain((one + a) / (one - a)) * V::all(0.5);
+    let series = (a * a * a).fma(V::all(1.0 / 3.0), a);
+    let r = V::select(a.lt(V::all(SMALL)), series, r);
+    let edge = V::select(a.eq(one), V::all(f64::INFINITY), V::all(f64::NAN));
+    V::select(a.lt(one), r, edge).with_sign(x)
+}
+
+/// n in the lowest bits, sin r and cos r.
+#[inline(always)]
+fn angle<V: Lanes>(x: V) -> (V, V, V) {
+    let (bits, n) = nearest(x, TWO_OVER_PI);
+    let r = n.fnma(V::all(HALF_PI_1), n.fnma(V::all(HALF_PI_0), x));
+    let (s, c) = sine_cosine(r);
+    (bits, s, c)
+}
+
+#[inline(always)]
+fn sine_cosine<V: Lanes>(r: V) -> (V, V) {
+    let z = r * r;
+    let one = V::all(1.0);
+    (r * z.fma(poly(z, &SIN_SINGLE), one), z.fma(poly(z, &COS_SINGLE), one))
+}
+
+/// The same for an angle beyond the reach of [`angle`].
+#[inline]
+fn angle_far(x: f64) -> (u64, f64, f64) {
+    let (n, r) = reduce_far(x);
+    let (s, c) = sine_cosine(r.hi);
+    (n, s, c)
+}
+
+/// sin(r + n π/2)
+#[inline(always)]
+fn turned<V: Lanes>(n: V, s: V, c: V) -> V {
+    V::select(is_odd(n), c, s).xor(n.shl::<62>().sign())
+}
+
+#[inline(always)]
+pub fn sin<V: Lanes>(x: V) -> V {
+    let (n, s, c) = angle(x);
+    turned(n, s, c).mend(!x.abs().lt(V::all(FAR)), x, |x| {
+        let (n, s, c) = angle_far(x);
+        turned(f64::from_bits(n), s, c)
+    })
+}
+
+#[inline(always)]
+pub fn cos<V: Lanes>(x: V) -> V {
+    let (n, s, c) = angle(x);
+    turned(n.iadd(V::bits(1)), s, c).mend(!x.abs().lt(V::all(FAR)), x, |x| {
+        let (n, s, c) = angle_far(x);
+        turned(f64::from_bits(n + 1), s, c)
+    })
+}
+
+#[inline(always)]
+pub fn tan<V: Lanes>(x: V) -> V {
+    let (n, s, c) = angle(x);
+    let odd = is_odd(n);
+    let r = V::select(odd, -c, s) / V::select(odd, s, c);
+    r.mend(!x.abs().lt(V::all(FAR)), x, |x| {
+        let (n, s, c) = angle_far(x);
+        if n & 1 == 1 { -c / s } else { s / c }
+    })
+}
+
+/// Whether |x| > 1/2, √z and asin of it where z = x² or (1 - |x|)/2.
+#[inline(always)]
+fn arc<V: Lanes>(a: V) -> (V::Mask, V) {
+    let big = V::all(0.5).lt(a);
+    let z = V::select(big, a.fnma(V::all(0.5), V::all(0.5)), a * a);
+    let s = V::select(big, z.sqrt(), a);
+    (big, (s * z).fma(poly(z, &ASIN_SINGLE), s))
+}
+
+#[inline(always)]
+pub fn asin<V: Lanes>(x: V) -> V {
+    let (big, w) = arc(x.abs());
+    V::select(big, w.fnma(V::all(2.0), V::all(HALF_PI_HI)), w).with_sign(x)
+}
+
+#[inline(always)]
+pub fn acos<V: Lanes>(x: V) -> V {
+    let (big, w) = arc(x.abs());
+    let w = w.xor(x.sign());
+    let positive = V::all(0.0).le(x);
+    let base = V::select(positive, V::all(0.0), V::all(PI_HI));
+    V::select(big, w.fma(V::all(2.0), base), V::all(HALF_PI_HI) - w)
+}
+
+#[inline(always)]
+fn atan_of<V: Lanes>(t: V) -> V {
+    let z = t * t;
+    (t * z).fma(poly(z, &ATAN_SINGLE), t)
+}
+
+#[inline(always)]
+pub fn atan<V: Lanes>(x: V) -> V {
+    let a = x.abs();
+    let big = V::all(1.0).lt(a);
+    let t = V::select(big, V::all(-1.0) / a, a);
+    (V::select(big, V::all(HALF_PI_HI), V::all(0.0)) + atan_of(t)).with_sign(x)
+}
+
+#[inline(always)]
+pub fn atan2<V: Lanes>(y: V, x: V) -> V {
+    // Larger than all f32: infinities divide like numbers.
+    let bound = V::all(1e290);
+    let (a, b) = (bound.min(y.abs()), bound.min(x.abs()));
+    let steep = b.lt(a);
+    let over = V::select(steep, -b, a);
+    let under = V::select(steep, a, b);
+    // The smallest number instead of 0 makes 0/0 0.
+    let t = over / V::all(1e-100).max(under);
+    let r = V::select(steep, V::all(HALF_PI_HI), V::all(0.0)) + atan_of(t);
+    let sign = x.sign();
+    let base = V::select(sign.or(V::all(1.0)).lt(V::all(0.0)), V::all(PI_HI), V::all(0.0));
+    (base + r.xor(sign)).abs().with_sign(y)
+}
+
+#[inline(always)]
+pub fn hypot<V: Lanes>(x: V, y: V) -> V {
+    let (a, b) = (x.abs(), y.abs());
+    let infinity = V::all(f64::INFINITY);
+    V::select(a.eq(infinity) | b.eq(infinity), infinity, a.fma(a, b * b).sqrt())
+}
+
+#[inline(always)]
+pub fn cbrt<V: Lanes>(x: V) -> V {
+    let a = x.abs();
+    let exponent = a.high_bits() - V::all(1023.0);
+    let third = V::all(1.0 / 3.0);
+    let bits = exponent.fma(third, V::all(MAGIC));
+    let k = (bits - V::all(MAGIC)).fnma(V::all(3.0), exponent);
+    let m = a.and(V::bits((1 << 52) - 1)).or(V::all(1.0));
+    let y = poly(m, &CBRT);
+    let e = (m * y).fnma(y * y, V::all(1.0));
+    let y = y.fma(e * e.fma(V::all(2.0 / 9.0), third), y);
+    let c = (m * y) * (y * (k + V::all(MAGIC + 1.0)).lookup16(&CBRT_POWER));
+    let r = c.iadd(bits.shl::<52>());
+    let plain = V::all(0.0).lt(a) & a.lt(V::all(f64::INFINITY));
+    V::select(plain, r, a).with_sign(x)
+}
+
+#[inline(always)]
+pub fn erf<V: Lanes>(x: V) -> V {
+    let a = V::all(4.0).min(x.abs());
+    let z = a * a;
+    let near = a * z.fma(poly(z, &ERF_SINGLE), V::all(TWO_OVER_ROOT_PI));
+    let one = V::all(1.0);
+    let t = a.max(one) - one;
+    let far = exp_near(t * poly(t, &ERFC_SINGLE)).fnma(V::all(ERFC_1), one);
+    V::select(one.lt(a), far, near).with_sign(x)
+}
+
+#[inline(always)]
+pub fn pow<V: Lanes>(x: V, y: V) -> V {
+    let a = x.abs();
+    let mut r = exp_near(clamp(y * log_with(a, &LOG_POWER), -700.0, 700.0));
+    if V::any(x.lt(V::all(0.0))) {
+        // f32 from 2^24 on are even integers.
+        let y = V::all(16_777_216.0).min(y.abs());
+        let half = y * V::all(0.5);
+        let round = |v: V| (v + V::all(MAGIC)) - V::all(MAGIC);
+        let negative = V::select(round(half).eq(half), r, -r);
+        let negative = V::select(round(y).eq(y), negative, V::all(f64::NAN));
+        r = V::select(x.lt(V::all(0.0)), negative, r);
+    }
+    r.mend2(a.odd() | !y.abs().lt(V::all(f64::INFINITY)), x, y, crate::pow::special)
+}
