@@ -118,6 +118,14 @@ impl<V: Lanes> Hyperbolic<V> {
     fn cosh(&self) -> Double<V> {
         self.combine(self.plus, self.minus)
     }
+
+    /// cosh rounded: no term is negative but b r, which is small, so that its rounding and what b lacks are hardly felt.
+    #[inline(always)]
+    fn rounded_cosh(&self) -> V {
+        let (a, b) = (self.plus, self.minus.hi);
+        let sum = fast_two_sum(a.hi, b * self.r);
+        sum.hi + b.fma(self.odd, a.hi.fma(self.even, sum.lo + a.lo))
+    }
 }
 
 /// Below this the functions with f(x) = x + O(x³) are x, but for a hundredth of a unit.
@@ -132,7 +140,7 @@ pub fn sinh<V: Lanes>(x: V) -> V {
 
 #[inline(always)]
 pub fn cosh<V: Lanes>(x: V) -> V {
-    hyperbolic(V::all(711.0).min(x.abs())).cosh().sum() * V::all(4.0)
+    hyperbolic(V::all(711.0).min(x.abs())).rounded_cosh() * V::all(4.0)
 }
 
 #[inline(always)]

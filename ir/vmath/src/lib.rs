@@ -2,11 +2,11 @@
 //!
 //! It has three doors: scalar functions for the interpreter, slice functions for the prebuilt loops, and the addresses of
 //! vector functions for compiled kernels. All three, at every vector width and on every machine, give the same bits for the
-//! same input: each function is one text, generic over the width ([`lanes`]). Machines without FMA instructions run it with
+//! same input: each function is one text, generic over the width (`lanes`). Machines without FMA instructions run it with
 //! the C library's exact `fma`, slowly.
 //!
-//! The functions of f64 are in [`exp`], [`log`], [`pow`], [`trig`], [`inverse`], [`root`] and [`erf`]; those of f32 in
-//! [`single`], computed in f64 lanes, and [`short`], in f32 arithmetic; [`vector`] makes every width of them. `sin` and `cos` of f64 are the C library's: NumPy calls
+//! The functions of f64 are in `exp`, `log`, `pow`, `trig`, `inverse`, `root` and `erf`; those of f32 in
+//! `single`, computed in f64 lanes, and `short`, in f32 arithmetic; `vector` makes every width of them. `sin` and `cos` of f64 are the C library's: NumPy calls
 //! them too, and programs whose arrays begin with a sine (boundary values, phases) are to have NumPy's bits from the start.
 //!
 //! `accuracy/README.md` gives the measured errors and how to measure them again.

@@ -46,7 +46,9 @@ fn reduce<V: Singles>(x: V) -> (V, V, V, bool) {
         k = k - shift;
     }
     let f = m - V::all(1.0);
-    (k, f, (f * f) * f.fma(poly(f, &LOG_F32), V::all(-0.5)), odd)
+    let square = f * f;
+    let factor = f.fma(poly(f, &LOG_F32), V::all(-0.5));
+    (k, f, square.fma(factor, f.fms(f, square) * factor), odd)
 }
 
 /// Infinity and NaN stay, 0 has minus infinity, negative numbers have no logarithm.

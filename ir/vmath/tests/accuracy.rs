@@ -1,0 +1,82 @@
+//! The functions are within 1 ulp: of exact results at the hardest arguments known for f64, of the C library's f64 functions for
+//! f32.
+
+use legate_jit_vmath::{Float, Func, slice1, slice2};
+
+fn run<T: Copy + Default>(func: Func, float: Float, x: &[T], y: &[T]) -> Vec<T> {
+    let mut out = vec![T::default(); x.len()];
+    // SAFETY: x.len() elements at each address.
+    unsafe {
+        let (x8, y8, to) = (x.as_ptr() as *const u8, y.as_ptr() as *const u8, out.as_mut_ptr() as *mut u8);
+        match func.nin() {
+            1 => slice1(func, float).unwrap()(x8, to, x.len()),
+            _ => slice2(func, float).unwrap()(x8, 1, y8, 1, to, x.len()),
+        }
+    }
+    out
+}
+
+/// The size of the last place of a number.
+fn place(x: f64, digits: i32, smallest: i32) -> f64 {
+    let exponent = ((x.to_bits() >> 52 & 0x7ff) as i32 - 1023).max(smallest);
+    2f64.powi(exponent / 2) * 2f64.powi(exponent - exponent / 2 - digits / 2) * 2f64.powi(digits / 2 - digits)
+}
+
+#[test]
+fn hard_arguments_of_f64() {
+    let mut seen = 0;
+    for line in include_str!("points.txt").lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let func = Func::parse(words[0]).expect("a function's name");
+        let bits = |w: &str| f64::from_bits(u64::from_str_radix(w, 16).expect("bits"));
+        let n = func.nin();
+        let (x, y, want) = (bits(words[1]), bits(words[n]), bits(words[n + 1]));
+        let rest: f64 = words[n + 2].parse().expect("a number");
+        let got = run(func, Float::F64, &[x], &[y])[0];
+        let error = ((got - want) / place(want, 52, -1022) - rest / (1 << 20) as f64).abs();
+        assert!(error <= 1.0 + 1e-5, "{} of {x:e}, {y:e}: {got:e} instead of {want:e}, {error} ulp", func.name());
+        seen += 1;
+    }
+    assert!(seen >= 24 * 40);
+}
+
+type Single = (Func, fn(f64) -> f64, std::ops::RangeInclusive<f64>);
+
+#[test]
+fn f32_against_f64() {
+    let functions: [Single; 17] = [
+        (Func::Exp, f64::exp, -103.0..=88.7),
+        (Func::Exp2, f64::exp2, -149.0..=127.9),
+        (Func::Expm1, f64::exp_m1, -30.0..=88.7),
+        (Func::Log, f64::ln, 0.0..=3e38),
+        (Func::Log2, f64::log2, 0.0..=3.0),
+        (Func::Log10, f64::log10, 0.0..=1e4),
+        (Func::Log1p, f64::ln_1p, -0.999..=1e6),
+        (Func::Cbrt, f64::cbrt, -1e30..=1e30),
+        (Func::Sin, f64::sin, -1e6..=1e6),
+        (Func::Cos, f64::cos, -40.0..=40.0),
+        (Func::Tan, f64::tan, -1e10..=1e10),
+        (Func::Asin, f64::asin, -1.0..=1.0),
+        (Func::Acos, f64::acos, -1.0..=1.0),
+        (Func::Atan, f64::atan, -100.0..=100.0),
+        (Func::Sinh, f64::sinh, -89.0..=89.0),
+        (Func::Cosh, f64::cosh, -89.0..=89.0),
+        (Func::Tanh, f64::tanh, -10.0..=10.0),
+    ];
+    for (func, exact, range) in functions {
+        let (low, high) = (*range.start(), *range.end());
+        let x: Vec<f32> = (0..40_000)
+            .map(|i| {
+                let t = (i as f64 * 0.618_033_988_749_894_9).fract();
+                // Evenly, and by size.
+                let x = if i % 2 == 0 { low + (high - low) * t } else { high * 2f64.powf(-80.0 * t) };
+                x as f32
+            })
+            .collect();
+        for (&x, got) in x.iter().zip(run(func, Float::F32, &x, &x)) {
+            let want = exact(x as f64);
+            let error = (got as f64 - want).abs() / place(want, 23, -126);
+            assert!(error <= 1.0 || (want == got as f64), "{} of {x:e}f32: {got:e} instead of {want:e}", func.name());
+        }
+    }
+}
