@@ -30,8 +30,7 @@ const ROWS: usize = 8;
 pub(super) trait Real: Copy + Send + Sync + 'static {
     const ZERO: Self;
 
-    /// Element r is the sum of the products of row r and x. All have the same length.
-    fn dots(rows: [&[Self]; 4], x: &[Self]) -> [Self; 4];
+    /// The sum of the products. Both have the same length.
     fn dot(row: &[Self], x: &[Self]) -> Self;
     /// Adds x[r] times row r to y, for the rows together. The rows are as long as y.
     fn add_rows(y: &mut [Self], rows: [&[Self]; ROWS], x: &[Self; ROWS]);
@@ -49,117 +48,129 @@ macro_rules! add_product {
     };
 }
 
-macro_rules! loops {
-    ($isa:ident, $t:ident, $lanes:literal, $features:literal) => {
-        pub mod $isa {
-            use super::super::ROWS;
+/// `dot`: four blocks of accumulators, each a product behind the other; a block is the same lanes in every width. It is written in
+/// vectors because LLVM, left alone, makes the final tree decide their width.
+macro_rules! dot {
+    ($isa:ident, $t:ident, $lanes:literal, $features:literal, $vector:ident, $width:literal,
+     $zero:ident $load:ident $store:ident $add:ident |$a:ident, $b:ident, $c:ident| $fma:expr) => {
+        #[target_feature(enable = $features)]
+        pub fn dot(row: &[$t], x: &[$t]) -> $t {
+            use std::arch::x86_64::*;
+            const VECTORS: usize = $lanes / $width;
+            type Block = [$vector; VECTORS];
 
-            #[inline(always)]
-            fn sums<const R: usize>(rows: [&[$t]; R], x: &[$t]) -> [$t; R] {
-                let (groups, rest) = x.as_chunks::<$lanes>();
-                let lines = rows.map(|r| r.as_chunks::<$lanes>());
-                let lines_of: [&[[$t; $lanes]]; R] = lines.map(|l| &l.0[..groups.len()]);
-                let mut sums = [[0.0; $lanes]; R];
-                for (i, g) in groups.iter().enumerate() {
-                    for r in 0..R {
-                        for l in 0..$lanes {
-                            add_product!($isa, sums[r][l], lines_of[r][i][l], g[l]);
-                        }
-                    }
+            let n = x.len().min(row.len());
+            let mut sums: [Block; 4] = [[$zero(); VECTORS]; 4];
+            // SAFETY: the places of a block that begins at i lie below n, as its callers see to.
+            let step = |sum: &mut Block, i: usize| unsafe {
+                for (v, sum) in sum.iter_mut().enumerate() {
+                    let at = i + v * $width;
+                    let ($a, $b, $c) = ($load(row.as_ptr().add(at)), $load(x.as_ptr().add(at)), *sum);
+                    *sum = $fma;
                 }
-                if !rest.is_empty() {
-                    let padded = |part: &[$t]| {
-                        let mut whole = [0.0; $lanes];
-                        whole[..rest.len()].copy_from_slice(&part[..rest.len()]);
-                        whole
-                    };
-                    let g = padded(rest);
-                    for r in 0..R {
-                        let line = padded(lines[r].1);
-                        for l in 0..$lanes {
-                            add_product!($isa, sums[r][l], line[l], g[l]);
-                        }
-                    }
+            };
+            let mut i = 0;
+            while i + 4 * $lanes <= n {
+                let [p, q, r, s] = &mut sums;
+                step(p, i);
+                step(q, i + $lanes);
+                step(r, i + 2 * $lanes);
+                step(s, i + 3 * $lanes);
+                i += 4 * $lanes;
+            }
+            while i + $lanes <= n {
+                step(&mut sums[0], i);
+                i += $lanes;
+            }
+            let mut total = [0.0; $lanes];
+            for v in 0..VECTORS {
+                let [p, q, r, s] = sums.map(|s| s[v]);
+                // SAFETY: the block's vectors are as long as the array.
+                unsafe { $store(total.as_mut_ptr().add(v * $width), $add($add(p, q), $add(r, s))) };
+            }
+            for (sum, (r, x)) in total.iter_mut().zip(row[i..n].iter().zip(&x[i..n])) {
+                add_product!($isa, *sum, *r, *x);
+            }
+            let mut half = $lanes / 2;
+            while half > 0 {
+                for l in 0..half {
+                    total[l] += total[l + half];
                 }
-                sums.map(|mut s| {
-                    let mut half = $lanes / 2;
-                    while half > 0 {
-                        for l in 0..half {
-                            s[l] += s[l + half];
-                        }
-                        half /= 2;
-                    }
-                    s[0]
-                })
+                half /= 2;
             }
+            total[0]
+        }
+    };
+}
 
-            #[target_feature(enable = $features)]
-            pub fn dots(rows: [&[$t]; 4], x: &[$t]) -> [$t; 4] {
-                sums(rows, x)
+macro_rules! rows {
+    ($isa:ident, $t:ident, $features:literal) => {
+        #[target_feature(enable = $features)]
+        pub fn add_rows(y: &mut [$t], rows: [&[$t]; ROWS], x: &[$t; ROWS]) {
+            let n = y.len();
+            let [a, b, c, d, e, f, g, h] = rows;
+            let (a, b, c, d, e, f, g, h) = (&a[..n], &b[..n], &c[..n], &d[..n], &e[..n], &f[..n], &g[..n], &h[..n]);
+            for j in 0..n {
+                let (mut first, mut second) = (y[j], e[j] * x[4]);
+                add_product!($isa, first, a[j], x[0]);
+                add_product!($isa, first, b[j], x[1]);
+                add_product!($isa, first, c[j], x[2]);
+                add_product!($isa, first, d[j], x[3]);
+                add_product!($isa, second, f[j], x[5]);
+                add_product!($isa, second, g[j], x[6]);
+                add_product!($isa, second, h[j], x[7]);
+                y[j] = first + second;
             }
+        }
 
-            #[target_feature(enable = $features)]
-            pub fn dot(row: &[$t], x: &[$t]) -> $t {
-                sums([row], x)[0]
+        #[target_feature(enable = $features)]
+        pub fn add_row(y: &mut [$t], row: &[$t], x: $t) {
+            for (y, r) in y.iter_mut().zip(row) {
+                add_product!($isa, *y, *r, x);
             }
+        }
 
-            #[target_feature(enable = $features)]
-            pub fn add_rows(y: &mut [$t], rows: [&[$t]; ROWS], x: &[$t; ROWS]) {
-                let rows = rows.map(|r| &r[..y.len()]);
-                for (j, y) in y.iter_mut().enumerate() {
-                    let mut first = *y;
-                    let mut second = rows[4][j] * x[4];
-                    for r in 0..4 {
-                        add_product!($isa, first, rows[r][j], x[r]);
-                    }
-                    for r in 5..8 {
-                        add_product!($isa, second, rows[r][j], x[r]);
-                    }
-                    *y = first + second;
-                }
-            }
-
-            #[target_feature(enable = $features)]
-            pub fn add_row(y: &mut [$t], row: &[$t], x: $t) {
-                for (y, r) in y.iter_mut().zip(row) {
-                    add_product!($isa, *y, *r, x);
-                }
-            }
-
-            #[target_feature(enable = $features)]
-            pub fn add(y: &mut [$t], part: &[$t]) {
-                for (y, p) in y.iter_mut().zip(part) {
-                    *y += *p;
-                }
+        #[target_feature(enable = $features)]
+        pub fn add(y: &mut [$t], part: &[$t]) {
+            for (y, p) in y.iter_mut().zip(part) {
+                *y += *p;
             }
         }
     };
 }
 
 macro_rules! real {
-    ($t:ident, $lanes:literal) => {
+    ($t:ident, $lanes:literal,
+     ($v128:ident, $w128:literal, $zero128:ident $load128:ident $store128:ident $add128:ident $mul128:ident),
+     ($v256:ident, $w256:literal, $zero256:ident $load256:ident $store256:ident $add256:ident $fma256:ident),
+     ($v512:ident, $w512:literal, $zero512:ident $load512:ident $store512:ident $add512:ident $fma512:ident)) => {
         mod $t {
-            loops!(base, $t, $lanes, "sse2");
-            loops!(avx2, $t, $lanes, "avx2,fma");
-            loops!(avx512, $t, $lanes, "avx512f,avx512vl,avx512dq,avx512bw");
+            pub mod base {
+                use super::super::ROWS;
+                dot!(base, $t, $lanes, "sse2", $v128, $w128,
+                    $zero128 $load128 $store128 $add128 |a, b, c| $add128($mul128(a, b), c));
+                rows!(base, $t, "sse2");
+            }
+            pub mod avx2 {
+                use super::super::ROWS;
+                dot!(avx2, $t, $lanes, "avx2,fma", $v256, $w256,
+                    $zero256 $load256 $store256 $add256 |a, b, c| $fma256(a, b, c));
+                rows!(avx2, $t, "avx2,fma");
+            }
+            pub mod avx512 {
+                use super::super::ROWS;
+                dot!(avx512, $t, $lanes, "avx512f,avx512vl,avx512dq,avx512bw", $v512, $w512,
+                    $zero512 $load512 $store512 $add512 |a, b, c| $fma512(a, b, c));
+                rows!(avx512, $t, "avx512f,avx512vl,avx512dq,avx512bw");
+            }
         }
 
         impl Real for $t {
             const ZERO: $t = 0.0;
 
-            fn dots(rows: [&[$t]; 4], x: &[$t]) -> [$t; 4] {
-                // SAFETY: the machine has this instruction set.
-                unsafe {
-                    match isa() {
-                        Isa::Base => $t::base::dots(rows, x),
-                        Isa::Avx2 => $t::avx2::dots(rows, x),
-                        Isa::Avx512 => $t::avx512::dots(rows, x),
-                    }
-                }
-            }
-
+            #[inline]
             fn dot(row: &[$t], x: &[$t]) -> $t {
-                // SAFETY: as above.
+                // SAFETY: the machine has this instruction set.
                 unsafe {
                     match isa() {
                         Isa::Base => $t::base::dot(row, x),
@@ -169,6 +180,7 @@ macro_rules! real {
                 }
             }
 
+            #[inline]
             fn add_rows(y: &mut [$t], rows: [&[$t]; ROWS], x: &[$t; ROWS]) {
                 // SAFETY: as above.
                 unsafe {
@@ -204,8 +216,20 @@ macro_rules! real {
         }
     };
 }
-real!(f32, 32);
-real!(f64, 16);
+real!(
+    f32,
+    16,
+    (__m128, 4, _mm_setzero_ps _mm_loadu_ps _mm_storeu_ps _mm_add_ps _mm_mul_ps),
+    (__m256, 8, _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_fmadd_ps),
+    (__m512, 16, _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_fmadd_ps)
+);
+real!(
+    f64,
+    8,
+    (__m128d, 2, _mm_setzero_pd _mm_loadu_pd _mm_storeu_pd _mm_add_pd _mm_mul_pd),
+    (__m256d, 4, _mm256_setzero_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_add_pd _mm256_fmadd_pd),
+    (__m512d, 8, _mm512_setzero_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_add_pd _mm512_fmadd_pd)
+);
 
 /// A matrix in memory: `rows` rows of `columns` elements side by side, `step` elements from row to row.
 #[derive(Clone, Copy)]
@@ -279,17 +303,9 @@ pub(super) unsafe fn times_vector<T: Real>(a: Rows<T>, x: &[T], out: Out<T>) {
     }
     const GROUP: usize = 4;
     spread(a.rows.div_ceil(GROUP), GROUP * a.columns * size_of::<T>(), &|g| {
-        let rows = g * GROUP..((g + 1) * GROUP).min(a.rows);
-        // SAFETY: rows of the matrix; each result is set by one task.
-        unsafe {
-            if rows.len() == GROUP {
-                let lines = std::array::from_fn(|r| a.line(rows.start + r, 0..a.columns));
-                for (r, sum) in T::dots(lines, x).into_iter().enumerate() {
-                    out.set(rows.start + r, sum);
-                }
-            } else {
-                rows.for_each(|r| out.set(r, T::dot(a.line(r, 0..a.columns), x)));
-            }
+        for row in g * GROUP..((g + 1) * GROUP).min(a.rows) {
+            // SAFETY: a row of the matrix; each result is set by one task.
+            unsafe { out.set(row, T::dot(a.line(row, 0..a.columns), x)) };
         }
     });
 }
