@@ -24,7 +24,11 @@ fn item(slf: &Bound<Value>) -> PyResult<Scalar> {
     adopt::item(slf.py(), slf.get().get())
 }
 
+#[inline]
 pub fn is_true(slf: &Bound<'_, Value>) -> PyResult<bool> {
+    if let Some(number) = slf.get().get().known_scalar() {
+        return Ok(truth(number));
+    }
     match slf.get().get().size() {
         1 => Ok(truth(item(slf)?)),
         0 => Err(PyValueError::new_err(
@@ -36,7 +40,13 @@ pub fn is_true(slf: &Bound<'_, Value>) -> PyResult<bool> {
     }
 }
 
+#[inline]
 pub fn to_float(slf: &Bound<'_, Value>) -> PyResult<Py<PyAny>> {
+    if let Some(number) = slf.get().get().known_scalar()
+        && number.dtype == DType::F64
+    {
+        return convert::to_python(slf.py(), number);
+    }
     only_0d(slf.get())?;
     let s = item(slf)?;
     if s.dtype.is_complex() {

@@ -278,6 +278,9 @@ fn item(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     if at.len() != array.ndim() {
         return NOT_PLAIN;
     }
+    if let Some(number) = array.peek(&at) {
+        return convert::to_python(py, number).map(Some);
+    }
     let number = match guarded(py, || array.get_item(&at))? {
         Element::Value(number) => number,
         Element::Pending(one) => adopt::detached(py, || one.item(0))?,

@@ -294,6 +294,14 @@ impl Session {
 /// Elements that are worked through in less time than it takes other threads to notice.
 const LITTLE: usize = 50_000;
 
+/// Elements that are worked through in less time than a few records take.
+const HARDLY: usize = 1000;
+
+/// Whether what is pending is next to nothing.
+pub fn hardly_pending() -> bool {
+    lock().trace.elements < HARDLY
+}
+
 /// Whether running what is pending takes only microseconds (once its plan is known).
 pub fn little_pending() -> bool {
     lock().trace.elements < LITTLE
