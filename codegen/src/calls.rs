@@ -1,4 +1,4 @@
-//! The names by which compiled code calls what is outside it: the vector math library, and libm's remainder.
+//! The names by which compiled code calls what is outside it: the vector math library, and libm's remainder and fused multiply-add.
 
 use legate_jit_vmath::{self as vmath, Float, Func, Vector};
 
@@ -11,6 +11,8 @@ pub enum Call {
     Vmath(Func, Vector),
     /// `fmod`, one element at a time: what LLVM makes of `frem`. It is exact, so every library has the same bits.
     Remainder(Float),
+    /// `fma`, one element at a time, for targets without the instruction. It is exact too.
+    MulAdd(Float),
 }
 
 impl Call {
@@ -26,6 +28,8 @@ impl Call {
             }
             Call::Remainder(Float::F64) => "fmod".into(),
             Call::Remainder(Float::F32) => "fmodf".into(),
+            Call::MulAdd(Float::F64) => "fma".into(),
+            Call::MulAdd(Float::F32) => "fmaf".into(),
         }
     }
 
@@ -33,6 +37,8 @@ impl Call {
         match name {
             "fmod" => return Some(Call::Remainder(Float::F64)),
             "fmodf" => return Some(Call::Remainder(Float::F32)),
+            "fma" => return Some(Call::MulAdd(Float::F64)),
+            "fmaf" => return Some(Call::MulAdd(Float::F32)),
             _ => {}
         }
         let (func, vector) = name.strip_prefix("legate_jit_")?.rsplit_once('_')?;
@@ -50,11 +56,15 @@ impl Call {
         unsafe extern "C" {
             fn fmod(x: f64, y: f64) -> f64;
             fn fmodf(x: f32, y: f32) -> f32;
+            fn fma(x: f64, y: f64, z: f64) -> f64;
+            fn fmaf(x: f32, y: f32, z: f32) -> f32;
         }
         match self {
             Call::Vmath(func, vector) => vmath::symbol(func, vector).map(|(_, p)| p as usize),
             Call::Remainder(Float::F64) => Some(fmod as *const () as usize),
             Call::Remainder(Float::F32) => Some(fmodf as *const () as usize),
+            Call::MulAdd(Float::F64) => Some(fma as *const () as usize),
+            Call::MulAdd(Float::F32) => Some(fmaf as *const () as usize),
         }
     }
 }

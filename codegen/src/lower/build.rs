@@ -123,9 +123,9 @@ impl<'c> Common<'c> {
         Identifier::new(self.context, name)
     }
 
-    /// Notes that LLVM will call libm for a remainder.
-    pub fn calls_libm(&self) {
-        self.libm.borrow_mut().extend(["fmod".to_string(), "fmodf".to_string()]);
+    /// Notes that LLVM will call these functions of libm.
+    pub fn calls_libm(&self, names: [&str; 2]) {
+        self.libm.borrow_mut().extend(names.map(String::from));
     }
 
     /// Declares in the module what was called, and gives the names.

@@ -66,7 +66,7 @@ impl<'c> Emit for Emitter<'c, '_> {
     fn op2(&mut self, op: &'static str, x: V<'c>, y: V<'c>) -> V<'c> {
         if op == "arith.remf" {
             match self.build.math {
-                Math::Cpu(_) => self.build.common.calls_libm(),
+                Math::Cpu(_) => self.build.common.calls_libm(["fmod", "fmodf"]),
                 // The GPU's own remainder is not exact.
                 Math::Gpu => return self.build.call(&device_name("fmod", self.float_of(x)), &[x, y], x.r#type()),
             }
@@ -75,14 +75,11 @@ impl<'c> Emit for Emitter<'c, '_> {
     }
 
     fn mul_add(&mut self, x: V<'c>, y: V<'c>, z: V<'c>) -> V<'c> {
-        match self.build.math {
-            // Without the instruction a fused one would be a slow call for each element.
-            Math::Cpu(Level::V2) => {
-                let product = self.op2("arith.mulf", x, y);
-                self.op2("arith.addf", product, z)
-            }
-            Math::Cpu(_) | Math::Gpu => self.build.op_typed("math.fma", &[x, y, z], &[], x.r#type()),
+        if matches!(self.build.math, Math::Cpu(Level::V2)) {
+            // It lacks the instruction; LLVM calls the C library for each element.
+            self.build.common.calls_libm(["fma", "fmaf"]);
         }
+        self.build.op_typed("math.fma", &[x, y, z], &[], x.r#type())
     }
 
     fn cmpi(&mut self, predicate: CmpI, x: V<'c>, y: V<'c>) -> V<'c> {

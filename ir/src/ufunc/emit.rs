@@ -63,7 +63,7 @@ pub trait Emit {
     fn op1(&mut self, op: &'static str, x: Self::V) -> Self::V;
     /// An operation of MLIR whose operands and result have one type.
     fn op2(&mut self, op: &'static str, x: Self::V, y: Self::V) -> Self::V;
-    /// `x * y + z` of floats: rounded once where the target fuses the two (`legate_jit_vmath::fuses`), else after each step.
+    /// `x * y + z` of floats, rounded once.
     fn mul_add(&mut self, x: Self::V, y: Self::V, z: Self::V) -> Self::V;
     fn cmpi(&mut self, predicate: CmpI, x: Self::V, y: Self::V) -> Self::V;
     fn cmpf(&mut self, predicate: CmpF, x: Self::V, y: Self::V) -> Self::V;

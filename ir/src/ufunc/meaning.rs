@@ -356,8 +356,8 @@ pub fn reciprocal_complex<T: Float>(x: Complex<T>) -> Complex<T> {
     }
 }
 
-/// As NumPy's loops multiply, in which the second product of each part is added to a rounded one. (Its scalars, and the running
-/// products of a reduction, round each step.)
+/// As NumPy's loops multiply on machines with fused multiply-adds, but here on every machine: one product of each part is added
+/// unrounded to the other. (NumPy's scalars, and the running products of a reduction, round each step.)
 #[inline]
 pub fn multiply_complex<T: Float>(x: Complex<T>, y: Complex<T>) -> Complex<T> {
     Complex::new(x.re.mul_add(y.re, -(x.im * y.im)), x.re.mul_add(y.im, x.im * y.re))

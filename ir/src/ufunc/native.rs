@@ -125,8 +125,7 @@ pub trait Float:
     fn erf(self) -> Self;
     fn atan2(self, x: Self) -> Self;
     fn hypot(self, y: Self) -> Self;
-    /// `self * y + z`: rounded once on machines that have an instruction for it, else after each step. NumPy's complex
-    /// loops do the same.
+    /// `self * y + z`, rounded once.
     fn mul_add(self, y: Self, z: Self) -> Self;
     fn pow(self, y: Self) -> Self;
 }
@@ -168,7 +167,7 @@ macro_rules! float {
 
             #[inline]
             fn mul_add(self, y: $t, z: $t) -> $t {
-                if legate_jit_vmath::fuses() { $t::mul_add(self, y, z) } else { self * y + z }
+                $t::mul_add(self, y, z)
             }
 
             #[inline]

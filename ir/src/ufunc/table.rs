@@ -50,8 +50,8 @@ macro_rules! ufunc_table {
                 float: |x, y| x - y => mlir "arith.subf";
                 complex: |x, y| x - y => pairs emit::complex::subtract;
             };
-            /// Multiplies the arguments; bools are and-ed. Complex numbers by fused multiply-adds where the machine has them,
-            /// as in NumPy, so that x * y and y * x may differ in the last place of the imaginary part.
+            /// Multiplies the arguments; bools are and-ed. Complex numbers by fused multiply-adds, as in NumPy on
+            /// machines that have them, so that x * y and y * x may differ in the last place of the imaginary part.
             Multiply = "multiply" (x, y) [identity = Int(1), commutative, associative] {
                 bool: |x, y| x & y => mlir "arith.andi";
                 int: |x, y| x.wrapping_mul(y) => mlir "arith.muli";

@@ -4,7 +4,6 @@ use std::ffi::{CStr, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 /// From the narrowest to the widest. `Base` has no FMA instructions.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -12,21 +11,6 @@ pub enum Isa {
     Base,
     Avx2,
     Avx512,
-}
-
-/// True where `x * y + z` rounded once is one instruction. Cheap enough to ask for every element.
-#[inline(always)]
-pub fn fuses() -> bool {
-    // 0 until it is known.
-    static FUSES: AtomicU8 = AtomicU8::new(0);
-    match FUSES.load(Ordering::Relaxed) {
-        0 => {
-            let fuses = isa() >= Isa::Avx2;
-            FUSES.store(1 + fuses as u8, Ordering::Relaxed);
-            fuses
-        }
-        known => known == 2,
-    }
 }
 
 /// The best instruction set of this machine.

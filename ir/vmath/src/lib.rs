@@ -26,7 +26,7 @@ mod single;
 mod trig;
 mod vector;
 
-pub use isa::{Isa, fuses, isa, own_folder};
+pub use isa::{Isa, isa, own_folder};
 pub use vector::{Slice1, Slice2, Vector, slice1, slice2, symbol};
 
 /// The element types of the library.
