@@ -27,8 +27,9 @@ pub fn canonicalize(graph: &Graph, _cx: &Cx) -> Result<Graph> {
         out: Graph { name: graph.name.clone(), donated: graph.donated.clone(), ..Graph::default() },
         known: HashTable::with_capacity(graph.nodes.len()),
         kept: Vec::with_capacity(graph.nodes.len()),
+        uses: Vec::with_capacity(graph.nodes.len()),
     };
-    let kept = kept(graph, &live);
+    let (kept, uses) = readers(graph, &live);
     c.out.nodes.reserve(graph.nodes.len());
     let mut new = vec![Value(u32::MAX); graph.nodes.len()];
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -36,7 +37,9 @@ pub fn canonicalize(graph: &Graph, _cx: &Cx) -> Result<Graph> {
             let args = node.args.iter().map(|a| new[a.index()]).collect();
             new[i] = c.add(node.op.clone(), args, node.ty.clone());
             c.kept.resize(c.out.nodes.len(), false);
+            c.uses.resize(c.out.nodes.len(), 0);
             c.kept[new[i].index()] |= kept[i];
+            c.uses[new[i].index()] += uses[i];
         }
     }
     c.out.outputs = graph.outputs.iter().map(|o| new[o.index()]).collect();
@@ -58,13 +61,21 @@ fn live(graph: &Graph) -> Vec<bool> {
     live
 }
 
-/// The values that somebody reads other than through a view.
-fn kept(graph: &Graph, live: &[bool]) -> Vec<bool> {
+/// Of each value: whether somebody reads it other than through a view, and how many do at all.
+fn readers(graph: &Graph, live: &[bool]) -> (Vec<bool>, Vec<u32>) {
     let mut kept = vec![false; graph.nodes.len()];
-    graph.outputs.iter().for_each(|out| kept[out.index()] = true);
-    let users = graph.nodes.iter().zip(live).filter(|(node, live)| **live && !matches!(node.op, Op::View(_)));
-    users.flat_map(|(node, _)| &node.args).for_each(|arg| kept[arg.index()] = true);
-    kept
+    let mut uses = vec![0; graph.nodes.len()];
+    for out in &graph.outputs {
+        kept[out.index()] = true;
+        uses[out.index()] += 1;
+    }
+    for (node, _) in graph.nodes.iter().zip(live).filter(|(_, live)| **live) {
+        for arg in &node.args {
+            kept[arg.index()] |= !matches!(node.op, Op::View(_));
+            uses[arg.index()] += 1;
+        }
+    }
+    (kept, uses)
 }
 
 /// `Graph::without_dead`, but nothing moves where nothing is dead.
@@ -93,8 +104,9 @@ type Args = SmallVec<[Value; 3]>;
 struct Canon {
     out: Graph,
     known: HashTable<u32>,
-    /// Of each node: whether it is read other than through views.
+    /// Of each node: whether it is read other than through views, and how often it is read at all.
     kept: Vec<bool>,
+    uses: Vec<u32>,
 }
 
 fn hash(node: &Node) -> u64 {
@@ -277,9 +289,11 @@ impl Canon {
             return value;
         }
         for _ in 0..FUEL {
-            // Earlier writes that this one covers are not seen by anybody.
+            // Earlier writes that this one covers are not seen by anybody, if nobody else reads them. If somebody does, they
+            // happen anyway, and an array that has older ones beside it stays in memory with them.
             if let Op::Update(earlier) = &self.out.node(base).op
                 && within(earlier, &window).is_some()
+                && self.uses.get(base.index()).is_some_and(|&n| n <= 1)
             {
                 base = self.out.node(base).args[0];
                 continue;

@@ -4,7 +4,8 @@
 //!   that size's free list (LIFO, so that the block used last is still in cache).
 //! * Larger blocks are mapped, aligned for huge pages and staggered by some cache lines, so that the operands of one loop do
 //!   not all fall into the same cache sets. A freed one is kept for the next request of about its size.
-//! * What is kept and what is in use never exceed the most that was in use at any time, so a program's peak is its own.
+//! * What is kept of large blocks and what is in use never exceed the most that was in use at any time by more than
+//!   [`SPARE`], so a program's peak is its own. The blocks freed last are the ones kept.
 
 use std::alloc::Layout;
 use std::collections::BTreeMap;
@@ -23,6 +24,9 @@ const STAGGER: usize = 9 * 64;
 const CLASSES: usize = 64;
 /// Free small blocks that are kept, in bytes a class.
 const KEEP_SMALL: usize = 4 << 20;
+/// Memory that may be kept beyond the most that was in use: a program that goes from one size of arrays to another must not
+/// get fresh pages for each of them.
+const SPARE: usize = 8 << 20;
 /// A request larger than this is checked against the memory that the machine has left.
 const CHECKED: usize = 64 << 20;
 
@@ -58,20 +62,51 @@ struct Pool {
     live: usize,
     peak: usize,
     kept: usize,
+    /// Of these, bytes of large blocks.
+    kept_large: usize,
     seq: usize,
+}
+
+impl Pool {
+    const EMPTY: Pool = Pool {
+        small: [const { Vec::new() }; CLASSES],
+        large: BTreeMap::new(),
+        live: 0,
+        peak: 0,
+        kept: 0,
+        kept_large: 0,
+        seq: 0,
+    };
+
+    /// Drops kept large blocks until so many more bytes can be kept or used, those of `len` bytes last.
+    fn make_room(&mut self, len: usize) -> Vec<Block> {
+        let mut dropped = Vec::new();
+        let ceiling = self.peak.max(self.live + len) + SPARE;
+        while self.live + self.kept_large + len > ceiling {
+            let mut lengths = self.large.keys().rev();
+            let Some(&l) = lengths.find(|&&l| l != len).or_else(|| self.large.keys().next()) else { break };
+            dropped.extend(self.take(l));
+        }
+        dropped
+    }
+
+    /// A kept block of this length.
+    fn take(&mut self, len: usize) -> Option<Block> {
+        let list = self.large.get_mut(&len)?;
+        let block = list.pop();
+        if list.is_empty() {
+            self.large.remove(&len);
+        }
+        self.kept -= len;
+        self.kept_large -= len;
+        block
+    }
 }
 
 // SAFETY: the addresses in the free lists belong to nobody else.
 unsafe impl Send for Pool {}
 
-static POOL: Mutex<Pool> = Mutex::new(Pool {
-    small: [const { Vec::new() }; CLASSES],
-    large: BTreeMap::new(),
-    live: 0,
-    peak: 0,
-    kept: 0,
-    seq: 0,
-});
+static POOL: Mutex<Pool> = Mutex::new(Pool::EMPTY);
 
 /// Keeps everybody out of the pool while the result lives.
 pub(crate) fn hold() -> Box<dyn std::any::Any> {
@@ -97,8 +132,10 @@ pub fn kept_bytes() -> usize {
 pub fn release_kept() {
     let blocks: Vec<Block> = {
         let mut pool = POOL.lock();
+        let pool = &mut *pool;
         let large = std::mem::take(&mut pool.large);
-        large.into_values().flatten().inspect(|b| pool.kept -= b.len).collect()
+        pool.kept -= std::mem::take(&mut pool.kept_large);
+        large.into_values().flatten().collect()
     };
     blocks.into_iter().for_each(unmap);
 }
@@ -151,28 +188,12 @@ fn alloc_large(bytes: usize) -> Result<Block> {
     let len = (bytes + PAGE).next_multiple_of(unit);
     let mut pool = POOL.lock();
     let fit = pool.large.range(len..=len + len / 8).next().map(|(&l, _)| l);
-    if let Some(l) = fit {
-        let list = pool.large.get_mut(&l).expect("found above");
-        let block = list.pop().expect("lists in the map are not empty");
-        if list.is_empty() {
-            pool.large.remove(&l);
-        }
-        pool.kept -= l;
-        pool.live += l;
+    if let Some(block) = fit.and_then(|l| pool.take(l)) {
+        pool.live += block.len;
         pool.peak = pool.peak.max(pool.live);
         return Ok(block);
     }
-    // Make room among the kept blocks, largest first, so that in use plus kept stays below the peak of use.
-    let ceiling = pool.peak.max(pool.live + len);
-    let mut dropped = Vec::new();
-    while pool.live + pool.kept + len > ceiling {
-        let Some((&l, list)) = pool.large.iter_mut().next_back() else { break };
-        dropped.extend(list.pop());
-        if list.is_empty() {
-            pool.large.remove(&l);
-        }
-        pool.kept -= l;
-    }
+    let dropped = pool.make_room(len);
     pool.seq += 1;
     let seq = pool.seq;
     drop(pool);
@@ -241,13 +262,16 @@ pub(super) fn free(block: Block) {
     let mut pool = POOL.lock();
     pool.live -= block.len;
     if block.class == MAPPED {
-        if pool.live + pool.kept + block.len <= pool.peak {
+        let mut dropped = pool.make_room(block.len);
+        if pool.live + pool.kept_large + block.len <= pool.peak + SPARE {
             pool.kept += block.len;
+            pool.kept_large += block.len;
             pool.large.entry(block.len).or_default().push(block);
-            return;
+        } else {
+            dropped.push(block);
         }
         drop(pool);
-        unmap(block);
+        dropped.into_iter().for_each(unmap);
     } else if pool.small[block.class as usize].len() * block.len < KEEP_SMALL {
         pool.kept += block.len;
         pool.small[block.class as usize].push(block.ptr);
@@ -333,6 +357,34 @@ mod tests {
             }
             assert_eq!(len, last.1);
         }
+    }
+
+    /// A pool with kept blocks of these lengths, which are no memory.
+    fn pool(peak: usize, lengths: &[usize]) -> Pool {
+        let mut pool = Pool { peak, ..Pool::EMPTY };
+        for &len in lengths {
+            let block = Block { ptr: NonNull::dangling(), map: std::ptr::null_mut(), len, class: MAPPED };
+            pool.large.entry(len).or_default().push(block);
+            pool.kept += len;
+            pool.kept_large += len;
+        }
+        pool
+    }
+
+    #[test]
+    fn room_is_made_among_blocks_of_other_sizes_first() {
+        let mb = 1 << 20;
+        // What small blocks keep is no reason to drop large ones.
+        let mut other = pool(16 * mb, &[8 * mb, 8 * mb]);
+        other.kept += 100 * mb;
+        assert!(other.make_room(8 * mb).is_empty());
+        let dropped = |p: &mut Pool, len: usize| p.make_room(len).iter().map(|b| b.len / mb).collect::<Vec<_>>();
+        let mut p = pool(20 * mb, &[9 * mb, 9 * mb, 4 * mb, 4 * mb]);
+        assert_eq!(dropped(&mut p, 9 * mb), [4, 4]);
+        assert_eq!((p.kept, p.kept_large), (18 * mb, 18 * mb));
+        // Where the peak grows, what is kept goes.
+        assert_eq!(dropped(&mut p, 100 * mb), [9, 9]);
+        assert_eq!((p.kept, p.kept_large), (0, 0));
     }
 
     #[test]

@@ -377,24 +377,46 @@ impl PreparedPiece {
         if lo.iter().zip(hi).any(|(l, h)| h <= l) {
             return;
         }
-        let first: SmallVec<[i64; 4]> = self.axes.iter().map(|&d| lo[d as usize]).collect();
-        let extent: SmallVec<[i64; 4]> = self.axes.iter().map(|&d| hi[d as usize] - lo[d as usize]).collect();
-        let mut ptrs: SmallVec<[*mut u8; 24]> = SmallVec::new();
-        for (a, place) in self.places.iter().enumerate() {
-            let base = match *place {
+        let first: SmallVec<[i64; 4]> = gathered(self.axes.len(), 0, |k| lo[self.axes[k] as usize]);
+        let extent: SmallVec<[i64; 4]> = gathered(self.axes.len(), 0, |k| {
+            let d = self.axes[k] as usize;
+            hi[d] - lo[d]
+        });
+        let ptrs: SmallVec<[*mut u8; 16]> = gathered(self.places.len(), std::ptr::null_mut(), |a| {
+            let base = match self.places[a] {
                 Place::Buffer(b) => frame.bases[b as usize],
                 Place::Stream(k) => streams[k as usize],
             };
-            let strides = &walk.strides[a * rank..(a + 1) * rank];
-            let offset = walk.offset[a] + lo.iter().zip(strides).map(|(l, s)| l * s).sum::<i64>();
-            ptrs.push(base.wrapping_offset(offset as isize));
-        }
-        let scalars: SmallVec<[[u64; 2]; 8]> = self.scalars.iter().map(|&s| frame.scalars[s as usize]).collect();
+            let mut offset = walk.offset[a];
+            for (l, s) in lo.iter().zip(&walk.strides[a * rank..(a + 1) * rank]) {
+                offset += l * s;
+            }
+            base.wrapping_offset(offset as isize)
+        });
+        let scalars: SmallVec<[[u64; 2]; 4]> =
+            gathered(self.scalars.len(), [0; 2], |k| frame.scalars[self.scalars[k] as usize]);
         // SAFETY: the caller's promise.
         unsafe {
             self.runner.call(ptrs.as_ptr(), self.strides.as_ptr(), scalars.as_ptr(), first.as_ptr(), extent.as_ptr())
         };
     }
+}
+
+/// `f(0), f(1) … f(n - 1)`. Small launches are made of little else than such lists, and extending a vector element by element
+/// costs more than all the elements.
+#[inline(always)]
+pub(super) fn gathered<T: Copy, const N: usize>(n: usize, zero: T, mut f: impl FnMut(usize) -> T) -> SmallVec<[T; N]>
+where
+    [T; N]: smallvec::Array<Item = T>,
+{
+    if n > N {
+        return (0..n).map(f).collect();
+    }
+    let mut list = [zero; N];
+    for (k, item) in list.iter_mut().enumerate().take(n) {
+        *item = f(k);
+    }
+    SmallVec::from_buf_and_len(list, n)
 }
 
 /// Drops and merges what one piece of a launch without streams allows.

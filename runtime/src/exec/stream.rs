@@ -13,12 +13,17 @@ use legate_jit_ir::plan::{Launch, Plan, Target};
 use smallvec::SmallVec;
 
 use super::Frame;
-use super::launch::PreparedLaunch;
+use super::launch::{PreparedLaunch, gathered};
 use crate::{Error, Result};
 use crate::{pool, tree};
 
-/// Elements of a chunk: with two streams of f64 it fills a first-level cache, and the loops over it are still long.
-const CHUNK: usize = 4096;
+/// Bytes of all streams of a chunk: half of a first-level cache. What the kernel writes must still be there when it is summed,
+/// and a line that is written over in the second-level cache costs as much as the whole stencil.
+const CHUNK_BYTES: usize = 16 << 10;
+/// Rows of a chunk, if as many elements do.
+const ROWS: usize = 16;
+/// Elements of a chunk, at least and at most.
+const CHUNK: Range<usize> = 512..4096;
 /// Bytes of streams that are computed whole before they are reduced.
 const WHOLE_BYTES: usize = 192 << 10;
 /// Elements of a block of columns where rows are added in order.
@@ -68,8 +73,9 @@ pub struct Streams {
     mode: Mode,
     /// Where the order asks for chunks: blocks of so many elements of an output, each cut into chunks of so many.
     cuts: Option<(usize, usize)>,
-    /// Elements of a chunk.
+    /// Elements of a chunk, and of one that stays in the first-level cache.
     chunk: usize,
+    fine: usize,
     /// The streams are complex sums, whose tree is cut elsewhere.
     complex: bool,
     /// The streams are plain contiguous arrays: (buffer, byte offset) to reduce straight from memory.
@@ -116,6 +122,11 @@ impl Streams {
             Order::Chunked(len) => Some((usize::MAX, len as usize)),
             Order::Blocks { block, chunk } => Some((block as usize, chunk as usize)),
         };
+        let width: usize = list.iter().map(|i| i.dtype.size()).sum::<usize>().max(1);
+        // Of short rows several, because every row of a chunk may be cut into pieces. A power of two: the tree over a row of as
+        // many is one chunk.
+        let rows = ROWS * domain.last().map_or(0, |&n| n as usize);
+        let fine = (CHUNK_BYTES / width).max(rows).next_power_of_two().clamp(CHUNK.start, CHUNK.end);
         let mode = match cuts {
             Some(_) if points > 0 && reduced.iter().all(|&r| r) => Mode::Chunked,
             _ if !reduced[..leading].contains(&true) => Mode::Rows {
@@ -125,26 +136,25 @@ impl Streams {
             _ => {
                 let columns = if trailing == 0 { (domain[leading - 1] as usize).min(COLUMNS) } else { 0 };
                 let before_is_reduced = leading >= 2 && reduced[leading - 2];
-                let rows = if trailing == 0 && before_is_reduced { (CHUNK / columns.max(1)).max(1) } else { 1 };
+                let rows = if trailing == 0 && before_is_reduced { (fine / columns.max(1)).max(1) } else { 1 };
                 Mode::InOrder { reduced: reduced.into(), columns, rows }
             }
         };
         let direct = plain_loads(plan, launch);
         let complex = list.iter().any(|i| i.dtype.is_complex());
-        let bytes: usize = list.iter().map(|i| i.dtype.size()).sum::<usize>() * points;
         // What fits the second-level cache is one chunk: more chunks would cut every piece into more boxes, and small arrays are
         // made of little else.
-        let chunk = if bytes <= WHOLE_BYTES { points.max(CHUNK) } else { CHUNK };
+        let chunk = if width * points <= WHOLE_BYTES { points.max(fine) } else { fine };
         let cuts = cuts.filter(|_| !matches!(mode, Mode::InOrder { .. }));
-        Ok(Streams { cuts, chunk, list, domain: domain.into(), points, mode, complex, direct })
+        Ok(Streams { cuts, chunk, fine, list, domain: domain.into(), points, mode, complex, direct })
     }
 
     /// The most elements of a chunk after [`cut_finely`](Self::cut_finely). (Tests have small arrays.)
-    pub const FINE_CHUNK: usize = if cfg!(test) { 128 } else { CHUNK };
+    pub const FINE_CHUNK: usize = if cfg!(test) { 128 } else { CHUNK.end };
 
     /// Small chunks, so that several ranks have some to do, and a wavefront can go from one to the next.
     pub fn cut_finely(&mut self) {
-        self.chunk = Streams::FINE_CHUNK;
+        self.chunk = self.fine.min(Streams::FINE_CHUNK);
     }
 
     /// The number of partial results of all [`chunks`](Self::chunks).
@@ -408,8 +418,8 @@ impl Streams {
             if (0..lo.len()).any(|d| lo[d] >= last[d] || hi[d] <= first[d]) {
                 continue;
             }
-            let from: SmallVec<[i64; 4]> = lo.iter().zip(first).map(|(a, b)| *a.max(b)).collect();
-            let to: SmallVec<[i64; 4]> = hi.iter().zip(last).map(|(a, b)| *a.min(b)).collect();
+            let from: SmallVec<[i64; 4]> = gathered(lo.len(), 0, |d| lo[d].max(first[d]));
+            let to: SmallVec<[i64; 4]> = gathered(lo.len(), 0, |d| hi[d].min(last[d]));
             // SAFETY: the box lies in the piece, so its accesses are valid; the streams' addresses are those of this
             // thread's scratch, which is as large as the box needs; boxes of different tasks are disjoint.
             unsafe { piece.run(frame, &from, &to, origins) };
