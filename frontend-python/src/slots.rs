@@ -294,6 +294,10 @@ fn getter(name: &'static CStr, get: ffi::getter, set: Option<ffi::setter>) -> ff
     ffi::PyGetSetDef { name: name.as_ptr(), get: Some(get), set, doc: ptr::null(), closure: ptr::null_mut() }
 }
 
+unsafe extern "C" fn traverse(_: Object, _: ffi::visitproc, _: *mut c_void) -> c_int {
+    0
+}
+
 /// Makes a class and keeps its tables for good, as Python demands.
 fn class<'py>(
     base: &Bound<'py, PyType>,
@@ -318,6 +322,9 @@ fn class<'py>(
     ]
     .leak();
     slots.push(slot(ffi::Py_tp_dealloc, dealloc as *mut c_void));
+    // The base class takes part in garbage collection, and a class that says nothing of its own inherits that; but `object`
+    // makes objects without the collector's header. They hold no Python objects that could lead back to them.
+    slots.push(slot(ffi::Py_tp_traverse, traverse as *mut c_void));
     methods.push(ffi::PyMethodDef::zeroed());
     slots.push(slot(ffi::Py_tp_methods, methods.leak().as_mut_ptr().cast()));
     slots.push(slot(ffi::Py_tp_getset, getters.as_mut_ptr().cast()));

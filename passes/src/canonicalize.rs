@@ -20,8 +20,26 @@ use crate::relate::{disjoint, is_whole, normal, of_reshape, within};
 /// Updates that one view or update looks through. A bound keeps long chains of writes linear.
 const FUEL: usize = 32;
 
+/// Rounds after which a graph is taken as it is. A round is needed where the one before has left an update without readers
+/// that another update or a view may now look through; a handful of them is rare.
+const ROUNDS: usize = 8;
+
 /// See the module's documentation.
 pub fn canonicalize(graph: &Graph, _cx: &Cx) -> Result<Graph> {
+    let mut out = round(graph);
+    if out.nodes.iter().any(|node| matches!(node.op, Op::Update(_))) {
+        for _ in 1..ROUNDS {
+            let next = round(&out);
+            if next == out {
+                break;
+            }
+            out = next;
+        }
+    }
+    Ok(out)
+}
+
+fn round(graph: &Graph) -> Graph {
     let live = live(graph);
     let mut c = Canon {
         out: Graph { name: graph.name.clone(), donated: graph.donated.clone(), ..Graph::default() },
@@ -43,7 +61,7 @@ pub fn canonicalize(graph: &Graph, _cx: &Cx) -> Result<Graph> {
         }
     }
     c.out.outputs = graph.outputs.iter().map(|o| new[o.index()]).collect();
-    Ok(drop_dead(c.out))
+    drop_dead(c.out)
 }
 
 fn live(graph: &Graph) -> Vec<bool> {

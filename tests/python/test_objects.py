@@ -227,3 +227,16 @@ def test_construction():
     ):  # fmt: skip
         w, g = each(text)
         assert_same(g, w, context=text)
+
+
+def test_our_objects_are_none_of_the_garbage_collectors():
+    """They are made without its header, which it must never look for."""
+    import gc
+
+    array, number = ours.ones(3), ours.sum(ours.ones(3))
+    for x in (array, number):
+        assert not type(x).__flags__ & (1 << 14)  # Py_TPFLAGS_HAVE_GC
+        assert not gc.is_tracked(x)
+    kept = [dict(array=ours.ones(3) + k) for k in range(1000)]
+    gc.collect()
+    assert float(kept[7]["array"][0]) == 8.0
