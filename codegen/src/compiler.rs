@@ -30,7 +30,7 @@ pub type SinkFor = Arc<dyn Fn(&Kernel) -> Box<dyn Sink> + Send + Sync>;
 const WORTH: u64 = 500_000;
 
 /// How long the process's end waits, at most, for kernels that go into the cache.
-const LAST_WAIT: Duration = Duration::from_millis(500);
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// How a compiler works.
 #[derive(Clone)]
@@ -290,8 +290,11 @@ impl Shared {
         }
         if state.queue.len() > state.idle && state.workers.len() < self.options.threads.max(1) {
             let shared = self.clone();
-            let started = std::thread::Builder::new().name("legate-jit-compile".into()).spawn(move || shared.work());
-            match started {
+            let work = move || {
+                lower_priority();
+                shared.work();
+            };
+            match std::thread::Builder::new().name("legate-jit-compile".into()).spawn(work) {
                 Ok(worker) => state.workers.push(worker),
                 Err(_) => return !state.workers.is_empty(),
             }
@@ -302,7 +305,6 @@ impl Shared {
 
     /// A helper thread's life.
     fn work(&self) {
-        lower_priority();
         let mut workshop = None;
         while let Some((slot, _inside)) = self.next() {
             let outcome =
@@ -442,6 +444,11 @@ impl Shared {
         if state.generation != fork::generation() {
             // The parent's: it compiles them itself.
             return;
+        }
+        if state.queue.len() > 1 {
+            // The program is over: one more may take time from it. Without it, it only lasts longer.
+            let shared = self.clone();
+            state.workers.extend(std::thread::Builder::new().spawn(move || shared.work()));
         }
         while !(state.queue.is_empty() && state.busy == 0) {
             let Some(left) = LAST_WAIT.checked_sub(since.elapsed()) else { return };

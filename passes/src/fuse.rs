@@ -63,7 +63,7 @@ struct Builder<'a> {
     tasks: &'a Tasks,
     plan: Plan,
     buffer: Vec<Option<BufferId>>,
-    kernels: std::collections::HashMap<legate_jit_ir::Kernel, u32>,
+    kernels: rustc_hash::FxHashMap<legate_jit_ir::Kernel, u32>,
 }
 
 fn build(graph: &Graph, roots: &Roots, tasks: &Tasks, launches: &[cluster::Group]) -> Result<Plan, Obstacle> {

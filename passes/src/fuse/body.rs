@@ -1,8 +1,6 @@
 //! Builds a launch: cuts its iteration space into pieces on which every window is either whole or absent, and writes the
 //! kernel of each.
 
-use std::collections::HashMap;
-
 use legate_jit_ir::graph::Op;
 use legate_jit_ir::kernel::{self, Access, Body, InnerStride, Kernel, Reg};
 use legate_jit_ir::plan::{BufferId, Launch, Operand, Piece, Source, Step, Stream, Target};
@@ -12,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::tasks::{Kind, inside_window};
 use super::{Builder, Obstacle};
+use rustc_hash::FxHashMap;
 
 /// Pieces of one launch; a space that windows cut into more gets a buffer in between.
 const MAX_PIECES: usize = 64;
@@ -38,7 +37,7 @@ struct Writer<'b, 'a> {
     accesses: Vec<Access>,
     targets: Vec<Target>,
     scalars: SmallVec<[u32; 4]>,
-    known: HashMap<(Value, View), Reg>,
+    known: FxHashMap<(Value, View), Reg>,
     updates: Vec<Value>,
 }
 
@@ -105,7 +104,7 @@ impl Builder<'_> {
         local: &[Value],
     ) -> Result<Launch, Obstacle> {
         let mut launch = Launch { domain: domain.clone(), streams, ..Launch::default() };
-        let mut targets: HashMap<Target, u32> = HashMap::new();
+        let mut targets: FxHashMap<Target, u32> = FxHashMap::default();
         let mut open: Vec<(Shape, Shape)> = vec![(Shape::from_elem(0, domain.len()), domain.clone())];
         while let Some((lo, hi)) = open.pop() {
             let mut writer = Writer {
@@ -118,7 +117,7 @@ impl Builder<'_> {
                 accesses: Vec::new(),
                 targets: Vec::new(),
                 scalars: SmallVec::new(),
-                known: HashMap::new(),
+                known: FxHashMap::default(),
                 updates: Vec::new(),
             };
             match writer.write(jobs) {

@@ -4,13 +4,12 @@
 //! it depends on. Inside a launch a task may read what another one of it computes only at the very same point. Joining a
 //! launch moves a task forward, never back, so only writes in place need care: they must not overtake a reader.
 
-use std::collections::HashMap;
-
 use legate_jit_ir::graph::{Graph, Op};
 use legate_jit_ir::shape::Shape;
 use legate_jit_ir::{Value, View};
 
 use super::tasks::{Kind, Task, Tasks, apart};
+use rustc_hash::FxHashMap;
 
 /// Array operands of one launch: beyond this the pointers no longer fit in registers and the streams in the prefetchers.
 const MAX_READS: usize = 28;
@@ -36,9 +35,9 @@ struct State<'a> {
     /// The group that computes each root; `None` for inputs.
     at: Vec<Option<usize>>,
     /// The last group that reads each memory.
-    last_reader: HashMap<Value, usize>,
+    last_reader: FxHashMap<Value, usize>,
     /// Launches over each space, oldest first.
-    over: HashMap<Shape, Vec<usize>>,
+    over: FxHashMap<Shape, Vec<usize>>,
 }
 
 pub fn cluster(graph: &Graph, tasks: &Tasks) -> Vec<Group> {
@@ -47,8 +46,8 @@ pub fn cluster(graph: &Graph, tasks: &Tasks) -> Vec<Group> {
         tasks,
         groups: Vec::new(),
         at: vec![None; graph.nodes.len()],
-        last_reader: HashMap::new(),
-        over: HashMap::new(),
+        last_reader: FxHashMap::default(),
+        over: FxHashMap::default(),
     };
     for (t, task) in tasks.list.iter().enumerate() {
         let group = match task.kind {

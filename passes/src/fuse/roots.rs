@@ -1,7 +1,5 @@
 //! Which values get memory, and what it would cost to compute one again instead.
 
-use std::collections::HashMap;
-
 use legate_jit_ir::graph::{Graph, Op};
 use legate_jit_ir::{Value, View};
 
@@ -9,6 +7,7 @@ use super::cluster::Group;
 use super::tasks::{Tasks, is_box};
 use crate::cost;
 use crate::relate::disjoint;
+use rustc_hash::FxHashMap;
 
 /// Work (see [`cost`]) that writing a value and reading it back is worth. A cost, not a question of meaning.
 const STORE_AND_LOAD: u64 = 8;
@@ -73,7 +72,7 @@ impl Roots {
             roots.root[out.index()] = true;
         }
         // What the graph reads through several views, or spread over more elements, is computed once if it is not cheap.
-        let mut views: HashMap<Value, Vec<(View, usize)>> = HashMap::new();
+        let mut views: FxHashMap<Value, Vec<(View, usize)>> = FxHashMap::default();
         for (i, node) in graph.nodes.iter().enumerate() {
             if let Op::View(view) = &node.op {
                 let (source, view) = roots.through_views(graph, node.args[0], view.clone());

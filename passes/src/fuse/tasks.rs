@@ -1,12 +1,11 @@
 //! Tasks: one for each root that is computed and each reduction, with what it reads and whether it can work in place.
 
-use std::collections::HashSet;
-
 use legate_jit_ir::graph::{Graph, Op};
 use legate_jit_ir::shape::Shape;
 use legate_jit_ir::{Value, View};
 
 use super::roots::{Roots, SMALL_WINDOW};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// A root that a task reads, and how: from the task's iteration space to the root's index.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,10 +61,16 @@ impl Tasks {
                 Op::Update(window) if !is_box(window) => (Kind::CopyThenWrite, node.ty.shape.clone(), &node.args),
                 _ => (Kind::Whole, node.ty.shape.clone(), &node.args),
             };
-            let mut walk = Walk { graph, roots, reads: Vec::new(), inlined: Vec::new(), seen: HashSet::new() };
+            let mut walk = Walk::new(graph, roots);
             match (&node.op, kind) {
-                (_, Kind::Whole) => walk.definition(value, &View::identity(&domain)),
-                _ => starts.iter().for_each(|&a| walk.value(a, View::identity(&graph.ty(a).shape))),
+                (_, Kind::Whole) => {
+                    let whole = walk.number(View::identity(&domain));
+                    walk.definition(value, whole);
+                }
+                _ => starts.iter().for_each(|&a| {
+                    let whole = walk.number(View::identity(&graph.ty(a).shape));
+                    walk.value(a, whole);
+                }),
             }
             let (reads, inlined) = (walk.reads, walk.inlined);
             list.push(Task { value, kind, domain, reads, inlined });
@@ -110,8 +115,9 @@ impl Tasks {
             {
                 continue;
             }
-            let mut walk = Walk { graph, roots, reads: Vec::new(), inlined: Vec::new(), seen: HashSet::new() };
-            walk.value(node.args[1], View::identity(&window.shape));
+            let mut walk = Walk::new(graph, roots);
+            let whole = walk.number(View::identity(&window.shape));
+            walk.value(node.args[1], whole);
             let memory = self.memory[base.index()];
             let hazard = walk
                 .reads
@@ -148,40 +154,72 @@ pub fn apart(a: &View, b: &View) -> bool {
     crate::relate::disjoint(a, b)
 }
 
-/// Collects what the computation of a value reads.
+/// Collects what the computation of a value reads. Most of a walk goes on through one and the same view, so views are kept once
+/// and go by number.
 struct Walk<'a> {
     graph: &'a Graph,
     roots: &'a Roots,
     reads: Vec<Read>,
     inlined: Vec<Value>,
-    seen: HashSet<(Value, View)>,
+    views: Vec<View>,
+    numbers: FxHashMap<View, u32>,
+    seen: FxHashSet<(Value, u32)>,
 }
 
-impl Walk<'_> {
-    fn value(&mut self, v: Value, view: View) {
-        let (v, view) = self.roots.through_views(self.graph, v, view);
-        if !self.seen.insert((v, view.clone())) {
+impl<'a> Walk<'a> {
+    fn new(graph: &'a Graph, roots: &'a Roots) -> Walk<'a> {
+        Walk {
+            graph,
+            roots,
+            reads: Vec::new(),
+            inlined: Vec::new(),
+            views: Vec::new(),
+            numbers: FxHashMap::default(),
+            seen: FxHashSet::default(),
+        }
+    }
+
+    fn number(&mut self, view: View) -> u32 {
+        if let Some(&number) = self.numbers.get(&view) {
+            return number;
+        }
+        let number = self.views.len() as u32;
+        self.views.push(view.clone());
+        self.numbers.insert(view, number);
+        number
+    }
+
+    fn value(&mut self, v: Value, view: u32) {
+        let (mut v, mut view) = (v, view);
+        if matches!(self.graph.node(v).op, Op::View(_)) {
+            let (source, access) = self.roots.through_views(self.graph, v, self.views[view as usize].clone());
+            (v, view) = (source, self.number(access));
+        }
+        if !self.seen.insert((v, view)) {
             return;
         }
         if self.roots.is_root(v) {
-            self.reads.push(Read { root: v, view });
+            self.reads.push(Read { root: v, view: self.views[view as usize].clone() });
             return;
         }
         self.inlined.push(v);
-        self.definition(v, &view);
+        self.definition(v, view);
     }
 
-    fn definition(&mut self, v: Value, view: &View) {
-        let node = self.graph.node(v);
+    fn definition(&mut self, v: Value, view: u32) {
+        let graph = self.graph;
+        let node = graph.node(v);
         match &node.op {
-            Op::Map(_) | Op::Cast => node.args.iter().for_each(|&a| self.value(a, view.clone())),
-            Op::View(inner) => self.value(node.args[0], inner.then(view)),
+            Op::Map(_) | Op::Cast => node.args.iter().for_each(|&a| self.value(a, view)),
+            Op::View(inner) => {
+                let view = self.number(inner.then(&self.views[view as usize]));
+                self.value(node.args[0], view);
+            }
             Op::Update(window) => {
-                self.value(node.args[0], view.clone());
-                match inside_window(window, view) {
-                    Some(inner) => self.value(node.args[1], inner),
-                    None => self.value(node.args[1], View::identity(&window.shape)),
-                }
+                self.value(node.args[0], view);
+                let inner = inside_window(window, &self.views[view as usize]);
+                let view = self.number(inner.unwrap_or_else(|| View::identity(&window.shape)));
+                self.value(node.args[1], view);
             }
             Op::Const(_) | Op::Scalar(_) | Op::Index(_) => {}
             Op::Input(_) | Op::Reduce(_) | Op::Opaque(_) | Op::Reshape => {
