@@ -1,5 +1,5 @@
 //! One form for each meaning, cheaply: what a single look at a node and its arguments can simplify, with every bit kept.
-//! It runs on every plan miss, before and after `rewrite`, so it is one pass with a bounded amount of work a node.
+//! It runs on every plan miss, before and after `rewrite`, so it is a few passes with a bounded amount of work a node.
 //!
 //! Before: any valid graph. After: no dead nodes and no two equal ones; views are composed and in normal form, and none is
 //! the whole of its argument; a reshape that only moves unit axes is a view, and no reshape follows another; what is
