@@ -22,7 +22,7 @@ test:
 
 bench:
 	@scripts/setup bench && scripts/build
-	@$(ENV) && "$$venv/bin/python" bench/run.py
+	@$(ENV) && "$$venv/bin/python" bench/run.py && "$$venv/bin/python" bench/cold.py
 
 wheel:
 	@scripts/setup test
