@@ -147,6 +147,10 @@ impl Ahead {
             return None;
         }
         let addresses: Addresses = inputs.iter().map(address).collect();
+        // The same on other arrays is a loop of its own.
+        if self.last.as_ref().is_some_and(|last| last.links_to(&addresses).is_none()) {
+            self.end_of_loop();
+        }
         let known = entry.history();
         let (number, links, seen) = match self.last.take() {
             Some(last) => {
@@ -170,7 +174,7 @@ impl Ahead {
         // A loop that was met before goes on for as long as it did then; a new one, for some rounds.
         let rounds = match expected {
             Some(0) => return None,
-            Some(n) if number < n => (n - number + 1).min(if n >= 3 * MANY_ROUNDS { MANY_ROUNDS } else { ROUNDS }),
+            Some(n) if number <= n => (n - number + 1).min(if n >= 3 * MANY_ROUNDS { MANY_ROUNDS } else { ROUNDS }),
             Some(_) if !seen => return None,
             None if !seen => return None,
             _ => ROUNDS,

@@ -147,3 +147,20 @@ def test_rounds_are_worked_ahead_and_some_are_wasted():
     assert after["rounds_ahead"] - before["rounds_ahead"] >= 10
     stops_early(ours, 12)
     assert legate_jit.stats()["rounds_wasted"] > before["rounds_wasted"]
+
+
+def test_a_loop_that_was_met_before_stops_in_time():
+    field = start(ours)
+
+    def loop():
+        p = field.copy()
+        for _ in range(10):
+            sweep(ours, p)
+
+    for _ in range(5):
+        loop()
+    before = legate_jit.stats()
+    loop()
+    after = legate_jit.stats()
+    assert after["rounds_wasted"] == before["rounds_wasted"]
+    assert after["rounds_ahead"] > before["rounds_ahead"]
