@@ -117,6 +117,21 @@ def with_a_source(np, rounds):
     return [p, b, *values]
 
 
+def with_a_source_that_numpy_writes(np, rounds):
+    """What does not change from round to round, and the state before, are written behind our back."""
+    p, b = start(np), start(np) * 0.01
+    values = []
+    for k in range(rounds):
+        pn = p.copy()
+        p[1:-1, 1:-1] = 0.25 * (pn[1:-1, 2:] + pn[1:-1, :-2] + pn[2:, 1:-1] + pn[:-2, 1:-1] - b[1:-1, 1:-1])
+        values.append(float(np.sum(np.abs(p - pn))))
+        if k == rounds // 2:
+            numpy.asarray(pn)[300:310, 5:90] = 3.0
+        if k == rounds // 2 + 1:
+            numpy.asarray(b)[300:310, 5:90] = 3.0
+    return [p, pn, b, *values]
+
+
 PROGRAMS = [
     plain,
     stops_early,
@@ -127,6 +142,7 @@ PROGRAMS = [
     keeps_every_state,
     wave,
     with_a_source,
+    with_a_source_that_numpy_writes,
 ]
 
 
