@@ -235,6 +235,245 @@ def test_heat_reads_old_temperatures():
     assert got.sum() == pytest.approx(1.0)
 
 
+def test_products_by_einsum():
+    def inputs(name):
+        program = PROGRAMS[name]
+        return program, numpy_inputs(program)
+
+    program, i = inputs("gemm")
+    want = 1.5 * numpy.einsum("ij,jk->ik", i["A"], i["B"]) + 1.2 * i["C"]
+    numpy.testing.assert_allclose(program.solve(numpy, **i)["C"], want, rtol=1e-10, atol=1e-12)
+    program, i = inputs("atax")
+    want = numpy.einsum("ji,jk,k->i", i["A"], i["A"], i["x"])
+    numpy.testing.assert_allclose(program.solve(numpy, **i)["y"], want, rtol=1e-10, atol=1e-11)
+    program, i = inputs("bicg")
+    got = program.solve(numpy, **i)
+    numpy.testing.assert_allclose(got["s"], numpy.einsum("ji,j->i", i["A"], i["r"]), rtol=1e-10, atol=1e-12)
+    program, i = inputs("syrk")
+    whole = 1.5 * i["A"] @ i["A"].T + 1.2 * i["C"]
+    want = numpy.where(numpy.tri(len(whole), dtype=bool), whole, i["C"])
+    numpy.testing.assert_allclose(program.solve(numpy, **i)["C"], want, rtol=1e-10, atol=1e-12)
+    program, i = inputs("gemver")
+    B = i["A"] + i["u1"][:, None] * i["v1"] + i["u2"][:, None] * i["v2"]
+    x = 1.2 * numpy.einsum("ji,j->i", B, i["y"]) + i["z"]
+    numpy.testing.assert_allclose(program.solve(numpy, **i)["w"], 1.5 * numpy.einsum("ij,j->i", B, x), rtol=1e-9)
+
+
+def test_factors_multiply_to_the_matrix():
+    import factorisations as f
+
+    A = f.definite(numpy, 15)["A"]
+    L = f.cholesky(numpy, A.copy())["L"]
+    numpy.testing.assert_allclose(L @ L.T, A, rtol=1e-12)
+    both = f.lu(numpy, A.copy())["A"]
+    numpy.testing.assert_allclose((numpy.tril(both, -1) + numpy.eye(15)) @ numpy.triu(both), A, rtol=1e-12)
+    A = f.tall(numpy, 13, 7)["A"]
+    got = f.gram_schmidt(numpy, A.copy())
+    numpy.testing.assert_allclose(got["Q"] @ got["R"], A, atol=1e-13)
+    numpy.testing.assert_allclose(got["Q"].T @ got["Q"], numpy.eye(7), atol=1e-12)
+    R = f.householder(numpy, A.copy())["R"]
+    numpy.testing.assert_allclose(R.T @ R, A.T @ A, atol=1e-12)
+    i = f.triangle(numpy, 20)
+    numpy.testing.assert_allclose(i["L"] @ f.forward(numpy, **i)["x"], i["b"], rtol=1e-12)
+
+
+def test_levinson_solves_yule_and_walkers_equations():
+    import factorisations as f
+
+    r = f.correlated(numpy, 10)["r"]
+    first = numpy.concatenate(([1.0], r[:-1]))
+    toeplitz = first[abs(numpy.subtract.outer(numpy.arange(10), numpy.arange(10)))]
+    numpy.testing.assert_allclose(toeplitz @ f.levinson(numpy, r)["y"], -r, atol=1e-13)
+
+
+def test_shortest_paths_of_a_ring():
+    import factorisations as f
+
+    path = numpy.full((6, 6), numpy.inf)
+    for i in range(6):
+        path[i, i] = 0.0
+        path[i, (i + 1) % 6] = 1.0
+    got = f.floyd_warshall(numpy, path)["path"]
+    assert (got == (numpy.arange(6) - numpy.arange(6)[:, None]) % 6).all()
+
+
+def test_a_glider_flies():
+    import fields
+
+    grid = numpy.zeros((8, 8), numpy.uint8)
+    for at in ((0, 1), (1, 2), (2, 0), (2, 1), (2, 2)):
+        grid[at] = 1
+    got = fields.life(numpy, grid, 4)
+    assert (got["grid"] == numpy.roll(grid, (1, 1), (0, 1))).all() and got["alive"] == 5
+
+
+def test_fields_keep_what_they_must():
+    import fields
+
+    run = {p.name: p for p in fields.PROGRAMS}
+
+    def both(name):
+        program = run[name]
+        inputs = numpy_inputs(program)
+        before = {k: v.copy() for k, v in inputs.items() if isinstance(v, numpy.ndarray)}
+        return before, program.solve(numpy, **inputs)
+
+    before, got = both("advection")
+    assert got["total"] == pytest.approx(before["c"].sum())
+    before, got = both("burgers")
+    assert got["total"] == pytest.approx(before["u"].sum())
+    before, got = both("shallow_water")
+    assert got["volume"] == pytest.approx(before["h"].sum())
+    assert (got["u"][0] == 0).all() and (got["u"][-1] == 0).all() and abs(got["u"]).max() > 0
+    before, got = both("wave")
+    numpy.testing.assert_allclose(got["u"], got["u"].T, atol=1e-16)  # as symmetric as the bump
+    assert got["highest"] < before["u"].max()
+
+
+def test_adi_solves_each_half_step():
+    import fields
+
+    u = fields.plate(numpy, 9, 1)["u"]
+    got = fields.half_step(numpy, u, 0.5)
+    inner = got[1:-1] - 0.5 * (got[2:] - 2.0 * got[1:-1] + got[:-2])
+    right = u[1:-1, 1:-1] + 0.5 * (u[1:-1, 2:] - 2.0 * u[1:-1, 1:-1] + u[1:-1, :-2])
+    numpy.testing.assert_allclose(inner[1:-1, 1:-1], right[1:-1], atol=1e-14)
+    assert (got[0, 0], got[-1, 0]) == (u[0, 0], u[-1, 0])
+
+
+def test_limited_diffusion_leaves_a_plane_alone():
+    import fields
+
+    plane = numpy.add.outer(numpy.arange(9.0), 2.0 * numpy.arange(9.0))[:, :, numpy.newaxis]
+    got = fields.diffusion_limited(numpy, plane, numpy.ones((5, 5, 1)))["out"]
+    assert (got == plane[2:-2, 2:-2]).all()
+
+
+def test_layers_by_hand():
+    import layers
+
+    got = layers.softmax(numpy, numpy.log(numpy.array([[1.0, 2.0, 5.0]])))["y"]
+    numpy.testing.assert_allclose(got, [[0.125, 0.25, 0.625]], rtol=1e-14)
+    image = numpy.arange(16.0).reshape(1, 4, 4, 1)
+    got = layers.conv2d(numpy, image, numpy.ones((3, 3, 1, 2)), numpy.array([0.0, 100.0]))["y"]
+    assert got[0, :, :, 0].tolist() == [[45.0, 54.0], [81.0, 90.0]] and (got[..., 1] - got[..., 0] == 100).all()
+    i = numpy_inputs(PROGRAMS["layer_norm"])
+    got = layers.layer_norm(numpy, i["x"], numpy.float32(1), numpy.float32(0))["y"]
+    numpy.testing.assert_allclose(got.mean(axis=-1), 0, atol=1e-6)
+    numpy.testing.assert_allclose(got.std(axis=-1), 1, atol=1e-3)
+    one = numpy.ones((1, 1, 3, 2), numpy.float32)
+    values = numpy.arange(6, dtype=numpy.float32).reshape(1, 1, 3, 2)
+    numpy.testing.assert_allclose(layers.attention(numpy, one, one, values)["y"][0, 0], [[2.0, 3.0]] * 3)
+    x = numpy.arange(16.0).reshape(1, 4, 4, 1)
+    assert layers.batch_pool(numpy, x)["y"].argmax() == 3 and layers.batch_pool(numpy, x)["y"].shape == (1, 2, 2, 1)
+
+
+def test_pictures_by_hand():
+    import images
+
+    edge = numpy.zeros((5, 6))
+    edge[:, 3:] = 1.0
+    got = images.sobel(numpy, edge)
+    assert got["length"].tolist() == [[0.0, 4.0, 4.0, 0.0]] * 3 and got["found"] == 6
+    flat = numpy.full((12, 12), 0.5)
+    numpy.testing.assert_allclose(images.blur(numpy, flat, numpy.array([0.25, 0.5, 0.25]))["out"], flat[2:, 2:])
+    numpy.testing.assert_allclose(images.bilateral(numpy, flat, 2)["out"], flat[4:, 4:])
+    got = images.equalise(numpy, numpy.array([[7, 7], [9, 200]], numpy.uint8))
+    assert got["out"].tolist() == [[128, 128], [191, 255]]
+    dot = numpy.full((7, 7), 9, numpy.uint8)
+    dot[3, 3] = 1
+    assert images.erode(numpy, dot, 1)["image"].tolist() == [
+        [1 if 1 <= i <= 3 and 1 <= j <= 3 else 9 for j in range(5)] for i in range(5)
+    ]
+    got = images.grey(numpy, numpy.array([[[0, 0, 0], [10, 10, 10], [20, 20, 20]]], numpy.uint8))["out"]
+    assert got.tolist() == [[0, 127, 255]]
+
+
+def test_two_particles_fall_apart_evenly():
+    import science
+
+    pos = numpy.array([[1.0, 2.0], [1.0, 1.0], [1.0, 1.0]])
+    force, potential = science.forces(numpy, pos, 100.0)
+    assert potential == 0 and force[:, 0].tolist() == [-24.0, 0.0, 0.0] and force[0, 1] == 24.0
+    force, potential = science.forces(numpy, numpy.array([[0.5, 99.5], [0.0, 0.0], [0.0, 0.0]]), 100.0)
+    assert force[0, 0] == 24.0  # they see each other through the wall
+    got = PROGRAMS["molecules"].run(numpy, side=3, steps=20)
+    early = PROGRAMS["molecules"].run(numpy, side=3, steps=1)
+    total = [r["potential"] + r["kinetic"] for r in (early, got)]
+    assert total[1] == pytest.approx(total[0], rel=1e-2)
+
+
+def test_sparse_products_agree_with_a_dense_one():
+    import science
+
+    i = numpy_inputs(PROGRAMS["spmv"]) | dict(times=1)
+    dense = numpy.zeros((30, 30))
+    numpy.add.at(dense, (numpy.repeat(numpy.arange(30), 4), i["columns"]), i["values"])
+    numpy.testing.assert_allclose(science.spmv(numpy, **i)["x"], dense @ i["x"], rtol=1e-12)
+    numpy.testing.assert_allclose(science.spmv_rows(numpy, **i)["y"], dense @ i["x"], rtol=1e-12)
+
+
+def test_random_means_are_near_what_they_estimate():
+    got = PROGRAMS["monte_carlo_pi"].run(numpy, blocks=4, n=20_000)
+    assert got["pi"] == pytest.approx(numpy.pi, abs=0.02)
+    got = PROGRAMS["asian_option"].run(numpy, paths=4000, days=20)
+    assert got["value"] == pytest.approx(5.4, abs=5 * got["error"])  # half the variance of Black and Scholes' 9.4, about
+    got = PROGRAMS["bootstrap"].run(numpy, n=200, rounds=400)
+    assert got["low"] < numpy.mean(got["means"]) < got["high"]
+    assert got["high"] - got["low"] == pytest.approx(4 * 200**-0.5, rel=0.25)
+
+
+def test_rings_and_resolvents():
+    import science
+
+    i = science.detector(numpy, 40, 4)
+    assert science.azimuthal(numpy, numpy.full((40, 40), 3.0), i["radius"], 4)["brightness"] == pytest.approx(3.0)
+    i = science.hamiltonian(numpy, 12, 64)
+    inside = numpy.sum(abs(numpy.linalg.eigvalsh(i["h"])) < 0.25)
+    got = science.contour_integral(numpy, **i)
+    assert inside > 0 and got["count"] == pytest.approx(inside, abs=1e-2)
+
+
+def test_scattering_by_einsum():
+    import science
+
+    i = numpy_inputs(PROGRAMS["scattering"])
+    G, D, M = i["G"], i["D"], i["M"]
+    want = numpy.zeros_like(G)
+    for k in range(2):
+        for q in range(2):
+            for w in range(3):
+                for e in range(w, 5):
+                    part = numpy.einsum("ij,jk,lk->il", M[q], G[(k - q) % 2, e - w], M[q].conj())
+                    want[k, e] += D[q, w] * part
+    numpy.testing.assert_allclose(science.scattering(numpy, **i)["sigma"], want, rtol=1e-12)
+
+
+def test_a_bar_keeps_its_momentum():
+    import science
+
+    i = numpy_inputs(PROGRAMS["elastic"])
+    got = science.elastic(numpy, **i)
+    assert abs(got["v"]).max() > 0 and got["v"].sum() == pytest.approx(0.0, abs=1e-15)
+
+
+def test_tables_by_other_means():
+    import tables
+
+    data = tables.table(numpy, 50, 4)["data"]
+    numpy.testing.assert_allclose(tables.covariance(numpy, data)["cov"], numpy.cov(data.T), rtol=1e-12)
+    numpy.testing.assert_allclose(tables.correlation(numpy, data)["corr"], numpy.corrcoef(data.T), rtol=1e-10)
+    z = tables.standardise(numpy, data)["z"]
+    assert abs(z).max() <= 3
+    x = tables.series(numpy, 40, 5)["x"]
+    numpy.testing.assert_allclose(tables.rolling_mean(numpy, x, 5)["mean"], numpy.convolve(x, numpy.ones(5) / 5, "valid"))
+    got = tables.distances(numpy, data)["nearest"]
+    apart = numpy.linalg.norm(data[:, None] - data, axis=2) + numpy.diag(numpy.full(50, numpy.inf))
+    numpy.testing.assert_allclose(got, apart.min(axis=1), rtol=1e-7)
+    got = tables.group_means(numpy, numpy.array([0, 2, 0]), numpy.array([1.0, 5.0, 3.0]), 4)
+    assert got["mean"].tolist() == [2.0, 0.0, 5.0, 0.0] and got["spread"] == pytest.approx((2 / 3) ** 0.5)
+
+
 # the harness itself ------------------------------------------------------------------------------------------------
 
 
