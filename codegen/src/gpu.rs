@@ -33,7 +33,7 @@ pub fn ptx(kernel: &Kernel, architecture: &str, libdevice: Option<&Path>) -> Res
     let (mut module, calls) = lower::lower_gpu(&mlir.context, kernel, ENTRY)?;
     mlir.run_passes(&mut module)?;
     let module = LlvmModule::translate(module.as_operation()).ok_or_else(|| mlir.error("no translation to LLVM IR"))?;
-    module.set_machine(&machine, 0);
+    module.set_machine(&machine, 0, false);
     if !calls.is_empty() {
         let names = calls.into_iter().collect::<Vec<_>>().join(", ");
         let Some(path) = libdevice else {

@@ -133,7 +133,7 @@ impl Workshop {
         lap(&mut times.mlir);
         let module = llvm::LlvmModule::translate(module.as_operation())
             .ok_or_else(|| self.mlir.error("no translation to LLVM IR"))?;
-        module.set_machine(&self.machine, vector_bytes);
+        module.set_machine(&self.machine, vector_bytes, !calls.is_empty());
         lap(&mut times.translate);
         module.optimize(&self.machine)?;
         lap(&mut times.llvm);

@@ -138,8 +138,8 @@ impl LlvmModule {
         }
     }
 
-    /// Prepares the module for a machine: layout, and for CPUs how wide the vectors are.
-    pub fn set_machine(&self, machine: &Machine, vector_bytes: u32) {
+    /// Prepares the module for a machine: layout, and for CPUs how wide the vectors are. `calls`: its functions call others.
+    pub fn set_machine(&self, machine: &Machine, vector_bytes: u32, calls: bool) {
         // SAFETY: module, machine and the strings are alive; the layout is freed after LLVM copied it.
         unsafe {
             let layout = LLVMCreateTargetDataLayout(machine.raw);
@@ -159,6 +159,11 @@ impl LlvmModule {
                     // The vectors are as wide as they were built, whatever the model would prefer.
                     self.attribute(function, "prefer-vector-width", &bits);
                     self.attribute(function, "min-legal-vector-width", &bits);
+                    // Vectors that live across a call are kept on the stack, which is aligned for them only where LLVM
+                    // knew of a frame pointer from the start. One that crosses a cache line costs a call's whole time.
+                    if calls {
+                        self.attribute(function, "frame-pointer", "all");
+                    }
                 }
                 function = LLVMGetNextFunction(function);
             }

@@ -6,22 +6,36 @@ use legate_jit_ir::{Access, Body, DType, InnerStride, Kernel, Scalar, Ufunc};
 
 use crate::harness::{load_access, one_op, read, write};
 
-struct Mlir(String);
+/// Keeps the text of one stage.
+struct Text(Stage, String);
 
-impl Sink for Mlir {
+impl Sink for Text {
     fn wants(&self, stage: Stage) -> bool {
-        stage == Stage::Mlir
+        stage == self.0
     }
 
     fn take(&mut self, _: Stage, text: &str) {
-        self.0 = text.to_string();
+        self.1 = text.to_string();
     }
 }
 
-fn mlir(kernel: &Kernel, target: &str) -> String {
-    let mut sink = Mlir(String::new());
+fn text(stage: Stage, kernel: &Kernel, target: &str) -> String {
+    let mut sink = Text(stage, String::new());
     Workshop::new(&CpuTarget::named(target).unwrap()).unwrap().compile(kernel, &mut sink).unwrap();
-    sink.0
+    sink.1
+}
+
+fn mlir(kernel: &Kernel, target: &str) -> String {
+    text(Stage::Mlir, kernel, target)
+}
+
+/// A vector that lies across two cache lines comes back from the stack only when it has reached the cache.
+#[test]
+fn vectors_are_kept_in_whole_cache_lines_during_calls() {
+    for (target, align) in [("x86-64-v4", "andq\t$-64, %rsp"), ("x86-64-v3", "andq\t$-32, %rsp")] {
+        let code = text(Stage::Asm, &one_op(Ufunc::Exp, &[DType::F64], DType::F64), target);
+        assert!(code.contains(align), "{code}");
+    }
 }
 
 #[test]
