@@ -2,13 +2,13 @@
 
 import numpy
 
-from peers import Solver
+from peers import Solver, jax_families
 
 NAME = "jax"
 TITLE = "JAX"
 NAMES = (
     "jacobi_a", "jacobi_b", "jacobi_c", "cg", "cg_every", "cfd_41", "cfd_2048", "flux", "black_scholes", "kmeans",
-    "logreg", "chain", "mandelbrot", "mandelbrot_real", "nbody", "heat",
+    "logreg", "chain", "mandelbrot", "mandelbrot_real", "nbody", "heat", *jax_families.NAMES,
 )  # fmt: skip
 
 
@@ -236,6 +236,7 @@ def build():
         "mandelbrot_real": lambda i: mandelbrot(**i),
         "nbody": lambda i: nbody(**i),
         "heat": lambda i: heat(**i),
+        **jax_families.build(),
     }
 
 

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from peers import Solver
+from peers import Solver, numba_families
 
 NAME = "numba"
 TITLE = "Numba"
@@ -463,6 +463,7 @@ SOLVERS = {
     "mandelbrot_real": lambda i: mandelbrot(**i),
     "nbody": lambda i: nbody(**i),
     "heat": lambda i: heat(**i),
+    **numba_families.SOLVERS,
 }
 NAMES = tuple(SOLVERS)
 

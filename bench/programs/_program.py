@@ -103,8 +103,9 @@ def distance(kind, got, want):
         apart = numpy.abs(_ordered(got) - _ordered(want)).astype(float)
         return float(numpy.max(numpy.where(same, 0.0, apart)))
     with numpy.errstate(all="ignore"):
-        top = float(numpy.max(numpy.abs(want))) or 1.0
-        d = float(numpy.max(numpy.abs(got - want))) / top
+        finite = numpy.abs(want)[numpy.isfinite(want)]
+        top = (float(numpy.max(finite)) if finite.size else 0.0) or 1.0
+        d = float(numpy.max(numpy.where(got == want, 0.0, numpy.abs(got - want)))) / top  # infinities may be equal
     return d if d == d else float("inf")
 
 
