@@ -21,6 +21,9 @@ MODULES = {
     "numba": "peers.with_numba",
     "jax": "peers.with_jax",
     "numexpr": "peers.with_numexpr",
+    "torch": "peers.with_torch",
+    "dask": "peers.with_dask",
+    "cupynumeric": "peers.with_cupynumeric",
 }
 
 
