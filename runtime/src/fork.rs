@@ -1,8 +1,8 @@
 //! Keeps a process that forks in one piece: a fork waits until nobody computes.
 //!
 //! Only the thread that forks goes on in the child. Had another one the session or the memory pool at that moment, they would
-//! stay locked in the child for ever. So both are taken before a fork and let go of after it, in the parent and in the child.
-//! They come before the compilers' locks (`legate_jit_codegen::fork`), which a running flush may take while it has the session.
+//! stay locked in the child for ever. So both are taken before a fork and let go of after it, in the parent and in the child; and
+//! the helper is brought to rest. They come before the compilers' locks (`legate_jit_codegen::fork`), which a running flush may take while it has the session.
 //!
 //! A boundary file: what is held over the fork lies in a static cell.
 
@@ -10,10 +10,10 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::sync::Once;
 
-use crate::{buffer, session};
+use crate::{buffer, helper, session};
 
 /// The guards; dropping them opens the locks.
-type Guards = [Box<dyn Any>; 2];
+type Guards = [Box<dyn Any>; 3];
 
 struct Place(UnsafeCell<Option<Guards>>);
 
@@ -34,7 +34,7 @@ pub(crate) fn install() {
 }
 
 unsafe extern "C" fn before() {
-    let guards: Guards = [session::hold(), buffer::hold()];
+    let guards: Guards = [session::hold(), helper::hold(), buffer::hold()];
     // SAFETY: the session is held, so no other handler runs.
     unsafe { *HELD.0.get() = Some(guards) };
 }
@@ -42,8 +42,9 @@ unsafe extern "C" fn before() {
 unsafe extern "C" fn after() {
     // SAFETY: this thread took the session in `before`, in the child as well.
     let guards = unsafe { (*HELD.0.get()).take() };
-    if let Some([session, pool]) = guards {
+    if let Some([session, helper, pool]) = guards {
         drop(pool);
+        drop(helper);
         drop(session);
     }
 }

@@ -10,6 +10,7 @@ pub mod dump;
 pub mod error;
 pub mod exec;
 mod fork;
+mod helper;
 mod layout;
 pub mod library;
 mod linalg;

@@ -1,13 +1,13 @@
 //! Plans by the hash of what was recorded.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use legate_jit_ir::Graph;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use crate::ahead::{self, History};
+use crate::ahead::{self, History, Kind};
 use crate::exec::Prepared;
 use crate::trace::Key;
 use crate::{Config, Result, Store, Tier};
@@ -17,8 +17,9 @@ pub(crate) type Stores = SmallVec<[Arc<Store>; 4]>;
 /// A plan, ready to run, for traces of one key.
 pub(crate) struct Entry {
     runner: Runner,
-    /// The graph, if the plan can be a round of a loop to work ahead of.
-    round: Option<Arc<Graph>>,
+    kind: Kind,
+    /// The plan that overwrites no input, if it is not the same, once somebody asked for it.
+    careful: OnceLock<Option<Box<Prepared>>>,
     history: Mutex<Option<History>>,
 }
 
@@ -77,15 +78,15 @@ impl PlanCache {
     }
 
     pub(crate) fn make(&mut self, key: Key, graph: Graph, config: &Config) -> Result<Arc<Entry>> {
-        let (runner, round) = match config.tier {
-            Tier::Interp => (Runner::Interp(graph), None),
+        let (runner, kind) = match config.tier {
+            Tier::Interp => (Runner::Interp(graph), Kind::Not),
             Tier::Auto | Tier::Vm | Tier::Compiled => {
                 let plan = legate_jit_passes::compile(&graph, &config.cx)?;
                 let runner = Runner::Exec(Box::new(Prepared::new(plan, config.tier)?));
-                (runner, (config.ahead && ahead::can_be_round(&graph)).then(|| Arc::new(graph)))
+                (runner, if config.ahead { ahead::kind(graph) } else { Kind::Not })
             }
         };
-        let entry = Arc::new(Entry { runner, round, history: Mutex::new(None) });
+        let entry = Arc::new(Entry { runner, kind, careful: OnceLock::new(), history: Mutex::new(None) });
         if self.entries.len() >= KEPT {
             let mut used: Vec<u64> = self.entries.values().map(|k| k.used).collect();
             let (_, &mut median, _) = used.select_nth_unstable(KEPT / 2);
@@ -97,9 +98,22 @@ impl PlanCache {
 }
 
 impl Entry {
-    /// The graph, if the plan can be a round of a loop to work ahead of.
-    pub(crate) fn round(&self) -> Option<&Arc<Graph>> {
-        self.round.as_ref()
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// The plan for inputs that somebody else has too.
+    pub(crate) fn without_donations(&self, config: &Config) -> Option<&Prepared> {
+        let (Runner::Exec(plan), Kind::Relay(graph)) = (&self.runner, &self.kind) else { return None };
+        if !graph.donated.contains(&true) {
+            return Some(plan);
+        }
+        let make = || {
+            let graph = Graph { donated: vec![false; graph.donated.len()], ..(**graph).clone() };
+            let plan = legate_jit_passes::compile(&graph, &config.cx).ok()?;
+            Some(Box::new(Prepared::new(plan, config.tier).ok()?))
+        };
+        self.careful.get_or_init(make).as_deref()
     }
 
     pub(crate) fn history(&self) -> Option<History> {

@@ -118,9 +118,13 @@ pub fn prepare() {
     drop(lock());
 }
 
-/// Keeps everybody out of the session while the result lives.
+/// Keeps everybody out of the session while the result lives. The helper comes to rest.
 pub(crate) fn hold() -> Box<dyn Any> {
-    Box::new(SESSION.lock())
+    let mut session = SESSION.lock();
+    if let Some(session) = session.as_mut() {
+        session.ahead.end_of_loop();
+    }
+    Box::new(session)
 }
 
 impl Session {
@@ -219,6 +223,8 @@ impl Session {
             }
         }
         key.add(u64::MAX);
+        // What the loop's rounds have in common: which inputs are donated may depend on how far the helper is.
+        let round = key;
         let mut donated = std::mem::take(&mut self.donated);
         donated.clear();
         for (i, store) in self.trace.inputs.iter().enumerate() {
@@ -229,16 +235,18 @@ impl Session {
                 key.add(i as u64);
             }
         }
-        let result = if outputs.is_empty() { Ok(()) } else { self.run_key(key, &outputs, &donated) };
+        // Whoever had them has read them.
+        std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
+        let result = if outputs.is_empty() { Ok(()) } else { self.run_key(key, round, &outputs, &donated) };
         self.outputs = outputs;
         self.donated = donated;
         result
     }
 
-    fn run_key(&mut self, key: Key, outputs: &[u32], donated: &[bool]) -> Result<()> {
-        let stores = match self.ahead.take(key, &self.trace.inputs, &self.trace.scalars) {
+    fn run_key(&mut self, key: Key, round: Key, outputs: &[u32], donated: &[bool]) -> Result<()> {
+        let stores = match self.ahead.take(round, &self.trace.inputs, &self.trace.scalars) {
             Some(stores) => stores,
-            None => self.compute(key, outputs, donated)?,
+            None => self.compute(key, round, outputs, donated)?,
         };
         if stores.len() != outputs.len() {
             return Err(Error::Runtime(format!("a plan gave {} outputs of {}", stores.len(), outputs.len())));
@@ -251,7 +259,7 @@ impl Session {
         Ok(())
     }
 
-    fn compute(&mut self, key: Key, outputs: &[u32], donated: &[bool]) -> Result<Stores> {
+    fn compute(&mut self, key: Key, round: Key, outputs: &[u32], donated: &[bool]) -> Result<Stores> {
         let plan = match self.plans.get(key) {
             Some(plan) => {
                 self.counters.plan_hits += 1;
@@ -264,15 +272,13 @@ impl Session {
             }
         };
         let (inputs, scalars) = (&self.trace.inputs[..], &self.trace.scalars[..]);
-        if let Some(stores) = self.ahead.look(key, &plan, inputs, scalars, &self.config) {
+        if let Some(stores) = self.ahead.look(round, &plan, inputs, scalars, &self.config) {
             return Ok(stores);
         }
         for input in inputs.iter().filter(|i| i.is_promised()) {
             input.keep_promise()?;
         }
-        let stores = plan.run(inputs, scalars)?;
-        self.ahead.ran(&stores);
-        Ok(stores)
+        self.ahead.run(&plan, inputs, scalars, &self.config)
     }
 
     /// The store of a version, computed if it is pending.

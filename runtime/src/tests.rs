@@ -356,7 +356,8 @@ fn a_loop_that_asks_for_values_needs_one_plan() {
             plans = counter("plans");
         }
     }
-    assert_eq!(counter("plans"), plans);
+    // One more, perhaps: for rounds whose inputs the helper has as well.
+    assert!(counter("plans") <= plans + 1);
 }
 
 #[test]
@@ -372,8 +373,10 @@ fn a_long_loop_needs_few_plans_and_constant_memory() {
             live = buffer::bytes_live();
         }
     }
-    assert_eq!(counter("plans"), plans);
-    assert!(buffer::bytes_live() <= live + 4096, "{live} then, {} now", buffer::bytes_live());
+    assert!(counter("plans") <= plans + 1);
+    // The helper's results that wait to be taken.
+    let ahead = 32 << 10;
+    assert!(buffer::bytes_live() <= live + ahead, "{live} then, {} now", buffer::bytes_live());
     let mut expect: Vec<f64> = range(64);
     for _ in 0..3000 {
         let old = expect.clone();
@@ -433,4 +436,46 @@ fn handles_are_shared_between_threads() {
     for t in threads {
         assert_eq!(t.join().unwrap().1, 51.0);
     }
+}
+
+/// Rounds of a loop that asks for a value in each: what the values are and what is left.
+fn rounds(n: usize) -> (Vec<f64>, Vec<f64>) {
+    let mut x = array(&range(30), &[30]);
+    let values = (0..n)
+        .map(|_| {
+            let y = ufunc(Ufunc::Multiply, &[Operand::Array(&x), weak(0.5)], &UfuncArgs::default()).unwrap();
+            x = add(&y, &y);
+            add_to(&x, weak(0.25));
+            let sum = reduce(Reducer::Ufunc(Ufunc::Add), &x, &ReduceArgs::default()).unwrap();
+            sum.item(0).unwrap().as_f64()
+        })
+        .collect();
+    let left = self::values(&x);
+    (values, left)
+}
+
+#[test]
+fn a_helper_that_comes_late_changes_nothing() {
+    let _turn = turn();
+    set_config(Config { tier: Tier::Vm, ahead: false, ..Config::default() }).unwrap();
+    let want = rounds(600);
+    set_config(Config { tier: Tier::Vm, ..Config::default() }).unwrap();
+    for late in [0, 0, 1, 5, 20] {
+        let wait = std::time::Duration::from_millis(late);
+        crate::helper::start(Box::new(move || std::thread::sleep(wait)));
+        assert_eq!(rounds(600), want, "{late} ms late");
+    }
+}
+
+#[test]
+fn a_job_that_fails_does_not_end_the_helper() {
+    let _turn = turn();
+    let done = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = done.clone();
+    let mut started = crate::helper::start(Box::new(|| panic!("a job that fails")));
+    started &= crate::helper::start(Box::new(move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }));
+    crate::helper::wait();
+    assert_eq!(done.load(std::sync::atomic::Ordering::Relaxed), started as u32);
 }

@@ -4,6 +4,7 @@
 //! A boundary file: it reads and writes elements of stores.
 
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use legate_jit_ir::{DType, Scalar};
 
@@ -81,6 +82,8 @@ impl Array {
         let version = self.base.current.get(&s.token);
         let State::Store(store) = version.state.get(&s.token) else { return false };
         let alone = Arc::strong_count(version) == 1 && Arc::strong_count(store) == 1;
+        // Whoever else had it has read it.
+        fence(Ordering::Acquire);
         let byte = at as usize * 8;
         if !alone && !store.is_exported() || byte + 8 > store.bytes() {
             return false;
@@ -224,6 +227,7 @@ pub(crate) fn poke(s: &mut Session, to: &Array, at: i64, value: Scalar) -> Resul
     };
     // Exported memory is written in place: foreign code is to see it. Nothing is pending on it.
     let alone = store.is_exported() || (Arc::strong_count(version) == 1 && Arc::strong_count(store) == 1);
+    fence(Ordering::Acquire);
     let store = if alone {
         store.clone()
     } else {

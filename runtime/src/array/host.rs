@@ -50,6 +50,7 @@ impl Array {
         let mut s = lock();
         let version = self.base.current.get(&s.token).clone();
         let mut store = s.store_of(&version)?;
+        s.ahead.let_go();
         if !store.is_exported() {
             // Pending reads of the memory come before whatever foreign code will write.
             s.flush()?;
