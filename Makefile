@@ -22,7 +22,8 @@ test:
 
 bench:
 	@scripts/setup bench && scripts/build
-	@$(ENV) && "$$venv/bin/python" bench/run.py && "$$venv/bin/python" bench/cold.py
+	@$(ENV) && "$$venv/bin/python" bench/run.py && "$$venv/bin/python" bench/cold.py --out bench/results/cold.json \
+	  && "$$venv/bin/python" bench/report.py
 
 wheel:
 	@scripts/setup test

@@ -21,8 +21,6 @@ A peer that is not installed is skipped, and the report says so.
 """
 
 import argparse
-import html
-import json
 import math
 import statistics
 import subprocess
@@ -33,7 +31,7 @@ from pathlib import Path
 
 import harness
 import peers
-from harness import seconds, size
+from report import HEADINGS, cells, describe, summary, write
 
 
 def available(names):
@@ -127,184 +125,6 @@ def measure(program, params, names, versions, machine, args):
     return row
 
 
-HEADINGS = (
-    "program",
-    "by",
-    "first call",
-    "first, cached",
-    "steady",
-    "× NumPy",
-    "memory",
-    "limit",
-    "of limit",
-    "result",
-)
-
-
-def cells(row):
-    """The lines of a row of the report, one for each peer, as texts."""
-    for name, entry in row["peers"].items():
-        if entry["ok"]:
-            words = "reference" if name == "numpy" else "; ".join(sorted(set(entry["checks"].values()))) or "ok"
-            if len(words) > 60:
-                words = "within bounds" if name != "ours" else words
-        else:
-            words = entry.get("error") or "; ".join(
-                f"{k} {v}" for k, v in entry["checks"].items() if v.startswith("WRONG")
-            )
-        yield (
-            name,
-            (
-                row["program"],
-                peers.load(name).TITLE,
-                seconds(entry.get("first_cold")),
-                seconds(entry.get("first_warm")),
-                seconds(entry.get("steady")),
-                f"{entry['speedup']:.2f}" if "speedup" in entry else "–",
-                size(entry.get("peak")),
-                f"{seconds(row['limit_s'])} ({row['limit_by']})",
-                f"{100 * entry['of_limit']:.0f} %" if "of_limit" in entry else "–",
-                words,
-            ),
-        )
-
-
-def describe(report):
-    m, limits = report["machine"], report["limits"]
-    large = max(limits["bandwidth"])
-    one, many = limits["runs"][0], limits["runs"][-1]
-    slow, fast = (run["bandwidth"][str(large)] / 1e9 for run in (one, many))
-    lines = [
-        f"{m['cpu']}, {report['threads']} of {m['cores']} cores, {m['memory_gib']} GiB, {m['system']}, "
-        f"Python {m['python']}",
-        f"copy bandwidth (read + write, {size(large)}): {slow:.1f} GB/s with 1 thread, {fast:.1f} GB/s with "
-        f"{many['threads']}; matrix product: {one['flops'] / 1e9:.0f} and {many['flops'] / 1e9:.0f} Gflop/s",
-        f"sizes: {report['size']}; {report['repeat']} alternating rounds, medians; "
-        + ", ".join(f"{peers.load(k).TITLE} {v}" for k, v in report["versions"].items()),
-    ]
-    if m["load"] > 0.5:
-        lines.append(
-            f"the machine was busy with other work at the start (load {m['load']}): these times are not reliable"
-        )
-    lines += [f"not run: {peers.load(k).TITLE} ({why})" for k, why in report["missing"].items()]
-    return lines
-
-
-def markdown(report):
-    out = ["# Benchmark", ""] + [f"- {line}" for line in describe(report)] + [""]
-    out += ["| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
-    for row in report["rows"]:
-        for _, line in cells(row):
-            out.append("| " + " | ".join(text.replace("|", "/") for text in line) + " |")
-    out += ["", "Parameters: " + "; ".join(
-        f"{row['program']} " + ", ".join(f"{k}={v}" for k, v in row["params"].items()) for row in report["rows"]
-    )]  # fmt: skip
-    for row in report["rows"]:
-        out += [f"- {row['program']}: {note}" for note in row["notes"]]
-    return "\n".join(out) + "\n"
-
-
-COLOURS = {"numpy": "#9aa0a6", "ours": "#1a73e8", "numba": "#12a37f", "jax": "#c26401", "numexpr": "#8e5bd0"}
-
-
-def draw(report, path):
-    """Speed in multiples of NumPy's, with the limit as a mark. False without matplotlib."""
-    try:
-        import matplotlib
-    except ImportError:
-        return False
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    rows = [r for r in report["rows"] if "steady" in r["peers"]["numpy"]]
-    names = [n for n in COLOURS if any("speedup" in r["peers"].get(n, {}) for r in rows)]
-    if not rows or not names:
-        return False
-    fig, ax = plt.subplots(figsize=(9, 1.2 + 0.16 * len(rows) * (len(names) + 1)))
-    height = 0.85 / len(names)
-    for k, name in enumerate(names):
-        at = [i + (k - (len(names) - 1) / 2) * height for i in range(len(rows))]
-        value = [r["peers"].get(name, {}).get("speedup", math.nan) for r in rows]
-        ax.barh(at, value, height * 0.92, color=COLOURS[name], label=peers.load(name).TITLE)
-    for i, row in enumerate(rows):
-        limit = row["peers"]["numpy"]["steady"] / row["limit_s"]
-        ax.plot([limit, limit], [i - 0.45, i + 0.45], color="black", lw=1.5, label="limit" if i == 0 else None)
-    ax.set_yticks(range(len(rows)), [r["program"] for r in rows])
-    ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_xscale("log")
-    ax.axvline(1, color="#bbbbbb", lw=0.8, zorder=0)
-    ax.grid(axis="x", which="both", color="#eeeeee", zorder=0)
-    ax.set_axisbelow(True)
-    ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}×")
-    ax.set_xlabel("speed, in multiples of NumPy's (steady state)")
-    ax.set_title(f"{report['machine']['cpu']}, {report['threads']} threads, size {report['size']}", fontsize=9)
-    ax.legend(fontsize=8, loc="lower right")
-    fig.tight_layout()
-    fig.savefig(path, dpi=130)
-    plt.close(fig)
-    return True
-
-
-STYLE = """
-body { font: 14px system-ui, sans-serif; margin: 2em; color: #222 }
-table { border-collapse: collapse }
-td, th { padding: 2px 9px; text-align: right; white-space: nowrap }
-td:nth-child(-n+2), td:last-child { text-align: left }
-td:last-child { white-space: normal; max-width: 24em; color: #666 }
-.f td { border-top: 1px solid #ccc }
-.w { width: 260px }
-.a { position: relative; height: 12px; width: 260px }
-.b { height: 12px }
-.l { position: absolute; top: -2px; height: 16px; width: 2px; background: #000 }
-.k { display: inline-block; width: 12px; height: 12px; margin-left: 12px }
-"""
-
-
-def page(report):
-    """The report as one HTML page that needs nothing else: a table and bars."""
-    names = report["versions"]
-    body = ["<h1>Benchmark</h1><ul>"] + [f"<li>{html.escape(line)}</li>" for line in describe(report)] + ["</ul>"]
-    keys = "".join(f"<span class=k style='background:{COLOURS[n]}'></span> {peers.load(n).TITLE}" for n in names)
-    keys += "<span class=k style='background:#000;width:2px'></span> limit"
-    body.append(f"<p>{keys}; bars: speed in multiples of NumPy's (log scale)</p>")
-
-    def place(x):
-        return max(0.4, min(100.0, 100 * (math.log10(max(x, 1e-9)) + 1) / 3.2))  # 0.1 ... 160
-
-    body.append("<table><tr>" + "".join(f"<th>{h}</th>" for h in HEADINGS[:6]) + "<th class=w></th>"
-                + "".join(f"<th>{h}</th>" for h in HEADINGS[6:]) + "</tr>")  # fmt: skip
-    for row in report["rows"]:
-        base = row["peers"]["numpy"].get("steady")
-        for i, (name, line) in enumerate(cells(row)):
-            bar = ""
-            if base and "speedup" in row["peers"][name]:
-                width, mark = place(row["peers"][name]["speedup"]), place(base / row["limit_s"])
-                bar = f"<div class=b style='width:{width:.1f}%;background:{COLOURS[name]}'></div>"
-                bar += f"<div class=l style='left:{mark:.1f}%'></div>"
-            params = ", ".join(f"{k}={v}" for k, v in row["params"].items())
-            body.append(
-                f"<tr{' class=f' if i == 0 else ''} title='{html.escape(row['summary'])}: {html.escape(params)}'>"
-                + "".join(f"<td>{html.escape(t)}</td>" for t in line[:6])
-                + f"<td class=w><div class=a>{bar}</div></td>"
-                + "".join(f"<td>{html.escape(t)}</td>" for t in line[6:])
-                + "</tr>"
-            )
-    body.append("</table>")
-    notes = [f"<li>{row['program']}: {html.escape(n)}</li>" for row in report["rows"] for n in row["notes"]]
-    if notes:
-        body.append("<ul>" + "".join(notes) + "</ul>")
-    head = f"<!doctype html><meta charset=utf-8><title>Benchmark</title><style>{STYLE}</style>"
-    return head + "".join(body)
-
-
-def write(report, out):
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text(json.dumps(report, indent=1))
-    (out / "results.md").write_text(markdown(report))
-    (out / "index.html").write_text(page(report))
-    return draw(report, out / "speed.png")
-
-
 def main():
     known = harness.programs()
     parser = argparse.ArgumentParser(description="Programs side by side with other ways to run them.")
@@ -364,12 +184,10 @@ def main():
                 + line[-1]
             )
         sys.stdout.flush()
-        drawn = write(report, args.out)
+        write(report, args.out)
     if report["rows"]:
-        print(
-            f"written: {args.out}/results.json, results.md, index.html"
-            + (", speed.png" if drawn else " (no matplotlib, no plot)")
-        )
+        print("\n".join(["", *summary(report)]))
+        print(f"written: {args.out}/results.json, results.md, report.html")
     return 0 if good else 1
 
 

@@ -533,3 +533,61 @@ def test_compare_for_peers():
     assert not compare(check, numpy.array([1.0 + 1e-6]), numpy.array([1.0]), peer=True)[0]
     assert not compare(bits(0), numpy.array([4]), numpy.array([5]), peer=True)[0]
     assert compare(Check("bits", peer=None), numpy.array([4]), numpy.array([5]), peer=True)[0]
+
+
+def made_report():
+    """Two programs as run.py reports them: numbers that are easy to average, and a peer that went wrong."""
+
+    def row(name, numpy_s, ours_s, jax_s):
+        def entry(s, peak):
+            return dict(ok=True, checks={"y": "equal bits"}, first_cold=10 * s, first_warm=2 * s, steady=s, peak=peak,
+                        speedup=numpy_s / s, of_limit=0.001 / s)  # fmt: skip
+
+        jax = dict(ok=False, checks={"y": "WRONG: 3 | off"}) if jax_s is None else entry(jax_s, 200)
+        by = {"numpy": entry(numpy_s, 100), "ours": entry(ours_s, 50), "jax": jax}
+        return dict(program=name, summary=f"<{name}>", params=dict(n=3), peers=by, notes=["a note"], limit_s=0.001,
+                    limit_by="memory")  # fmt: skip
+
+    machine = dict(cpu="a processor", cores=2, memory_gib=4.0, system="Linux", python="3", load=0.0)
+    runs = [dict(threads=n, bandwidth={"1024": n * 1e9}, flops=n * 1e9) for n in (1, 2)]
+    return dict(
+        machine=machine, threads=2, size="full", repeat=2, versions=dict(numpy="2", ours="1", jax="0"),
+        missing=dict(dask="ImportError"), limits=dict(runs=runs, bandwidth={"1024": 2e9}, flops=2e9), date="",
+        rows=[row("first", 0.8, 0.1, 0.2), row("second", 0.2, 0.4, None)],
+    )  # fmt: skip
+
+
+def test_report_averages_over_programs():
+    import report
+
+    got = {(what, name): (mean, count, below) for what, name, mean, count, below in report.means(made_report())}
+    assert got["steady state, × NumPy", "ours"] == (pytest.approx((8 * 0.5) ** 0.5), 2, ["second"])
+    assert got["steady state, × NumPy", "jax"] == (pytest.approx(4.0), 1, [])
+    # The best of the others is JAX for the first program, and NumPy for the second, which JAX got wrong.
+    assert got["steady state, × best of the others", "ours"] == (pytest.approx((2 * 0.5) ** 0.5), 2, ["second"])
+    assert got["NumPy's peak memory over this", "ours"] == (pytest.approx(2.0), 2, [])
+
+
+def test_report_is_a_page_with_plots_and_all_numbers(tmp_path):
+    import xml.etree.ElementTree as ElementTree
+
+    import report
+
+    cold = dict(
+        rows=[
+            dict(program="first", size="small", numpy=dict(first=0.1, peak=10**7),
+                 empty=dict(first=0.2, peak=10**7, kernels_compiled=3), filled=dict(first=0.15, peak=10**7, kernels_compiled=0))
+        ]
+    )  # fmt: skip
+    report.write(made_report(), tmp_path, cold)
+    page = (tmp_path / "report.html").read_text()
+    plots = [part.split("</svg>")[0] + "</svg>" for part in page.split("<svg")[1:]]
+    assert len(plots) == 3
+    dots = [ElementTree.fromstring("<svg" + plot).iter("circle") for plot in plots]
+    # One for each measured ratio and one in the legend for each series: ours and JAX; ours and JAX cold and cached; ...
+    assert [len(list(d)) for d in dots] == [2 + 3, 4 + 6, 2 + 3]
+    text = (tmp_path / "results.md").read_text()
+    for words in ("WRONG: 3", "not run: Dask (ImportError)", "a note", "100 ms", "150 ms"):
+        assert words in page and words in text
+    assert "&lt;first&gt;" in page and "<first>" not in page
+    assert "WRONG: 3 / off" in text  # a bar would end the cell
