@@ -57,12 +57,51 @@ impl Steps {
         let widest = of_access.chain(of_body).max().unwrap_or(8);
         let strided = kernel.accesses.iter().any(|a| a.inner == InnerStride::Any);
         let calls = kernel.body.insts.iter().any(|i| matches!(i.op, Op::Map(f, _) if f.vmath().is_some()));
-        let vector_bytes = target.vector_bytes(calls);
+        let arithmetic = Arithmetic::of(kernel);
+        let vector_bytes =
+            target.vector_bytes(calls || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32);
         let vector = vector_bytes / widest;
         let masked = target.level.masks() && !strided;
         let lanes = if strided { vector.min(16) } else { vector };
         let small = kernel.body.insts.len() <= 4;
-        Steps { vector_bytes, lanes, unroll: if small && !strided { 2 } else { 1 }, masked }
+        let unroll = if !strided && (small || !calls && arithmetic.waits()) { 2 } else { 1 };
+        Steps { vector_bytes, lanes, unroll, masked }
+    }
+}
+
+/// Operations for each access to memory, from which on a body is bound by its arithmetic.
+const ARITHMETIC_BOUND: u32 = 4;
+
+/// What the body's operations ask of a core.
+struct Arithmetic {
+    ops: u32,
+    /// Operations on the longest way from a load to a store, each of which waits for the one before.
+    depth: u32,
+}
+
+impl Arithmetic {
+    fn of(kernel: &Kernel) -> Arithmetic {
+        let insts = &kernel.body.insts;
+        let mut depth = vec![0u32; insts.len()];
+        let mut ops = 0;
+        for (k, inst) in insts.iter().enumerate() {
+            let args = match &inst.op {
+                Op::Map(_, args) => &args[..],
+                Op::Cast(arg) => std::slice::from_ref(arg),
+                _ => continue,
+            };
+            ops += 1;
+            depth[k] = 1 + args.iter().map(|r| depth[r.0 as usize]).max().unwrap_or(0);
+        }
+        Arithmetic { ops, depth: depth.into_iter().max().unwrap_or(0) }
+    }
+
+    /// Whether a core that looks `WINDOW` operations ahead would mostly wait for results: an operation takes some 4 cycles,
+    /// and 2 of them can start in each.
+    fn waits(&self) -> bool {
+        const WINDOW: u32 = 256;
+        let overlapping = (WINDOW / self.ops.max(1)).max(1);
+        4 * self.depth > self.ops / 2 * overlapping * 3 / 2
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod body;
 mod cluster;
+mod cuts;
 mod roots;
 mod tasks;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use legate_jit_ir::graph::{Graph, Op};
 use legate_jit_ir::plan::{Buffer, BufferId, Operand, Plan, Source, Step};
 use legate_jit_ir::{Error, Result, Value, View};
 
+use cuts::Cuts;
 use roots::Roots;
 use tasks::Tasks;
 
@@ -29,10 +31,14 @@ const MAX_ROUNDS: usize = 10_000;
 
 /// See the module's documentation.
 pub fn fuse(graph: &Graph) -> Result<Plan> {
-    let mut roots = Roots::new(graph);
+    let mut roots = Roots::new(graph, Cuts::default());
     for _ in 0..MAX_ROUNDS {
         let tasks = Tasks::new(graph, &roots);
-        let launches = cluster::cluster(graph, &tasks);
+        let (launches, full) = cluster::cluster(graph, &tasks, &roots.cuts);
+        if full.iter().fold(false, |any, shape| roots.cuts.add(graph, shape) || any) {
+            roots = Roots::new(graph, roots.cuts);
+            continue;
+        }
         if roots.add_recomputed(graph, &tasks, &launches) {
             continue;
         }

@@ -21,7 +21,8 @@ impl<'c, 'b> Body<'c, 'b> {
         Body { build, kernel, row }
     }
 
-    /// Runs the body at several vectors: all loads, then the instructions of each, then all stores.
+    /// Runs the body at several vectors: all loads, then each instruction for all of them, then all stores. Chains that wait
+    /// for their own results so stand side by side.
     pub fn run(&self, parts: &[At<'c>]) -> Result<()> {
         let insts = &self.kernel.body.insts;
         let mut values: Vec<Vec<Option<Val<'c>>>> = vec![vec![None; insts.len()]; parts.len()];
@@ -32,8 +33,8 @@ impl<'c, 'b> Body<'c, 'b> {
                 }
             }
         }
-        for (at, values) in parts.iter().zip(&mut values) {
-            for (k, inst) in insts.iter().enumerate() {
+        for (k, inst) in insts.iter().enumerate() {
+            for (at, values) in parts.iter().zip(&mut values) {
                 if values[k].is_none() {
                     values[k] = Some(self.inst(&inst.op, inst.dtype, values, at)?);
                 }

@@ -79,3 +79,27 @@ fn chains_of_operations_keep_their_order() {
     ];
     bench.check("chains", &kernel, &arrays, &[], &[0], &[67]);
 }
+
+#[test]
+fn a_long_chain_runs_several_vectors_side_by_side() {
+    use legate_jit_ir::kernel::Op;
+    use legate_jit_ir::{Body, InnerStride, Kernel};
+    let bench = Bench::all();
+    let f = DType::F64;
+    let mut body = Body::default();
+    let [x, y] = [0, 1].map(|i| crate::harness::load_access(&mut body, i, f));
+    let mut z = x;
+    for k in 0..100 {
+        let op = if k % 2 == 0 { Ufunc::Multiply } else { Ufunc::Add };
+        z = body.push(Op::Map(op, [z, y].into_iter().collect()), f);
+    }
+    body.stores = vec![(2, z)];
+    let mut accesses = vec![crate::harness::read(f, InnerStride::Unit); 2];
+    accesses.push(crate::harness::write(f, InnerStride::Unit));
+    let kernel = Kernel { rank: 1, accesses, scalars: vec![], body };
+    for n in [1, 7, 16, 31, 67] {
+        let values = |f: fn(usize) -> f64| Array::of(&(0..n).map(|i| Scalar::f64(f(i))).collect::<Vec<_>>());
+        let arrays = [values(|i| 1.0 + i as f64 / 7.0), values(|i| 0.9 - i as f64 / 300.0), Array::blank(f, n)];
+        bench.check("long chain", &kernel, &arrays, &[], &[0], &[n]);
+    }
+}

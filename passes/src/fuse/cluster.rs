@@ -8,21 +8,27 @@ use legate_jit_ir::graph::{Graph, Op};
 use legate_jit_ir::shape::Shape;
 use legate_jit_ir::{Value, View};
 
-use super::tasks::{Kind, Task, Tasks, apart};
-use rustc_hash::FxHashMap;
+use super::cuts::Cuts;
+use super::tasks::{Kind, Read, Task, Tasks, apart};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Array operands of one launch: beyond this the pointers no longer fit in registers and the streams in the prefetchers.
-const MAX_READS: usize = 28;
+const MAX_OPERANDS: usize = 32;
 
 /// Values that one launch computes at each point, about; a larger body gains nothing and takes the compiler long.
-const MAX_VALUES: usize = 400;
+pub const MAX_VALUES: usize = 400;
 
 #[derive(Clone, Debug)]
 pub enum Group {
     /// Indices of tasks over one iteration space.
     Launch {
         tasks: Vec<usize>,
-        reads: usize,
+        /// What it computes at each point.
+        values: FxHashSet<Value>,
+        /// Array operands that are not computed here.
+        reads: FxHashSet<Read>,
+        /// Between which cuts the values lie.
+        segment: usize,
     },
     Opaque(Value),
     Reshape(Value),
@@ -38,12 +44,18 @@ struct State<'a> {
     last_reader: FxHashMap<Value, usize>,
     /// Launches over each space, oldest first.
     over: FxHashMap<Shape, Vec<usize>>,
+    cuts: &'a Cuts,
+    full: Vec<Shape>,
 }
 
-pub fn cluster(graph: &Graph, tasks: &Tasks) -> Vec<Group> {
+/// The launches in the order in which they can run, and the spaces over which more could have run in one pass if that were
+/// not too large.
+pub fn cluster(graph: &Graph, tasks: &Tasks, cuts: &Cuts) -> (Vec<Group>, Vec<Shape>) {
     let mut state = State {
         graph,
         tasks,
+        cuts,
+        full: Vec::new(),
         groups: Vec::new(),
         at: vec![None; graph.nodes.len()],
         last_reader: FxHashMap::default(),
@@ -53,7 +65,7 @@ pub fn cluster(graph: &Graph, tasks: &Tasks) -> Vec<Group> {
         let group = match task.kind {
             Kind::Opaque => state.push(Group::Opaque(task.value)),
             Kind::Reshape => state.push(Group::Reshape(task.value)),
-            Kind::CopyThenWrite => state.push(Group::Launch { tasks: vec![t], reads: task.reads.len() }),
+            Kind::CopyThenWrite => state.launch(t),
             Kind::Whole | Kind::InPlace | Kind::Reduce => state.join(t),
         };
         state.at[task.value.index()] = Some(group);
@@ -62,13 +74,23 @@ pub fn cluster(graph: &Graph, tasks: &Tasks) -> Vec<Group> {
             *last = (*last).max(group);
         }
     }
-    state.groups
+    (state.groups, state.full)
 }
 
 impl State<'_> {
     fn push(&mut self, group: Group) -> usize {
         self.groups.push(group);
         self.groups.len() - 1
+    }
+
+    fn launch(&mut self, t: usize) -> usize {
+        let task = &self.tasks.list[t];
+        self.push(Group::Launch {
+            tasks: vec![t],
+            values: task.inlined.iter().copied().chain([task.value]).collect(),
+            reads: task.reads.iter().cloned().collect(),
+            segment: self.cuts.segment(&task.domain, task.value),
+        })
     }
 
     fn join(&mut self, t: usize) -> usize {
@@ -104,33 +126,51 @@ impl State<'_> {
         let candidates = self.over.get(&task.domain).map_or(&[][..], |v| v);
         let start = candidates.partition_point(|&g| if share { g < first } else { g <= first });
         // With no dependency at all (`first` is 0 and nothing was computed there) every candidate will do.
-        let found = candidates[start..].iter().copied().find(|&g| self.fits(t, g));
+        let mut full = task.inlined.len() >= MAX_VALUES;
+        let found = candidates[start..].iter().copied().find(|&g| {
+            let has_room = self.has_room(t, g);
+            let takes = (has_room || !full) && self.agrees(t, g);
+            full |= takes && !has_room;
+            takes && has_room
+        });
+        if full && !self.full.contains(&task.domain) {
+            self.full.push(task.domain.clone());
+        }
         match found {
             Some(g) => {
-                let Group::Launch { tasks, reads } = &mut self.groups[g] else {
+                let Group::Launch { tasks, reads, values, .. } = &mut self.groups[g] else {
                     unreachable!("only launches have a space")
                 };
                 tasks.push(t);
-                *reads += task.reads.len();
+                values.extend(task.inlined.iter().copied().chain([task.value]));
+                reads.extend(task.reads.iter().filter(|r| self.at[r.root.index()] != Some(g)).cloned());
                 g
             }
             None => {
-                let g = self.push(Group::Launch { tasks: vec![t], reads: task.reads.len() });
+                let g = self.launch(t);
                 self.over.entry(task.domain.clone()).or_default().push(g);
                 g
             }
         }
     }
 
-    /// Whether task `t` may run in the same pass as the tasks of launch `g`, its dependencies being met.
-    fn fits(&self, t: usize, g: usize) -> bool {
-        let Group::Launch { tasks: members, reads } = &self.groups[g] else { return false };
+    /// Whether launch `g` does not become too large with task `t`.
+    fn has_room(&self, t: usize, g: usize) -> bool {
+        let Group::Launch { tasks: members, values, reads, .. } = &self.groups[g] else { return false };
         let task = &self.tasks.list[t];
-        if reads + task.reads.len() > MAX_READS {
+        if values.len() + task.inlined.iter().filter(|v| !values.contains(v)).count() >= MAX_VALUES {
             return false;
         }
-        let values = |t: &usize| self.tasks.list[*t].inlined.len() + 1;
-        if members.iter().chain([&t]).map(values).sum::<usize>() > MAX_VALUES {
+        let more = |r: &&Read| self.at[r.root.index()] != Some(g) && !reads.contains(*r);
+        let written = members.len() + 1;
+        reads.len() + task.reads.iter().filter(more).count() + written <= MAX_OPERANDS
+    }
+
+    /// Whether task `t` may run in the same pass as the tasks of launch `g`, its dependencies being met.
+    fn agrees(&self, t: usize, g: usize) -> bool {
+        let Group::Launch { tasks: members, segment, .. } = &self.groups[g] else { return false };
+        let task = &self.tasks.list[t];
+        if *segment != self.cuts.segment(&task.domain, task.value) {
             return false;
         }
         if let Op::Reduce(own) = &self.graph.node(task.value).op {

@@ -4,6 +4,7 @@ use legate_jit_ir::graph::{Graph, Op};
 use legate_jit_ir::{Value, View};
 
 use super::cluster::Group;
+use super::cuts::{Cuts, can_be_root};
 use super::tasks::{Tasks, is_box};
 use crate::cost;
 use crate::relate::disjoint;
@@ -13,9 +14,8 @@ use rustc_hash::FxHashMap;
 const STORE_AND_LOAD: u64 = 8;
 /// A window is small if this many of it fit into the base.
 pub(super) const SMALL_WINDOW: usize = 8;
-/// Operations on the longest way through one body. Memory traffic is long hidden behind so many, and the compiler's time and the
-/// depth of our own recursion stay bounded.
-const MAX_DEPTH: u32 = 128;
+/// Operations on the longest way through one body: bounds the depth of our own recursion.
+const MAX_DEPTH: u32 = 512;
 /// Buffers that may be read again instead of one more write and read.
 const FREE_LEAVES: u64 = 3;
 
@@ -25,6 +25,7 @@ pub struct Roots {
     work: Vec<u64>,
     /// Reads of roots to compute one element.
     leaves: Vec<u64>,
+    pub(super) cuts: Cuts,
 }
 
 /// Views of one value that are compared pair by pair; more of them surely have elements in common.
@@ -37,9 +38,12 @@ fn overlap(views: &[(View, usize)]) -> bool {
 }
 
 impl Roots {
-    pub fn new(graph: &Graph) -> Roots {
+    pub fn new(graph: &Graph, cuts: Cuts) -> Roots {
         let n = graph.nodes.len();
-        let mut roots = Roots { root: vec![false; n], work: vec![0; n], leaves: vec![0; n] };
+        let mut roots = Roots { root: vec![false; n], work: vec![0; n], leaves: vec![0; n], cuts };
+        for v in roots.cuts.crossing(graph) {
+            roots.root[v.index()] = true;
+        }
         for (i, node) in graph.nodes.iter().enumerate() {
             match &node.op {
                 Op::Input(_) | Op::Reduce(_) => roots.root[i] = true,
@@ -63,7 +67,7 @@ impl Roots {
                 Op::Update(window) if legate_jit_ir::shape::size(&window.shape) * SMALL_WINDOW <= node.ty.size() => {
                     let base = node.args[0];
                     roots.root[i] = true;
-                    roots.root[base.index()] |= roots.can_be_root(graph, base);
+                    roots.root[base.index()] |= can_be_root(graph, base);
                 }
                 _ => {}
             }
@@ -98,7 +102,7 @@ impl Roots {
         // In order of the graph, so that a user sees the reduced cost of what became a root before it.
         expensive.sort_unstable();
         for v in expensive {
-            roots.root[v.index()] |= roots.can_be_root(graph, v);
+            roots.root[v.index()] |= can_be_root(graph, v);
         }
         roots.cut_long_chains(graph);
         roots.measure(graph);
@@ -112,7 +116,7 @@ impl Roots {
                 continue;
             }
             depth[i] = node.args.iter().map(|a| depth[a.index()] + 1).max().unwrap_or(0);
-            if depth[i] > MAX_DEPTH && self.can_be_root(graph, Value(i as u32)) {
+            if depth[i] > MAX_DEPTH && can_be_root(graph, Value(i as u32)) {
                 self.root[i] = true;
                 depth[i] = 0;
             }
@@ -143,11 +147,6 @@ impl Roots {
             v = graph.node(v).args[0];
         }
         (v, access)
-    }
-
-    /// Leaves that cost nothing to repeat never become roots.
-    fn can_be_root(&self, graph: &Graph, v: Value) -> bool {
-        matches!(graph.node(v).op, Op::Map(_) | Op::Cast | Op::Update(_))
     }
 
     /// What computing an element of `v` again costs, compared with loading it.
@@ -205,7 +204,7 @@ impl Roots {
             let v = Value(i as u32);
             let expensive = count[i] > 1
                 && !self.root[i]
-                && self.can_be_root(graph, v)
+                && can_be_root(graph, v)
                 && self.recomputing(v).saturating_mul(count[i] - 1) > STORE_AND_LOAD;
             if expensive && settled[i] {
                 self.root[i] = true;

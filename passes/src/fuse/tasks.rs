@@ -8,7 +8,7 @@ use super::roots::{Roots, SMALL_WINDOW};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// A root that a task reads, and how: from the task's iteration space to the root's index.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Read {
     pub root: Value,
     pub view: View,

@@ -127,3 +127,36 @@ fn an_expensive_value_that_two_views_read_is_computed_once() {
     g.outputs = vec![sum];
     assert_eq!(launches(&fuse(&g).unwrap()).len(), 2);
 }
+
+/// `z = z * z + c; counts += z < c`, which needs no memory between the rounds.
+fn rounds_at_one_point(rounds: usize) -> Graph {
+    let mut g = Graph { donated: vec![false; 3], ..Graph::default() };
+    let c = g.push(Op::Input(0), &[], f64s(&[1000]));
+    let mut z = g.push(Op::Input(1), &[], f64s(&[1000]));
+    let mut counts = g.push(Op::Input(2), &[], f64s(&[1000]));
+    for _ in 0..rounds {
+        let squared = map(&mut g, Ufunc::Square, &[z]);
+        let alive = g.push(Op::Map(Ufunc::Less), &[z, c], Type::new(DType::Bool, &[1000]));
+        z = map(&mut g, Ufunc::Add, &[squared, c]);
+        let one = g.push(Op::Cast, &[alive], f64s(&[1000]));
+        counts = map(&mut g, Ufunc::Add, &[counts, one]);
+    }
+    g.outputs = vec![z, counts];
+    g
+}
+
+#[test]
+fn a_long_loop_at_one_point_is_cut_between_two_rounds() {
+    let plan = fuse(&rounds_at_one_point(200)).unwrap();
+    let launches = launches(&plan);
+    assert_eq!(launches.len(), 5, "1000 values in segments of up to 200");
+    for launch in &launches {
+        assert_eq!(launch.targets.len(), 5, "only c, z and counts are read, z and counts written");
+    }
+    assert!(plan.kernels.len() <= 3, "the rounds are alike, so {} kernels are too many", plan.kernels.len());
+}
+
+#[test]
+fn a_loop_that_fits_into_one_body_is_not_cut() {
+    assert_eq!(launches(&fuse(&rounds_at_one_point(60)).unwrap()).len(), 1);
+}
