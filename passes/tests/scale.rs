@@ -27,3 +27,34 @@ fn a_deep_chain_is_cut_into_bodies() {
     assert!(plan.kernels.len() <= 10, "a chain that repeats needs few kernels, not {}", plan.kernels.len());
     witness::same_plan(&g, &plan);
 }
+
+/// `u = sqrt(u) * u + u[neighbours]`, periodic: each round reads the one before shifted and as it is.
+#[test]
+fn rounds_that_read_shifted_values_do_not_grow_into_each_other() {
+    use legate_jit_ir::View;
+    use legate_jit_ir::view::AxisMap;
+    let n = 1000;
+    let whole = Type::new(DType::F64, &[n]);
+    let window = |lo: i64, n: usize| View {
+        shape: [n].into_iter().collect(),
+        axes: [AxisMap::along(lo, 0, 1)].into_iter().collect(),
+    };
+    let mut g = Graph { name: "periodic".into(), donated: vec![false], ..Graph::default() };
+    let mut u = g.push(Op::Input(0), &[], whole.clone());
+    let rounds = 100;
+    for _ in 0..rounds {
+        let most = g.push(Op::View(window(1, n - 1)), &[u], Type::new(DType::F64, &[n - 1]));
+        let first = g.push(Op::View(window(0, 1)), &[u], Type::new(DType::F64, &[1]));
+        let shifted = g.push(Op::Update(window(0, n - 1)), &[u, most], whole.clone());
+        let shifted = g.push(Op::Update(window(n as i64 - 1, 1)), &[shifted, first], whole.clone());
+        let root = g.push(Op::Map(Ufunc::Sqrt), &[u], whole.clone());
+        let product = g.push(Op::Map(Ufunc::Multiply), &[root, u], whole.clone());
+        u = g.push(Op::Map(Ufunc::Add), &[product, shifted], whole.clone());
+    }
+    g.outputs = vec![u];
+    let plan = compile(&g, &Cx::default()).unwrap();
+    let longest = plan.kernels.iter().map(|k| k.body.insts.len()).max().unwrap();
+    assert!(longest <= 20, "a body of {longest} instructions is more than a round's");
+    assert!(plan.kernels.len() <= 12, "rounds that are alike have few kernels, not {}", plan.kernels.len());
+    witness::same_plan(&g, &plan);
+}

@@ -5,10 +5,11 @@ use legate_jit_ir::{Value, View};
 
 use super::cluster::Group;
 use super::cuts::{Cuts, can_be_root};
-use super::tasks::{Tasks, is_box};
+use super::tasks::{Kind, Tasks, is_box};
 use crate::cost;
 use crate::relate::disjoint;
 use rustc_hash::FxHashMap;
+use smallvec::{SmallVec, smallvec};
 
 /// Work (see [`cost`]) that writing a value and reading it back is worth. A cost, not a question of meaning.
 const STORE_AND_LOAD: u64 = 8;
@@ -77,6 +78,7 @@ impl Roots {
         }
         // What the graph reads through several views, or spread over more elements, is computed once if it is not cheap.
         let mut views: FxHashMap<Value, Vec<(View, usize)>> = FxHashMap::default();
+        let mut as_it_is = vec![false; n];
         for (i, node) in graph.nodes.iter().enumerate() {
             if let Op::View(view) = &node.op {
                 let (source, view) = roots.through_views(graph, node.args[0], view.clone());
@@ -85,17 +87,23 @@ impl Roots {
                     let size = legate_jit_ir::shape::size(&view.shape);
                     seen.push((view, size));
                 }
+            } else {
+                node.args.iter().for_each(|a| as_it_is[a.index()] = true);
             }
             let (work, leaves) = roots.inlined(graph, Value(i as u32));
             roots.work[i] = work;
             roots.leaves[i] = leaves;
         }
         let mut expensive: Vec<Value> = Vec::new();
-        for (&v, seen) in &views {
-            let size = graph.ty(v).size().max(1) as u64;
-            let read: u64 = seen.iter().map(|(_, n)| *n as u64).sum();
-            let again = (read / size).max(if overlap(seen) { 2 } else { 1 }) - 1;
-            if roots.recomputing(v).saturating_mul(again) > STORE_AND_LOAD {
+        for (&v, seen) in &mut views {
+            let size = graph.ty(v).size().max(1);
+            if as_it_is[v.index()] {
+                seen.push((View::identity(&graph.ty(v).shape), size));
+            }
+            let read: usize = seen.iter().map(|(_, n)| n).sum();
+            let once = if overlap(seen) { seen.iter().map(|(_, n)| *n).max().unwrap_or(0) } else { size };
+            let again = read.saturating_sub(once) as f64 / size as f64;
+            if roots.recomputing(v) as f64 * again > STORE_AND_LOAD as f64 {
                 expensive.push(v);
             }
         }
@@ -180,38 +188,48 @@ impl Roots {
         })
     }
 
-    /// Makes a value a root where several launches would compute it again at too high a price. True if there was one.
+    /// Makes values roots where several launches would compute them again at too high a price. True if there were any.
+    ///
+    /// From the end of the graph, so that it is known of each value who computes it: the launches of its users, and for a user
+    /// that has just become a root, the launch that this one will be in. Which one that is the next round shows; until then, new
+    /// roots over one space with as many barriers before them count as one launch. So a chain of such values is found in a
+    /// few rounds, however long it is.
     pub fn add_recomputed(&mut self, graph: &Graph, tasks: &Tasks, launches: &[Group]) -> bool {
-        const NONE: u32 = u32::MAX;
-        let mut last = vec![NONE; graph.nodes.len()];
-        let mut count = vec![0u64; graph.nodes.len()];
+        let mut launch_of: Vec<Option<(u32, Kind)>> = vec![None; graph.nodes.len()];
         for (l, group) in launches.iter().enumerate() {
             let Group::Launch { tasks: members, .. } = group else { continue };
-            for &t in members {
-                for &v in &tasks.list[t].inlined {
-                    if last[v.index()] != l as u32 {
-                        last[v.index()] = l as u32;
-                        count[v.index()] += 1;
-                    }
-                }
+            for task in members.iter().map(|&t| &tasks.list[t]) {
+                launch_of[task.value.index()] = Some((l as u32, task.kind));
             }
         }
-        // From the end of the graph: what a new root is computed from has one user fewer, so it is looked at again only
-        // in the next round.
-        let mut settled = vec![true; graph.nodes.len()];
+        let mut computed_by = vec![Computed::default(); graph.nodes.len()];
+        let level = barriers(graph);
+        let mut future: FxHashMap<(&[usize], u32), u32> = FxHashMap::default();
         let mut added = false;
-        for i in (0..graph.nodes.len()).rev() {
+        for (i, node) in graph.nodes.iter().enumerate().rev() {
             let v = Value(i as u32);
-            let expensive = count[i] > 1
-                && !self.root[i]
+            let mut by = std::mem::take(&mut computed_by[i]);
+            let mut args = &node.args[..];
+            if self.root[i] {
+                match launch_of[i] {
+                    Some((l, _)) => by = Computed::by(l),
+                    // Inputs are computed by nobody, and what opaque operations take are roots.
+                    None => continue,
+                }
+            } else if by.times() > 1
                 && can_be_root(graph, v)
-                && self.recomputing(v).saturating_mul(count[i] - 1) > STORE_AND_LOAD;
-            if expensive && settled[i] {
+                && self.recomputing(v).saturating_mul(by.times() as u64 - 1) > STORE_AND_LOAD
+            {
                 self.root[i] = true;
                 added = true;
+                let next = launches.len() as u32 + future.len() as u32;
+                by = Computed::by(*future.entry((&node.ty.shape[..], level[i])).or_insert(next));
             }
-            if !settled[i] || (expensive && added) {
-                graph.node(v).args.iter().for_each(|a| settled[a.index()] = false);
+            if matches!(launch_of[i], Some((_, Kind::InPlace))) {
+                args = &args[1..];
+            }
+            for arg in args.iter().filter(|a| !self.root[a.index()]) {
+                computed_by[arg.index()].merge(&by);
             }
         }
         if added {
@@ -219,4 +237,43 @@ impl Roots {
         }
         added
     }
+}
+
+/// The launches that compute a value, as far as it matters how many there are.
+#[derive(Clone, Default)]
+struct Computed(SmallVec<[u32; 4]>);
+
+impl Computed {
+    /// More than these are too many for any value.
+    const MANY: usize = 2 + STORE_AND_LOAD as usize;
+
+    fn by(launch: u32) -> Computed {
+        Computed(smallvec![launch])
+    }
+
+    fn times(&self) -> usize {
+        self.0.len()
+    }
+
+    fn merge(&mut self, other: &Computed) {
+        for launch in &other.0 {
+            if self.0.len() < Computed::MANY && !self.0.contains(launch) {
+                self.0.push(*launch);
+            }
+        }
+    }
+}
+
+/// For each value, how many operations lie before it, at most, whose results cannot be had in the same pass.
+fn barriers(graph: &Graph) -> Vec<u32> {
+    let mut level = vec![0u32; graph.nodes.len()];
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let own = match &node.op {
+            Op::Reduce(_) | Op::Opaque(_) | Op::Reshape | Op::Update(_) => 1,
+            Op::View(_) => (graph.ty(node.args[0]).size() > 1) as u32,
+            _ => 0,
+        };
+        level[i] = own + node.args.iter().map(|a| level[a.index()]).max().unwrap_or(0);
+    }
+    level
 }
