@@ -35,7 +35,7 @@ pub fn fuse(graph: &Graph) -> Result<Plan> {
     for _ in 0..MAX_ROUNDS {
         let tasks = Tasks::new(graph, &roots);
         let (launches, full) = cluster::cluster(graph, &tasks, &roots.cuts);
-        if full.iter().fold(false, |any, shape| roots.cuts.add(graph, shape) || any) {
+        if full.iter().filter(|shape| roots.cuts.add(graph, shape)).count() > 0 {
             roots = Roots::new(graph, roots.cuts);
             continue;
         }
