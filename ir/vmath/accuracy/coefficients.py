@@ -14,8 +14,8 @@ mp.dps = 60
 LN2 = mpmath.log(2)
 
 
-def remez(f, w, a, b, n):
-    """Coefficients of the polynomial of n terms that minimises max |w (f - p)| on [a, b]."""
+def remez(f, w, a, b, n, start=0):
+    """Coefficients of the polynomial of n terms, from x^start on, that minimises max |w (f - p)| on [a, b]."""
     a, b = mpf(a), mpf(b)
     weight, w = w, lambda v: max(weight(v), mpf("1e-17"))
     x = [(a + b) / 2 - (b - a) / 2 * mpmath.cos(mp.pi * i / n) for i in range(n + 1)]
@@ -23,10 +23,10 @@ def remez(f, w, a, b, n):
     values = [(f(g), w(g)) for g in grid]
     smallest, answer = mp.inf, None
     for _ in range(12):
-        rows = [[v ** k for k in range(n)] + [(-1) ** i / w(v)] for i, v in enumerate(x)]
+        rows = [[v ** k for k in range(start, start + n)] + [(-1) ** i / w(v)] for i, v in enumerate(x)]
         solution = mpmath.lu_solve(mpmath.matrix(rows), mpmath.matrix([f(v) for v in x]))
         c, level = list(solution[:n]), abs(solution[n])
-        error = [wg * (fg - mpmath.polyval(c[::-1], g)) for g, (fg, wg) in zip(grid, values)]
+        error = [wg * (fg - g ** start * mpmath.polyval(c[::-1], g)) for g, (fg, wg) in zip(grid, values)]
         largest = max(abs(e) for e in error)
         if largest < smallest:
             smallest, answer = largest, c
@@ -56,6 +56,16 @@ def fit(f, w, a, b, bits, fixed=None, first=2, rounding=float):
     """The shortest polynomial whose weighted error is below 2^-bits."""
     for n in ([fixed] if fixed else range(first, 30)):
         c = [rounding(v) for v in remez(f, w, a, b, n)]
+        if rounding is float32:
+            # What a coefficient loses by rounding the next ones make up for.
+            for k in range(1, n):
+                rest = lambda x: f(x) - mpmath.polyval([mpf(v) for v in c[:k]][::-1], x)
+                try:
+                    found = remez(rest, w, a, b, n - k, k)
+                except ZeroDivisionError:
+                    found = None
+                # Odd powers alone do not alternate on both sides of zero: they stay.
+                c[k:] = c[k:] if found is None else [rounding(v) for v in found]
         grid = [mpf(a) + (mpf(b) - mpf(a)) * i / 400 for i in range(401)]
         error = max(abs(w(g) * (f(g) - mpmath.polyval(c[::-1], g))) for g in grid)
         if error < mpf(2) ** -bits or fixed:
@@ -85,6 +95,13 @@ def table(name, doc, values):
     print(f"\n/// {doc}\npub static {name}: [f64; {len(values)}] = [")
     for v in values:
         print(f"    {rust(v)},")
+    print("];")
+
+
+def table32(name, doc, values):
+    print(f"\n/// {doc}\npub static {name}: [f32; {len(values)}] = [")
+    for v in values:
+        print(f"    {rust(float32(v))},")
     print("];")
 
 
@@ -132,8 +149,12 @@ def exponentials():
     tail2 = series(lambda x: (mpmath.power(2, x) - 1 - x * LN2) / x ** 2, lambda k: LN2 ** (k + 2) / mpmath.factorial(k + 2))
     h = mpf("0.5001")
     polynomial("EXP2", "(2^x - 1 - x ln 2) / x² for |x| ≤ 1/2.", tail2, lambda x: x ** 2 / mpmath.power(2, x), -h, h, 57, 8)
-    polynomial("EXP2_SINGLE", "(2^x - 1) / x for |x| ≤ 1/2, for f32.", series(lambda x: (mpmath.power(2, x) - 1) / x, lambda k: LN2 ** (k + 1) / mpmath.factorial(k + 1)),
-               lambda x: abs(x) + mpf("1e-9"), -h, h, 28.3)
+    h = LN2 / 32 * mpf("1.001")
+    polynomial("EXP_16", "The same for |x| ≤ ln 2 / 32.", tail, lambda x: x ** 2, -h, h, 56, 4)
+    highs = [float(mpf(2) ** (mpf(j) / 16)) for j in range(16)]
+    table("POWER_16_HI", "2^(j/16).", highs)
+    table("POWER_16_LO", "The rest of it.", [mpf(2) ** (mpf(j) / 16) - mpf(v) for j, v in enumerate(highs)])
+    double("LN2_16", "ln 2 / 16.", LN2 / 16)
     z = m * m
     root = mpmath.sqrt
     even = lambda k: 1 / mpmath.factorial(2 * k + 2)
@@ -141,12 +162,31 @@ def exponentials():
     cosh = lambda x: (mpmath.cosh(root(x)) - 1) / x
     sinh = lambda x: (mpmath.sinh(root(x)) / root(x) - 1) / x
     one = lambda x: x
+    tanh = lambda x: (mpmath.tanh(root(x)) / root(x) - 1) / x if x > mpf("1e-9") else -mpf(1) / 3 + x * 2 / 15
+    polynomial("TANH", "(tanh √z / √z - 1) / z for √z ≤ 1/2.", tanh, one, 0, mpf("0.25"), 56)
     polynomial("COSH", "(cosh √z - 1) / z for √z ≤ ln 2 / 2.", series(cosh, even), one, 0, z, 58.5)
     polynomial("SINH", "(sinh √z / √z - 1) / z.", series(sinh, odd), one, 0, z, 58.5)
-    polynomial("COSH_SINGLE", "The same for f32.", series(cosh, even), one, 0, z, 28.3)
-    polynomial("SINH_SINGLE", "The same for f32.", series(sinh, odd), one, 0, z, 28.3)
     double("LN2", "ln 2.", LN2)
     constant("LOG2_E", "1 / ln 2.", 1 / LN2)
+
+
+def log_table(n):
+    """c near 1/m in n intervals of m in [0.6875, 1.375), and -log c in two parts."""
+    cs, hi, lo = [], [], []
+    for i in range(n):
+        # Interval i of [0.6875, 1.375): n to a binade.
+        below = n * 5 // 8
+        left, width = (mpf(11) / 16 + mpf(i) / (2 * n), mpf(1) / (2 * n)) if i < below else (1 + mpf(i - below) / n, mpf(1) / n)
+        step = n if left < 1 else 2 * n
+        c = mpf(1) if i in (below - 1, below) else mpmath.nint(step / (left + width / 2)) / step
+        for m in (left, left + width):
+            # The remainder is exact, and not larger than the logarithm it is added to.
+            assert abs(m * c - 1) <= mpf(1) / n and (c == 1 or abs(m * c - 1) < abs(mpmath.log(c))), (i, m, c)
+        cs.append(c)
+        h = short(-mpmath.log(c), 42)
+        hi.append(h)
+        lo.append(-mpmath.log(c) - h)
+    return cs, hi, lo
 
 
 def logarithms():
@@ -159,20 +199,7 @@ def logarithms():
     polynomial("LOG_POWER", "(log(1 + r) - r) / r², exact enough for the powers of f32.", tail2, lambda x: abs(x) + mpf("1e-9"), a, b, 35)
     polynomial("LOG_SINGLE", "(log(1 + r) - r) / r² for f32.", tail2, lambda x: abs(x) + mpf("1e-9"), a, b, 28.3)
     for n, prefix in ((16, "LOG"), (32, "LOG32")):
-        cs, hi, lo = [], [], []
-        for i in range(n):
-            # Interval i of [0.6875, 1.375): n to a binade.
-            below = n * 5 // 8
-            left, width = (mpf(11) / 16 + mpf(i) / (2 * n), mpf(1) / (2 * n)) if i < below else (1 + mpf(i - below) / n, mpf(1) / n)
-            step = n if left < 1 else 2 * n
-            c = mpf(1) if i in (below - 1, below) else mpmath.nint(step / (left + width / 2)) / step
-            for m in (left, left + width):
-                # The remainder is exact, and not larger than the logarithm it is added to.
-                assert abs(m * c - 1) <= mpf(1) / n and (c == 1 or abs(m * c - 1) < abs(mpmath.log(c))), (i, m, c)
-            cs.append(c)
-            h = short(-mpmath.log(c), 42)
-            hi.append(h)
-            lo.append(-mpmath.log(c) - h)
+        cs, hi, lo = log_table(n)
         table(f"{prefix}_C", f"Nearly 1/m in each of {n} intervals of m in [0.6875, 1.375), so short that m c - 1 is exact.", cs)
         table(f"{prefix}_HI", "-log c, in multiples of 2^-42.", hi)
         table(f"{prefix}_LO", "The rest of it.", lo)
@@ -207,7 +234,6 @@ def trigonometric():
     double("PI", "π.", mp.pi)
     asin = series(lambda z: (mpmath.asin(root(z)) / root(z) - 1) / z, lambda k: mpmath.binomial(2 * k + 2, k + 1) / (mpf(4) ** (k + 1) * (2 * k + 3)))
     polynomial("ASIN", "(asin √z / √z - 1) / z for z ≤ 1/4.", asin, lambda z: z, 0, mpf("0.2501"), 57)
-    polynomial("ASIN_SINGLE", "The same for f32.", asin, lambda z: z, 0, mpf("0.2501"), 28.3)
     atan = series(lambda z: (mpmath.atan(root(z)) / root(z) - 1) / z, lambda k: (-1) ** (k + 1) / mpf(2 * k + 3))
     t = mpf("0.172")
     polynomial("ATAN", "(atan √z / √z - 1) / z for √z ≤ 0.172.", atan, lambda z: z, 0, t * t, 58)
@@ -241,8 +267,7 @@ def trigonometric():
 def others():
     cube = lambda x: mpmath.power(x, -mpf(1) / 3)
     polynomial("CBRT", "m^(-1/3) for m in [1, 2], relative.", cube, lambda x: mpmath.cbrt(x), 1, 2, 13.5)
-    for name, e in (("CBRT_POWER", mpf(1) / 3), ("CBRT_INVERSE", -mpf(1) / 3)):
-        table(name, f"2^(k·{'-' if e < 0 else ''}1/3) for k = -1, 0, 1.", [mpf(2) ** ((k - 1) * e) if k < 3 else 0 for k in range(16)])
+    table("CBRT_INVERSE", "2^(-k/3) for k = -1, 0, 1.", [mpf(2) ** (-(k - 1) / mpf(3)) if k < 3 else 0 for k in range(16)])
     c = 2 / mpmath.sqrt(mp.pi)
     erf = lambda z: mpmath.erf(mpmath.sqrt(z)) / mpmath.sqrt(z) if z > mpf("1e-30") else c
     # The first two terms have rounded coefficients of their own.
@@ -251,21 +276,19 @@ def others():
     tail = series(lambda z: (erf(z) - c - c1 * z) / z ** 2, lambda k: near(k + 2))
     constant("ERF_1", "The second coefficient of erf √z / √z.", c1)
     polynomial("ERF", "(erf √z / √z - 2/√π - ERF_1 z) / z² for z ≤ 1.", tail, lambda z: z * z / erf(z), 0, 1, 57, 8)
-    polynomial("ERF_SINGLE", "The same for f32.", lambda z: (erf(z) - c) / z if z > mpf("1e-12") else -c / 3 + c / 10 * z, lambda z: z / erf(z), 0, 1, 28.3)
-    constant("TWO_OVER_ROOT_PI", "2/√π.", c)
     constant("TWO_OVER_ROOT_PI_LESS_1", "2/√π - 1.", c - 1)
     start = mpmath.erfc(1)
     constant("ERFC_1", "erfc 1.", start)
     log_erfc = lambda t: mpmath.log(mpmath.erfc(t + 1) / start) / t if t > mpf("1e-12") else -c * mpmath.exp(-1) / start
     weight = lambda t: t * mpmath.erfc(t + 1)
     polynomial("ERFC", "log(erfc(1 + t) / erfc 1) / t for t in [0, 5], its error weighed as erf feels it.", log_erfc, weight, 0, 5, 56, 15)
-    polynomial("ERFC_SINGLE", "The same for f32, t in [0, 3].", log_erfc, weight, 0, 3, 28.3)
 
 
 def singles():
     m = LN2 / 2 * mpf("1.0001")
     tail = series(lambda x: (mpmath.exp(x) - 1 - x) / x ** 2, lambda k: 1 / mpmath.factorial(k + 2))
     polynomial32("EXP_F32", "EXP in f32.", tail, lambda x: x ** 2 / mpmath.exp(x), -m, m, 28)
+    polynomial32("EXPM1_F32", "The same with more accuracy.", tail, lambda x: x ** 2 / mpmath.exp(x), -m, m, 30)
     tail2 = series(lambda x: (mpmath.power(2, x) - 1 - x * LN2) / x ** 2, lambda k: LN2 ** (k + 2) / mpmath.factorial(k + 2))
     h = mpf("0.5001")
     polynomial32("EXP2_F32", "EXP2 in f32.", tail2, lambda x: x ** 2 / mpmath.power(2, x), -h, h, 28)
@@ -287,6 +310,90 @@ def singles():
     polynomial32("COS_F32", "COS in f32.", cos, lambda z: z ** 2, 0, q, 28)
 
 
+def pieces(name, doc, f, terms, highest):
+    """Polynomials of f in 16 intervals: the one below 1/4 in powers of a, and half a binade each from there on."""
+    centres, rows = [0.0] * 16, [[0.0] * 16 for _ in range(terms)]
+    # Exponent and first place of 3/16, modulo 16, are 9.
+    q = mpf(1) / 4
+    start = f(mpf("1e-20")) / mpf("1e-20") - 1
+    tail = lambda z: (f(mpmath.sqrt(z)) / mpmath.sqrt(z) - 1 - start) / z if z > mpf("1e-9") else (f(mpf("1e-4")) * 10 ** 4 - 1 - start) * 10 ** 8
+    odd = [start] + remez(tail, lambda z: z, 0, q * q, terms // 2 - 1)
+    for k, c in enumerate(odd):
+        rows[2 * k + 1][9] = float32(c)
+    for i in range(11):
+        left = mpf(2) ** (i // 2 - 2) * (mpf("1.5") if i % 2 else 1)
+        half = left / 4 if i % 2 == 0 else left / 6
+        k = (10 + i) % 16
+        if left >= highest:
+            centres[k], rows[0][k] = float32(left), 1.0
+            continue
+        # A centre whose value is nearly an f32.
+        candidates = [float32(left + half * (1 + mpf(j) / 2000)) for j in range(-400, 401)]
+        value = lambda c: abs(f(mpf(c)) - mpf(float32(f(mpf(c)))))
+        c = min(candidates, key=value)
+        first = float32(f(mpf(c)))
+        g = lambda d: (f(c + d) - first) / d if abs(d) > mpf("1e-12") else mpmath.diff(f, c)
+        found = remez(g, lambda d: abs(d) / f(c + d), left - c, left + 2 * half - c, terms - 1)
+        centres[k] = c
+        for j, v in enumerate([first] + found):
+            rows[j][k] = float32(v)
+    worst = 0
+    for j in range(4000):
+        a = mpf(highest) * (j + 1) / 4000
+        k = (struct.unpack("I", struct.pack("f", float(max(a, mpf(3) / 16))))[0] >> 22) % 16
+        d = a - centres[k]
+        v = mpmath.polyval([mpf(rows[i][k]) for i in range(terms)][::-1], d) + (a if k == 9 else 0)
+        worst = max(worst, abs(v / f(a) - 1))
+    print(f"\n/// {doc} Error 2^{float(mpmath.log(worst, 2)):.1f}.\npub static {name}: Pieces<{terms}> = Pieces {{")
+    show = lambda row: "[" + ", ".join(rust(v) for v in row) + "]"
+    print(f"    centre: {show(centres)},\n    terms: [")
+    for row in rows:
+        print(f"        {show(row)},")
+    print("    ],\n};")
+
+
+def more_singles():
+    m = LN2 / 2 * mpf("1.0001")
+    root = mpmath.sqrt
+    print("\n/// See `short/pieces.rs`.\npub struct Pieces<const K: usize> {\n    pub centre: [f32; 16],\n    pub terms: [[f32; 16]; K],\n}")
+    pieces("TANH_F32", "tanh.", mpmath.tanh, 8, 10)
+    pieces("ERF_F32", "erf.", mpmath.erf, 9, 4)
+    atan = series(lambda z: (mpmath.atan(root(z)) / root(z) - 1) / z, lambda k: (-1) ** (k + 1) / mpf(2 * k + 3))
+    polynomial32("ATAN_F32", "(atan √z / √z - 1) / z for √z ≤ 0.55, in f32.", atan, lambda z: z, 0, mpf("0.3026"), 27)
+    for k, name in ((1, "PI_1_4"), (3, "PI_3_4")):
+        parts32([f"{name}_F32_HI", f"{name}_F32_LO"], f"{k}π/4.", mp.pi * k / 4)
+    asin = series(lambda z: (mpmath.asin(root(z)) / root(z) - 1) / z, lambda k: mpmath.binomial(2 * k + 2, k + 1) / (mpf(4) ** (k + 1) * (2 * k + 3)))
+    polynomial32("ASIN_F32", "ASIN in f32.", asin, lambda z: z, 0, mpf("0.2501"), 27)
+    q = (mp.pi / 4 * mpf("1.0001")) ** 2
+    tan = lambda z: (mpmath.tan(root(z)) / root(z) - 1) / z if z > mpf("1e-8") else mpf(1) / 3 + z * 2 / 15
+    polynomial32("TAN_F32", "(tan √z / √z - 1) / z for √z ≤ π/4.", tan, lambda z: z, 0, q, 28)
+    sinh = series(lambda z: (mpmath.sinh(root(z)) / root(z) - 1) / z, lambda k: 1 / mpmath.factorial(2 * k + 3))
+    polynomial32("SINH_F32", "SINH for √z ≤ 1, in f32.", sinh, lambda z: z, 0, 1, 27)
+    parts32(["PI_F32_HI", "PI_F32_LO"], "π.", mp.pi)
+    tail = series(lambda x: (mpmath.exp(x) - 1 - x) / x ** 2, lambda k: 1 / mpmath.factorial(k + 2))
+    h = LN2 / 32 + mpf(1) / 32
+    polynomial32("EXP_16_F32", "(e^x - 1 - x) / x² for |x| ≤ ln 2 / 32 + 1/32.", tail, lambda x: x ** 2, -h, h, 28, 2)
+    highs = [float32(mpf(2) ** (mpf(j) / 16)) for j in range(16)]
+    table32("POWER_16_HI_F32", "2^(j/16).", highs)
+    table32("POWER_16_LO_F32", "The rest of it.", [mpf(2) ** (mpf(j) / 16) - mpf(v) for j, v in enumerate(highs)])
+    parts32(["LN2_16_F32_HI", "LN2_16_F32_LO"], "ln 2 / 16.", LN2 / 16)
+    tail3 = series(lambda x: (mpmath.log1p(x) - x + x ** 2 / 2) / x ** 3, lambda k: (-1) ** k / mpf(k + 3))
+    r = mpf("0.0313")
+    polynomial32("LOG_TAIL_F32", "(log(1 + r) - r + r²/2) / r³ for |r| ≤ 1/32, relative to r.", tail3, lambda x: x ** 2, -r, r, 34)
+    short_ln2 = short(LN2, 16)
+    constant32("LN2_POWER_F32", "ln 2 in multiples of 2^-16.", short_ln2)
+    constant32("LN2_POWER_REST_F32", "The rest of it.", LN2 - mpf(short_ln2))
+    cs, hi, lo = log_table(32)
+    table32("LOG32_C_F32", "LOG32_C.", cs)
+    his = [short(-mpmath.log(c), 16) for c in cs]
+    table32("LOG32_HI_F32", "-log c, in multiples of 2^-16.", his)
+    table32("LOG32_LO_F32", "The rest of it.", [-mpmath.log(c) - mpf(v) for c, v in zip(cs, his)])
+    # y ≈ a^(-1/3) from the bits: the constant makes the relative error of y³ a even.
+    e = mpf("0.1025")
+    cube = lambda v: (mpmath.power(1 - v, -mpf(1) / 3) - 1) / v if abs(v) > mpf("1e-9") else mpf(1) / 3 + v * 2 / 9
+    polynomial32("CBRT_F32", "((1 - e)^(-1/3) - 1) / e for |e| ≤ 0.1025, relative to 1.", cube, lambda v: abs(v) + mpf("1e-9"), -e, e, 17)
+
+
 def main():
     print("//! The polynomials and tables, in the order of the powers. Made by `accuracy/coefficients.py`; change that, not this.")
     print("\n#![allow(clippy::excessive_precision, clippy::approx_constant, clippy::unreadable_literal)]")
@@ -295,6 +402,7 @@ def main():
     trigonometric()
     others()
     singles()
+    more_singles()
 
 
 if __name__ == "__main__":

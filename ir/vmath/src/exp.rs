@@ -5,7 +5,7 @@
 //! hyperbolic functions need e^r and e^-r: the odd and the even part of one polynomial give both, and no division.
 
 use crate::coefficients::*;
-use crate::lanes::{Double, Lanes, fast_two_sum, poly, round, round_product, two_product};
+use crate::lanes::{Double, Lanes, MAGIC, fast_two_sum, poly, round, round_product, two_product};
 
 /// x within bounds; NaN stays.
 #[inline(always)]
@@ -39,6 +39,27 @@ pub fn exp2<V: Lanes>(x: V) -> V {
     let r = x - n;
     let tail = (r * r).fma(poly(r, &EXP2), r * V::all(LN2_LO));
     (V::all(1.0) + r.fma(V::all(LN2_HI), tail)).scale(n)
+}
+
+/// e^x = 2^n (hi + lo), where lo is some 2^-5 of hi at most (Tang, *Table-driven implementation of the exponential function in
+/// IEEE floating-point arithmetic*, ACM TOMS 15, 1989).
+pub struct Parts<V> {
+    /// n in the exponent's place, modulo 2^12.
+    pub shift: V,
+    pub hi: V,
+    pub lo: V,
+}
+
+/// The parts of e^(x + x_lo), where x_lo is below x's last place.
+#[inline(always)]
+pub fn parts<V: Lanes>(x: V, x_lo: V) -> Parts<V> {
+    // Sixteen times as fine as n.
+    let bits = x.fma(V::all(16.0 * LOG2_E), V::all(MAGIC));
+    let n = bits - V::all(MAGIC);
+    let r = n.fnma(V::all(LN2_16_HI), x) + n.fnma(V::all(LN2_16_LO), x_lo);
+    let p = (r * r).fma(poly(r, &EXP_16), r);
+    let hi = bits.lookup16(&POWER_16_HI);
+    Parts { shift: bits.shr::<4>().shl::<52>(), hi, lo: hi.fma(p, bits.lookup16(&POWER_16_LO)) }
 }
 
 /// e^(x + low) for any x and a low below its last place, rounded nearly once.
@@ -114,11 +135,6 @@ impl<V: Lanes> Hyperbolic<V> {
         self.combine(self.minus, self.plus)
     }
 
-    #[inline(always)]
-    fn cosh(&self) -> Double<V> {
-        self.combine(self.plus, self.minus)
-    }
-
     /// cosh rounded: no term is negative but b r, which is small, so that its rounding and what b lacks are hardly felt.
     #[inline(always)]
     fn rounded_cosh(&self) -> V {
@@ -143,11 +159,22 @@ pub fn cosh<V: Lanes>(x: V) -> V {
     hyperbolic(V::all(711.0).min(x.abs())).rounded_cosh() * V::all(4.0)
 }
 
+/// (e^2a - 1) / (e^2a + 1) with e^2a in two parts; below 1/4 a polynomial.
 #[inline(always)]
 pub fn tanh<V: Lanes>(x: V) -> V {
-    let a = V::all(22.0).min(x.abs());
-    let h = hyperbolic(a);
-    let (s, c) = (h.sinh(), h.cosh());
-    let r = Double::quotient(fast_two_sum(s.hi, s.lo), fast_two_sum(c.hi, c.lo)).sum();
-    V::select(a.lt(V::all(TINY)), x, r.with_sign(x))
+    let a = V::all(20.0).min(x.abs());
+    let e = parts(a + a, V::all(0.0));
+    let one = V::all(1.0);
+    let power = one.iadd(e.shift);
+    let (hi, lo) = (power * e.hi, power * e.lo);
+    let below = fast_two_sum(hi, one);
+    let below = fast_two_sum(below.hi, below.lo + lo);
+    // 1 - 2/(e^2a + 1)
+    let y = one / below.hi;
+    let rest = below.lo.fnma(y, y.fnma(below.hi, one)) * y;
+    let far = fast_two_sum(one, V::all(-2.0) * y);
+    let far = far.hi + rest.fma(V::all(-2.0), far.lo);
+    let z = a * a;
+    let near = (a * z).fma(poly(z, &TANH), a);
+    V::select(a.lt(V::all(0.5)), near, far).with_sign(x)
 }

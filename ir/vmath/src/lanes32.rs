@@ -1,13 +1,13 @@
 //! Vectors of f32 lanes, for the functions that are computed in f32 arithmetic: what [`crate::lanes`] is for f64.
 
 use std::arch::x86_64::*;
-use std::ops::{Add, Mul, Sub};
+use std::ops::{Add, BitAnd, BitOr, Div, Mul, Not, Sub};
 
 use crate::lanes;
 
-pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {
+pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
     /// One truth value a lane.
-    type Mask: Copy;
+    type Mask: Copy + BitAnd<Output = Self::Mask> + BitOr<Output = Self::Mask> + Not<Output = Self::Mask>;
     /// Plain numbers, lane by lane.
     type Array: AsRef<[f32]> + AsMut<[f32]>;
 
@@ -21,6 +21,7 @@ pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output =
     fn fnma(self, y: Self, z: Self) -> Self;
     /// `self * y - z`, rounded once.
     fn fms(self, y: Self, z: Self) -> Self;
+    fn sqrt(self) -> Self;
     /// `self < y ? self : y`: y where one is NaN.
     fn min(self, y: Self) -> Self;
     /// `self > y ? self : y`: y where one is NaN.
@@ -31,6 +32,7 @@ pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output =
     fn xor(self, y: Self) -> Self;
 
     fn lt(self, y: Self) -> Self::Mask;
+    fn le(self, y: Self) -> Self::Mask;
     fn eq(self, y: Self) -> Self::Mask;
     /// Not less, or one is NaN.
     fn not_lt(self, y: Self) -> Self::Mask;
@@ -41,6 +43,16 @@ pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output =
     fn iadd(self, y: Self) -> Self;
     fn isub(self, y: Self) -> Self;
     fn shl<const K: u32>(self) -> Self;
+    fn shr<const K: u32>(self) -> Self;
+    /// The number that the lane is as a signed integer.
+    fn integer_value(self) -> Self;
+    /// The lane's nearest integer (ties to even), as an integer.
+    fn nearest_integer(self) -> Self;
+
+    /// The entry that the lowest four bits of each lane name.
+    fn lookup16(self, table: &[f32; 16]) -> Self;
+    /// The same with five bits.
+    fn lookup32(self, table: &[f32; 32]) -> Self;
 
     /// `self * 2^n`, rounded once, for a normal `self` near 1 and an integer n within ±250.
     fn scale(self, n: Self) -> Self;
@@ -59,25 +71,48 @@ pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output =
         self.and(Self::bits(0x7fff_ffff))
     }
 
+    #[inline(always)]
+    fn sign(self) -> Self {
+        self.and(Self::all(-0.0))
+    }
+
+    /// The magnitude of a number that is not negative, with the sign of another.
+    #[inline(always)]
+    fn with_sign(self, of: Self) -> Self {
+        self.or(of.sign())
+    }
+
+    /// 2^n for an integer n in [-126, 127].
+    #[inline(always)]
+    fn power(n: Self) -> Self {
+        (n + Self::all(MAGIC + 127.0)).shl::<23>()
+    }
+
     /// Computes the lanes of `mask` anew, one by one, in f64.
     #[inline(always)]
     fn mend(self, mask: Self::Mask, x: Self, f: impl Fn(f64) -> f64) -> Self {
+        self.mend2(mask, x, x, |x, _| f(x))
+    }
+
+    /// The same for functions of two arguments.
+    #[inline(always)]
+    fn mend2(self, mask: Self::Mask, x: Self, y: Self, f: impl Fn(f64, f64) -> f64) -> Self {
         if !Self::any(mask) {
             return self;
         }
-        let (mut r, x) = (self.array(), x.array());
+        let (mut r, x, y) = (self.array(), x.array(), y.array());
         let chosen = Self::select(mask, Self::all(1.0), Self::all(0.0)).array();
-        mend(r.as_mut(), chosen.as_ref(), x.as_ref(), f);
+        mend(r.as_mut(), chosen.as_ref(), x.as_ref(), y.as_ref(), f);
         Self::from_array(r)
     }
 }
 
 #[cold]
 #[inline(never)]
-fn mend(r: &mut [f32], chosen: &[f32], x: &[f32], f: impl Fn(f64) -> f64) {
-    for (i, r) in r.iter_mut().enumerate() {
-        let (chosen, x, mut new) = ([chosen[i] as f64], [x[i] as f64], [*r as f64]);
-        lanes::mend(&mut new, &chosen, &x, &x, |x, _| f(x));
+fn mend(r: &mut [f32], chosen: &[f32], x: &[f32], y: &[f32], f: impl Fn(f64, f64) -> f64) {
+    for (i, r) in r.iter_mut().enumerate().filter(|(i, _)| chosen[*i] != 0.0) {
+        let mut new = [0.0];
+        lanes::mend(&mut new, &[1.0], &[x[i] as f64], &[y[i] as f64], &f);
         *r = new[0] as f32;
     }
 }
@@ -97,6 +132,31 @@ pub fn poly<V: Singles, const K: usize>(x: V, c: &[f32; K]) -> V {
     a.fma(x, b)
 }
 
+/// The same in one chain.
+#[inline(always)]
+pub fn horner<V: Singles, const K: usize>(x: V, c: &[f32; K]) -> V {
+    let mut r = V::all(c[K - 1]);
+    for i in (0..K - 1).rev() {
+        r = r.fma(x, V::all(c[i]));
+    }
+    r
+}
+
+/// a · b exactly: the product and what it lacks.
+#[inline(always)]
+pub fn two_product<V: Singles>(a: V, b: V) -> (V, V) {
+    let hi = a * b;
+    (hi, a.fms(b, hi))
+}
+
+/// a + b exactly (Knuth).
+#[inline(always)]
+pub fn two_sum<V: Singles>(a: V, b: V) -> (V, V) {
+    let hi = a + b;
+    let t = hi - a;
+    (hi, (a - (hi - t)) + (b - t))
+}
+
 /// a + b exactly where a is 0 or not smaller than b: the sum and what it lacks.
 #[inline(always)]
 pub fn fast_two_sum<V: Singles>(a: V, b: V) -> (V, V) {
@@ -109,8 +169,7 @@ pub fn fast_two_sum<V: Singles>(a: V, b: V) -> (V, V) {
 fn scale_in_two<V: Singles>(x: V, n: V) -> V {
     let magic = V::all(MAGIC);
     let half = (n * V::all(0.5) + magic) - magic;
-    let power = |n: V| (n + V::all(MAGIC + 127.0)).shl::<23>();
-    x * power(half) * power(n - half)
+    x * V::power(half) * V::power(n - half)
 }
 
 impl Singles for f32 {
@@ -142,6 +201,10 @@ impl Singles for f32 {
         f32::mul_add(self, y, -z)
     }
     #[inline(always)]
+    fn sqrt(self) -> f32 {
+        f32::sqrt(self)
+    }
+    #[inline(always)]
     fn min(self, y: f32) -> f32 {
         if self < y { self } else { y }
     }
@@ -164,6 +227,10 @@ impl Singles for f32 {
     #[inline(always)]
     fn lt(self, y: f32) -> bool {
         self < y
+    }
+    #[inline(always)]
+    fn le(self, y: f32) -> bool {
+        self <= y
     }
     #[inline(always)]
     fn eq(self, y: f32) -> bool {
@@ -193,6 +260,26 @@ impl Singles for f32 {
     #[inline(always)]
     fn shl<const K: u32>(self) -> f32 {
         f32::from_bits(self.to_bits() << K)
+    }
+    #[inline(always)]
+    fn shr<const K: u32>(self) -> f32 {
+        f32::from_bits(self.to_bits() >> K)
+    }
+    #[inline(always)]
+    fn integer_value(self) -> f32 {
+        self.to_bits() as i32 as f32
+    }
+    #[inline(always)]
+    fn nearest_integer(self) -> f32 {
+        f32::from_bits(self.round_ties_even() as i32 as u32)
+    }
+    #[inline(always)]
+    fn lookup16(self, table: &[f32; 16]) -> f32 {
+        table[(self.to_bits() & 15) as usize]
+    }
+    #[inline(always)]
+    fn lookup32(self, table: &[f32; 32]) -> f32 {
+        table[(self.to_bits() & 31) as usize]
     }
     #[inline(always)]
     fn scale(self, n: f32) -> f32 {
@@ -261,6 +348,7 @@ vector!(F32x16, __m512, 16, u16, {
         fma(y, z) = _mm512_fmadd_ps;
         fnma(y, z) = _mm512_fnmadd_ps;
         fms(y, z) = _mm512_fmsub_ps;
+        sqrt() = _mm512_sqrt_ps;
         min(y) = _mm512_min_ps;
         max(y) = _mm512_max_ps;
         and(y) = _mm512_and_ps;
@@ -270,6 +358,8 @@ vector!(F32x16, __m512, 16, u16, {
         iadd(y) = |x, y| _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_castps_si512(y)));
         isub(y) = |x, y| _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(x), _mm512_castps_si512(y)));
         high_bits() = |x| _mm512_cvtepi32_ps(_mm512_srai_epi32::<23>(_mm512_castps_si512(x)));
+        integer_value() = |x| _mm512_cvtepi32_ps(_mm512_castps_si512(x));
+        nearest_integer() = |x| _mm512_castsi512_ps(_mm512_cvtps_epi32(x));
     }
     #[inline(always)]
     fn all(x: f32) -> Self {
@@ -280,6 +370,11 @@ vector!(F32x16, __m512, 16, u16, {
     fn lt(self, y: Self) -> u16 {
         // SAFETY: as for the operations.
         unsafe { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, y.0) }
+    }
+    #[inline(always)]
+    fn le(self, y: Self) -> u16 {
+        // SAFETY: as for the operations.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_LE_OQ>(self.0, y.0) }
     }
     #[inline(always)]
     fn eq(self, y: Self) -> u16 {
@@ -306,17 +401,65 @@ vector!(F32x16, __m512, 16, u16, {
         unsafe { F32x16(_mm512_castsi512_ps(_mm512_slli_epi32::<K>(_mm512_castps_si512(self.0)))) }
     }
     #[inline(always)]
+    fn shr<const K: u32>(self) -> Self {
+        // SAFETY: as for the operations.
+        unsafe { F32x16(_mm512_castsi512_ps(_mm512_srli_epi32::<K>(_mm512_castps_si512(self.0)))) }
+    }
+    #[inline(always)]
+    fn lookup16(self, table: &[f32; 16]) -> Self {
+        // SAFETY: as for the operations; the table has 16 entries.
+        unsafe { F32x16(_mm512_permutexvar_ps(_mm512_castps_si512(self.0), _mm512_loadu_ps(table.as_ptr()))) }
+    }
+    #[inline(always)]
+    fn lookup32(self, table: &[f32; 32]) -> Self {
+        // SAFETY: as for the operations; the table has 32 entries.
+        unsafe {
+            let (p, i) = (table.as_ptr(), _mm512_castps_si512(self.0));
+            F32x16(_mm512_permutex2var_ps(_mm512_loadu_ps(p), i, _mm512_loadu_ps(p.add(16))))
+        }
+    }
+    #[inline(always)]
     fn odd(self) -> u16 {
         // SAFETY: as for the operations. All classes: NaN, zeros, infinities, subnormals, negative numbers.
         unsafe { _mm512_fpclass_ps_mask::<0xff>(self.0) }
     }
-}, add Add _mm512_add_ps, sub Sub _mm512_sub_ps, mul Mul _mm512_mul_ps,);
+}, add Add _mm512_add_ps, sub Sub _mm512_sub_ps, mul Mul _mm512_mul_ps, div Div _mm512_div_ps,);
 
-vector!(F32x8, __m256, 8, __m256, {
+/// A ymm register whose lanes are all ones or all zeros.
+#[derive(Clone, Copy)]
+pub struct Mask8(__m256);
+
+macro_rules! mask {
+    ($($trait:ident $op:ident $f:ident;)*) => {
+        $(
+            impl $trait for Mask8 {
+                type Output = Mask8;
+                #[inline(always)]
+                fn $op(self, y: Mask8) -> Mask8 {
+                    // SAFETY: masks exist only below functions that enable their instruction set.
+                    unsafe { Mask8($f(self.0, y.0)) }
+                }
+            }
+        )*
+    };
+}
+mask! { BitAnd bitand _mm256_and_ps; BitOr bitor _mm256_or_ps; }
+
+impl Not for Mask8 {
+    type Output = Mask8;
+    #[inline(always)]
+    fn not(self) -> Mask8 {
+        // SAFETY: masks exist only below functions that enable their instruction set.
+        unsafe { Mask8(_mm256_xor_ps(self.0, _mm256_castsi256_ps(_mm256_set1_epi32(-1)))) }
+    }
+}
+
+vector!(F32x8, __m256, 8, Mask8, {
     methods! {
         fma(y, z) = _mm256_fmadd_ps;
         fnma(y, z) = _mm256_fnmadd_ps;
         fms(y, z) = _mm256_fmsub_ps;
+        sqrt() = _mm256_sqrt_ps;
         min(y) = _mm256_min_ps;
         max(y) = _mm256_max_ps;
         and(y) = _mm256_and_ps;
@@ -325,6 +468,8 @@ vector!(F32x8, __m256, 8, __m256, {
         iadd(y) = |x, y| _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), _mm256_castps_si256(y)));
         isub(y) = |x, y| _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(x), _mm256_castps_si256(y)));
         high_bits() = |x| _mm256_cvtepi32_ps(_mm256_srai_epi32::<23>(_mm256_castps_si256(x)));
+        integer_value() = |x| _mm256_cvtepi32_ps(_mm256_castps_si256(x));
+        nearest_integer() = |x| _mm256_castsi256_ps(_mm256_cvtps_epi32(x));
     }
     #[inline(always)]
     fn all(x: f32) -> Self {
@@ -332,29 +477,34 @@ vector!(F32x8, __m256, 8, __m256, {
         unsafe { F32x8(_mm256_set1_ps(x)) }
     }
     #[inline(always)]
-    fn lt(self, y: Self) -> __m256 {
+    fn lt(self, y: Self) -> Mask8 {
         // SAFETY: as for the operations.
-        unsafe { _mm256_cmp_ps::<_CMP_LT_OQ>(self.0, y.0) }
+        unsafe { Mask8(_mm256_cmp_ps::<_CMP_LT_OQ>(self.0, y.0)) }
     }
     #[inline(always)]
-    fn eq(self, y: Self) -> __m256 {
+    fn le(self, y: Self) -> Mask8 {
         // SAFETY: as for the operations.
-        unsafe { _mm256_cmp_ps::<_CMP_EQ_OQ>(self.0, y.0) }
+        unsafe { Mask8(_mm256_cmp_ps::<_CMP_LE_OQ>(self.0, y.0)) }
     }
     #[inline(always)]
-    fn not_lt(self, y: Self) -> __m256 {
+    fn eq(self, y: Self) -> Mask8 {
         // SAFETY: as for the operations.
-        unsafe { _mm256_cmp_ps::<_CMP_NLT_UQ>(self.0, y.0) }
+        unsafe { Mask8(_mm256_cmp_ps::<_CMP_EQ_OQ>(self.0, y.0)) }
     }
     #[inline(always)]
-    fn any(mask: __m256) -> bool {
+    fn not_lt(self, y: Self) -> Mask8 {
         // SAFETY: as for the operations.
-        unsafe { _mm256_movemask_ps(mask) != 0 }
+        unsafe { Mask8(_mm256_cmp_ps::<_CMP_NLT_UQ>(self.0, y.0)) }
     }
     #[inline(always)]
-    fn select(mask: __m256, yes: Self, no: Self) -> Self {
+    fn any(mask: Mask8) -> bool {
         // SAFETY: as for the operations.
-        unsafe { F32x8(_mm256_blendv_ps(no.0, yes.0, mask)) }
+        unsafe { _mm256_movemask_ps(mask.0) != 0 }
+    }
+    #[inline(always)]
+    fn select(mask: Mask8, yes: Self, no: Self) -> Self {
+        // SAFETY: as for the operations.
+        unsafe { F32x8(_mm256_blendv_ps(no.0, yes.0, mask.0)) }
     }
     #[inline(always)]
     fn shl<const K: u32>(self) -> Self {
@@ -365,15 +515,38 @@ vector!(F32x8, __m256, 8, __m256, {
         }
     }
     #[inline(always)]
-    fn odd(self) -> __m256 {
-        // SAFETY: as for the operations. Not (smallest normal ≤ x < infinity), NaN included.
+    fn shr<const K: u32>(self) -> Self {
+        // SAFETY: as for the operations.
         unsafe {
-            let small = _mm256_cmp_ps::<_CMP_NGE_UQ>(self.0, _mm256_set1_ps(f32::MIN_POSITIVE));
-            _mm256_or_ps(small, _mm256_cmp_ps::<_CMP_NLT_UQ>(self.0, _mm256_set1_ps(f32::INFINITY)))
+            let count = _mm_cvtsi32_si128(K as i32);
+            F32x8(_mm256_castsi256_ps(_mm256_srl_epi32(_mm256_castps_si256(self.0), count)))
         }
+    }
+    #[inline(always)]
+    fn lookup16(self, table: &[f32; 16]) -> Self {
+        // SAFETY: as for the operations; the table has 16 entries. Both halves are searched by the lowest three bits, and
+        // the fourth, moved to the sign, chooses.
+        unsafe {
+            let (p, i) = (table.as_ptr(), _mm256_castps_si256(self.0));
+            let low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(p), i);
+            let high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(p.add(8)), i);
+            F32x8(_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(i))))
+        }
+    }
+    #[inline(always)]
+    fn lookup32(self, table: &[f32; 32]) -> Self {
+        // SAFETY: as for the operations; the mask keeps the index inside the table.
+        unsafe {
+            let i = _mm256_and_si256(_mm256_castps_si256(self.0), _mm256_set1_epi32(31));
+            F32x8(_mm256_i32gather_ps::<4>(table.as_ptr(), i))
+        }
+    }
+    #[inline(always)]
+    fn odd(self) -> Mask8 {
+        !(Self::all(f32::MIN_POSITIVE).le(self) & self.lt(Self::all(f32::INFINITY)))
     }
     #[inline(always)]
     fn scale(self, n: Self) -> Self {
         scale_in_two(self, n)
     }
-}, add Add _mm256_add_ps, sub Sub _mm256_sub_ps, mul Mul _mm256_mul_ps,);
+}, add Add _mm256_add_ps, sub Sub _mm256_sub_ps, mul Mul _mm256_mul_ps, div Div _mm256_div_ps,);

@@ -1,6 +1,6 @@
 //! x^y = e^(y log x), f64: the logarithm and the product carry some 64 bits, so that the result stays near half a unit.
 
-use crate::exp::exp_double;
+use crate::exp::{exp_double, parts};
 use crate::lanes::{Double, Lanes, round};
 use crate::log::log_precise;
 
@@ -9,14 +9,24 @@ pub fn pow<V: Lanes>(x: V, y: V) -> V {
     let a = x.abs();
     let log = log_precise(a);
     let hi = y * log.hi;
-    let lo = y.fms(log.hi, hi) + y * log.lo;
+    let lo = y.fma(log.lo, y.fms(log.hi, hi));
+    let e = parts(hi, lo);
+    let r = (e.hi + e.lo).iadd(e.shift);
+    // Results that are subnormal, 0 or infinite.
+    let beyond = !hi.abs().lt(V::all(708.0));
+    if !V::any(x.odd() | beyond) {
+        return r;
+    }
+    let r = V::select(beyond, far(hi, lo), r);
+    let r = V::select(x.lt(V::all(0.0)), signed(y, r), r);
+    r.mend2(a.odd() | !y.abs().lt(V::all(f64::INFINITY)), x, y, special)
+}
+
+#[inline(always)]
+fn far<V: Lanes>(hi: V, lo: V) -> V {
     // Beyond this the result is 0 or infinite, and lo may be anything.
     let near = hi.abs().lt(V::all(800.0));
-    let mut r = exp_double(Double { hi, lo: V::select(near, lo, V::all(0.0)) });
-    if V::any(x.lt(V::all(0.0))) {
-        r = V::select(x.lt(V::all(0.0)), signed(y, r), r);
-    }
-    r.mend2(a.odd() | !y.abs().lt(V::all(f64::INFINITY)), x, y, special)
+    exp_double(Double { hi, lo: V::select(near, lo, V::all(0.0)) })
 }
 
 /// (-a)^y from a^y.

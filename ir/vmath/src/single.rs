@@ -1,17 +1,12 @@
-//! The functions of f32, computed in f64 lanes and rounded once: short polynomials are enough there, nothing cancels,
-//! overflows or is subnormal, and the results are within 0.51 ulp.
+//! Functions of f32 computed in f64 lanes and rounded once: short polynomials are enough there, nothing cancels, overflows or
+//! is subnormal, and the results are within 0.51 ulp. Some are all that f32 needs, the others serve the rare arguments that
+//! [`crate::short`] has no room for.
 
 use crate::coefficients::*;
 use crate::exp::clamp;
 use crate::lanes::{Lanes, MAGIC, poly};
-use crate::log::{finish, reduce};
+use crate::log::reduce;
 use crate::trig::{FAR, is_odd, reduce_far};
-
-/// A number of any sign with the sign of another.
-#[inline(always)]
-fn copysign<V: Lanes>(x: V, sign: V) -> V {
-    x.abs().with_sign(sign)
-}
 
 /// n = round(x y) as the lowest bits and as a number.
 #[inline(always)]
@@ -29,59 +24,6 @@ fn exp_near<V: Lanes>(x: V) -> V {
     y.iadd(bits.shl::<52>())
 }
 
-#[inline(always)]
-pub fn exp<V: Lanes>(x: V) -> V {
-    exp_near(clamp(x, -110.0, 90.0))
-}
-
-#[inline(always)]
-pub fn exp2<V: Lanes>(x: V) -> V {
-    let x = clamp(x, -160.0, 130.0);
-    let bits = x + V::all(MAGIC);
-    let r = x - (bits - V::all(MAGIC));
-    r.fma(poly(r, &EXP2_SINGLE), V::all(1.0)).iadd(bits.shl::<52>())
-}
-
-#[inline(always)]
-pub fn expm1<V: Lanes>(x: V) -> V {
-    let (bits, n) = nearest(clamp(x, -60.0, 90.0), LOG2_E);
-    let r = n.fnma(V::all(LN2_HI), clamp(x, -60.0, 90.0));
-    let p = (r * r).fma(poly(r, &EXP_SINGLE), r);
-    let one = V::all(1.0);
-    let power = one.iadd(bits.shl::<52>());
-    copysign(power.fma(p, power - one), x)
-}
-
-/// 2^(n-1), 2^(-n-1) as sum and difference, sinh r and cosh r - 1.
-#[inline(always)]
-fn hyperbolic<V: Lanes>(x: V) -> [V; 4] {
-    let (bits, n) = nearest(x, LOG2_E);
-    let r = n.fnma(V::all(LN2_HI), x);
-    let z = r * r;
-    let half = V::all(0.5);
-    let shift = bits.shl::<52>();
-    let (p, q) = (half.iadd(shift), half.isub(shift));
-    [p + q, p - q, (r * z).fma(poly(z, &SINH_SINGLE), r), z * poly(z, &COSH_SINGLE)]
-}
-
-#[inline(always)]
-pub fn sinh<V: Lanes>(x: V) -> V {
-    let [plus, minus, odd, even] = hyperbolic(clamp(x, -91.0, 91.0));
-    copysign(plus.fma(odd, minus.fma(even, minus)), x)
-}
-
-#[inline(always)]
-pub fn cosh<V: Lanes>(x: V) -> V {
-    let [plus, minus, odd, even] = hyperbolic(clamp(x, -91.0, 91.0));
-    minus.fma(odd, plus.fma(even, plus))
-}
-
-#[inline(always)]
-pub fn tanh<V: Lanes>(x: V) -> V {
-    let [plus, minus, odd, even] = hyperbolic(clamp(x, -10.0, 10.0));
-    copysign(plus.fma(odd, minus.fma(even, minus)) / minus.fma(odd, plus.fma(even, plus)), x)
-}
-
 /// log x for a positive normal f64 that is no result of cancellation.
 #[inline(always)]
 fn log_plain<V: Lanes>(x: V) -> V {
@@ -94,44 +36,6 @@ fn log_with<V: Lanes, const K: usize>(x: V, c: &[f64; K]) -> V {
     let r = parts.rest();
     let table = parts.k.fma(V::all(LN2_HI), parts.index.lookup16(&LOG_HI));
     table + (r * r).fma(poly(r, c), r)
-}
-
-/// What holds for zeros, infinities, NaN and negative numbers. Subnormal f32 are normal here.
-#[inline(always)]
-fn logarithm<V: Lanes>(x: V, r: V) -> V {
-    finish(V::any(x.odd()), x, r)
-}
-
-#[inline(always)]
-pub fn log<V: Lanes>(x: V) -> V {
-    logarithm(x, log_plain(x))
-}
-
-/// k + log m · factor.
-#[inline(always)]
-fn log_based<V: Lanes>(x: V, power: f64, factor: f64) -> V {
-    let parts = reduce(x);
-    let r = parts.rest();
-    let m = parts.index.lookup16(&LOG_HI) + (r * r).fma(poly(r, &LOG_SINGLE), r);
-    m.fma(V::all(factor), parts.k * V::all(power))
-}
-
-#[inline(always)]
-pub fn log2<V: Lanes>(x: V) -> V {
-    logarithm(x, log_based(x, 1.0, INV_LN2_HI))
-}
-
-#[inline(always)]
-pub fn log10<V: Lanes>(x: V) -> V {
-    logarithm(x, log_based(x, LOG10_2_SHORT + LOG10_2_REST, INV_LN10_HI))
-}
-
-#[inline(always)]
-pub fn log1p<V: Lanes>(x: V) -> V {
-    let u = x + V::all(1.0);
-    let r = logarithm(u, log_plain(u));
-    let series = (x * V::all(-0.5)).fma(x, x);
-    V::select(x.abs().lt(V::all(1e-6)), series, r)
 }
 
 /// Below this two terms of a series are enough.
@@ -225,42 +129,10 @@ pub fn tan<V: Lanes>(x: V) -> V {
     })
 }
 
-/// Whether |x| > 1/2, √z and asin of it where z = x² or (1 - |x|)/2.
-#[inline(always)]
-fn arc<V: Lanes>(a: V) -> (V::Mask, V) {
-    let big = V::all(0.5).lt(a);
-    let z = V::select(big, a.fnma(V::all(0.5), V::all(0.5)), a * a);
-    let s = V::select(big, z.sqrt(), a);
-    (big, (s * z).fma(poly(z, &ASIN_SINGLE), s))
-}
-
-#[inline(always)]
-pub fn asin<V: Lanes>(x: V) -> V {
-    let (big, w) = arc(x.abs());
-    V::select(big, w.fnma(V::all(2.0), V::all(HALF_PI_HI)), w).with_sign(x)
-}
-
-#[inline(always)]
-pub fn acos<V: Lanes>(x: V) -> V {
-    let (big, w) = arc(x.abs());
-    let w = w.xor(x.sign());
-    let positive = V::all(0.0).le(x);
-    let base = V::select(positive, V::all(0.0), V::all(PI_HI));
-    V::select(big, w.fma(V::all(2.0), base), V::all(HALF_PI_HI) - w)
-}
-
 #[inline(always)]
 fn atan_of<V: Lanes>(t: V) -> V {
     let z = t * t;
     (t * z).fma(poly(z, &ATAN_SINGLE), t)
-}
-
-#[inline(always)]
-pub fn atan<V: Lanes>(x: V) -> V {
-    let a = x.abs();
-    let big = V::all(1.0).lt(a);
-    let t = V::select(big, V::all(-1.0) / a, a);
-    (V::select(big, V::all(HALF_PI_HI), V::all(0.0)) + atan_of(t)).with_sign(x)
 }
 
 #[inline(always)]
@@ -284,34 +156,6 @@ pub fn hypot<V: Lanes>(x: V, y: V) -> V {
     let (a, b) = (x.abs(), y.abs());
     let infinity = V::all(f64::INFINITY);
     V::select(a.eq(infinity) | b.eq(infinity), infinity, a.fma(a, b * b).sqrt())
-}
-
-#[inline(always)]
-pub fn cbrt<V: Lanes>(x: V) -> V {
-    let a = x.abs();
-    let exponent = a.high_bits() - V::all(1023.0);
-    let third = V::all(1.0 / 3.0);
-    let bits = exponent.fma(third, V::all(MAGIC));
-    let k = (bits - V::all(MAGIC)).fnma(V::all(3.0), exponent);
-    let m = a.and(V::bits((1 << 52) - 1)).or(V::all(1.0));
-    let y = poly(m, &CBRT);
-    let e = (m * y).fnma(y * y, V::all(1.0));
-    let y = y.fma(e * e.fma(V::all(2.0 / 9.0), third), y);
-    let c = (m * y) * (y * (k + V::all(MAGIC + 1.0)).lookup16(&CBRT_POWER));
-    let r = c.iadd(bits.shl::<52>());
-    let plain = V::all(0.0).lt(a) & a.lt(V::all(f64::INFINITY));
-    V::select(plain, r, a).with_sign(x)
-}
-
-#[inline(always)]
-pub fn erf<V: Lanes>(x: V) -> V {
-    let a = V::all(4.0).min(x.abs());
-    let z = a * a;
-    let near = a * z.fma(poly(z, &ERF_SINGLE), V::all(TWO_OVER_ROOT_PI));
-    let one = V::all(1.0);
-    let t = a.max(one) - one;
-    let far = exp_near(t * poly(t, &ERFC_SINGLE)).fnma(V::all(ERFC_1), one);
-    V::select(one.lt(a), far, near).with_sign(x)
 }
 
 #[inline(always)]

@@ -44,43 +44,66 @@ macro_rules! dispatch {
                 $(Func::$u => unreachable!("one argument"),)*
             }
         }
-
-        /// The function number F of f32, in f64 lanes.
-        #[inline(always)]
-        fn single1<V: Lanes, const F: usize>(x: V) -> V {
-            match func(F) {
-                $(Func::$u => single::$un(x),)*
-                $(Func::$b => unreachable!("two arguments"),)*
-            }
-        }
-
-        #[inline(always)]
-        fn single2<V: Lanes, const F: usize>(x: V, y: V) -> V {
-            match func(F) {
-                $(Func::$b => single::$bn(x, y),)*
-                $(Func::$u => unreachable!("one argument"),)*
-            }
-        }
     };
 }
 functions!(dispatch);
 
-/// Whether the function of f32 is computed in f32 arithmetic.
+/// The functions of f32 that are computed in f64 lanes; the others are in f32 arithmetic.
 const fn is_short(f: usize) -> bool {
-    matches!(func(f), Func::Exp | Func::Exp2 | Func::Log | Func::Log2 | Func::Log10 | Func::Sin | Func::Cos)
+    !matches!(func(f), Func::Asinh | Func::Acosh | Func::Atanh | Func::Hypot)
 }
 
+/// The function number F of f32, in f64 lanes.
+#[inline(always)]
+fn single1<V: Lanes, const F: usize>(x: V) -> V {
+    match func(F) {
+        Func::Asinh => single::asinh(x),
+        Func::Acosh => single::acosh(x),
+        Func::Atanh => single::atanh(x),
+        _ => unreachable!("is_short knows those above"),
+    }
+}
+
+#[inline(always)]
+fn single2<V: Lanes, const F: usize>(x: V, y: V) -> V {
+    match func(F) {
+        Func::Hypot => single::hypot(x, y),
+        _ => unreachable!("is_short knows the one above"),
+    }
+}
+
+/// The function number F of f32, in f32 lanes.
 #[inline(always)]
 fn short1<V: Singles, const F: usize>(x: V) -> V {
     match func(F) {
         Func::Exp => short::exp(x),
         Func::Exp2 => short::exp2(x),
+        Func::Expm1 => short::expm1(x),
         Func::Log => short::log(x),
         Func::Log2 => short::log2(x),
         Func::Log10 => short::log10(x),
+        Func::Log1p => short::log1p(x),
+        Func::Cbrt => short::cbrt(x),
         Func::Sin => short::sin(x),
         Func::Cos => short::cos(x),
-        _ => unreachable!("is_short knows those above"),
+        Func::Tan => short::tan(x),
+        Func::Asin => short::asin(x),
+        Func::Acos => short::acos(x),
+        Func::Atan => short::atan(x),
+        Func::Sinh => short::sinh(x),
+        Func::Cosh => short::cosh(x),
+        Func::Tanh => short::tanh(x),
+        Func::Erf => short::erf(x),
+        _ => unreachable!("is_short knows the others"),
+    }
+}
+
+#[inline(always)]
+fn short2<V: Singles, const F: usize>(x: V, y: V) -> V {
+    match func(F) {
+        Func::Atan2 => short::atan2(x, y),
+        Func::Pow => short::pow(x, y),
+        _ => unreachable!("is_short knows the other"),
     }
 }
 
@@ -96,6 +119,16 @@ fn scalar1_f32<const F: usize>(x: f32) -> f32 {
     if is_short(F) { short1::<f32, F>(x) } else { single1::<f64, F>(x as f64) as f32 }
 }
 
+#[inline(always)]
+fn scalar2_f64<const F: usize>(x: f64, y: f64) -> f64 {
+    double2::<f64, F>(x, y)
+}
+
+#[inline(always)]
+fn scalar2_f32<const F: usize>(x: f32, y: f32) -> f32 {
+    if is_short(F) { short2::<f32, F>(x, y) } else { single2::<f64, F>(x as f64, y as f64) as f32 }
+}
+
 /// One lane: with FMA instructions, and without.
 macro_rules! scalars {
     ($elem:ident, $one:ident, $two:ident, $fma1:ident, $fma2:ident, $plain1:ident, $plain2:ident, $f1:ident, $f2:ident) => {
@@ -106,7 +139,7 @@ macro_rules! scalars {
 
         #[target_feature(enable = "avx2,fma")]
         fn $fma2<const F: usize>(x: $elem, y: $elem) -> $elem {
-            $f2::<f64, F>(x as f64, y as f64) as $elem
+            $f2::<F>(x, y)
         }
 
         #[inline(never)]
@@ -116,7 +149,7 @@ macro_rules! scalars {
 
         #[inline(never)]
         fn $plain2<const F: usize>(x: $elem, y: $elem) -> $elem {
-            $f2::<f64, F>(x as f64, y as f64) as $elem
+            $f2::<F>(x, y)
         }
 
         pub extern "C" fn $one<const F: usize>(x: $elem) -> $elem {
@@ -138,8 +171,8 @@ macro_rules! scalars {
         }
     };
 }
-scalars!(f64, one1_f64, one2_f64, fma1_f64, fma2_f64, plain1_f64, plain2_f64, scalar1_f64, double2);
-scalars!(f32, one1_f32, one2_f32, fma1_f32, fma2_f32, plain1_f32, plain2_f32, scalar1_f32, single2);
+scalars!(f64, one1_f64, one2_f64, fma1_f64, fma2_f64, plain1_f64, plain2_f64, scalar1_f64, scalar2_f64);
+scalars!(f32, one1_f32, one2_f32, fma1_f32, fma2_f32, plain1_f32, plain2_f32, scalar1_f32, scalar2_f32);
 
 /// `unary` and `binary` of one register type, and the loops over slices.
 macro_rules! width {
@@ -248,7 +281,11 @@ width!(
     __m512,
     "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
     |x| if is_short(F) { short1::<F32x16, F>(F32x16(x)).0 } else { join8(single1::<Two<F64x8>, F>(split8(x))) },
-    |a, b| join8(single2::<Two<F64x8>, F>(split8(a), split8(b)))
+    |a, b| if is_short(F) {
+        short2::<F32x16, F>(F32x16(a), F32x16(b)).0
+    } else {
+        join8(single2::<Two<F64x8>, F>(split8(a), split8(b)))
+    }
 );
 width!(
     f32x8,
@@ -257,7 +294,11 @@ width!(
     __m256,
     "avx2,fma",
     |x| if is_short(F) { short1::<F32x8, F>(F32x8(x)).0 } else { join4(single1::<Two<F64x4>, F>(split4(x))) },
-    |a, b| join4(single2::<Two<F64x4>, F>(split4(a), split4(b)))
+    |a, b| if is_short(F) {
+        short2::<F32x8, F>(F32x8(a), F32x8(b)).0
+    } else {
+        join4(single2::<Two<F64x4>, F>(split4(a), split4(b)))
+    }
 );
 
 #[inline]
@@ -349,7 +390,10 @@ mod half32 {
         } else {
             _mm256_cvtpd_ps(single1::<F64x4, F>(F64x4(_mm256_cvtps_pd(x))).0)
         },
-        |a, b| {
+        |a, b| if is_short(F) {
+            let (a, b) = (F32x8(_mm256_set_m128(a, a)), F32x8(_mm256_set_m128(b, b)));
+            _mm256_castps256_ps128(short2::<F32x8, F>(a, b).0)
+        } else {
             let (a, b) = (F64x4(_mm256_cvtps_pd(a)), F64x4(_mm256_cvtps_pd(b)));
             _mm256_cvtpd_ps(single2::<F64x4, F>(a, b).0)
         }

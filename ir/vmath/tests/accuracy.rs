@@ -44,7 +44,7 @@ type Single = (Func, fn(f64) -> f64, std::ops::RangeInclusive<f64>);
 
 #[test]
 fn f32_against_f64() {
-    let functions: [Single; 17] = [
+    let functions: [Single; 21] = [
         (Func::Exp, f64::exp, -103.0..=88.7),
         (Func::Exp2, f64::exp2, -149.0..=127.9),
         (Func::Expm1, f64::exp_m1, -30.0..=88.7),
@@ -62,6 +62,10 @@ fn f32_against_f64() {
         (Func::Sinh, f64::sinh, -89.0..=89.0),
         (Func::Cosh, f64::cosh, -89.0..=89.0),
         (Func::Tanh, f64::tanh, -10.0..=10.0),
+        (Func::Asinh, libm::asinh, -1e10..=1e10),
+        (Func::Acosh, libm::acosh, 1.0..=1e10),
+        (Func::Atanh, libm::atanh, -1.0..=1.0),
+        (Func::Erf, libm::erf, -4.5..=4.5),
     ];
     for (func, exact, range) in functions {
         let (low, high) = (*range.start(), *range.end());
@@ -76,7 +80,67 @@ fn f32_against_f64() {
         for (&x, got) in x.iter().zip(run(func, Float::F32, &x, &x)) {
             let want = exact(x as f64);
             let error = (got as f64 - want).abs() / place(want, 23, -126);
-            assert!(error <= 1.0 || (want == got as f64), "{} of {x:e}f32: {got:e} instead of {want:e}", func.name());
+            let same = want == got as f64 || (want.is_nan() && got.is_nan());
+            assert!(error <= 1.0 || same, "{} of {x:e}f32: {got:e} instead of {want:e}", func.name());
+        }
+    }
+}
+
+#[test]
+fn f32_of_two_arguments_against_f64() {
+    type Double = (Func, fn(f64, f64) -> f64, [f64; 2]);
+    // The largest power of two of each argument; powers have results of all sizes.
+    let functions: [Double; 3] =
+        [(Func::Atan2, f64::atan2, [60.0; 2]), (Func::Hypot, f64::hypot, [60.0; 2]), (Func::Pow, f64::powf, [6.0; 2])];
+    for (func, exact, [of_x, of_y]) in functions {
+        let number = |i: usize, step: f64, places: f64, negative: bool| {
+            let t = (i as f64 * step).fract();
+            let sign = if negative && i & 1 << (i % 7) != 0 { -1.0 } else { 1.0 };
+            // By size, evenly, and whole ones.
+            let x = match i % 3 {
+                0 => 2f64.powf(places * (2.0 * t - 1.0)),
+                1 => 2.0 * t + 1e-3,
+                _ => (40.0 * t).floor() + 1.0,
+            };
+            (sign * x) as f32
+        };
+        let x: Vec<f32> = (0..60_000).map(|i| number(i, 0.618_033_988_749_894_9, of_x, func != Func::Pow)).collect();
+        let y: Vec<f32> = (0..60_000).map(|i| number(i / 2 + i * 7, 0.754_877_666_246_692_7, of_y, true)).collect();
+        for ((&x, &y), got) in x.iter().zip(&y).zip(run(func, Float::F32, &x, &y)) {
+            let want = exact(x as f64, y as f64);
+            let error = (got as f64 - want).abs() / place(want, 23, -126);
+            let beyond = want.abs() > f32::MAX as f64 && got.is_infinite() && (got as f64).signum() == want.signum();
+            assert!(error <= 1.0 || beyond, "{} of {x:e}f32, {y:e}: {got:e} instead of {want:e}", func.name());
+        }
+    }
+}
+
+/// Whole exponents, large ones too, of negative numbers.
+#[test]
+fn signs_of_f32_powers() {
+    for y in [
+        1.0,
+        2.0,
+        3.0,
+        -5.0,
+        4_194_303.0,
+        4_194_304.5,
+        4_194_305.0,
+        8_388_607.5,
+        8_388_609.0,
+        16_777_215.0,
+        3e7,
+        -3e9,
+        0.5,
+    ] {
+        let x = [-1.0f32, -1.000_000_1];
+        let got = run(Func::Pow, Float::F32, &x, &[y, y]);
+        for (&x, got) in x.iter().zip(got) {
+            let want = f64::powf(x as f64, y as f64) as f32;
+            assert!(
+                got == want || (got.is_nan() && want.is_nan()) || (got - want).abs() <= want.abs() * 1.2e-7,
+                "{x:e} ** {y:e}: {got:e} instead of {want:e}"
+            );
         }
     }
 }

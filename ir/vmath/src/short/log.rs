@@ -1,0 +1,122 @@
+//! Logarithms of f32: those of [`crate::log`], without tables, as f32 has room for a polynomial of the whole range of m.
+
+use crate::coefficients::*;
+use crate::lanes32::{Singles, fast_two_sum, poly, two_product, two_sum};
+
+/// m and its difference from y as bits; m in [0.6875, 1.375).
+#[inline(always)]
+fn split<V: Singles>(y: V) -> (V, V) {
+    let offset = y.isub(V::all(0.6875));
+    (y.isub(offset.and(V::bits(0x1ff << 23))), offset)
+}
+
+/// log(1 + f) - f.
+#[inline(always)]
+fn tail_of<V: Singles>(f: V) -> V {
+    let square = f * f;
+    let factor = f.fma(poly(f, &LOG_F32), V::all(-0.5));
+    square.fma(factor, f.fms(f, square) * factor)
+}
+
+/// k, f = m - 1 and log(1 + f) - f of x = 2^k m, and whether some lane is no positive normal number.
+#[inline(always)]
+fn reduce<V: Singles>(x: V) -> (V, V, V, bool) {
+    let odd = V::any(x.odd());
+    let mut y = x;
+    let mut shift = V::all(0.0);
+    if odd {
+        let small = x.lt(V::all(f32::MIN_POSITIVE));
+        y = V::select(small, x * V::bits((127 + 24) << 23), x);
+        shift = V::select(small, V::all(24.0), shift);
+    }
+    let (m, offset) = split(y);
+    let mut k = offset.high_bits();
+    if odd {
+        k = k - shift;
+    }
+    let f = m - V::all(1.0);
+    (k, f, tail_of(f), odd)
+}
+
+/// Infinity and NaN stay, 0 has minus infinity, negative numbers have no logarithm.
+#[inline(always)]
+fn finish<V: Singles>(odd: bool, x: V, r: V) -> V {
+    if !odd {
+        return r;
+    }
+    let r = V::select(x.lt(V::all(f32::INFINITY)), r, x);
+    let r = V::select(x.lt(V::all(0.0)), V::all(f32::NAN), r);
+    V::select(x.eq(V::all(0.0)), V::all(f32::NEG_INFINITY), r)
+}
+
+#[inline(always)]
+pub fn log<V: Singles>(x: V) -> V {
+    let (k, f, tail, odd) = reduce(x);
+    // The product is exact.
+    let (hi, lo) = fast_two_sum(k * V::all(LN2_SHORT_F32), f);
+    finish(odd, x, hi + (lo + k.fma(V::all(LN2_REST_F32), tail)))
+}
+
+/// k · power + (f + tail) · factor, the factor in two parts.
+#[inline(always)]
+fn based<V: Singles>(k: V, f: V, tail: V, power: [f32; 2], factor: [f32; 2]) -> V {
+    let c = V::all(factor[0]);
+    let product = f * c;
+    let product_lo = tail.fma(c, f.fma(V::all(factor[1]), f.fms(c, product)));
+    let (hi, lo) = fast_two_sum(k * V::all(power[0]), product);
+    hi + (lo + k.fma(V::all(power[1]), product_lo))
+}
+
+#[inline(always)]
+pub fn log2<V: Singles>(x: V) -> V {
+    let (k, f, tail, odd) = reduce(x);
+    finish(odd, x, based(k, f, tail, [1.0, 0.0], [INV_LN2_F32_HI, INV_LN2_F32_LO]))
+}
+
+#[inline(always)]
+pub fn log10<V: Singles>(x: V) -> V {
+    let (k, f, tail, odd) = reduce(x);
+    let power = [LOG10_2_SHORT_F32, LOG10_2_REST_F32];
+    finish(odd, x, based(k, f, tail, power, [INV_LN10_F32_HI, INV_LN10_F32_LO]))
+}
+
+#[inline(always)]
+pub fn log1p<V: Singles>(x: V) -> V {
+    let one = V::all(1.0);
+    let (u, u_lo) = two_sum(one, x);
+    let (m, offset) = split(u);
+    // 2^(1-k).
+    let power = V::all(2.0).isub(u.isub(m));
+    let exact = m - one;
+    let low = (u_lo * V::all(0.5)) * power;
+    let f = exact + low;
+    let f_lo = (exact - f) + low;
+    let k = offset.high_bits();
+    let (hi, lo) = fast_two_sum(k * V::all(LN2_SHORT_F32), f);
+    let r = hi + (lo + k.fma(V::all(LN2_REST_F32), f_lo + tail_of(f)));
+    let r = V::select(x.abs().lt(V::all(1e-7)), x, r);
+    let odd = !(V::all(-1.0).lt(x) & x.lt(V::all(f32::INFINITY)));
+    if !V::any(odd) {
+        return r;
+    }
+    let r = V::select(odd, V::select(V::all(0.0).lt(x), x, V::all(f32::NAN)), r);
+    V::select(x.eq(V::all(-1.0)), V::all(f32::NEG_INFINITY), r)
+}
+
+/// log x in two parts to some 2^-34 of it, for positive normal x, as [`crate::log::log_precise`]; the second part is up to
+/// 2^-11 of the first.
+#[inline(always)]
+pub fn log_precise<V: Singles>(x: V) -> (V, V) {
+    let (m, offset) = split(x);
+    let k = offset.high_bits();
+    let i = offset.shr::<18>();
+    let r = m.fms(i.lookup32(&LOG32_C_F32), V::all(1.0));
+    let table = k.fma(V::all(LN2_POWER_F32), i.lookup32(&LOG32_HI_F32));
+    let table_lo = k.fma(V::all(LN2_POWER_REST_F32), i.lookup32(&LOG32_LO_F32));
+    let (square, square_lo) = two_product(r, r);
+    let minus_half = V::all(-0.5);
+    let (first, first_lo) = fast_two_sum(table, r);
+    let (second, second_lo) = fast_two_sum(first, square * minus_half);
+    let lo = (first_lo + table_lo) + square_lo.fma(minus_half, second_lo);
+    (second, (r * square).fma(poly(r, &LOG_TAIL_F32), lo))
+}

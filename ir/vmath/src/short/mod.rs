@@ -1,0 +1,18 @@
+//! The f32 functions that are computed in f32 arithmetic, which has twice as many lanes as f64: all where f32's range and a few
+//! exact sums are enough. Rare arguments that need more are computed one by one by [`crate::single`].
+
+mod exp;
+mod inverse;
+mod log;
+mod pieces;
+mod pow;
+mod root;
+mod trig;
+
+pub use exp::{cosh, exp, exp2, expm1, sinh};
+pub use inverse::{acos, asin, atan, atan2};
+pub use log::{log, log1p, log2, log10};
+pub use pieces::{erf, tanh};
+pub use pow::pow;
+pub use root::cbrt;
+pub use trig::{cos, sin, tan};
