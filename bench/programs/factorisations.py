@@ -137,7 +137,6 @@ PROGRAMS = (
         "householder", "a QR factorisation by reflections", tall, householder,
         dict(small=dict(m=14, n=9), demo=dict(m=200, n=100), full=dict(m=900, n=400)),
         lambda m, n: whole(16 * m * n, 4 * m * n * n / 2, 8 * m * n), dict(R=rel(1e-11)), mutates=("A",),
-        fallbacks=None,  # np.linalg.norm
     ),
     Program(
         "forward", "forward substitution, row by row", triangle, forward, square(15, 500, 8000),

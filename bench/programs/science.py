@@ -180,7 +180,6 @@ PROGRAMS = (
         lambda side, steps: dict(bytes=96 * side**3 * (steps + 1), flops=40 * side**6 * (steps + 1),
                                  working_set=144 * side**3),
         dict(pos=bits(1e-9), vel=bits(1e-9), potential=bits(1e-9), kinetic=bits(1e-9)),
-        fallbacks=None,  # np.fill_diagonal
     ),
     Program(
         "spmv", "powers of a sparse matrix on a vector", sparse, spmv,

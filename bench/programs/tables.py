@@ -94,7 +94,6 @@ PROGRAMS = (
         "correlation", "the correlations of all pairs of variables", table, correlation,
         sizes(dict(n=40, m=6), dict(n=2000, m=50), dict(n=100_000, m=50)),
         lambda n, m: dict(bytes=8 * n * m, flops=n * m * m, working_set=8 * n * m), dict(corr=rel(1e-12)),
-        fallbacks=1,  # np.fill_diagonal
     ),
     Program(
         "standardise", "variables to mean 0 and deviation 1, clipped", table, standardise,
@@ -118,7 +117,7 @@ PROGRAMS = (
         "distances", "the nearest neighbour of each observation", table, distances,
         sizes(dict(n=30, m=4), dict(n=400, m=8), dict(n=3000, m=16)),
         lambda n, m: dict(bytes=8 * n * (m + 1), flops=n * n * (2 * m + 5), working_set=8 * n * m),
-        dict(nearest=rel(1e-9)), fallbacks=1,  # np.fill_diagonal
+        dict(nearest=rel(1e-9)),
     ),
     Program(
         "group_means", "means by group with bincount", grouped, group_means,

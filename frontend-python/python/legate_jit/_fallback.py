@@ -186,8 +186,14 @@ def _callable_class(name, real):
     return _Class(real.__name__, (), {"__new__": new, "_class": real, "__doc__": real.__doc__})
 
 
+# Functions of NumPy's modules (`linalg.norm`) that are ours.
+own = {}
+
+
 def attribute(name, value):
     """What our module shows for `numpy.<name>`."""
+    if name in own:
+        return own[name]
     if isinstance(value, types.ModuleType):
         return module(f"legate_jit.numpy.{name}", value, name + ".")
     if isinstance(value, type):

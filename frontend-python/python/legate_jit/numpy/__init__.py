@@ -26,7 +26,7 @@ from .._native import (
     zeros_like,
 )
 from .._native import all, any, argmax, argmin, cumprod, cumsum, max, min, prod, sum, ufunc
-from . import _index, _math, _methods, _shape
+from . import _index, _linalg, _math, _methods, _shape
 from ._index import argwhere, compress, extract, flatnonzero, nonzero, place, putmask, take
 from ._math import (
     allclose,
@@ -45,6 +45,7 @@ from ._math import (
     diff,
     dot,
     eye,
+    fill_diagonal,
     from_dlpack,
     identity,
     imag,

@@ -7,7 +7,7 @@ import warnings
 import numpy as _np
 
 from .. import _fallback
-from .._native import array, asarray, asvalue, concatenate, count_of, matmul, ndarray, scalar, ufuncs, where, zeros
+from .._native import arange, array, asarray, asvalue, concatenate, count_of, matmul, ndarray, scalar, ufuncs, where, zeros
 
 _ours = (ndarray, scalar)
 _u = ufuncs()
@@ -353,7 +353,10 @@ def _triangle(name, m, k, keep_low):
     m = asarray(m)
     if type(m) is not ndarray or m.ndim < 2:
         return _fallback.run(name, getattr(_np, name), (m, k), {})
-    low = asarray(_np.tri(*m.shape[-2:], k=k if keep_low else k - 1, dtype=bool))
+    rows, columns = m.shape[-2:]
+    k = k if keep_low else k - 1
+    # Compared where it is used, so that no mask lies in memory.
+    low = arange(rows)[:, None] >= arange(-k, columns - k)
     nothing = zeros((), m.dtype)
     return where(low, m, nothing) if keep_low else where(low, nothing, m)
 
@@ -364,6 +367,22 @@ def tril(m, k=0):
 
 def triu(m, k=0):
     return _triangle("triu", m, k, False)
+
+
+def fill_diagonal(a, val, wrap=False):
+    if (
+        type(a) is ndarray
+        and a.ndim == 2
+        and not wrap
+        and a.dtype.kind in "fc"
+        and type(val) in (int, float, _np.float64)
+        and (layout := a._layout())[0]
+        and layout[3]
+    ):
+        columns = a.shape[1]
+        a.reshape(-1)[: columns * columns : columns + 1] = val
+    else:
+        _fallback.run("fill_diagonal", _np.fill_diagonal, (a, val, wrap), {})
 
 
 def diag(v, k=0):

@@ -245,6 +245,19 @@ def roll(a, shift, axis=None):
     a = asarray(a)
     if axis is None:
         return roll(a.ravel(), shift, 0).reshape(a.shape)
+    if type(shift) is int and type(axis) is int and -1 <= axis < a.ndim:
+        # The usual call: what stands below takes as long as the rest of it.
+        shape = a.shape
+        n = shape[axis]
+        at = n - shift % n if n else 0
+        if at == n:
+            return a.copy()
+        if axis == 0:
+            return concatenate((a[at:], a[:at]))
+        if axis == -1 or axis == len(shape) - 1:
+            return concatenate((a[..., at:], a[..., :at]), axis)
+        before = (slice(None),) * axis
+        return concatenate((a[(*before, slice(at, None))], a[(*before, slice(at))]), axis)
     axes = _normalize_axes(axis, a.ndim, allow_duplicate=True)
     pairs = _np.broadcast(shift, axes)
     if pairs.ndim > 1:
