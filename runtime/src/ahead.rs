@@ -9,9 +9,10 @@
 //! whose contents it asks for is computed from the arrays at the start of the batch, which are kept for that. A batch is
 //! given up as soon as somebody looks at an array in between, because it may then be written.
 //!
-//! Rounds on small arrays gain nothing from that: their sweeps stay in cache anyway. There the helper computes them one by one
-//! while the program records the next ones (`relay`).
+//! Loops on small arrays gain nothing from that: their sweeps stay in cache anyway. There the helper computes one flush after the
+//! other while the program records the next ones (`cycle` finds such loops, `relay` runs them).
 
+mod cycle;
 mod relay;
 
 use std::sync::{Arc, Weak};
@@ -26,7 +27,8 @@ use crate::exec::Prepared;
 use crate::plan_cache::{Entry, Stores};
 use crate::trace::Key;
 use crate::{Config, Result, Store, helper};
-use relay::{Course, Relay};
+use cycle::Watch;
+use relay::Relay;
 
 /// Rounds of a batch: the first of a loop whose length is not known, and of one that is known to go on for long.
 const ROUNDS: usize = 8;
@@ -37,16 +39,16 @@ const SMALL: usize = 1 << 12;
 const WORTHWHILE: usize = if cfg!(test) { 1 << 10 } else { 3 << 20 };
 /// Nodes of a round, at most: longer ones have sweeps of their own to be tiled.
 const MAX_NODES: usize = 64;
-/// Nodes of a round that the helper computes.
-const MAX_NODES_RELAYED: usize = 256;
-/// Rounds of a loop, or of one that is known to go on for so long, before the helper takes over.
-const RELAY_AFTER: usize = 4;
-const LONG: usize = 16;
-/// How long a round must take to be worth handing over, and how long it may take: longer ones are shared by all threads.
-const RELAYED: std::ops::Range<Duration> = Duration::from_nanos(if cfg!(test) { 0 } else { 1500 })
-    ..Duration::from_micros(if cfg!(test) { 1_000_000 } else { 60 });
-/// Rounds without the helper after it did not keep up.
-const PAUSE: usize = 256;
+/// Nodes of a flush that the helper computes.
+const MAX_NODES_RELAYED: usize = 4096;
+/// How long a flush must take to be worth handing over, and how long each of its launches may take: longer ones are shared by
+/// all threads.
+const RELAYED: Duration = Duration::from_nanos(if cfg!(test) { 0 } else { 1500 });
+const RELAYED_LAUNCH: Duration = Duration::from_micros(if cfg!(test) { 1_000_000 } else { 40 });
+/// Flushes without the helper after it was of little use, more after each time.
+const PAUSE: usize = 32;
+/// Flushes that make up for starting a relay.
+const USEFUL: usize = 64;
 
 /// What is known about the loop that the flushes may come from.
 #[derive(Default)]
@@ -54,10 +56,12 @@ pub(crate) struct Ahead {
     last: Option<Round>,
     batch: Option<Batch>,
     relay: Option<Relay>,
-    /// The round at hand is the relay's next, but has to be computed here.
-    skips: bool,
-    /// Rounds to go before the helper is asked again.
+    watch: Watch,
+    /// Flushes to go before the helper is asked again, and how often it was of little use of late.
     pause: usize,
+    useless: u32,
+    /// The flush that `look` has seen may be one of a relay.
+    key: Option<Key>,
     pub(crate) counters: Counters,
 }
 
@@ -79,8 +83,6 @@ struct Round {
     links: Option<Links>,
     /// Flushes of this loop so far.
     number: usize,
-    /// The helper may go on from here: so many rounds at most.
-    relayed: Option<usize>,
 }
 
 type Addresses = SmallVec<[usize; 4]>;
@@ -92,8 +94,8 @@ pub(crate) enum Kind {
     Not,
     /// Several at once.
     Batch(Arc<Graph>),
-    /// By the helper.
-    Relay(Arc<Graph>),
+    /// By the helper; the graph, if its plan may overwrite inputs.
+    Relay(Option<Arc<Graph>>),
 }
 
 /// What a plan's entry remembers about the loop that it was last a round of.
@@ -130,11 +132,24 @@ struct Start {
 
 impl Ahead {
     /// The outputs of a flush, if they are computed already.
-    pub(crate) fn take(&mut self, key: Key, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Option<Stores> {
-        self.skips = false;
-        if self.relay.is_some() {
-            return self.take_relayed(key, inputs, scalars);
+    pub(crate) fn take(&mut self, key: Key, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Result<Option<Stores>> {
+        if let Some(relay) = &mut self.relay {
+            if !relay.expects(key, inputs, scalars) {
+                self.give_up();
+                return Ok(None);
+            }
+            let used = relay.used;
+            let stores = relay.take();
+            self.counters.used += (relay.used - used) as u64;
+            if stores.is_err() || !relay.is_alive() {
+                self.give_up();
+            }
+            return stores.map(Some);
         }
+        Ok(self.take_of_batch(key, inputs, scalars))
+    }
+
+    fn take_of_batch(&mut self, key: Key, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Option<Stores> {
         let batch = self.batch.as_mut()?;
         let as_foreseen = batch.key == key
             && batch.start.scalars[..] == *scalars
@@ -157,27 +172,15 @@ impl Ahead {
         Some(stores)
     }
 
-    fn take_relayed(&mut self, key: Key, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Option<Stores> {
-        let (Some(relay), Some(last)) = (&mut self.relay, &mut self.last) else { return None };
-        if last.key != key || last.scalars[..] != *scalars || !relay.expects(inputs) {
-            self.give_up();
-            return None;
-        }
-        let Some(stores) = relay.take() else {
-            self.skips = true;
-            return None;
-        };
-        self.counters.used += 1;
-        last.follow(inputs, &stores);
-        Some(stores)
-    }
-
     fn give_up(&mut self) {
         if let Some(batch) = self.batch.take() {
             self.counters.wasted += (batch.rounds - batch.given) as u64;
         }
         if let Some(relay) = self.relay.take() {
             self.counters.wasted += relay.wasted() as u64;
+            self.watch.forget();
+            self.useless = if relay.used < USEFUL { (self.useless + 1).min(8) } else { 0 };
+            self.pause = PAUSE << self.useless >> 1;
         }
     }
 
@@ -199,16 +202,22 @@ impl Ahead {
         scalars: &[[u64; 2]],
         config: &Config,
     ) -> Option<Stores> {
-        if self.skips {
-            return None;
-        }
+        self.key = None;
         let same = self.last.as_ref().is_some_and(|last| last.key == key && last.scalars[..] == *scalars);
         if !same {
             self.end_of_loop();
         }
-        if matches!(entry.kind(), Kind::Not) {
-            return None;
-        }
+        let graph = match entry.kind() {
+            Kind::Batch(graph) => graph,
+            Kind::Relay(_) if !entry.is_brief() => {
+                self.key = Some(key);
+                return None;
+            }
+            Kind::Relay(_) | Kind::Not => {
+                self.watch.forget();
+                return None;
+            }
+        };
         let own = |store: &Arc<Store>| !store.is_foreign() && !store.is_exported() && store.placed() == 0;
         if !inputs.iter().all(|s| s.is_promised() || own(s)) || crate::ranks::active().is_some() {
             self.end_of_loop();
@@ -237,29 +246,8 @@ impl Ahead {
             scalars: scalars.into(),
             links: links.clone(),
             number,
-            relayed: None,
         });
         let links = links?;
-        let graph = match entry.kind() {
-            Kind::Not => return None,
-            Kind::Batch(graph) => graph,
-            Kind::Relay(_) => {
-                self.pause = self.pause.saturating_sub(1);
-                let rounds = match expected {
-                    Some(n) if n >= LONG && number < n => n - number,
-                    // A loop of a few rounds, or one that was, and has not become longer.
-                    Some(n) if n < LONG && number < LONG => 0,
-                    _ if seen && number >= RELAY_AFTER => usize::MAX,
-                    _ => 0,
-                };
-                // What takes too long now may be compiled later.
-                let now_and_then = number <= RELAY_AFTER || number.is_multiple_of(8);
-                if rounds > RELAY_AFTER && self.pause == 0 && now_and_then {
-                    self.last.as_mut()?.relayed = Some(rounds);
-                }
-                return None;
-            }
-        };
         // A loop that was met before goes on for as long as it did then; a new one, for some rounds.
         let rounds = match expected {
             Some(0) => return None,
@@ -293,40 +281,43 @@ impl Ahead {
         scalars: &[[u64; 2]],
         config: &Config,
     ) -> Result<Stores> {
-        if std::mem::take(&mut self.skips) {
-            return self.run_skipped(entry, inputs, scalars);
-        }
-        let relayed = self.last.as_mut().and_then(|last| last.relayed.take());
-        let start = relayed.map(|_| Instant::now());
-        let outputs = entry.run(inputs, scalars)?;
-        let Some(last) = &mut self.last else { return Ok(outputs) };
-        last.outputs = outputs.iter().map(address).collect();
-        if let (Some(rounds), Some(start), Some(links)) = (relayed, start, &last.links) {
-            let takes = start.elapsed();
-            if RELAYED.contains(&takes) {
-                let scalars = &last.scalars;
-                let outputs = &outputs[..];
-                let course = Course { entry, links, scalars, config, inputs, outputs, rounds, takes };
-                self.relay = Relay::start(course);
+        let Some(key) = self.key.take() else {
+            let outputs = entry.run(inputs, scalars)?;
+            if let Some(last) = &mut self.last {
+                last.outputs = outputs.iter().map(address).collect();
             }
+            return Ok(outputs);
+        };
+        self.pause = self.pause.saturating_sub(1);
+        if self.pause > 0 {
+            return entry.run(inputs, scalars);
+        }
+        let start = Instant::now();
+        let outputs = entry.run(inputs, scalars)?;
+        let takes = start.elapsed();
+        if takes < RELAYED {
+            entry.was_brief();
+        }
+        self.watch.saw(key, entry, scalars, inputs, &outputs, takes);
+        if let Some((stages, left)) = self.watch.cycle() {
+            let worthwhile = stages.iter().map(|s| s.takes).sum::<Duration>() >= RELAYED
+                && stages.iter().all(|s| s.takes <= RELAYED_LAUNCH * s.entry.launches());
+            if !worthwhile || crate::ranks::active().is_some() {
+                return Ok(outputs);
+            }
+            if stages.iter().filter(|stage| !stage.entry.is_careful(config)).count() == 0 {
+                self.relay = Relay::start(stages, left, config);
+            }
+            // Not at once again, whatever came in the way.
+            self.pause = if self.relay.is_some() { 0 } else { PAUSE };
         }
         Ok(outputs)
     }
 
-    /// Runs a round that the helper has not ready.
-    fn run_skipped(&mut self, entry: &Arc<Entry>, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Result<Stores> {
-        // The relay holds all inputs, so this plan overwrites none, and the helper may go on reading them.
-        let outputs = entry.run(inputs, scalars);
-        let (Ok(outputs), Some(relay), Some(last)) = (&outputs, &mut self.relay, &mut self.last) else {
-            self.give_up();
-            return outputs;
-        };
-        last.follow(inputs, outputs);
-        if !relay.skip(outputs) {
-            self.pause = PAUSE;
-            self.give_up();
-        }
-        Ok(outputs.clone())
+    /// Forgets what was seen.
+    pub(crate) fn forget(&mut self) {
+        self.end_of_loop();
+        self.watch.forget();
     }
 
     /// Something else is flushed.
@@ -374,7 +365,11 @@ fn is_carried(graph: &Graph, links: &[Link]) -> bool {
 pub(crate) fn kind(graph: Graph) -> Kind {
     let large: usize = graph.outputs.iter().map(|o| graph.ty(*o).bytes()).filter(|&b| b > SMALL).sum();
     if large < WORTHWHILE {
-        return if graph.nodes.len() <= MAX_NODES_RELAYED { Kind::Relay(Arc::new(graph)) } else { Kind::Not };
+        return match graph.nodes.len() {
+            _ if crate::pool::threads() < 2 => Kind::Not,
+            0..=MAX_NODES_RELAYED => Kind::Relay(graph.donated.contains(&true).then(|| Arc::new(graph))),
+            _ => Kind::Not,
+        };
     }
     let unrolls = !graph.nodes.iter().any(|n| matches!(n.op, Op::Opaque(_) | Op::Reshape));
     if graph.nodes.len() <= MAX_NODES && unrolls { Kind::Batch(Arc::new(graph)) } else { Kind::Not }

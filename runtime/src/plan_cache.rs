@@ -1,6 +1,7 @@
 //! Plans by the hash of what was recorded.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use legate_jit_ir::Graph;
@@ -20,6 +21,9 @@ pub(crate) struct Entry {
     kind: Kind,
     /// The plan that overwrites no input, if it is not the same, once somebody asked for it.
     careful: OnceLock<Option<Box<Prepared>>>,
+    asked: AtomicBool,
+    /// How often the plan took next to no time.
+    brief: AtomicU32,
     history: Mutex<Option<History>>,
 }
 
@@ -43,6 +47,9 @@ struct Known {
 
 /// Plans that are kept; beyond it the half that was not used for longest goes.
 const KEPT: usize = 4096;
+
+/// Runs in next to no time before a plan is held to be such.
+const BRIEF: u32 = 16;
 
 #[derive(Default, Clone)]
 struct BuildKey;
@@ -86,7 +93,14 @@ impl PlanCache {
                 (runner, if config.ahead { ahead::kind(graph) } else { Kind::Not })
             }
         };
-        let entry = Arc::new(Entry { runner, kind, careful: OnceLock::new(), history: Mutex::new(None) });
+        let entry = Arc::new(Entry {
+            runner,
+            kind,
+            careful: OnceLock::new(),
+            asked: AtomicBool::new(false),
+            brief: AtomicU32::new(0),
+            history: Mutex::new(None),
+        });
         if self.entries.len() >= KEPT {
             let mut used: Vec<u64> = self.entries.values().map(|k| k.used).collect();
             let (_, &mut median, _) = used.select_nth_unstable(KEPT / 2);
@@ -102,12 +116,39 @@ impl Entry {
         &self.kind
     }
 
+    /// Launches and library calls.
+    pub(crate) fn launches(&self) -> u32 {
+        match &self.runner {
+            Runner::Interp(_) => 0,
+            Runner::Exec(plan) => plan.plan.steps.len() as u32,
+        }
+    }
+
+    pub(crate) fn was_brief(&self) {
+        self.brief.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the plan takes so little time that nobody should look at the clock for it.
+    pub(crate) fn is_brief(&self) -> bool {
+        self.brief.load(Ordering::Relaxed) > BRIEF
+    }
+
+    /// Whether the plan for inputs that somebody else has too is there; if not, the helper makes it.
+    pub(crate) fn is_careful(self: &Arc<Entry>, config: &Config) -> bool {
+        let Kind::Relay(Some(_)) = &self.kind else { return true };
+        if !self.asked.swap(true, Ordering::Relaxed) {
+            let (entry, config) = (self.clone(), config.clone());
+            crate::helper::start(Box::new(move || {
+                let _ = entry.without_donations(&config);
+            }));
+        }
+        self.careful.get().is_some()
+    }
+
     /// The plan for inputs that somebody else has too.
     pub(crate) fn without_donations(&self, config: &Config) -> Option<&Prepared> {
-        let (Runner::Exec(plan), Kind::Relay(graph)) = (&self.runner, &self.kind) else { return None };
-        if !graph.donated.contains(&true) {
-            return Some(plan);
-        }
+        let Runner::Exec(plan) = &self.runner else { return None };
+        let Kind::Relay(Some(graph)) = &self.kind else { return Some(plan) };
         let make = || {
             let graph = Graph { donated: vec![false; graph.donated.len()], ..(**graph).clone() };
             let plan = legate_jit_passes::compile(&graph, &config.cx).ok()?;

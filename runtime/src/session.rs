@@ -244,7 +244,7 @@ impl Session {
     }
 
     fn run_key(&mut self, key: Key, round: Key, outputs: &[u32], donated: &[bool]) -> Result<()> {
-        let stores = match self.ahead.take(round, &self.trace.inputs, &self.trace.scalars) {
+        let stores = match self.ahead.take(round, &self.trace.inputs, &self.trace.scalars)? {
             Some(stores) => stores,
             None => self.compute(key, round, outputs, donated)?,
         };
@@ -323,7 +323,7 @@ pub fn set_config(config: Config) -> Result<()> {
     let mut s = lock();
     s.flush()?;
     s.limit = config.max_records;
-    s.ahead.end_of_loop();
+    s.ahead.forget();
     s.plans = PlanCache::default();
     s.config = config;
     Ok(())

@@ -9,6 +9,8 @@ import threading
 import numpy
 import pytest
 import test_ahead
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from same import assert_same
 
 import legate_jit
@@ -87,7 +89,71 @@ def written_behind_a_read_only_view(np):
     return [p, b, *values]
 
 
-PROGRAMS = [shrink, two_at_once, looks_back, a_view_of_numpys_stays, written_behind_a_read_only_view]
+def two_values(np):
+    """Two flushes a round, each on arrays of several others; one array is written twice in a round."""
+    p, q = test_ahead.start(np), test_ahead.start(np) * 0.5
+    b = np.abs(q) + 0.1
+    values = []
+    for k in range(100):
+        old = p.copy()
+        p[1:-1, 1:-1] = 0.25 * (p[1:-1, 2:] + p[1:-1, :-2] + q[2:, 1:-1] + q[:-2, 1:-1])
+        values.append(float(np.sum(p - old)))
+        q += 0.1 * (p - q) / b
+        q[0, :] = q[1, :]
+        values.append(float(np.max(np.abs(q))))
+        p[0, :] = old[1, :]
+    return [p, q, b, *values]
+
+
+def no_values(np):
+    """Nothing is asked for until the end."""
+    p, q = test_ahead.start(np), test_ahead.start(np) * 0.5
+    for k in range(2500):
+        p[1:-1, 1:-1] = 0.25 * (p[1:-1, 2:] + p[1:-1, :-2] + q[2:, 1:-1] + q[:-2, 1:-1])
+        q += 0.1 * (p - q)
+        if k in (1500, 2100):
+            q[3, 3] = 7.0
+    return [p, q]
+
+
+def other_numbers_now_and_then(np):
+    p, factor, values = test_ahead.start(np), 0.25, []
+    for k in range(200):
+        if k % 60 == 50:
+            factor *= 0.99
+        p[1:-1, 1:-1] = factor * (p[1:-1, 2:] + p[1:-1, :-2] + p[2:, 1:-1] + p[:-2, 1:-1])
+        values.append(float(np.sum(p)))
+    return [p, *values]
+
+
+def the_same_again(np):
+    """A loop that computes the same from nothing, and one on an array that does not change."""
+    b, values = test_ahead.start(np), []
+    for k in range(100):
+        values.append(float(np.sum(np.sqrt(np.arange(3000.0)))))
+        values.append(float(np.sum(b * b)))
+        if k == 60:
+            b[4] = 1.5
+    return [b, *values]
+
+
+def long_rounds(np):
+    """Several flushes a round, because there are so many records."""
+    p, b = test_ahead.start(np), test_ahead.start(np) * 0.01
+    values = []
+    for _ in range(25):
+        for _ in range(80):
+            pn = p.copy()
+            p[1:-1, 1:-1] = 0.25 * (pn[1:-1, 2:] + pn[1:-1, :-2] + pn[2:, 1:-1] + pn[:-2, 1:-1] - b[1:-1, 1:-1])
+            p[1:-1, 0] = 0.5 * (pn[1:-1, 0] + pn[1:-1, -2]) - b[1:-1, 0]
+            p[0, :] = p[1, :]
+            p[-1, :] = p[-2, :]
+        b[1:-1, 1:-1] += 0.001 * p[1:-1, 1:-1]
+        values.append(float(np.sum(p) - np.sum(pn)))
+    return [p, b, *values]
+
+
+PROGRAMS = [two_values, no_values, other_numbers_now_and_then, the_same_again, long_rounds, shrink, two_at_once, looks_back, a_view_of_numpys_stays, written_behind_a_read_only_view]
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +181,52 @@ SHORT = [p for p in test_ahead.PROGRAMS if "numpy_writes" not in p.__name__ and 
 def test_the_programs_of_large_arrays_on_small_ones(program):
     for rounds in (30, 120, 90, 200, 8, 150):
         check(program, rounds)
+
+
+STATEMENTS = [
+    lambda np, a, v: a.__setitem__(0, a[1] * 0.5 + a[0]),
+    lambda np, a, v: a.__setitem__(1, np.minimum(np.abs(a[2] - a[0]), 3.0)),
+    lambda np, a, v: a.__setitem__(2, a[2].T.copy()),
+    lambda np, a, v: a[0].__setitem__((slice(1, -1), 0), a[1][2:, 3]),
+    lambda np, a, v: a[2].__imul__(0.75),
+    lambda np, a, v: a[1].__iadd__(a[1][::-1]),
+    lambda np, a, v: a.__setitem__(2, np.sqrt(a[0] * a[0] + 1.0)),
+    lambda np, a, v: a[1].__imul__(1.0 / 64.0),
+    lambda np, a, v: a.reverse(),
+    lambda np, a, v: v.append(float(np.max(a[0]))),
+    lambda np, a, v: v.append(float(np.sum(a[1] - a[2]))),
+    lambda np, a, v: v.append(float(a[2][3, 4])),
+]
+MEANWHILE = [
+    lambda np, a, v: a[0].__setitem__((2, 2), 1.0),
+    lambda np, a, v: numpy.asarray(a[1]).__setitem__(slice(0, 2), 0.5),
+    lambda np, a, v: v.append(numpy.asarray(a[2]).copy()),
+    lambda np, a, v: v.append(a[0]),
+    lambda np, a, v: a.__setitem__(1, a[0].copy()),
+    lambda np, a, v: a.__setitem__(2, np.ones((40, 40))),
+]
+
+
+def random_loop(np, body, meanwhile, rounds):
+    a = [np.linspace(0.0, 1.0 + k, 1600).reshape(40, 40) for k in range(3)]
+    values = []
+    for k in range(rounds):
+        for n in body:
+            STATEMENTS[n](np, a, values)
+        for at, n in meanwhile:
+            if at == k:
+                MEANWHILE[n](np, a, values)
+    return a + values
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.integers(0, len(STATEMENTS) - 1), min_size=1, max_size=8),
+    st.lists(st.tuples(st.integers(10, 90), st.integers(0, len(MEANWHILE) - 1)), max_size=4),
+    st.integers(30, 100),
+)
+def test_random_loops_with_something_in_between(body, meanwhile, rounds):
+    check(random_loop, [9, *body], meanwhile, rounds)
 
 
 def test_rounds_come_from_the_helper():

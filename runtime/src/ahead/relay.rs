@@ -1,52 +1,69 @@
-//! Rounds that the helper computes one by one while the program records the next ones.
+//! Flushes that the helper computes one by one while the program records the next ones.
 //!
-//! In a loop on small arrays recording a round takes about as long as computing it. So the helper goes on from what the last
-//! round has left, some rounds ahead of the program, and the program finds its round's outputs ready. Every round is computed as
-//! it would have been, and all its outputs are kept, so there is nothing to roll back: when the program does something
-//! else, the rounds that it did not take are dropped. Nor does it ever have to wait long: a round is computed from arrays that
-//! nobody writes, so when the helper is late (its processor is busy elsewhere), the program computes the round itself, and
-//! goes on so until the helper, which does nothing else, has caught up.
+//! In a loop on small arrays recording takes about as long as computing. So the helper goes on from what the last flushes have
+//! left, some flushes ahead of the program, and the program finds its outputs ready. Every flush is computed as it would have
+//! been, and all its outputs are kept, so there is nothing to roll back: when the program does something else, what it did
+//! not take is dropped. Nor does it ever have to wait long: a flush is computed from arrays that nobody writes, so when the
+//! helper is late (its processor is busy elsewhere), the program computes the flush itself, and goes on so until the
+//! helper, which does nothing else, has caught up.
 //!
-//! Both sides hold the arrays that the next round reads, so nobody writes to them in place; what foreign code may write is no
+//! Both sides hold the arrays that the next flushes read, so nobody writes to them in place; what foreign code may write is no
 //! part of a relay.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use legate_jit_passes::unroll::Link;
 use smallvec::SmallVec;
 
-use super::{Links, Scalars};
+use super::cycle::{Left, Stage};
 use crate::helper;
-use crate::plan_cache::{Entry, Stores};
-use crate::{Config, Store};
+use crate::plan_cache::Stores;
+use crate::trace::Key;
+use crate::{Config, Result, Store};
 
-/// Bytes of outputs that may wait to be taken, and rounds.
+/// Bytes of outputs that may wait to be taken, and flushes.
 const WAITING_BYTES: usize = 512 << 10;
 const WAITING: std::ops::RangeInclusive<usize> = 3..=32;
 /// How long the helper looks for room before it sleeps.
 const SPIN: Duration = Duration::from_micros(40);
-/// Rounds that the helper may be behind the program.
+/// How long the program waits for a flush that the helper works on, besides twice the time that it takes.
+const PATIENCE: Duration = Duration::from_micros(5);
+/// Flushes that the helper may be behind the program.
 const BEHIND: usize = 64;
 
 type Inputs = SmallVec<[Arc<Store>; 4]>;
+/// Which of some inputs, and of some outputs.
+type Wanted = (SmallVec<[bool; 4]>, SmallVec<[bool; 4]>);
 
 /// The program's end.
 pub(super) struct Relay {
     line: Arc<Line>,
-    links: Links,
+    cycle: Arc<Cycle>,
+    /// Flushes that the program is done with, and those of them that the helper had ready.
     given: usize,
-    /// How long the program waits for a round.
-    patience: Duration,
-    /// The inputs that the next round must have.
+    pub(super) used: usize,
+    recent: Recent,
+    /// The inputs that the next flush must have.
     next: Inputs,
 }
 
+/// The flushes of a cycle.
+struct Cycle {
+    stages: Vec<Stage>,
+    /// For each, which of its inputs and outputs flushes after it read.
+    wanted: Vec<Wanted>,
+    config: Config,
+}
+
+/// What the last flushes have read and made: each side follows the cycle with its own.
+struct Recent(VecDeque<Left>);
+
 /// What the program and the helper share.
 struct Line {
-    /// Outputs of rounds; round n's are at n modulo the length.
+    /// Outputs of flushes; those of the n-th are at n modulo the length.
     places: Vec<Mutex<Option<Stores>>>,
     made: AtomicUsize,
     given: AtomicUsize,
@@ -59,38 +76,75 @@ struct Line {
     room: Condvar,
 }
 
-/// What is computed, and from where on.
-pub(super) struct Course<'a> {
-    pub(super) entry: &'a Arc<Entry>,
-    pub(super) links: &'a Links,
-    pub(super) scalars: &'a Scalars,
-    pub(super) config: &'a Config,
-    /// Inputs and outputs of the round before the first.
-    pub(super) inputs: &'a [Arc<Store>],
-    pub(super) outputs: &'a [Arc<Store>],
-    /// Rounds, at most.
-    pub(super) rounds: usize,
-    /// How long one takes, measured.
-    pub(super) takes: Duration,
-}
-
 fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-fn linked(links: &[Link], inputs: &[Arc<Store>], outputs: &[Arc<Store>]) -> Inputs {
-    let from = |link: &Link| match *link {
-        Link::Output(m) => outputs[m as usize].clone(),
-        Link::Input(n) => inputs[n as usize].clone(),
-    };
-    links.iter().map(from).collect()
+impl Cycle {
+    fn new(stages: Vec<Stage>, left: &[Left], config: &Config) -> Cycle {
+        let none = |n: usize| SmallVec::from_elem(false, n);
+        let mut wanted: Vec<_> = left.iter().map(|l| (none(l.inputs.len()), none(l.outputs.len()))).collect();
+        let length = stages.len();
+        for (at, stage) in stages.iter().enumerate() {
+            for origin in &stage.origins {
+                let (inputs, outputs) = &mut wanted[(at + length - origin.back as usize) % length];
+                let list = if origin.output { outputs } else { inputs };
+                list[origin.number as usize] = true;
+            }
+        }
+        Cycle { stages, wanted, config: config.clone() }
+    }
+
+    /// The n-th flush from the start of the relay.
+    fn stage(&self, n: usize) -> &Stage {
+        &self.stages[n % self.stages.len()]
+    }
+}
+
+impl Recent {
+    /// The inputs of the n-th flush; `None` if some are gone.
+    fn inputs(&self, cycle: &Cycle, n: usize) -> Option<Inputs> {
+        let from = |origin: &super::cycle::Origin| {
+            let left = &self.0[self.0.len() - origin.back as usize];
+            let list = if origin.output { &left.outputs } else { &left.inputs };
+            list.get(origin.number as usize)?.clone()
+        };
+        cycle.stage(n).origins.iter().map(from).collect()
+    }
+
+    /// The n-th flush was computed.
+    fn follow(&mut self, cycle: &Cycle, n: usize, inputs: &[Arc<Store>], outputs: &[Arc<Store>]) {
+        let (from_inputs, from_outputs) = &cycle.wanted[n % cycle.stages.len()];
+        let keep = |wanted: &SmallVec<[bool; 4]>, list: &[Arc<Store>]| {
+            wanted.iter().zip(list).map(|(&wanted, store)| wanted.then(|| store.clone())).collect()
+        };
+        self.0.pop_front();
+        self.0.push_back(Left { inputs: keep(from_inputs, inputs), outputs: keep(from_outputs, outputs) });
+    }
 }
 
 impl Relay {
-    /// `None` where there is no helper.
-    pub(super) fn start(course: Course) -> Option<Relay> {
-        let bytes: usize = course.outputs.iter().map(|o| o.bytes()).sum();
+    /// Goes on with a cycle from where it has come to. `None` where that cannot be.
+    pub(super) fn start(stages: Vec<Stage>, left: Vec<Left>, config: &Config) -> Option<Relay> {
+        let size = |left: &Left| left.outputs.iter().flatten().map(|o| o.bytes()).sum::<usize>();
+        let bytes = left.iter().map(size).sum::<usize>() / left.len();
         let depth = (WAITING_BYTES / bytes.max(1)).clamp(*WAITING.start(), *WAITING.end());
+        let cycle = Arc::new(Cycle::new(stages, &left, config));
+        let wanted = |list: &[Option<Arc<Store>>], wanted: &[bool]| {
+            list.iter().zip(wanted).map(|(store, &wanted)| store.clone().filter(|_| wanted)).collect()
+        };
+        let recent = |(left, (inputs, outputs)): (&Left, &Wanted)| Left {
+            inputs: wanted(&left.inputs, inputs),
+            outputs: wanted(&left.outputs, outputs),
+        };
+        let both = || Recent(left.iter().zip(&cycle.wanted).map(recent).collect());
+        let (ours, theirs) = (both(), both());
+        // What foreign code writes, what is only promised and what other ranks hold are no part of this.
+        let own = |store: &Arc<Store>| !store.is_foreign() && !store.is_exported() && store.placed() == 0;
+        if !ours.0.iter().all(|left| left.inputs.iter().chain(&left.outputs).flatten().all(own)) {
+            return None;
+        }
+        let next = ours.inputs(&cycle, 0)?;
         let line = Arc::new(Line {
             places: (0..depth).map(|_| Mutex::new(None)).collect(),
             made: AtomicUsize::new(0),
@@ -100,45 +154,53 @@ impl Relay {
             asleep: Mutex::new(false),
             room: Condvar::new(),
         });
-        let next = linked(course.links, course.inputs, course.outputs);
-        let (entry, links, scalars) = (course.entry.clone(), course.links.clone(), course.scalars.clone());
-        let (config, rounds) = (course.config.clone(), course.rounds);
-        let (their, inputs) = (line.clone(), next.clone());
+        let (line_there, cycle_there) = (line.clone(), cycle.clone());
         let job = move || {
             // However this ends, the program must not wait for more.
-            let _end = End(&their);
-            their.work(&entry, &links, inputs, &scalars, &config, rounds);
+            let _end = End(&line_there);
+            line_there.work(&cycle_there, theirs);
         };
-        let patience = 2 * course.takes + Duration::from_micros(5);
-        helper::start(Box::new(job)).then(|| Relay { line, links: course.links.clone(), given: 0, patience, next })
+        helper::start(Box::new(job)).then(|| Relay { line, cycle, given: 0, used: 0, recent: ours, next })
     }
 
-    /// Whether these are the inputs that the next round must have.
-    pub(super) fn expects(&self, inputs: &[Arc<Store>]) -> bool {
-        self.next.len() == inputs.len()
+    /// Whether this is the flush that comes next in the cycle.
+    pub(super) fn expects(&self, key: Key, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> bool {
+        let stage = self.cycle.stage(self.given);
+        stage.key == key
+            && stage.scalars[..] == *scalars
+            && self.next.len() == inputs.len()
             && self.next.iter().zip(inputs).all(|(next, input)| Arc::ptr_eq(next, input) && !input.is_exported())
     }
 
-    /// The outputs of the next round; `None` if they do not come in time.
-    pub(super) fn take(&mut self) -> Option<Stores> {
-        if !self.line.wait_for(self.given, self.patience) {
-            return None;
-        }
-        let stores = self.line.take(self.given)?;
-        self.given += 1;
-        self.next = linked(&self.links, &self.next, &stores);
-        Some(stores)
-    }
-
-    /// The program has computed the next round itself: the same bits, in other arrays. False when the helper does not keep up.
-    pub(super) fn skip(&mut self, outputs: &[Arc<Store>]) -> bool {
+    /// The outputs of the next flush, which is as expected.
+    pub(super) fn take(&mut self) -> Result<Stores> {
+        let patience = 2 * self.cycle.stage(self.given).takes + PATIENCE;
+        let ready = if self.line.wait_for(self.given, patience) { self.line.take(self.given) } else { None };
+        self.used += ready.is_some() as usize;
+        let stores = match ready {
+            Some(stores) => stores,
+            None => {
+                // The helper may be reading what this one reads, so nothing is overwritten.
+                let stage = self.cycle.stage(self.given);
+                let plan = stage.entry.without_donations(&self.cycle.config);
+                let plan = plan.ok_or_else(|| crate::Error::Runtime("a relay has lost its plan".into()))?;
+                plan.run(&self.next, &stage.scalars)?
+            }
+        };
+        self.recent.follow(&self.cycle, self.given, &self.next, &stores);
         self.given += 1;
         self.line.given.store(self.given, Ordering::SeqCst);
-        self.next = linked(&self.links, &self.next, outputs);
-        self.given <= self.line.made.load(Ordering::Relaxed) + BEHIND && !self.line.ended.load(Ordering::Acquire)
+        self.next = self.recent.inputs(&self.cycle, self.given).unwrap_or_default();
+        Ok(stores)
     }
 
-    /// Rounds that were made in vain.
+    /// Whether the helper keeps up.
+    pub(super) fn is_alive(&self) -> bool {
+        let made = self.line.made.load(Ordering::Relaxed);
+        made > self.given || !self.line.ended.load(Ordering::Acquire) && self.given <= made + BEHIND
+    }
+
+    /// Flushes that were made in vain.
     pub(super) fn wasted(&self) -> usize {
         self.line.made.load(Ordering::Relaxed).saturating_sub(self.given)
     }
@@ -161,32 +223,27 @@ impl Drop for End<'_> {
 
 impl Line {
     /// What the helper does.
-    fn work(
-        &self,
-        entry: &Entry,
-        links: &Links,
-        mut inputs: Inputs,
-        scalars: &Scalars,
-        config: &Config,
-        rounds: usize,
-    ) {
-        let Some(plan) = entry.without_donations(config) else { return };
-        for round in 0..rounds {
-            if !self.wait_for_room(round) {
+    fn work(&self, cycle: &Cycle, mut recent: Recent) {
+        for n in 0.. {
+            if !self.wait_for_room(n) {
                 return;
             }
-            // The program computes a round that fails itself, and gets the error where it belongs.
-            let Ok(Ok(outputs)) = catch_unwind(AssertUnwindSafe(|| plan.run(&inputs, scalars))) else { return };
-            inputs = linked(links, &inputs, &outputs);
-            *open(&self.places[round % self.places.len()]) = Some(outputs);
-            self.made.store(round + 1, Ordering::Release);
+            let stage = cycle.stage(n);
+            let Some(plan) = stage.entry.without_donations(&cycle.config) else { return };
+            let Some(inputs) = recent.inputs(cycle, n) else { return };
+            // The program computes a flush that fails itself, and gets the error where it belongs.
+            let run = || plan.run(&inputs, &stage.scalars);
+            let Ok(Ok(outputs)) = catch_unwind(AssertUnwindSafe(run)) else { return };
+            recent.follow(cycle, n, &inputs, &outputs);
+            *open(&self.places[n % self.places.len()]) = Some(outputs);
+            self.made.store(n + 1, Ordering::Release);
         }
     }
 
-    /// False when no more rounds are wanted.
-    fn wait_for_room(&self, round: usize) -> bool {
+    /// False when no more are wanted.
+    fn wait_for_room(&self, n: usize) -> bool {
         let depth = self.places.len();
-        let full = || round.saturating_sub(self.given.load(Ordering::SeqCst)) >= depth;
+        let full = || n.saturating_sub(self.given.load(Ordering::SeqCst)) >= depth;
         let unwanted = || self.stopped.load(Ordering::SeqCst) || helper::is_ending();
         if full() {
             let start = Instant::now();
@@ -213,13 +270,13 @@ impl Line {
         }
     }
 
-    /// Waits for a round if the helper is at work on it, but not for long.
-    fn wait_for(&self, round: usize, patience: Duration) -> bool {
-        let is_made = || self.made.load(Ordering::Acquire) > round;
+    /// Waits for a flush if the helper is at work on it, but not for long.
+    fn wait_for(&self, n: usize, patience: Duration) -> bool {
+        let is_made = || self.made.load(Ordering::Acquire) > n;
         if is_made() {
             return true;
         }
-        if self.made.load(Ordering::Acquire) < round {
+        if self.made.load(Ordering::Acquire) < n {
             return false;
         }
         let start = Instant::now();
@@ -236,9 +293,9 @@ impl Line {
         }
     }
 
-    fn take(&self, round: usize) -> Option<Stores> {
-        let stores = open(&self.places[round % self.places.len()]).take();
-        let given = round + 1;
+    fn take(&self, n: usize) -> Option<Stores> {
+        let stores = open(&self.places[n % self.places.len()]).take();
+        let given = n + 1;
         self.given.store(given, Ordering::SeqCst);
         // A helper that sleeps is woken when half of the room is free, so that it does not go back to sleep at once.
         let waiting = self.made.load(Ordering::Relaxed) - given;
