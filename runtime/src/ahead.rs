@@ -26,7 +26,7 @@ use smallvec::SmallVec;
 use crate::exec::Prepared;
 use crate::plan_cache::{Entry, Stores};
 use crate::trace::Key;
-use crate::{Config, Result, Store, helper};
+use crate::{Config, Result, Store, helper, pool};
 use cycle::Watch;
 use relay::Relay;
 
@@ -41,10 +41,10 @@ const WORTHWHILE: usize = if cfg!(test) { 1 << 10 } else { 3 << 20 };
 const MAX_NODES: usize = 64;
 /// Nodes of a flush that the helper computes.
 const MAX_NODES_RELAYED: usize = 4096;
-/// How long a flush must take to be worth handing over, and how long each of its launches may take: longer ones are shared by
-/// all threads.
+/// How long a cycle must take to be worth handing over, and how long a flush with library calls may take, which may use threads
+/// of their own.
 const RELAYED: Duration = Duration::from_nanos(if cfg!(test) { 0 } else { 1500 });
-const RELAYED_LAUNCH: Duration = Duration::from_micros(if cfg!(test) { 1_000_000 } else { 40 });
+const RELAYED_CALLS: Duration = Duration::from_micros(20);
 /// Flushes without the helper after it was of little use, more after each time.
 const PAUSE: usize = 32;
 /// Flushes that make up for starting a relay.
@@ -292,17 +292,22 @@ impl Ahead {
         if self.pause > 0 {
             return entry.run(inputs, scalars);
         }
-        let start = Instant::now();
+        let (start, shared) = (Instant::now(), pool::shared_jobs());
         let outputs = entry.run(inputs, scalars)?;
         let takes = start.elapsed();
         if takes < RELAYED {
             entry.was_brief();
         }
+        // What several threads have shared would have to wait for one.
+        if pool::shared_jobs() != shared || takes > RELAYED_CALLS && entry.has_calls() {
+            self.watch.forget();
+            self.pause = PAUSE;
+            return Ok(outputs);
+        }
         self.watch.saw(key, entry, scalars, inputs, &outputs, takes);
         if let Some((stages, left)) = self.watch.cycle() {
-            let worthwhile = stages.iter().map(|s| s.takes).sum::<Duration>() >= RELAYED
-                && stages.iter().all(|s| s.takes <= RELAYED_LAUNCH * s.entry.launches());
-            if !worthwhile || crate::ranks::active().is_some() {
+            let all = stages.iter().map(|s| s.takes).sum::<Duration>();
+            if all < RELAYED || crate::ranks::active().is_some() {
                 return Ok(outputs);
             }
             if stages.iter().filter(|stage| !stage.entry.is_careful(config)).count() == 0 {
@@ -366,7 +371,7 @@ pub(crate) fn kind(graph: Graph) -> Kind {
     let large: usize = graph.outputs.iter().map(|o| graph.ty(*o).bytes()).filter(|&b| b > SMALL).sum();
     if large < WORTHWHILE {
         return match graph.nodes.len() {
-            _ if crate::pool::threads() < 2 => Kind::Not,
+            _ if pool::threads() < 2 => Kind::Not,
             0..=MAX_NODES_RELAYED => Kind::Relay(graph.donated.contains(&true).then(|| Arc::new(graph))),
             _ => Kind::Not,
         };

@@ -116,11 +116,11 @@ impl Entry {
         &self.kind
     }
 
-    /// Launches and library calls.
-    pub(crate) fn launches(&self) -> u32 {
+    /// Whether the plan calls libraries.
+    pub(crate) fn has_calls(&self) -> bool {
         match &self.runner {
-            Runner::Interp(_) => 0,
-            Runner::Exec(plan) => plan.plan.steps.len() as u32,
+            Runner::Interp(_) => false,
+            Runner::Exec(plan) => plan.actions.iter().any(|a| matches!(a, crate::exec::Action::Opaque { .. })),
         }
     }
 

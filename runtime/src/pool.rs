@@ -7,6 +7,7 @@
 //! A boundary file: a job lives on its caller's stack, and the caller does not return before every worker has left it.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
@@ -47,6 +48,15 @@ struct Pool {
 static POOL: Mutex<Option<&'static Pool>> = Mutex::new(None);
 static THREADS: OnceLock<usize> = OnceLock::new();
 
+thread_local! {
+    static SHARED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Jobs that the calling thread has shared with others so far.
+pub(crate) fn shared_jobs() -> u64 {
+    SHARED.get()
+}
+
 /// Sets the number of threads (`LEGATE_JIT_THREADS`) before the first job; later calls change nothing.
 pub fn set_threads(n: usize) {
     let _ = THREADS.set(n.max(1));
@@ -68,6 +78,7 @@ pub fn run(count: usize, task: &(dyn Fn(usize, usize) + Sync)) -> Result<(), Str
     // borrows end.
     let task: Task<'static> = unsafe { std::mem::transmute::<Task<'_>, Task<'static>>(task) };
     let job = Job { task, count, next: AtomicUsize::new(0), panic: Mutex::new(None) };
+    SHARED.with(|n| n.set(n.get() + 1));
     pool.start(&job);
     work(&job, 0);
     pool.finish();
