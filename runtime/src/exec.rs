@@ -4,6 +4,7 @@
 //! compiles in the background while the prebuilt loops run it), work cut into tasks. Running it allocates, launches and
 //! frees; nothing in it depends on the number of threads but the assignment of tasks to them.
 
+mod banded;
 mod launch;
 mod space;
 mod stream;
@@ -37,6 +38,8 @@ pub(crate) enum Action {
     Launch(PreparedLaunch),
     /// Several launches, one band of rows after the other.
     Wavefront(wavefront::Wavefront),
+    /// Two products with one matrix and what is between them, block by block of rows.
+    Banded(Box<banded::Banded>),
     Opaque {
         op: Opaque,
         args: Vec<launch::OpaqueOperand>,
@@ -73,6 +76,7 @@ impl Action {
             Action::Alloc { .. } | Action::Free { .. } => Ok(()),
             Action::Launch(launch) => launch.run(frame),
             Action::Wavefront(wavefront) => wavefront.run(frame),
+            Action::Banded(banded) => banded.run(frame),
             Action::Opaque { op, args, out } => {
                 let args: SmallVec<[crate::library::Strided; 2]> = args.iter().map(|a| a.at(frame)).collect();
                 crate::library::run(op, &args, &out.at(frame))
@@ -126,7 +130,12 @@ impl Prepared {
             let (launches, places) = wavefront::launches_from(&plan, s);
             let run = if wavefronts { wavefront::run_length(&plan, &homes, &launches) } else { 1 };
             // The steps that the next action stands for, with the frees between them.
-            let end = if run > 1 { places[run - 1] + 1 } else { s + 1 };
+            let band = if wavefronts { banded::run_length(&plan, &homes, s) } else { None };
+            let end = match band {
+                Some(length) => s + length,
+                None if run > 1 => places[run - 1] + 1,
+                None => s + 1,
+            };
             let steps = &plan.steps[s..end];
             for b in steps.iter().flat_map(|step| legate_jit_passes::schedule::written(&plan, step)) {
                 let slot = slot[b.0 as usize];
@@ -139,8 +148,13 @@ impl Prepared {
                 0 | 1 => None,
                 _ => wavefront::Wavefront::new(&plan, &homes, &launches[..run], tier)?,
             };
-            let together = wavefront.is_some();
+            let band = match band {
+                Some(_) => banded::Banded::new(&plan, steps, tier)?,
+                None => None,
+            };
+            let together = wavefront.is_some() || band.is_some();
             actions.extend(wavefront.map(Action::Wavefront));
+            actions.extend(band.map(Box::new).map(Action::Banded));
             for step in steps {
                 match step {
                     Step::Launch(launch) if !together => {
@@ -148,6 +162,7 @@ impl Prepared {
                         actions.push(Action::Launch(if wavefronts { launch } else { launch.cut_finely() }));
                     }
                     Step::Launch(_) => {}
+                    Step::Opaque { .. } if together => {}
                     Step::Opaque { op, args, out } => actions.push(Action::Opaque {
                         op: op.clone(),
                         args: args.iter().map(|a| launch::OpaqueOperand::new(&plan, a)).collect(),
@@ -206,7 +221,7 @@ impl Prepared {
                     self.rebase(&mut bases, *slot, std::ptr::null_mut());
                     memory[*slot as usize] = None;
                 }
-                Action::Launch(_) | Action::Wavefront(_) | Action::Opaque { .. } => {
+                Action::Launch(_) | Action::Wavefront(_) | Action::Banded(_) | Action::Opaque { .. } => {
                     action.run(&Frame { bases: &bases, scalars })?
                 }
             }

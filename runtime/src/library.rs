@@ -6,8 +6,8 @@ use legate_jit_ir::graph::Opaque;
 use crate::Result;
 
 pub mod blas;
-mod gemv;
-mod matmul;
+pub(crate) mod gemv;
+pub(crate) mod matmul;
 mod scan;
 
 /// Strided elements in memory.

@@ -208,7 +208,7 @@ pub fn pair(reducer: Reducer, dtype: DType, a: Element, b: Element) -> Element {
     let (to, from) = (&mut acc as *mut Element as *mut u8, &b as *const Element as *const u8);
     match known(reducer, dtype) {
         // SAFETY: one element at each address.
-        Kind::Pairwise => unsafe { add(dtype)(to, from, 1) },
+        Kind::Pairwise => unsafe { add(dtype)(to, from, 1, 1, 1) },
         // SAFETY: as above.
         Kind::Fold(fold) => unsafe { (fold.fold)(to, from, 1) },
         Kind::Arg(arg) => {
@@ -220,7 +220,10 @@ pub fn pair(reducer: Reducer, dtype: DType, a: Element, b: Element) -> Element {
     acc
 }
 
-fn add(dtype: DType) -> unsafe fn(*mut u8, *const u8, usize) {
+/// Adds rows, see [`fold::Fold::rows`].
+type Add = unsafe fn(*mut u8, *const u8, usize, usize, usize);
+
+fn add(dtype: DType) -> Add {
     fold::fold(Ufunc::Add, dtype).expect("every number can be added").rows
 }
 
@@ -237,13 +240,7 @@ pub fn combine_partial(reducer: Reducer, dtype: DType, n: usize, max: usize, par
     total
 }
 
-fn subtree(
-    n: usize,
-    max: usize,
-    complex: bool,
-    next: &mut dyn FnMut() -> Element,
-    add: unsafe fn(*mut u8, *const u8, usize),
-) -> Element {
+fn subtree(n: usize, max: usize, complex: bool, next: &mut dyn FnMut() -> Element, add: Add) -> Element {
     if n <= max {
         return next();
     }
@@ -251,7 +248,7 @@ fn subtree(
     let mut a = subtree(first, max, complex, next, add);
     let b = subtree(n - first, max, complex, next, add);
     // SAFETY: one element at each address.
-    unsafe { add(&mut a as *mut Element as *mut u8, &b as *const Element as *const u8, 1) };
+    unsafe { add(&mut a as *mut Element as *mut u8, &b as *const Element as *const u8, 1, 1, 1) };
     a
 }
 
@@ -265,37 +262,58 @@ pub fn finish(reducer: Reducer, value: Element) -> Element {
     if is_arg(reducer) { [value[1], 0] } else { value }
 }
 
-/// Combines row number `index` into the results of the rows before it, element by element: `acc[j] = op(acc[j], row[j])`, for
-/// j < n. Row 0 begins. For argmin and argmax `acc` are the i64 results, and `best` is room for n elements of 16 bytes that is
-/// kept between the calls; the other reductions do not touch it.
+/// Rows in memory: the first one, elements from one to the next, and how many there are.
+#[derive(Clone, Copy)]
+pub struct Lines {
+    pub first: *const u8,
+    pub step: usize,
+    pub count: usize,
+}
+
+/// Combines rows, of which the first has number `index`, into the results of the rows before them, element by element:
+/// `acc[j] = op(acc[j], row[j])`, for j < n. Row 0 begins. For argmin and argmax `acc` are the i64 results, and `best` is room for
+/// n elements of 16 bytes that is kept between the calls; the other reductions do not touch it.
 ///
 /// # Safety
-/// `row` must point to n elements, `acc` to n results, and they must not overlap.
+/// There are `rows.count` ≥ 1 rows of n elements, and n results at `acc`; they must not overlap.
 pub unsafe fn accumulate(
     reducer: Reducer,
     dtype: DType,
     acc: *mut u8,
     best: *mut u8,
-    row: *const u8,
+    rows: Lines,
     n: usize,
     index: usize,
 ) {
+    let Lines { mut first, step, mut count } = rows;
     // SAFETY: the caller's promise.
     unsafe {
         let fold = match known(reducer, dtype) {
-            Kind::Arg(arg) => return (arg.rows)(acc as *mut i64, best as *mut Element, row, n, index as i64),
-            Kind::Pairwise => add(dtype),
-            Kind::Fold(fold) => fold.rows,
-        };
-        if index == 0 {
-            if let Kind::Pairwise = known(reducer, dtype) {
-                // All bits zero is 0.0, and 0.0 + -0.0 is 0.0, as in NumPy.
-                acc.write_bytes(0, n * dtype.size());
-            } else {
-                return acc.copy_from_nonoverlapping(row, n * dtype.size());
+            Kind::Arg(arg) => {
+                for i in 0..count {
+                    let row = first.add(i * step * dtype.size());
+                    (arg.rows)(acc as *mut i64, best as *mut Element, row, n, (index + i) as i64);
+                }
+                return;
             }
+            Kind::Pairwise => {
+                if index == 0 {
+                    // All bits zero is 0.0, and 0.0 + -0.0 is 0.0, as in NumPy.
+                    acc.write_bytes(0, n * dtype.size());
+                }
+                add(dtype)
+            }
+            Kind::Fold(fold) => {
+                if index == 0 {
+                    acc.copy_from_nonoverlapping(first, n * dtype.size());
+                    (first, count) = (first.add(step * dtype.size()), count - 1);
+                }
+                fold.rows
+            }
+        };
+        if count > 0 {
+            fold(acc, first, n, step, count);
         }
-        fold(acc, row, n)
     }
 }
 
@@ -410,6 +428,59 @@ mod tests {
         }
     }
 
+    /// However the rows come together, and however wide they are.
+    #[test]
+    fn rows_at_once_are_rows_one_by_one() {
+        for (reducer, dtype) in Ufunc::ALL
+            .iter()
+            .map(|&u| Reducer::Ufunc(u))
+            .chain([Reducer::ArgMax])
+            .flat_map(|r| DType::ALL.into_iter().map(move |d| (r, d)))
+            .filter(|&(r, d)| supported(r, d) && r != Reducer::Ufunc(Ufunc::Power))
+        {
+            for n in [1usize, 3, 4, 5, 16, 23, 40] {
+                let (step, rows, size) = (n + 2, 7, dtype.size());
+                let x: Vec<Scalar> = (0..(step * rows) as u64).map(|i| element(dtype, i * 31 + n as u64)).collect();
+                let data = bytes(&x);
+                let aligned: Vec<u128> = vec![0; data.len() / 16 + 1];
+                let at = aligned.as_ptr() as *mut u8;
+                let run = |cuts: &[usize]| {
+                    let (mut acc, mut best) = (vec![[0u64; 2]; n], vec![[0u64; 2]; n]);
+                    for w in cuts.windows(2) {
+                        let (out, best) = (acc.as_mut_ptr() as *mut u8, best.as_mut_ptr() as *mut u8);
+                        // SAFETY: rows of the data, which was made aligned for every type.
+                        unsafe {
+                            let rows = Lines { first: at.add(w[0] * step * size), step, count: w[1] - w[0] };
+                            accumulate(reducer, dtype, out, best, rows, n, w[0]);
+                        }
+                    }
+                    let out = if is_arg(reducer) { DType::I64 } else { dtype };
+                    // SAFETY: results of this type, side by side.
+                    let all = unsafe { std::slice::from_raw_parts(acc.as_ptr() as *const u8, n * out.size()) };
+                    let result = |k: usize| {
+                        let mut element: Element = [0; 2];
+                        let bytes = &all[k * out.size()..(k + 1) * out.size()];
+                        // SAFETY: an Element has room for every type.
+                        unsafe {
+                            (&mut element as *mut Element as *mut u8)
+                                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+                        };
+                        (out, element)
+                    };
+                    (0..n).map(result).collect::<Vec<(DType, Element)>>()
+                };
+                // SAFETY: as above.
+                unsafe { at.copy_from_nonoverlapping(data.as_ptr(), data.len()) };
+                let single = run(&[0, 1, 2, 3, 4, 5, 6, 7]);
+                for cuts in [&[0, 7][..], &[0, 1, 4, 7]] {
+                    for (&(out, a), &(_, b)) in run(cuts).iter().zip(&single) {
+                        assert!(same(out, a, b), "{reducer:?} {dtype} {n}: {a:?} {b:?}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_first_of_the_best() {
         for dtype in DType::ALL {
@@ -448,7 +519,8 @@ mod tests {
                             assert_eq!(finish(reducer, whole)[0] as usize, want, "{dtype} in two parts {x:?}");
                             for i in 0..n {
                                 let (out, best) = (place.as_mut_ptr() as *mut u8, best.as_mut_ptr() as *mut u8);
-                                accumulate(reducer, dtype, out, best, at.add(i * size), 1, i);
+                                let row = Lines { first: at.add(i * size), step: 1, count: 1 };
+                                accumulate(reducer, dtype, out, best, row, 1, i);
                             }
                             assert_eq!(place[0] as usize, want, "{dtype} row by row {x:?}");
                         }

@@ -505,6 +505,14 @@ impl OpaqueOperand {
         OpaqueOperand::new(plan, &Operand { buffer, view })
     }
 
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
     /// Some rows of the first axis.
     pub fn rows(&self, rows: &std::ops::Range<usize>) -> OpaqueOperand {
         let mut shape = self.shape.clone();

@@ -565,26 +565,33 @@ impl Streams {
                         if blocked {
                             (lo[rank - 2], hi[rank - 2]) = (top as i64, (top + count) as i64);
                         }
-                        let origins: SmallVec<[*mut u8; 4]> = starts
-                            .iter()
-                            .zip(&self.list)
-                            .map(|(&s, info)| {
+                        // Where the rows are in memory, and elements from one to the next.
+                        let lines: SmallVec<[(*mut u8, usize); 4]> = match &self.direct {
+                            Some(direct) => {
+                                let first = flatten(&lo, &self.domain);
+                                let at = |(&(buffer, offset), info): (&(u32, i64), &Info)| {
+                                    let base = frame.bases[buffer as usize].wrapping_offset(offset as isize);
+                                    (base.wrapping_add(first * info.dtype.size()), width)
+                                };
+                                direct.iter().zip(&self.list).map(at).collect()
+                            }
+                            None => {
                                 let skipped = from + if rank >= 2 { lo[rank - 2] as usize * columns } else { 0 };
-                                s.wrapping_sub(skipped * info.dtype.size())
-                            })
-                            .collect();
-                        self.run_box(launch, frame, &lo, &hi, &origins);
+                                let origin =
+                                    |(&s, info): (&*mut u8, &Info)| s.wrapping_sub(skipped * info.dtype.size());
+                                let origins: SmallVec<[*mut u8; 4]> =
+                                    starts.iter().zip(&self.list).map(origin).collect();
+                                self.run_box(launch, frame, &lo, &hi, &origins);
+                                starts.iter().map(|&s| (s, columns)).collect()
+                            }
+                        };
                         for (s, info) in self.list.iter().enumerate() {
                             let out = frame.bases[info.out as usize].wrapping_add((k * width + from) * info.out_size);
                             let best = scratch.wrapping_add(s * columns * 16);
-                            for row in 0..count {
-                                let line = starts[s].wrapping_add(row * columns * info.dtype.size());
-                                // SAFETY: `line` holds to - from computed elements; out and best have room for as many,
-                                // and this task alone writes these columns.
-                                unsafe {
-                                    tree::accumulate(info.reducer, info.dtype, out, best, line, to - from, seen + row)
-                                };
-                            }
+                            let rows = tree::Lines { first: lines[s].0, step: lines[s].1, count };
+                            // SAFETY: each row holds to - from elements, computed or read from memory; out and best have
+                            // room for as many, and this task alone writes these columns.
+                            unsafe { tree::accumulate(info.reducer, info.dtype, out, best, rows, to - from, seen) };
                         }
                         seen += count;
                     }

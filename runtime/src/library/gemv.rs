@@ -16,18 +16,16 @@ use crate::pool;
 const INLINE_BYTES: usize = 256 << 10;
 /// Bytes of the matrix that a task should read at least.
 const TASK_BYTES: usize = 96 << 10;
-/// Terms of a sum that are added up for themselves where sums can be cut: at least so many, and a multiple of the rows that
-/// a step takes.
-const TERMS: usize = 512;
-/// A sum is cut into no more parts than this, so that the parts need little memory beside the matrix.
-const MAX_PARTS: usize = 64;
+/// Terms of a sum that are added up for themselves where sums are cut: a multiple of the rows that a step takes. As many rows
+/// of a matrix fit the second-level cache if they are not long, and the parts need little memory beside the matrix.
+pub(crate) const TERMS: usize = 512;
 /// Results that one task of the second kind keeps in the first-level cache.
 const STRIP: usize = 2048;
 /// Rows that a step takes.
 const ROWS: usize = 8;
 
 /// An element type that there are loops for.
-pub(super) trait Real: Copy + Send + Sync + 'static {
+pub(crate) trait Real: Copy + Send + Sync + 'static {
     const ZERO: Self;
 
     /// The sum of the products. Both have the same length.
@@ -49,10 +47,11 @@ macro_rules! add_product {
 }
 
 /// `dot`: four blocks of accumulators, each a product behind the other; a block is the same lanes in every width. It is written in
-/// vectors because LLVM, left alone, makes the final tree decide their width.
-macro_rules! dot {
+/// vectors because LLVM, left alone, makes the final tree decide their width. `add_rows` reads several vectors of a row before
+/// it goes to the next: reads that change the row at every vector are no pattern to the prefetcher, and take twice as long.
+macro_rules! vectors {
     ($isa:ident, $t:ident, $lanes:literal, $features:literal, $vector:ident, $width:literal,
-     $zero:ident $load:ident $store:ident $add:ident |$a:ident, $b:ident, $c:ident| $fma:expr) => {
+     $zero:ident $load:ident $store:ident $splat:ident $add:ident $mul:ident |$a:ident, $b:ident, $c:ident| $fma:expr) => {
         #[target_feature(enable = $features)]
         pub fn dot(row: &[$t], x: &[$t]) -> $t {
             use std::arch::x86_64::*;
@@ -100,29 +99,71 @@ macro_rules! dot {
             }
             total[0]
         }
+
+        /// The first vector of columns from `j` on that is not done: `N` of them at a time, whose sums stay in registers while the
+        /// rows are read one after the other.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn strips<const N: usize>(y: &mut [$t], rows: &[&[$t]; ROWS], x: &[$t; ROWS], mut j: usize) -> usize {
+            use std::arch::x86_64::*;
+            while j + N * $width <= y.len() {
+                // SAFETY: y and the rows are longer than the last of these columns.
+                unsafe {
+                    // (Closures would not have the instruction set, and would be called.)
+                    let base = y.as_mut_ptr().add(j);
+                    let mut first = [$zero(); N];
+                    let mut second = [$zero(); N];
+                    let (row, factor) = (rows[4].as_ptr().add(j), $splat(x[4]));
+                    for v in 0..N {
+                        first[v] = $load(base.add(v * $width));
+                        second[v] = $mul($load(row.add(v * $width)), factor);
+                    }
+                    for r in 0..4 {
+                        let (row, $b) = (rows[r].as_ptr().add(j), $splat(x[r]));
+                        for v in 0..N {
+                            let ($a, $c) = ($load(row.add(v * $width)), first[v]);
+                            first[v] = $fma;
+                        }
+                    }
+                    for r in 5..ROWS {
+                        let (row, $b) = (rows[r].as_ptr().add(j), $splat(x[r]));
+                        for v in 0..N {
+                            let ($a, $c) = ($load(row.add(v * $width)), second[v]);
+                            second[v] = $fma;
+                        }
+                    }
+                    for v in 0..N {
+                        $store(base.add(v * $width), $add(first[v], second[v]));
+                    }
+                }
+                j += N * $width;
+            }
+            j
+        }
+
+        #[target_feature(enable = $features)]
+        pub fn add_rows(y: &mut [$t], rows: [&[$t]; ROWS], x: &[$t; ROWS]) {
+            for row in &rows {
+                assert!(row.len() >= y.len(), "rows as long as the sums");
+            }
+            let whole = strips::<4>(y, &rows, x, 0);
+            let whole = strips::<1>(y, &rows, x, whole);
+            for j in whole..y.len() {
+                let (mut first, mut second) = (y[j], rows[4][j] * x[4]);
+                for r in 0..4 {
+                    add_product!($isa, first, rows[r][j], x[r]);
+                }
+                for r in 5..ROWS {
+                    add_product!($isa, second, rows[r][j], x[r]);
+                }
+                y[j] = first + second;
+            }
+        }
     };
 }
 
 macro_rules! rows {
     ($isa:ident, $t:ident, $features:literal) => {
-        #[target_feature(enable = $features)]
-        pub fn add_rows(y: &mut [$t], rows: [&[$t]; ROWS], x: &[$t; ROWS]) {
-            let n = y.len();
-            let [a, b, c, d, e, f, g, h] = rows;
-            let (a, b, c, d, e, f, g, h) = (&a[..n], &b[..n], &c[..n], &d[..n], &e[..n], &f[..n], &g[..n], &h[..n]);
-            for j in 0..n {
-                let (mut first, mut second) = (y[j], e[j] * x[4]);
-                add_product!($isa, first, a[j], x[0]);
-                add_product!($isa, first, b[j], x[1]);
-                add_product!($isa, first, c[j], x[2]);
-                add_product!($isa, first, d[j], x[3]);
-                add_product!($isa, second, f[j], x[5]);
-                add_product!($isa, second, g[j], x[6]);
-                add_product!($isa, second, h[j], x[7]);
-                y[j] = first + second;
-            }
-        }
-
         #[target_feature(enable = $features)]
         pub fn add_row(y: &mut [$t], row: &[$t], x: $t) {
             for (y, r) in y.iter_mut().zip(row) {
@@ -141,26 +182,26 @@ macro_rules! rows {
 
 macro_rules! real {
     ($t:ident, $lanes:literal,
-     ($v128:ident, $w128:literal, $zero128:ident $load128:ident $store128:ident $add128:ident $mul128:ident),
-     ($v256:ident, $w256:literal, $zero256:ident $load256:ident $store256:ident $add256:ident $fma256:ident),
-     ($v512:ident, $w512:literal, $zero512:ident $load512:ident $store512:ident $add512:ident $fma512:ident)) => {
+     ($v128:ident, $w128:literal, $zero128:ident $load128:ident $store128:ident $splat128:ident $add128:ident $mul128:ident),
+     ($v256:ident, $w256:literal, $zero256:ident $load256:ident $store256:ident $splat256:ident $add256:ident $mul256:ident $fma256:ident),
+     ($v512:ident, $w512:literal, $zero512:ident $load512:ident $store512:ident $splat512:ident $add512:ident $mul512:ident $fma512:ident)) => {
         mod $t {
             pub mod base {
                 use super::super::ROWS;
-                dot!(base, $t, $lanes, "sse2", $v128, $w128,
-                    $zero128 $load128 $store128 $add128 |a, b, c| $add128($mul128(a, b), c));
+                vectors!(base, $t, $lanes, "sse2", $v128, $w128,
+                    $zero128 $load128 $store128 $splat128 $add128 $mul128 |a, b, c| $add128($mul128(a, b), c));
                 rows!(base, $t, "sse2");
             }
             pub mod avx2 {
                 use super::super::ROWS;
-                dot!(avx2, $t, $lanes, "avx2,fma", $v256, $w256,
-                    $zero256 $load256 $store256 $add256 |a, b, c| $fma256(a, b, c));
+                vectors!(avx2, $t, $lanes, "avx2,fma", $v256, $w256,
+                    $zero256 $load256 $store256 $splat256 $add256 $mul256 |a, b, c| $fma256(a, b, c));
                 rows!(avx2, $t, "avx2,fma");
             }
             pub mod avx512 {
                 use super::super::ROWS;
-                dot!(avx512, $t, $lanes, "avx512f,avx512vl,avx512dq,avx512bw", $v512, $w512,
-                    $zero512 $load512 $store512 $add512 |a, b, c| $fma512(a, b, c));
+                vectors!(avx512, $t, $lanes, "avx512f,avx512vl,avx512dq,avx512bw", $v512, $w512,
+                    $zero512 $load512 $store512 $splat512 $add512 $mul512 |a, b, c| $fma512(a, b, c));
                 rows!(avx512, $t, "avx512f,avx512vl,avx512dq,avx512bw");
             }
         }
@@ -219,21 +260,21 @@ macro_rules! real {
 real!(
     f32,
     16,
-    (__m128, 4, _mm_setzero_ps _mm_loadu_ps _mm_storeu_ps _mm_add_ps _mm_mul_ps),
-    (__m256, 8, _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_fmadd_ps),
-    (__m512, 16, _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_fmadd_ps)
+    (__m128, 4, _mm_setzero_ps _mm_loadu_ps _mm_storeu_ps _mm_set1_ps _mm_add_ps _mm_mul_ps),
+    (__m256, 8, _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_add_ps _mm256_mul_ps _mm256_fmadd_ps),
+    (__m512, 16, _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_add_ps _mm512_mul_ps _mm512_fmadd_ps)
 );
 real!(
     f64,
     8,
-    (__m128d, 2, _mm_setzero_pd _mm_loadu_pd _mm_storeu_pd _mm_add_pd _mm_mul_pd),
-    (__m256d, 4, _mm256_setzero_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_add_pd _mm256_fmadd_pd),
-    (__m512d, 8, _mm512_setzero_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_add_pd _mm512_fmadd_pd)
+    (__m128d, 2, _mm_setzero_pd _mm_loadu_pd _mm_storeu_pd _mm_set1_pd _mm_add_pd _mm_mul_pd),
+    (__m256d, 4, _mm256_setzero_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_add_pd _mm256_mul_pd _mm256_fmadd_pd),
+    (__m512d, 8, _mm512_setzero_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_add_pd _mm512_mul_pd _mm512_fmadd_pd)
 );
 
 /// A matrix in memory: `rows` rows of `columns` elements side by side, `step` elements from row to row.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<T> {
+pub(crate) struct Rows<T> {
     pub ptr: *const T,
     pub rows: usize,
     pub columns: usize,
@@ -262,7 +303,7 @@ impl<T> Rows<T> {
 
 /// Results that several tasks write, each its own; `step` elements lie between neighbours.
 #[derive(Clone, Copy)]
-pub(super) struct Out<T> {
+pub(crate) struct Out<T> {
     pub ptr: *mut T,
     pub step: usize,
 }
@@ -296,17 +337,15 @@ fn spread(count: usize, bytes: usize, task: &(dyn Fn(usize) + Sync)) {
 ///
 /// # Safety
 /// A valid matrix, whose rows are as long as `x`, and room for as many results as it has rows; they overlap nothing.
-pub(super) unsafe fn times_vector<T: Real>(a: Rows<T>, x: &[T], out: Out<T>) {
+pub(crate) unsafe fn times_vector<T: Real>(a: Rows<T>, x: &[T], out: Out<T>) {
     if a.rows == 1 {
         // SAFETY: the caller's promise.
         return unsafe { out.set(0, inner(a.line(0, 0..a.columns), x)) };
     }
     const GROUP: usize = 4;
     spread(a.rows.div_ceil(GROUP), GROUP * a.columns * size_of::<T>(), &|g| {
-        for row in g * GROUP..((g + 1) * GROUP).min(a.rows) {
-            // SAFETY: a row of the matrix; each result is set by one task.
-            unsafe { out.set(row, T::dot(a.line(row, 0..a.columns), x)) };
-        }
+        // SAFETY: rows of the matrix; each result is set by one task.
+        unsafe { rows_times_vector(a, g * GROUP..((g + 1) * GROUP).min(a.rows), x, out) };
     });
 }
 
@@ -333,40 +372,70 @@ fn inner<T: Real>(a: &[T], x: &[T]) -> T {
 ///
 /// # Safety
 /// A valid matrix, with as many rows as `x` has elements, and room for as many results as it has columns; they overlap nothing.
-pub(super) unsafe fn vector_times<T: Real>(x: &[T], b: Rows<T>, out: Out<T>) {
-    // Where the sums are cut follows from their length alone.
-    let part = b.rows.div_ceil(MAX_PARTS).max(TERMS).next_multiple_of(ROWS);
-    let parts = b.rows.div_ceil(part);
+pub(crate) unsafe fn vector_times<T: Real>(x: &[T], b: Rows<T>, out: Out<T>) {
+    let parts = b.rows.div_ceil(TERMS);
     let strips = b.columns.div_ceil(STRIP);
     let mut sums = vec![T::ZERO; parts * b.columns];
     let own = Out { ptr: sums.as_mut_ptr(), step: 1 };
-    spread(parts * strips, b.bytes() / (parts * strips), &|task| {
+    spread(parts * strips, b.bytes() / (parts * strips).max(1), &|task| {
         let (p, s) = (task / strips, task % strips);
-        let rows = p * part..((p + 1) * part).min(b.rows);
         let columns = s * STRIP..((s + 1) * STRIP).min(b.columns);
         let own = &own;
-        // SAFETY: rows and columns of the matrix; the part of the sums belongs to this task.
+        // SAFETY: columns of the matrix; the part of the sums belongs to this task.
         unsafe {
             let y = std::slice::from_raw_parts_mut(own.ptr.add(p * b.columns + columns.start), columns.len());
-            let mut row = rows.start;
-            while row + ROWS <= rows.end {
-                let lines = std::array::from_fn(|r| b.line(row + r, columns.clone()));
-                let factors = x[row..].first_chunk().expect("an element of x for each row");
-                T::add_rows(y, lines, factors);
-                row += ROWS;
-            }
-            for (r, &factor) in x[row..rows.end].iter().enumerate() {
-                T::add_row(y, b.line(row + r, columns.clone()), factor);
-            }
+            add_part(x, b, p, columns, y);
         }
     });
-    if b.columns > 0 {
-        let (first, rest) = sums.split_at_mut(b.columns);
-        rest.chunks(b.columns).for_each(|part| T::add(first, part));
-        for (j, sum) in first.iter().enumerate() {
-            // SAFETY: an element for each column.
-            unsafe { out.set(j, *sum) };
+    // SAFETY: an element for each column.
+    unsafe { add_parts(&mut sums, b.columns, out) };
+}
+
+/// Adds to `y` the part number `p` of the sums in some columns: [`TERMS`] rows, each times its element of `x`.
+///
+/// # Safety
+/// A valid matrix, with as many rows as `x` has elements, that has these columns.
+pub(crate) unsafe fn add_part<T: Real>(x: &[T], b: Rows<T>, p: usize, columns: Range<usize>, y: &mut [T]) {
+    let rows = p * TERMS..((p + 1) * TERMS).min(b.rows);
+    let mut row = rows.start;
+    // SAFETY: rows and columns of the matrix.
+    unsafe {
+        while row + ROWS <= rows.end {
+            let lines = std::array::from_fn(|r| b.line(row + r, columns.clone()));
+            let factors = x[row..].first_chunk().expect("an element of x for each row");
+            T::add_rows(y, lines, factors);
+            row += ROWS;
         }
+        for (r, &factor) in x[row..rows.end].iter().enumerate() {
+            T::add_row(y, b.line(row + r, columns.clone()), factor);
+        }
+    }
+}
+
+/// The results from the sums of all parts, each of them `columns` long.
+///
+/// # Safety
+/// Room for as many results as there are columns.
+pub(crate) unsafe fn add_parts<T: Real>(sums: &mut [T], columns: usize, out: Out<T>) {
+    if columns == 0 {
+        return;
+    }
+    let (first, rest) = sums.split_at_mut(columns);
+    rest.chunks(columns).for_each(|part| T::add(first, part));
+    for (j, sum) in first.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { out.set(j, *sum) };
+    }
+}
+
+/// Some of the results of [`times_vector`] on the calling thread, with the same bits, for a matrix of more than one row.
+///
+/// # Safety
+/// As for `times_vector`; nobody else writes these results.
+pub(crate) unsafe fn rows_times_vector<T: Real>(a: Rows<T>, rows: Range<usize>, x: &[T], out: Out<T>) {
+    for row in rows {
+        // SAFETY: a row of the matrix, and its result.
+        unsafe { out.set(row, T::dot(a.line(row, 0..a.columns), x)) };
     }
 }
 

@@ -12,7 +12,7 @@ use super::gemv::{self, Out, Real, Rows};
 use crate::Result;
 
 /// Elements of a matrix above which a product with a vector does not go to BLAS: there BLAS would wake its threads.
-const OWN_MATRIX: usize = 9216;
+pub(crate) const OWN_MATRIX: usize = 9216;
 /// The same for the product of two vectors.
 const OWN_VECTOR: usize = 10_000;
 

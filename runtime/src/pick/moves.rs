@@ -2,16 +2,19 @@
 //!
 //! A boundary file: it reads and writes elements by address.
 
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use legate_jit_ir::shape::{c_strides, size};
 use smallvec::SmallVec;
 
-use super::selection::{Selection, runs};
+use super::selection::{Selection, runs, runs_announced};
 use crate::array::host::gather;
 use crate::{Error, HostView, Result, Store, pool};
 
+/// Bytes between a chunk's first and last row from which it is hardly in a cache that is near.
+const FAR: usize = 256 << 10;
 /// Tasks fewer than this, of some ten microseconds each, are done sooner than another thread has woken up.
 const FEW: usize = 6;
 
@@ -149,7 +152,8 @@ fn compress_chunk<const N: usize>(rows: &Rows, selection: &Selection, chunk: usi
     let mask = selection.chunk(chunk);
     let bytes = rows.bytes;
     rows.pieces(Selection::start(chunk), mask.len(), |first, n, from, step| {
-        runs(&mask[first..first + n], |at, length| {
+        let some = &mask[first..first + n];
+        let copy = |at: usize, length: usize| {
             let from = from.wrapping_offset(at as isize * step);
             // SAFETY: the rows that the mask names are within the view; `to` has room for the chunk's own.
             unsafe {
@@ -164,6 +168,13 @@ fn compress_chunk<const N: usize>(rows: &Rows, selection: &Selection, chunk: usi
                 }
                 to = to.add(length * bytes);
             }
+        };
+        if n * step.unsigned_abs() < FAR {
+            return runs(some, copy);
+        }
+        runs_announced(some, copy, |at| {
+            // SAFETY: a hint about an address; no memory is touched.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_offset(at as isize * step).cast()) }
         });
     });
 }

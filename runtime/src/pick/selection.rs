@@ -122,10 +122,34 @@ fn count(mask: &[u8]) -> usize {
     mask.chunks(64).map(|w| word(w).count_ones() as usize).sum()
 }
 
+/// Words ahead of the one that is visited whose places are announced.
+const AHEAD: usize = 6;
+
 /// Calls `f(first, length)` for the runs of selected places, in order. Runs end at words, so a long one comes in pieces.
 #[inline(always)]
-pub(crate) fn runs(mask: &[u8], mut f: impl FnMut(usize, usize)) {
+pub(crate) fn runs(mask: &[u8], f: impl FnMut(usize, usize)) {
+    visit::<false>(mask, f, |_| ());
+}
+
+/// The same, with `soon(place)` called some time before the place is visited, where few of its neighbours are selected, so that
+/// the memory's prefetcher has no pattern to see.
+#[inline(always)]
+pub(crate) fn runs_announced(mask: &[u8], f: impl FnMut(usize, usize), soon: impl FnMut(usize)) {
+    visit::<true>(mask, f, soon);
+}
+
+#[inline(always)]
+fn visit<const ANNOUNCE: bool>(mask: &[u8], mut f: impl FnMut(usize, usize), mut soon: impl FnMut(usize)) {
     for (k, bytes) in mask.chunks(64).enumerate() {
+        if ANNOUNCE && let Some(later) = mask.get(64 * (k + AHEAD)..) {
+            let mut bits = word(later);
+            if bits.count_ones() < 32 {
+                while bits != 0 {
+                    soon(64 * (k + AHEAD) + bits.trailing_zeros() as usize);
+                    bits &= bits - 1;
+                }
+            }
+        }
         let mut bits = word(bytes);
         if bits == u64::MAX {
             f(64 * k, 64);
@@ -170,6 +194,12 @@ mod tests {
         let expect: Vec<usize> = (0..1000).filter(|&i| mask[i] != 0).collect();
         assert_eq!(seen, expect);
         assert_eq!(count(&mask), expect.len());
+        let (mut again, mut announced) = (Vec::new(), Vec::new());
+        runs_announced(&mask, |at, n| again.extend(at..at + n), |at| announced.push(at));
+        assert_eq!(again, expect);
+        // Each at most once, in order, and none that is not selected; where all are, none.
+        assert!(announced.windows(2).all(|w| w[0] < w[1]) && announced.iter().all(|at| expect.contains(at)));
+        assert!(!announced.is_empty() && !announced.contains(&300));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use legate_jit_vmath::{Isa, isa};
 pub struct Fold {
     /// `acc = op(acc, x[i])` for i in 0..n, or what has the same bits. n may be 0.
     pub fold: unsafe fn(acc: *mut u8, x: *const u8, n: usize),
-    /// `acc[j] = op(acc[j], x[j])` for j in 0..n.
-    pub rows: unsafe fn(acc: *mut u8, x: *const u8, n: usize),
+    /// `acc[j] = op(acc[j], x[i * step + j])` for j in 0..n, for i in 0..rows in order.
+    pub rows: unsafe fn(acc: *mut u8, x: *const u8, n: usize, step: usize, rows: usize),
 }
 
 /// The operation of a `Fold`.
@@ -80,11 +80,52 @@ fn in_lanes<O: Op<T: Lane>, const LANES: usize>(acc: &mut O::T, x: &[O::T]) {
     *acc = O::call(*acc, result).settle(*acc, x);
 }
 
+/// Rows of n elements, the first at x, `step` elements from one to the next. A few columns at a time go down all rows, so that
+/// their results stay in registers: where rows are short, loading and storing them would take longer than combining.
+///
+/// # Safety
+/// All rows are valid.
 #[inline(always)]
-fn side_by_side<O: Op>(acc: &mut [O::T], x: &[O::T]) {
-    for (acc, &x) in acc.iter_mut().zip(x) {
-        *acc = O::call(*acc, x);
+unsafe fn side_by_side<O: Op>(acc: &mut [O::T], x: *const O::T, step: usize, rows: usize) {
+    let n = acc.len();
+    if rows == 1 {
+        // SAFETY: the caller's promise.
+        let x = unsafe { std::slice::from_raw_parts(x, n) };
+        return acc.iter_mut().zip(x).for_each(|(acc, &x)| *acc = O::call(*acc, x));
     }
+    // SAFETY: as above.
+    unsafe {
+        let done = down::<O, 16>(acc, x, step, rows, 0);
+        let done = down::<O, 4>(acc, x, step, rows, done);
+        down::<O, 1>(acc, x, step, rows, done);
+    }
+}
+
+/// Columns from `j` on, N at a time; the first that is left.
+///
+/// # Safety
+/// As for `side_by_side`.
+#[inline(always)]
+unsafe fn down<O: Op, const N: usize>(
+    acc: &mut [O::T],
+    x: *const O::T,
+    step: usize,
+    rows: usize,
+    mut j: usize,
+) -> usize {
+    while let Some(some) = acc.get_mut(j..).and_then(|rest| rest.first_chunk_mut::<N>()) {
+        let mut sums = *some;
+        for i in 0..rows {
+            // SAFETY: the caller's promise.
+            let line = unsafe { x.add(i * step + j).cast::<[O::T; N]>().read() };
+            for k in 0..N {
+                sums[k] = O::call(sums[k], line[k]);
+            }
+        }
+        *some = sums;
+        j += N;
+    }
+    j
 }
 
 macro_rules! versions {
@@ -115,11 +156,11 @@ macro_rules! versions {
             }
 
             #[target_feature(enable = $features)]
-            pub unsafe fn side_by_side<O: Op>(acc: *mut u8, x: *const u8, n: usize) {
-                // SAFETY: the caller gives n elements at both addresses, which do not overlap.
+            pub unsafe fn side_by_side<O: Op>(acc: *mut u8, x: *const u8, n: usize, step: usize, rows: usize) {
+                // SAFETY: the caller gives n elements at acc and in each row, which do not overlap.
                 unsafe {
                     let acc = std::slice::from_raw_parts_mut(acc as *mut O::T, n);
-                    super::side_by_side::<O>(acc, std::slice::from_raw_parts(x as *const O::T, n))
+                    super::side_by_side::<O>(acc, x as *const O::T, step, rows)
                 }
             }
         }
