@@ -367,11 +367,15 @@ fn is_carried(graph: &Graph, links: &[Link]) -> bool {
 }
 
 /// How rounds that are this graph are worked ahead of.
-pub(crate) fn kind(graph: Graph) -> Kind {
+pub(crate) fn kind(graph: Graph, config: &Config) -> Kind {
+    if !config.ahead {
+        return Kind::Not;
+    }
     let large: usize = graph.outputs.iter().map(|o| graph.ty(*o).bytes()).filter(|&b| b > SMALL).sum();
     if large < WORTHWHILE {
         return match graph.nodes.len() {
-            _ if pool::threads() < 2 => Kind::Not,
+            // A dump shows what the program's own thread compiles, in its order.
+            _ if pool::threads() < 2 || config.cx.hook.is_some() => Kind::Not,
             0..=MAX_NODES_RELAYED => Kind::Relay(graph.donated.contains(&true).then(|| Arc::new(graph))),
             _ => Kind::Not,
         };

@@ -90,7 +90,7 @@ impl PlanCache {
             Tier::Auto | Tier::Vm | Tier::Compiled => {
                 let plan = legate_jit_passes::compile(&graph, &config.cx)?;
                 let runner = Runner::Exec(Box::new(Prepared::new(plan, config.tier)?));
-                (runner, if config.ahead { ahead::kind(graph) } else { Kind::Not })
+                (runner, ahead::kind(graph, config))
             }
         };
         let entry = Arc::new(Entry {
