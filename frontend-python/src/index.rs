@@ -6,8 +6,6 @@
 //!
 //! A boundary file: it reads integers, slices and tuples through Python's C API.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use legate_jit_ir::DType;
 use legate_jit_runtime::{self as rt, Array, Casting, Element, Index, IndexPart, Operand, WeakScalar};
 use pyo3::exceptions::PyTypeError;
@@ -186,9 +184,8 @@ pub fn before_iteration(py: Python<'_>, array: &Array) -> PyResult<()> {
     Ok(())
 }
 
-/// Single elements of pending values that were recorded since they were last computed. A program that reads many is in a
-/// loop over elements, and soon asks for their values: then it is better to compute first.
-static PENDING_READS: AtomicU32 = AtomicU32::new(0);
+/// Single elements of pending values that are recorded before they are computed. A program that reads more is in a loop over
+/// elements, and soon asks for their values: then it is better to compute first.
 const MANY: u32 = 8;
 
 /// One element: a NumPy scalar where the value is there, else a scalar of ours that is computed when it is asked for.
@@ -212,8 +209,7 @@ fn distant_element(py: Python<'_>, array: &Array, at: &[i64]) -> PyResult<Py<PyA
     match guarded(py, || array.get_item(at))? {
         Element::Value(s) => capi::scalar(py, s),
         Element::Pending(a) => {
-            if PENDING_READS.fetch_add(1, Ordering::Relaxed) >= MANY {
-                PENDING_READS.store(0, Ordering::Relaxed);
+            if rt::element_reads() > MANY {
                 drop(a);
                 let array = array.clone();
                 crate::adopt::detached(py, rt::sync)?;

@@ -44,6 +44,6 @@ pub use pick::{IndexPart, Picked, PickedOperand, count_nonzero, nonzero};
 pub use promote::WeakScalar;
 pub use reduce::{ReduceArgs, accumulate, mean, reduce, var};
 pub use scalar_eval::{Known, asks, known};
-pub use session::{config, hardly_pending, little_pending, prepare, set_config, sync};
+pub use session::{config, element_reads, hardly_pending, little_pending, prepare, set_config, sync};
 pub use stats::stats;
 pub use ufunc::{UfuncArgs, power, ufunc, where_};

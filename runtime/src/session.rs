@@ -308,6 +308,14 @@ pub fn hardly_pending() -> bool {
     lock().trace.elements < HARDLY
 }
 
+/// Notes that somebody reads a single element of what is pending; how many there were since values were last computed. It
+/// begins anew with each trace, so that a program that runs again is cut at the same places and finds its plans.
+pub fn element_reads() -> u32 {
+    let mut s = lock();
+    s.trace.element_reads += 1;
+    s.trace.element_reads
+}
+
 /// Whether running what is pending takes only microseconds (once its plan is known).
 pub fn little_pending() -> bool {
     lock().trace.elements < LITTLE

@@ -146,6 +146,8 @@ pub(crate) struct Trace {
     pub(crate) key: Key,
     /// Elements that the records make and reduce: how much work is pending, roughly.
     pub(crate) elements: usize,
+    /// Single elements of pending values that somebody asked for.
+    pub(crate) element_reads: u32,
     /// An input is visible to foreign code: run at once.
     pub(crate) exported: bool,
 }
@@ -184,6 +186,7 @@ impl Trace {
         self.shapes_of.clear();
         self.key = Key::START;
         self.elements = 0;
+        self.element_reads = 0;
         self.exported = false;
     }
 
