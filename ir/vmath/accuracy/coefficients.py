@@ -222,6 +222,12 @@ def trigonometric():
     cos1 = series(lambda z: (mpmath.cos(root(z)) - 1) / z, lambda k: (-1) ** (k + 1) / mpmath.factorial(2 * k + 2))
     polynomial("SIN", "(sin √z / √z - 1) / z for √z ≤ π/4.", sin, lambda z: z, 0, q, 56.7)
     polynomial("COS", "(cos √z - 1 + z/2) / z².", cos, lambda z: z ** 2, 0, q, 59)
+    sin5 = series(lambda z: (mpmath.sin(root(z)) / root(z) - 1 + z / 6) / z ** 2, lambda k: (-1) ** k / mpmath.factorial(2 * k + 5))
+    cos6 = series(lambda z: (mpmath.cos(root(z)) - 1 + z / 2 - z ** 2 / 24) / z ** 3, lambda k: (-1) ** (k + 1) / mpmath.factorial(2 * k + 6))
+    polynomial("SIN_5", "(sin √z / √z - 1 + z/6) / z².", sin5, lambda z: z ** 2, 0, q, 63)
+    polynomial("COS_6", "(cos √z - 1 + z/2 - z²/24) / z³.", cos6, lambda z: z ** 3, 0, q, 63)
+    double("MINUS_SIXTH", "-1/6.", -mpf(1) / 6)
+    double("TWENTY_FOURTH", "1/24.", mpf(1) / 24)
     polynomial("SIN_SINGLE", "(sin √z / √z - 1) / z, for f32.", sin, lambda z: z, 0, q, 28.3)
     polynomial("COS_SINGLE", "(cos √z - 1) / z, for f32.", cos1, lambda z: z, 0, q, 28.3)
     two_over_pi = 2 / mp.pi

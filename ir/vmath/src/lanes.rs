@@ -16,6 +16,9 @@ pub trait Lanes:
     /// One truth value a lane.
     type Mask: Copy + BitAnd<Output = Self::Mask> + BitOr<Output = Self::Mask> + Not<Output = Self::Mask>;
 
+    /// How many.
+    const LANES: usize;
+
     fn all(x: f64) -> Self;
     /// A function of each lane.
     fn map(self, f: impl Fn(f64) -> f64) -> Self;
@@ -43,6 +46,8 @@ pub trait Lanes:
     fn le(self, y: Self) -> Self::Mask;
     fn eq(self, y: Self) -> Self::Mask;
     fn any(mask: Self::Mask) -> bool;
+    /// A bit for each lane, the first one lowest.
+    fn chosen(mask: Self::Mask) -> u32;
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
 
     /// The lanes as 64-bit integers.
@@ -93,7 +98,7 @@ pub trait Lanes:
 /// Never inlined, so that the usual path spills nothing for it.
 #[cold]
 #[inline(never)]
-pub fn mend(r: &mut [f64], chosen: &[f64], x: &[f64], y: &[f64], f: impl Fn(f64, f64) -> f64) {
+pub fn mend(r: &mut [f64], chosen: u32, x: &[f64], y: &[f64], f: impl Fn(f64, f64) -> f64) {
     if isa() >= Isa::Avx2 {
         // SAFETY: the machine has these instructions.
         unsafe { mend_fma(r, chosen, x, y, f) }
@@ -103,16 +108,16 @@ pub fn mend(r: &mut [f64], chosen: &[f64], x: &[f64], y: &[f64], f: impl Fn(f64,
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn mend_fma(r: &mut [f64], chosen: &[f64], x: &[f64], y: &[f64], f: impl Fn(f64, f64) -> f64) {
+fn mend_fma(r: &mut [f64], chosen: u32, x: &[f64], y: &[f64], f: impl Fn(f64, f64) -> f64) {
     mend_each(r, chosen, x, y, f);
 }
 
 #[inline(always)]
-fn mend_each(r: &mut [f64], chosen: &[f64], x: &[f64], y: &[f64], f: impl Fn(f64, f64) -> f64) {
-    for i in 0..r.len() {
-        if chosen[i] != 0.0 {
-            r[i] = f(x[i], y[i]);
-        }
+fn mend_each(r: &mut [f64], mut chosen: u32, x: &[f64], y: &[f64], f: impl Fn(f64, f64) -> f64) {
+    while chosen != 0 {
+        let i = chosen.trailing_zeros() as usize;
+        r[i] = f(x[i], y[i]);
+        chosen &= chosen - 1;
     }
 }
 
@@ -199,6 +204,7 @@ impl<V: Lanes> Double<V> {
 }
 
 impl Lanes for f64 {
+    const LANES: usize = 1;
     type Mask = bool;
 
     #[inline(always)]
@@ -213,7 +219,7 @@ impl Lanes for f64 {
     fn mend2(self, mask: bool, x: f64, y: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
         if mask {
             let mut r = [self];
-            mend(&mut r, &[1.0], &[x], &[y], f);
+            mend(&mut r, 1, &[x], &[y], f);
             r[0]
         } else {
             self
@@ -274,6 +280,10 @@ impl Lanes for f64 {
     #[inline(always)]
     fn any(mask: bool) -> bool {
         mask
+    }
+    #[inline(always)]
+    fn chosen(mask: bool) -> u32 {
+        mask as u32
     }
     #[inline(always)]
     fn select(mask: bool, yes: f64, no: f64) -> f64 {
@@ -358,6 +368,7 @@ macro_rules! vector {
         }
 
         impl Lanes for $name {
+            const LANES: usize = $lanes;
             type Mask = $mask;
 
             #[inline(always)]
@@ -373,12 +384,11 @@ macro_rules! vector {
                 if !Self::any(mask) {
                     return self;
                 }
-                let chosen = Self::select(mask, Self::all(1.0), Self::all(0.0));
                 // SAFETY: registers and arrays are plain bits of one size.
                 unsafe {
                     let mut r: [f64; $lanes] = std::mem::transmute(self.0);
-                    let [chosen, x, y]: [[f64; $lanes]; 3] = std::mem::transmute([chosen.0, x.0, y.0]);
-                    mend(&mut r, &chosen, &x, &y, f);
+                    let [x, y]: [[f64; $lanes]; 2] = std::mem::transmute([x.0, y.0]);
+                    mend(&mut r, Self::chosen(mask), &x, &y, f);
                     $name(std::mem::transmute::<[f64; $lanes], $raw>(r))
                 }
             }
@@ -440,6 +450,10 @@ vector!(F64x8, __m512d, 8, u8, {
     #[inline(always)]
     fn any(mask: u8) -> bool {
         mask != 0
+    }
+    #[inline(always)]
+    fn chosen(mask: u8) -> u32 {
+        mask as u32
     }
     #[inline(always)]
     fn select(mask: u8, yes: Self, no: Self) -> Self {
@@ -546,6 +560,11 @@ vector!(F64x4, __m256d, 4, Mask4, {
         unsafe { _mm256_movemask_pd(mask.0) != 0 }
     }
     #[inline(always)]
+    fn chosen(mask: Mask4) -> u32 {
+        // SAFETY: as for the operations.
+        unsafe { _mm256_movemask_pd(mask.0) as u32 }
+    }
+    #[inline(always)]
     fn select(mask: Mask4, yes: Self, no: Self) -> Self {
         // SAFETY: as for the operations.
         unsafe { F64x4(_mm256_blendv_pd(no.0, yes.0, mask.0)) }
@@ -648,6 +667,7 @@ macro_rules! halves {
 }
 
 impl<V: Lanes> Lanes for Two<V> {
+    const LANES: usize = 2 * V::LANES;
     type Mask = Both<V::Mask>;
 
     halves! {
@@ -681,6 +701,10 @@ impl<V: Lanes> Lanes for Two<V> {
     #[inline(always)]
     fn any(mask: Self::Mask) -> bool {
         V::any(mask.0 | mask.1)
+    }
+    #[inline(always)]
+    fn chosen(mask: Self::Mask) -> u32 {
+        V::chosen(mask.0) | V::chosen(mask.1) << V::LANES
     }
     #[inline(always)]
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {

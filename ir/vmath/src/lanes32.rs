@@ -112,7 +112,7 @@ pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output =
 fn mend(r: &mut [f32], chosen: &[f32], x: &[f32], y: &[f32], f: impl Fn(f64, f64) -> f64) {
     for (i, r) in r.iter_mut().enumerate().filter(|(i, _)| chosen[*i] != 0.0) {
         let mut new = [0.0];
-        lanes::mend(&mut new, &[1.0], &[x[i] as f64], &[y[i] as f64], &f);
+        lanes::mend(&mut new, 1, &[x[i] as f64], &[y[i] as f64], &f);
         *r = new[0] as f32;
     }
 }

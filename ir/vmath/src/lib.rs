@@ -5,9 +5,10 @@
 //! same input: each function is one text, generic over the width (`lanes`). Machines without FMA instructions run it with
 //! the C library's exact `fma`, slowly.
 //!
-//! The functions of f64 are in `exp`, `log`, `pow`, `trig`, `inverse`, `root` and `erf`; those of f32 in
-//! `single`, computed in f64 lanes, and `short`, in f32 arithmetic; `vector` makes every width of them. `sin` and `cos` of f64 are the C library's: NumPy calls
-//! them too, and programs whose arrays begin with a sine (boundary values, phases) are to have NumPy's bits from the start.
+//! The functions of f64 are in `exp`, `log`, `pow`, `trig`, `inverse`, `root` and `erf`; those of f32 in `short`, in f32
+//! arithmetic, and a few in `single`, in f64 lanes; `vector` makes every width of them. `sin` and `cos` of f64 have the C
+//! library's bits: NumPy calls it too, and programs whose arrays begin with a sine (boundary values, phases) are to have
+//! NumPy's bits from the start.
 //!
 //! `accuracy/README.md` gives the measured errors and how to measure them again.
 
