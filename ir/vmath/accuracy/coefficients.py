@@ -301,12 +301,10 @@ def singles():
     parts32(["LN2_HI_F32", "LN2_LO_F32"], "ln 2.", LN2)
     tail3 = series(lambda x: (mpmath.log1p(x) - x + x ** 2 / 2) / x ** 3, lambda k: (-1) ** k / mpf(k + 3))
     polynomial32("LOG_F32", "(log(1 + f) - f + f²/2) / f³ for f in [-0.3125, 0.375], relative to f.", tail3, lambda x: abs(x) ** 3 / abs(mpmath.log1p(x)) if abs(x) > mpf("1e-9") else x ** 2, mpf("-0.3126"), mpf("0.3751"), 27.5)
-    for name, value in (("LN2", LN2), ("LOG10_2", mpmath.log(2) / mpmath.log(10))):
+    for name, value in (("LN2", LN2),):
         h = short(value, 15)
         constant32(f"{name}_SHORT_F32", "In multiples of 2^-15: the products with exponents are exact.", h)
         constant32(f"{name}_REST_F32", "The rest of it.", value - mpf(h))
-    parts32(["INV_LN2_F32_HI", "INV_LN2_F32_LO"], "1 / ln 2.", 1 / LN2)
-    parts32(["INV_LN10_F32_HI", "INV_LN10_F32_LO"], "1 / ln 10.", 1 / mpmath.log(10))
     parts32(["HALF_PI_F32_0", "HALF_PI_F32_1", "HALF_PI_F32_2"], "π/2 in three parts.", mp.pi / 2)
     q = (mp.pi / 4 * mpf("1.0001")) ** 2
     root = mpmath.sqrt
@@ -358,7 +356,32 @@ def pieces(name, doc, f, terms, highest):
     print("    ],\n};")
 
 
+def logarithm_of_base(name, factor):
+    """Tables and polynomial of a logarithm of f32: factor = 1 / ln of the base."""
+    cs, _, _ = log_table(16)
+    power = LN2 * factor
+    h = short(power, 16)
+    constant = lambda v: rust(float32(v))
+    exact = [-mpmath.log(c) * factor for c in cs]
+    his = [short(v, 16) for v in exact]
+    first = float32(factor)
+    below = factor - mpf(first)
+    tail = series(lambda r: (mpmath.log1p(r) / r - 1) / r, lambda k: (-1) ** (k + 1) / mpf(k + 2))
+    limit = mpf("0.0626")
+    c, error = fit(lambda r: factor * tail(r), lambda r: (abs(r) + mpf("1e-9")) / factor, -limit, limit, 27, rounding=float32)
+    row = lambda values: "[" + ", ".join(constant(v) for v in values) + "]"
+    print(f"\n/// See `short/log.rs`; {float(factor):.4f} log x. Error 2^{error:.1f}.\npub static {name}: Logarithm<{len(c)}> = Logarithm {{")
+    print(f"    power: [{constant(h)}, {constant(power - mpf(h))}],\n    factor: [{constant(first)}, {constant(below)}],")
+    print(f"    hi: {row(his)},\n    lo: {row([v - mpf(w) for v, w in zip(exact, his)])},\n    terms: {row(c)},\n}};")
+
+
 def more_singles():
+    print("\n/// What belongs to one base of logarithms: of 2 and of e in two parts, of 1/c in two parts, and the polynomial of what they leave.")
+    print("pub struct Logarithm<const K: usize> {\n    pub power: [f32; 2],\n    pub factor: [f32; 2],\n    pub hi: [f32; 16],\n    pub lo: [f32; 16],\n    pub terms: [f32; K],\n}")
+    table32("LOG_C_F32", "LOG_C.", log_table(16)[0])
+    logarithm_of_base("LOG_E_F32", mpf(1))
+    logarithm_of_base("LOG_2_F32", 1 / LN2)
+    logarithm_of_base("LOG_10_F32", 1 / mpmath.log(10))
     m = LN2 / 2 * mpf("1.0001")
     root = mpmath.sqrt
     print("\n/// See `short/pieces.rs`.\npub struct Pieces<const K: usize> {\n    pub centre: [f32; 16],\n    pub terms: [[f32; 16]; K],\n}")

@@ -134,14 +134,6 @@ impl<V: Lanes> Hyperbolic<V> {
     fn sinh(&self) -> Double<V> {
         self.combine(self.minus, self.plus)
     }
-
-    /// cosh rounded: no term is negative but b r, which is small, so that its rounding and what b lacks are hardly felt.
-    #[inline(always)]
-    fn rounded_cosh(&self) -> V {
-        let (a, b) = (self.plus, self.minus.hi);
-        let sum = fast_two_sum(a.hi, b * self.r);
-        sum.hi + b.fma(self.odd, a.hi.fma(self.even, sum.lo + a.lo))
-    }
 }
 
 /// Below this the functions with f(x) = x + O(x³) are x, but for a hundredth of a unit.
@@ -154,9 +146,14 @@ pub fn sinh<V: Lanes>(x: V) -> V {
     V::select(a.lt(V::all(TINY)), x, r.with_sign(x))
 }
 
+/// e^|x| / 2 and its reciprocal's quarter, both halved, for the overflow.
 #[inline(always)]
 pub fn cosh<V: Lanes>(x: V) -> V {
-    hyperbolic(V::all(711.0).min(x.abs())).rounded_cosh() * V::all(4.0)
+    let e = parts(V::all(711.0).min(x.abs()), V::all(0.0));
+    let power = V::all(0.25).iadd(e.shift);
+    let (hi, lo) = (power * e.hi, power * e.lo);
+    let r = hi + (lo + V::all(0.0625) / (hi + lo));
+    r + r
 }
 
 /// (e^2a - 1) / (e^2a + 1) with e^2a in two parts; below 1/4 a polynomial.

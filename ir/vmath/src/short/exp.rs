@@ -3,7 +3,7 @@
 //! arithmetic*, ACM TOMS 15, 1989), which leaves a short polynomial.
 
 use crate::coefficients::*;
-use crate::lanes32::{MAGIC, Singles, fast_two_sum, poly};
+use crate::lanes32::{MAGIC, Singles, fast_two_sum, poly, two_product};
 
 /// x within bounds; NaN stays.
 #[inline(always)]
@@ -76,7 +76,8 @@ pub fn expm1<V: Singles>(x: V) -> V {
     let base = power - half;
     let base_lo = (power - base) - half;
     let (hi, lo) = fast_two_sum(base, power * r);
-    let tail = (r * r).fma(poly(r, &EXPM1_F32), rest);
+    let (square, square_lo) = two_product(r, r);
+    let tail = square.fma(poly(r, &EXPM1_F32), square_lo.fma(half, rest));
     let y = hi + power.fma(tail, lo + base_lo);
     V::select(x.abs().lt(V::all(1e-7)), x, y + y)
 }

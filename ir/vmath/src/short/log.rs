@@ -1,4 +1,4 @@
-//! Logarithms of f32: those of [`crate::log`], without tables, as f32 has room for a polynomial of the whole range of m.
+//! Logarithms of f32: those of [`crate::log`]; log1p, whose m is no f32, without a table.
 
 use crate::coefficients::*;
 use crate::lanes32::{Singles, fast_two_sum, poly, two_product, two_sum};
@@ -18,9 +18,10 @@ fn tail_of<V: Singles>(f: V) -> V {
     square.fma(factor, f.fms(f, square) * factor)
 }
 
-/// k, f = m - 1 and log(1 + f) - f of x = 2^k m, and whether some lane is no positive normal number.
+/// The logarithm of one base: k times the base's of 2, the table's of 1/c, and a polynomial of r = m c - 1. All but the polynomial
+/// and the rests are added without error.
 #[inline(always)]
-fn reduce<V: Singles>(x: V) -> (V, V, V, bool) {
+fn of_base<V: Singles, const K: usize>(x: V, base: &Logarithm<K>) -> V {
     let odd = V::any(x.odd());
     let mut y = x;
     let mut shift = V::all(0.0);
@@ -34,16 +35,24 @@ fn reduce<V: Singles>(x: V) -> (V, V, V, bool) {
     if odd {
         k = k - shift;
     }
-    let f = m - V::all(1.0);
-    (k, f, tail_of(f), odd)
-}
-
-/// Infinity and NaN stay, 0 has minus infinity, negative numbers have no logarithm.
-#[inline(always)]
-fn finish<V: Singles>(odd: bool, x: V, r: V) -> V {
+    let i = offset.shr::<19>();
+    let r = m.fms(i.lookup16(&LOG_C_F32), V::all(1.0));
+    let table = k.fma(V::all(base.power[0]), i.lookup16(&base.hi));
+    let mut lo = k.fma(V::all(base.power[1]), i.lookup16(&base.lo));
+    let factor = V::all(base.factor[0]);
+    let sum = r.fma(factor, table);
+    let mut rest = table - sum;
+    if base.factor[1] == 0.0 {
+        rest = rest + r;
+    } else {
+        rest = r.fma(factor, rest);
+        lo = r.fma(V::all(base.factor[1]), lo);
+    }
+    let r = sum + (rest + (r * r).fma(poly(r, &base.terms), lo));
     if !odd {
         return r;
     }
+    // Infinity and NaN stay, 0 has minus infinity, negative numbers have no logarithm.
     let r = V::select(x.lt(V::all(f32::INFINITY)), r, x);
     let r = V::select(x.lt(V::all(0.0)), V::all(f32::NAN), r);
     V::select(x.eq(V::all(0.0)), V::all(f32::NEG_INFINITY), r)
@@ -51,33 +60,17 @@ fn finish<V: Singles>(odd: bool, x: V, r: V) -> V {
 
 #[inline(always)]
 pub fn log<V: Singles>(x: V) -> V {
-    let (k, f, tail, odd) = reduce(x);
-    // The product is exact.
-    let (hi, lo) = fast_two_sum(k * V::all(LN2_SHORT_F32), f);
-    finish(odd, x, hi + (lo + k.fma(V::all(LN2_REST_F32), tail)))
-}
-
-/// k · power + (f + tail) · factor, the factor in two parts.
-#[inline(always)]
-fn based<V: Singles>(k: V, f: V, tail: V, power: [f32; 2], factor: [f32; 2]) -> V {
-    let c = V::all(factor[0]);
-    let product = f * c;
-    let product_lo = tail.fma(c, f.fma(V::all(factor[1]), f.fms(c, product)));
-    let (hi, lo) = fast_two_sum(k * V::all(power[0]), product);
-    hi + (lo + k.fma(V::all(power[1]), product_lo))
+    of_base(x, &LOG_E_F32)
 }
 
 #[inline(always)]
 pub fn log2<V: Singles>(x: V) -> V {
-    let (k, f, tail, odd) = reduce(x);
-    finish(odd, x, based(k, f, tail, [1.0, 0.0], [INV_LN2_F32_HI, INV_LN2_F32_LO]))
+    of_base(x, &LOG_2_F32)
 }
 
 #[inline(always)]
 pub fn log10<V: Singles>(x: V) -> V {
-    let (k, f, tail, odd) = reduce(x);
-    let power = [LOG10_2_SHORT_F32, LOG10_2_REST_F32];
-    finish(odd, x, based(k, f, tail, power, [INV_LN10_F32_HI, INV_LN10_F32_LO]))
+    of_base(x, &LOG_10_F32)
 }
 
 #[inline(always)]
