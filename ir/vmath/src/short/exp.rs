@@ -61,7 +61,7 @@ pub fn exp_double<V: Singles>(x: V, x_lo: V) -> V {
     (e.hi + e.lo).iadd(e.shift)
 }
 
-/// Half of 2^n (1 + p) - 1, for 2^128; 2^n - 1 and the first term of p are added without error.
+/// Half of 2^n (1 + p) - 1, for 2^128; 2^n - 1 and the first two terms of p are added without error.
 #[inline(always)]
 pub fn expm1<V: Singles>(x: V) -> V {
     let x0 = clamp(x, -20.0, 88.9);
@@ -75,10 +75,11 @@ pub fn expm1<V: Singles>(x: V) -> V {
     let power = half.iadd(bits.shl::<23>());
     let base = power - half;
     let base_lo = (power - base) - half;
-    let (hi, lo) = fast_two_sum(base, power * r);
-    let (square, square_lo) = two_product(r, r);
-    let tail = square.fma(poly(r, &EXPM1_F32), square_lo.fma(half, rest));
-    let y = hi + power.fma(tail, lo + base_lo);
+    let (square, square_lo) = two_product(r, r * half);
+    let (first, lo) = fast_two_sum(base, power * r);
+    let (second, second_lo) = fast_two_sum(first, power * square);
+    let tail = (r * (square + square)).fma(poly(r, &EXPM1_F32), square_lo + rest);
+    let y = second + power.fma(tail, (second_lo + lo) + base_lo);
     V::select(x.abs().lt(V::all(1e-7)), x, y + y)
 }
 

@@ -55,6 +55,8 @@ fn turned<V: Singles>(base: V, base_lo: V, over: V, under: V) -> V {
     let t = over * y;
     let t_lo = t.fnma(under, over) * y;
     let z = t * t;
+    // The derivative is 1/(1 + z), or nearly 1 - z.
+    let t_lo = z.fnma(t_lo, t_lo);
     let (hi, lo) = fast_two_sum(base, t);
     hi + (t * z).fma(poly(z, &ATAN_F32), lo + (base_lo + t_lo))
 }
