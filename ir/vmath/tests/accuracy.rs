@@ -76,6 +76,10 @@ fn f32_against_f64() {
                 let x = if i % 2 == 0 { low + (high - low) * t } else { high * 2f64.powf(-80.0 * t) };
                 x as f32
             })
+            // And every 9973rd of all.
+            .chain(
+                (0..u32::MAX / 9973).map(|i| f32::from_bits(i * 9973)).filter(|x| (low..=high).contains(&(*x as f64))),
+            )
             .collect();
         for (&x, got) in x.iter().zip(run(func, Float::F32, &x, &x)) {
             let want = exact(x as f64);
