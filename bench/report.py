@@ -105,7 +105,7 @@ def summary(report):
     """The means as lines for a terminal."""
     lines = []
     for what, name, mean, count, below in means(report):
-        line = f"{what:42} {peers.load(name).TITLE:12} {mean:7.2f}   ({count} programs)"
+        line = f"{what:42} {peers.load(name).TITLE:12} {mean:7.3g}   ({count} programs)"
         if name == "ours" and below:
             line += f"; below 1: {', '.join(below)}"
         lines.append(line)
@@ -173,7 +173,7 @@ def table(head, lines):
 def mean_cells(report):
     head = ("geometric means", "by", "", "programs", "below 1")
     return head, [
-        (what, peers.load(name).TITLE, f"{mean:.2f}", count, ", ".join(below) if name == "ours" else len(below))
+        (what, peers.load(name).TITLE, f"{mean:.3g}", count, ", ".join(below) if name == "ours" else len(below))
         for what, name, mean, count, below in means(report)
     ]
 
@@ -220,10 +220,6 @@ def markdown(report, cold=None):
 # the page -----------------------------------------------------------------------------------------------------------
 
 
-def tick_words(v):
-    return f"{v:g}"
-
-
 def plot(title, rows, series, mark=None, unit="×"):
     """Dots on a logarithmic axis, a line for each row: rows = [(name, tooltip)], series = [(label, colour, filled,
     values by name)], mark = values by name of a short black stroke (the limit)."""
@@ -245,7 +241,7 @@ def plot(title, rows, series, mark=None, unit="×"):
     for label, colour, filled, _ in series:
         out.append(f'<circle cx="{at + 5}" cy="29" r="4.5" fill="{colour if filled else "white"}" stroke="{colour}"/>')
         out.append(f'<text x="{at + 14}" y="33">{html.escape(label)}</text>')
-        at += 24 + 6.6 * len(label)
+        at += 28 + 7.2 * len(label)
     if mark:
         out.append(f'<path d="M{at + 5} 23v12" stroke="#000" stroke-width="2"/><text x="{at + 12}" y="33">limit</text>')
     bottom = top + line * len(rows)
@@ -256,10 +252,11 @@ def plot(title, rows, series, mark=None, unit="×"):
                 strong = "#999" if v == 1 else "#e4e4e4"
                 out.append(f'<path d="M{x(v):.1f} {top}V{bottom}" stroke="{strong}"/>')
                 if step == 1 or high - low <= 2.5:
-                    out.append(f'<text x="{x(v):.1f}" y="{bottom + 15}" text-anchor="middle">{tick_words(v)}{unit}</text>')
+                    out.append(f'<text x="{x(v):.1f}" y="{bottom + 15}" text-anchor="middle">{v:g}{unit}</text>')
     for i, (name, words) in enumerate(rows):
         y = top + line * i + line / 2
-        out.append(f'<g><title>{html.escape(words)}</title><text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{name}</text>')
+        out.append(f"<g><title>{html.escape(words)}</title>")
+        out.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{name}</text>')
         out.append(f'<path d="M{left} {y:.1f}H{width - right}" stroke="#f0f0f0"/></g>')
         if mark and name in mark:
             out.append(f'<path d="M{x(mark[name]):.1f} {y - 6:.1f}v12" stroke="#000" stroke-width="2"/>')
@@ -267,8 +264,8 @@ def plot(title, rows, series, mark=None, unit="×"):
             if name in by:
                 fill = colour if filled else "white"
                 out.append(
-                    f'<circle cx="{x(by[name]):.1f}" cy="{y:.1f}" r="4.5" fill="{fill}" stroke="{colour}" fill-opacity="0.85">'
-                    f"<title>{html.escape(label)}: {by[name]:.3g}{unit}</title></circle>"
+                    f'<circle cx="{x(by[name]):.1f}" cy="{y:.1f}" r="4.5" fill="{fill}" fill-opacity="0.85" '
+                    f'stroke="{colour}"><title>{html.escape(label)}: {by[name]:.3g}{unit}</title></circle>'
                 )
     out.append("</svg>")
     return "\n".join(out)

@@ -576,7 +576,8 @@ def test_report_is_a_page_with_plots_and_all_numbers(tmp_path):
     cold = dict(
         rows=[
             dict(program="first", size="small", numpy=dict(first=0.1, peak=10**7),
-                 empty=dict(first=0.2, peak=10**7, kernels_compiled=3), filled=dict(first=0.15, peak=10**7, kernels_compiled=0))
+                 empty=dict(first=0.2, peak=10**7, kernels_compiled=3),
+                 filled=dict(first=0.15, peak=10**7, kernels_compiled=0))
         ]
     )  # fmt: skip
     report.write(made_report(), tmp_path, cold)
