@@ -21,6 +21,10 @@ const INLINE_NS: f64 = 40_000.0;
 const TASK_NS: f64 = 20_000.0;
 /// Tasks for each thread, so that an unlucky one can be made up for.
 const TASKS_A_THREAD: usize = 8;
+/// Cuts along the innermost axis are multiples of so many points.
+const GRAIN: i64 = 512;
+/// Bytes that are read again and again by one task, at most: a part of the second-level cache.
+const NEAR_BYTES: i64 = 256 << 10;
 /// Points of a task of a rank's rows, at least.
 const TASK_POINTS: i64 = 16_384;
 
@@ -97,6 +101,8 @@ pub struct PreparedLaunch {
     streams: Option<Streams>,
     /// For launches without streams: (piece, axis, from, to) of each task; empty if the launch runs at once.
     tasks: Vec<(u32, u32, i64, i64)>,
+    /// The tasks are cut for the cache's sake too, so that one thread should go from one to the next as well.
+    blocked: bool,
 }
 
 impl PreparedLaunch {
@@ -198,14 +204,15 @@ impl PreparedLaunch {
         }
         let cost: Vec<f64> = launch.pieces.iter().map(|p| point_ns(&plan.kernels[p.kernel as usize])).collect();
         let tasks = if streams.is_none() { cut(&pieces, &cost) } else { Vec::new() };
-        Ok(PreparedLaunch { pieces, streams, tasks })
+        let blocked = pieces.iter().any(|p| p.walk.hi.last() > Some(&near(p)));
+        Ok(PreparedLaunch { pieces, streams, tasks, blocked })
     }
 
     pub fn run(&self, frame: &Frame) -> Result<()> {
         if let Some(streams) = &self.streams {
             return streams.run(self, frame);
         }
-        if self.tasks.is_empty() || pool::threads() == 1 {
+        if self.tasks.is_empty() || pool::threads() == 1 && !self.blocked {
             for piece in &self.pieces {
                 // SAFETY: the plan's views stay inside their buffers on their own pieces (`verify`), and every buffer that a
                 // launch touches has memory by now.
@@ -464,9 +471,13 @@ fn cut(pieces: &[PreparedPiece], cost: &[f64]) -> Vec<(u32, u32, i64, i64)> {
         let axis = (0..piece.walk.rank()).find(|&d| extent(d) >= n).unwrap_or_else(|| {
             (0..piece.walk.rank()).max_by_key(|&d| extent(d)).expect("a walk has at least one axis")
         });
+        let last = piece.walk.rank() - 1;
+        let near = near(piece);
+        let axis = if extent(last) > near { last } else { axis };
         // Along the innermost axis cuts fall on whole pages of the largest elements.
-        let grain = if axis + 1 == piece.walk.rank() { 512 } else { 1 };
+        let grain = if axis == last { GRAIN } else { 1 };
         let step = ((extent(axis) + n - 1) / n + grain - 1) / grain * grain;
+        let step = if axis == last { step.min(near) } else { step };
         let mut from = piece.walk.lo[axis];
         while from < piece.walk.hi[axis] {
             let to = (from + step).min(piece.walk.hi[axis]);
@@ -475,6 +486,30 @@ fn cut(pieces: &[PreparedPiece], cost: &[f64]) -> Vec<(u32, u32, i64, i64)> {
         }
     }
     tasks
+}
+
+/// Points of the innermost axis after which what is read again for every step along some outer axis (a row that is spread over a
+/// matrix, say) has left the second-level cache; a multiple of [`GRAIN`].
+fn near(piece: &PreparedPiece) -> i64 {
+    let walk = &piece.walk;
+    let last = walk.rank() - 1;
+    let mut again: SmallVec<[(u32, i64); 8]> = SmallVec::new();
+    for (a, place) in piece.places.iter().enumerate() {
+        let strides = &walk.strides[a * (last + 1)..(a + 1) * (last + 1)];
+        let stays = (0..last).any(|d| strides[d] == 0 && walk.hi[d] - walk.lo[d] > 1);
+        let Place::Buffer(buffer) = *place else { continue };
+        if stays {
+            // Several accesses to a buffer mostly touch the same lines.
+            match again.iter_mut().find(|(b, _)| *b == buffer) {
+                Some((_, bytes)) => *bytes = strides[last].abs().max(*bytes),
+                None => again.push((buffer, strides[last].abs())),
+            }
+        }
+    }
+    match again.iter().map(|(_, bytes)| bytes).sum::<i64>() {
+        0 => i64::MAX,
+        bytes => (NEAR_BYTES / bytes / GRAIN * GRAIN).max(GRAIN),
+    }
 }
 
 /// An operand of an opaque step, ready but for the address.
