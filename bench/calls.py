@@ -1,6 +1,6 @@
 """What every kind of call costs from Python, beside NumPy: one table.
 
-    python bench/calls.py [--rounds 7] [--ms 4] [--only WORD] [--size 10] [--out bench/results]
+    python bench/calls.py [--rounds 7] [--ms 4] [--only WORD] [--sizes 10,100,1000] [--out bench/results]
 
 Each line is one statement, run many times in a loop in this process; NumPy and legate_jit take turns, and the least time of
 the rounds counts (other processes only ever add). Times are processor time of the calling thread, so that a loaded machine
@@ -19,12 +19,13 @@ from pathlib import Path
 
 import harness
 
-# (name, statement). What stands before `|` is set up once, with np, n, and what SETUP makes.
+# (name, statement). Calls whose time does not depend on how many elements there are come at the first size only. What stands before `|` is set up once, with np, n, and what SETUP makes.
 SETUP = """
 a = np.arange(1.0, 1.0 + n)
 b = np.arange(2.0, 2.0 + n)
 i = np.arange(n)
-m = np.array([[float(r * 10 + c) for c in range(10)] for r in range(10)])
+side = max(10, int(n**0.5))
+m = np.array([[float(r * 10 + c) for c in range(side)] for r in range(side)])
 k = m * 1.5
 s = a.sum()
 """
@@ -50,7 +51,7 @@ CALLS = [
     ("m[:, None]", "m[:, None]"),
     ("m[..., 0]", "m[..., 0]"),
     ("m.T", "m.T"),
-    ("m.reshape(100)", "m.reshape(100)"),
+    ("m.reshape(side, side)", "m.reshape(side, side)"),
     ("m.reshape(-1)", "m.reshape(-1)"),
     ("m.ravel()", "m.ravel()"),
     ("m.transpose(1, 0)", "m.transpose(1, 0)"),
@@ -123,8 +124,54 @@ CALLS = [
     ("np.abs(a).max()", "float(np.abs(a).max())"),
     ("np.linspace(0, 1, 10)", "np.linspace(0, 1, 10)"),
     ("a[i > 3]", "a[i > 3]"),
+    ("a[c]", "c = i % 3 > 0 | a[c]"),
     ("a[i]", "a[i]"),
+    ("a[i > 3] = 0.0", "a[i > 3] = 0.0"),
+    ("a[c] += 1.0", "c = i % 3 > 0 | a[c] += 1.0"),
+    ("a[i] = b", "a[i] = b"),
+    ("a[i] += 1.0", "a[i] += 1.0"),
+    ("m[i[:5], i[:5]]", "j = i[:5].copy() | m[j, j]"),
+    ("np.take(a, i)", "np.take(a, i)"),
+    ("np.exp(a)", "a = a / n | np.exp(a)"),
+    ("np.sin(a)", "np.sin(a)"),
+    ("a / b", "a / b"),
+    ("(a - b) ** 2", "(a - b) ** 2"),
+    ("((a - b) ** 2).sum()", "((a - b) ** 2).sum()"),
+    ("np.count_nonzero(c)", "c = i % 3 > 0 | np.count_nonzero(c)"),
+    ("np.nonzero(c)", "c = i % 3 > 0 | np.nonzero(c)"),
+    ("np.sort(a)", "np.sort(a)"),
+    ("np.argsort(a)", "np.argsort(a)"),
+    ("np.cumsum(a)", "np.cumsum(a)"),
+    ("a.cumsum()", "a.cumsum()"),
+    ("a.std()", "a.std()"),
+    ("np.mean(a)", "np.mean(a)"),
+    ("np.dot(a, b)", "np.dot(a, b)"),
+    ("np.outer(a, b)", "np.outer(a, b)"),
+    ("np.linalg.norm(a)", "np.linalg.norm(a)"),
+    ("np.clip(a, 2.0, 5.0)", "np.clip(a, 2.0, 5.0)"),
+    ("np.diff(a)", "np.diff(a)"),
+    ("np.roll(a, 1)", "np.roll(a, 1)"),
+    ("np.stack((a, b))", "np.stack((a, b))"),
+    ("np.vstack((a, b))", "np.vstack((a, b))"),
+    ("np.allclose(a, b)", "np.allclose(a, b)"),
+    ("np.array_equal(a, b)", "np.array_equal(a, b)"),
+    ("np.isnan(a).any()", "bool(np.isnan(a).any())"),
+    ("m.sum(axis=1)", "m.sum(axis=1)"),
+    ("m - m.mean(axis=0)", "m - m.mean(axis=0)"),
+    ("m[:, 1] * a[0]", "m[:, 1] * a[0]"),
+    ("np.eye(5)", "np.eye(5)"),
+    ("np.meshgrid(a, b)", "np.meshgrid(a, b)"),
+    ("np.searchsorted(a, 3.5)", "np.searchsorted(a, 3.5)"),
 ]
+# Calls that take as long for many elements as for few.
+SAME = {
+    "m[1:-1, 2:]", "m[1:-1, 0]", "m[3]", "a[2:5]", "a[::-1]", "m[:, None]", "m[..., 0]", "m.T", "m.reshape(side, side)",
+    "m.reshape(-1)", "m.ravel()", "m.transpose(1, 0)", "np.transpose(m)", "a.shape", "a.dtype", "a.ndim", "a.size", "len(a)",
+    "a[3]", "m[1, 2]", "m[1][2]", "a[i[3]]", "a.item(3)", "float(a[3])", "a[3] = 1.5", "m[1, 2] = 1.5", "m[1, 2] += 1.0",
+    "a[3] = b[4]", "m[2, 3] = k[1, 3] + a[5]", "a[3] + b[4]", "if a[3] > b[4]", "if s < 1e9 (0-d result)", "s + 1.0", "s * s",
+    "np.sqrt(s)", "float(s)", "bool(s)", "np.sqrt(2.0)", "np.zeros((10, 10))", "np.array([1.0, 2.0, 3.0])", "np.asarray(a)",
+    "np.linspace(0, 1, 10)", "m[i[:5], i[:5]]", "np.eye(5)",
+}  # fmt: skip
 
 
 def timer(np, n, statement):
@@ -175,7 +222,7 @@ def main():
     parser = argparse.ArgumentParser(description="The cost of every kind of call beside NumPy's.")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--ms", type=float, default=4.0, help="time of one measurement")
-    parser.add_argument("--size", type=int, default=10, help="elements of the one-dimensional arrays")
+    parser.add_argument("--sizes", default="10,100,1000", help="elements of the one-dimensional arrays")
     parser.add_argument("--only", help="lines that contain this")
     parser.add_argument("--out", type=Path, help="a folder for calls.json")
     args = parser.parse_args()
@@ -184,21 +231,24 @@ def main():
     import legate_jit.numpy as ours
 
     modules = {"numpy": numpy, "ours": ours}
+    sizes = [int(n) for n in args.sizes.split(",")]
     rows = []
-    print(f"{'':32}{'NumPy':>9}{'legate_jit':>12}{'× NumPy':>9}")
-    for name, statement in CALLS:
-        if args.only and args.only not in name:
-            continue
-        took = measure(modules, args.size, statement, args.rounds, args.ms / 1e3)
-        ratio = took["numpy"] / max(took["ours"], 1e-10)
-        rows.append(dict(name=name, statement=statement, seconds=took, ratio=ratio))
-        mark = "" if ratio >= 1 else "  slower"
-        print(f"{name:32}{took['numpy'] * 1e9:7.0f}ns{took['ours'] * 1e9:10.0f}ns{ratio:9.2f}{mark}", flush=True)
-    slower = [r["name"] for r in rows if r["ratio"] < 1]
-    print(f"{len(rows) - len(slower)} of {len(rows)} not slower than NumPy; slower: {', '.join(slower) or 'none'}")
+    for n in sizes:
+        print(f"{f'{n} elements':32}{'NumPy':>9}{'legate_jit':>12}{'× NumPy':>9}")
+        for name, statement in CALLS:
+            if args.only and args.only not in name or n != sizes[0] and name in SAME:
+                continue
+            took = measure(modules, n, statement, args.rounds, args.ms / 1e3)
+            ratio = took["numpy"] / max(took["ours"], 1e-10)
+            rows.append(dict(name=name, statement=statement, size=n, seconds=took, ratio=ratio))
+            mark = "" if ratio >= 1 else "  slower"
+            print(f"{name:32}{took['numpy'] * 1e9:7.0f}ns{took['ours'] * 1e9:10.0f}ns{ratio:9.2f}{mark}", flush=True)
+        slower = [r["name"] for r in rows if r["ratio"] < 1 and r["size"] == n]
+        count = sum(r["size"] == n for r in rows)
+        print(f"{count - len(slower)} of {count} not slower than NumPy at {n}; slower: {', '.join(slower) or 'none'}\n")
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "calls.json").write_text(json.dumps(dict(machine=harness.machine(), size=args.size, calls=rows), indent=1))
+        (args.out / "calls.json").write_text(json.dumps(dict(machine=harness.machine(), calls=rows), indent=1))
     return 0
 
 

@@ -1,5 +1,6 @@
 //! Errors of the runtime as Python exceptions of NumPy's classes.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -46,17 +47,31 @@ pub fn guarded<T>(py: Python, f: impl FnOnce() -> Result<T, Error>) -> PyResult<
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(e)) => Err(raise(py, e)),
-        Err(panic) => {
-            let what = panic
-                .downcast_ref::<&str>()
-                .map(|s| s.to_string())
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "unknown".into());
-            Err(PyRuntimeError::new_err(format!(
-                "legate_jit broke one of its own rules: {what}. Please report this, with the output of the program run \
-                 under LEGATE_JIT_DUMP=all"
-            )))
-        }
+        Err(panic) => Err(broken(panic)),
+    }
+}
+
+/// What a panic becomes: it found one of our own rules broken.
+#[cold]
+pub fn broken(panic: Box<dyn Any + Send>) -> PyErr {
+    let what = panic
+        .downcast_ref::<&str>()
+        .map(|s| s.to_string())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "unknown".into());
+    PyRuntimeError::new_err(format!(
+        "legate_jit broke one of its own rules: {what}. Please report this, with the output of the program run under \
+         LEGATE_JIT_DUMP=all"
+    ))
+}
+
+/// The same for what a slot or a quick function calls: those catch panics themselves, and a result that is caught on its way
+/// takes as long to be moved about as a record.
+#[inline(always)]
+pub fn direct<T>(py: Python, f: impl FnOnce() -> Result<T, Error>) -> PyResult<T> {
+    match f() {
+        Ok(value) => Ok(value),
+        Err(e) => Err(raise(py, e)),
     }
 }
 
@@ -80,4 +95,17 @@ pub fn supported<T>(py: Python, f: impl FnOnce() -> Result<T, Error>) -> PyResul
         Err(Error::Unsupported(_)) => Ok(None),
         Err(e) => Err(e),
     })
+}
+
+/// As [`supported`], where [`direct`] is as good as [`guarded`].
+#[inline(always)]
+pub fn attempt<T>(py: Python, f: impl FnOnce() -> Result<T, Error>) -> PyResult<Option<T>> {
+    if STRICT.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    match f() {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Unsupported(_)) => Ok(None),
+        Err(e) => Err(raise(py, e)),
+    }
 }

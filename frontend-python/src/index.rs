@@ -14,7 +14,7 @@ use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 use smallvec::SmallVec;
 
-use crate::error::{guarded, supported};
+use crate::error::{attempt, direct};
 use crate::slots::seen;
 use crate::value::{self, Value};
 use crate::{capi, convert, dtypes, fallback, picked};
@@ -151,6 +151,14 @@ pub fn get(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>) -> PyResult<Py<PyA
     if let Some(n) = exact_ints(key, array.ndim(), &mut at) {
         return element(py, array, &at[..n]);
     }
+    if value::is_array(key)
+        && let Some(index) = value::value(key).and_then(Value::array)
+        && index.dtype() == DType::I64
+        && index.ndim() > 0
+        && let Some(taken) = attempt(py, || array.take_at(&[IndexPart::Array(index)]))?
+    {
+        return value::new_array(py, taken);
+    }
     let mut items = Parts::new();
     if !parts(key, &mut items)? {
         return get_advanced(slf, v, key);
@@ -158,7 +166,7 @@ pub fn get(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>) -> PyResult<Py<PyA
     if let Some(at) = places(&items, array.ndim()) {
         return element(py, array, &at);
     }
-    let view = guarded(py, || array.index(&items))?;
+    let view = direct(py, || array.index(&items))?;
     value::new_array(py, view)
 }
 
@@ -168,7 +176,7 @@ pub fn row(py: Python<'_>, array: &Array, i: i64) -> PyResult<Py<PyAny>> {
     if array.ndim() == 1 {
         return element(py, array, &[i]);
     }
-    let row = guarded(py, || array.index(&[Index::Int(i)]))?;
+    let row = direct(py, || array.index(&[Index::Int(i)]))?;
     value::new_array(py, row)
 }
 
@@ -201,19 +209,19 @@ pub fn element(py: Python<'_>, array: &Array, at: &[i64]) -> PyResult<Py<PyAny>>
 fn distant_element(py: Python<'_>, array: &Array, at: &[i64]) -> PyResult<Py<PyAny>> {
     if rt::hardly_pending() {
         // Computing it all takes less time than recording a read, which somebody is going to look at.
-        guarded(py, rt::sync)?;
+        direct(py, rt::sync)?;
         if let Some(number) = array.peek(at) {
             return capi::scalar(py, number);
         }
     }
-    match guarded(py, || array.get_item(at))? {
+    match direct(py, || array.get_item(at))? {
         Element::Value(s) => capi::scalar(py, s),
         Element::Pending(a) => {
             if rt::element_reads() > MANY {
                 drop(a);
                 let array = array.clone();
                 crate::adopt::detached(py, rt::sync)?;
-                return match guarded(py, || array.get_item(at))? {
+                return match direct(py, || array.get_item(at))? {
                     Element::Value(s) => capi::scalar(py, s),
                     Element::Pending(a) => value::new_scalar(py, a),
                 };
@@ -239,12 +247,21 @@ pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>
             return Ok(());
         }
         match new {
-            Some(Operand::Weak(w)) => return guarded(py, || array.set_item_weak(&at[..n], w)),
+            Some(Operand::Weak(w)) => return direct(py, || array.set_item_weak(&at[..n], w)),
             Some(Operand::Typed(s)) if s.dtype.kind() <= array.dtype().kind() => {
-                return guarded(py, || array.set_item(&at[..n], s));
+                return direct(py, || array.set_item(&at[..n], s));
             }
             _ => {}
         }
+    }
+    if value::is_array(key)
+        && let Some(index) = value::value(key).and_then(Value::array)
+        && index.dtype() == DType::I64
+        && index.ndim() > 0
+        && let Some(new) = convert::quick(new)
+        && attempt(py, || array.put_at(&[IndexPart::Array(index)], new, Casting::Unsafe))?.is_some()
+    {
+        return Ok(());
     }
     let mut items = Parts::new();
     if !parts(key, &mut items)? {
@@ -267,16 +284,16 @@ pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>
     }
     let done = if let Some(at) = places(&parts, array.ndim()) {
         match op {
-            Operand::Weak(w) => guarded(py, || array.set_item_weak(&at, w)).map(Some)?,
+            Operand::Weak(w) => direct(py, || array.set_item_weak(&at, w)).map(Some)?,
             Operand::Typed(s) if !s.dtype.is_complex() || array.dtype().is_complex() => {
-                guarded(py, || array.set_item(&at, s)).map(Some)?
+                direct(py, || array.set_item(&at, s)).map(Some)?
             }
             // A sequence for one element: NumPy decides.
             Operand::Array(a) if a.ndim() > 0 => None,
-            _ => supported(py, || array.index(&parts)?.assign(op, Casting::Unsafe))?,
+            _ => attempt(py, || array.index(&parts)?.assign(op, Casting::Unsafe))?,
         }
     } else {
-        supported(py, || array.index(&parts)?.assign(op, Casting::Unsafe))?
+        attempt(py, || array.index(&parts)?.assign(op, Casting::Unsafe))?
     };
     match done {
         Some(()) => Ok(()),
@@ -303,7 +320,7 @@ enum Integer {
 fn index_array(obj: &Bound<PyAny>) -> PyResult<Option<Array>> {
     if obj.cast_exact::<PyList>().is_ok_and(|l| l.is_empty()) {
         // NumPy takes it for a list of integers.
-        return guarded(obj.py(), || Array::zeros(&[0], DType::I64)).map(Some);
+        return direct(obj.py(), || Array::zeros(&[0], DType::I64)).map(Some);
     }
     if obj.is_exact_instance_of::<PyTuple>() { Ok(None) } else { convert::array_like(obj) }
 }
@@ -353,12 +370,12 @@ fn get_advanced(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>) -> PyResult<P
     let py = slf.py();
     match advanced(key)? {
         Advanced::Mask(mask) => {
-            if let Some(picked) = supported(py, || v.get().pick(&mask))? {
+            if let Some(picked) = attempt(py, || v.get().pick(&mask))? {
                 return value::new_picked(py, picked);
             }
         }
         Advanced::Integers(integers) => {
-            if let Some(taken) = supported(py, || v.get().take_at(&index_parts(&integers)))? {
+            if let Some(taken) = attempt(py, || v.get().take_at(&index_parts(&integers)))? {
                 return value::new_array(py, taken);
             }
         }
@@ -378,7 +395,7 @@ fn set_advanced(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<P
             let Ok(op) = convert::operand(new) else { return fallback::set_item(slf, key, new) };
             if let Some(op) = op.operand() {
                 let array = v.get();
-                let done = supported(py, || {
+                let done = attempt(py, || {
                     if array.assign_selected(&mask, op, Casting::Unsafe)? {
                         return Ok(());
                     }
@@ -392,7 +409,7 @@ fn set_advanced(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<P
         Advanced::Integers(integers) => {
             let Ok(op) = convert::operand(new) else { return fallback::set_item(slf, key, new) };
             if let Some(op) = op.operand() {
-                let done = supported(py, || v.get().put_at(&index_parts(&integers), op, Casting::Unsafe))?;
+                let done = attempt(py, || v.get().put_at(&index_parts(&integers), op, Casting::Unsafe))?;
                 if done.is_some() {
                     return Ok(());
                 }

@@ -63,6 +63,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(ranks::work, m)?)?;
     m.add_function(wrap_pyfunction!(settings::config, m)?)?;
     m.add_function(wrap_pyfunction!(settings::set_tier, m)?)?;
+    m.add_function(wrap_pyfunction!(settings::record_all, m)?)?;
     m.add_function(wrap_pyfunction!(settings::fallback_is_error, m)?)?;
     m.add_function(wrap_pyfunction!(ufunc::ufuncs, m)?)?;
     m.add_function(wrap_pyfunction!(ufunc::_unpickle_ufunc, m)?)?;
@@ -97,6 +98,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(functions::cumsum, m)?)?;
     m.add_function(wrap_pyfunction!(functions::cumprod, m)?)?;
     quick::init(m)?;
+    m.add_function(wrap_pyfunction!(quick::in_front, m)?)?;
     m.add("asanyarray", m.getattr("asarray")?)?;
     m.add_function(wrap_pyfunction!(functions::adopt_array, m)?)?;
     m.add_function(wrap_pyfunction!(functions::host, m)?)?;

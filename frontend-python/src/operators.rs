@@ -7,14 +7,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
-use crate::error::{guarded, supported};
+use crate::error::{attempt, direct};
 use crate::value::{self, Value};
 use crate::{adopt, capi, convert, fallback, picked};
 
 /// A ufunc with NumPy's default options; `None` where NumPy must do it.
 #[inline]
 pub fn plain(py: Python<'_>, op: Ufunc, args: &[Operand]) -> PyResult<Option<Array>> {
-    supported(py, || rt::ufunc(op, args, &UfuncArgs::default()))
+    attempt(py, || rt::ufunc(op, args, &UfuncArgs::default()))
 }
 
 /// `a op b` with either side ours.
@@ -66,7 +66,7 @@ pub fn is_number(x: &Operand) -> bool {
 /// Arithmetic on numbers whose values are known gives a number at once: NumPy's own scalar. Where NumPy might warn, it does
 /// the arithmetic itself.
 pub fn known(py: Python<'_>, op: Ufunc, operands: &[Operand]) -> PyResult<Option<Py<PyAny>>> {
-    let Some(result) = supported(py, || rt::known(op, operands))? else { return Ok(None) };
+    let Some(result) = attempt(py, || rt::known(op, operands))? else { return Ok(None) };
     match result {
         rt::Known::Value(number) => capi::scalar(py, number).map(Some),
         rt::Known::Warns => {
@@ -90,7 +90,7 @@ pub fn known(py: Python<'_>, op: Ufunc, operands: &[Operand]) -> PyResult<Option
 /// A known number as an object of Python's or NumPy's.
 fn number_of(py: Python<'_>, x: &Operand) -> PyResult<Py<PyAny>> {
     match x {
-        Operand::Array(a) => capi::scalar(py, guarded(py, || a.item(0))?),
+        Operand::Array(a) => capi::scalar(py, direct(py, || a.item(0))?),
         Operand::Typed(s) => capi::scalar(py, *s),
         Operand::Weak(WeakScalar::Int(v)) => Ok(v.into_pyobject(py)?.into_any().unbind()),
         Operand::Weak(WeakScalar::Float(v)) => convert::to_python(py, Scalar::f64(*v)),
@@ -197,7 +197,7 @@ pub fn unary(op: Ufunc, a: &Bound<PyAny>, v: &Value) -> PyResult<Py<PyAny>> {
     }
     if op == Ufunc::Absolute && value::is_scalar(a) && v.element_type().is_complex() {
         // NumPy's scalars have the C library's length; its arrays, and its function for anything, have another.
-        let (re, im) = (v.get().real(), guarded(py, || v.get().imag())?);
+        let (re, im) = (v.get().real(), direct(py, || v.get().imag())?);
         if let Some(array) = plain(py, Ufunc::Hypot, &[Operand::Array(&re), Operand::Array(&im)])? {
             return value::result(py, array);
         }
@@ -219,7 +219,7 @@ pub fn in_place(op: Ufunc, a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyR
     if let Some(right) = right.operand() {
         let target = v.get();
         let args = UfuncArgs { out: Some(target), ..UfuncArgs::default() };
-        if supported(py, || rt::ufunc(op, &[Operand::Array(target), right], &args))?.is_some() {
+        if attempt(py, || rt::ufunc(op, &[Operand::Array(target), right], &args))?.is_some() {
             return Ok(());
         }
     }
@@ -259,7 +259,7 @@ pub fn in_place_power(a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyResult
         }
         let target = v.get();
         let args = UfuncArgs { out: Some(target), ..UfuncArgs::default() };
-        if supported(a.py(), || rt::ufunc(op, &[Operand::Array(target)], &args))?.is_some() {
+        if attempt(a.py(), || rt::ufunc(op, &[Operand::Array(target)], &args))?.is_some() {
             return Ok(());
         }
     }
@@ -268,6 +268,11 @@ pub fn in_place_power(a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyResult
 
 pub fn matmul(a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
     let py = a.py();
+    if let (Some(Operand::Array(x)), Some(Operand::Array(y))) = (convert::quick(a), convert::quick(b))
+        && let Some(Some(number)) = attempt(py, || rt::dot_now(x, y))?
+    {
+        return capi::scalar(py, number);
+    }
     for other in [a, b] {
         if value::value(other).is_none() && refuses(other)? {
             return Ok(py.NotImplemented());
@@ -275,7 +280,7 @@ pub fn matmul(a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
     }
     let (x, y) = (convert::operand(a)?, convert::operand(b)?);
     if let (Some(Operand::Array(x)), Some(Operand::Array(y))) = (x.operand(), y.operand())
-        && let Some(z) = supported(py, || rt::matmul(x, y, None))?
+        && let Some(z) = attempt(py, || rt::matmul(x, y, None))?
     {
         return value::result(py, z);
     }
@@ -289,7 +294,7 @@ pub fn in_place_matmul(a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyResul
     match value::value(product) {
         Some(p) if p.get().shape() == v.get().shape() => {
             let (to, from) = (v.get(), Operand::Array(p.get()));
-            guarded(py, || to.assign(from, rt::Casting::SameKind))
+            direct(py, || to.assign(from, rt::Casting::SameKind))
         }
         _ => {
             let kwargs = PyDict::new(py);

@@ -14,14 +14,14 @@ use legate_jit_ir::{DType, Scalar, Ufunc};
 use legate_jit_runtime::{self as rt, Array, Casting, Element, HostView, Operand, ReduceArgs};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use pyo3::{Borrowed, PyTypeInfo, ffi, intern};
 use smallvec::SmallVec;
 
-use crate::error::{guarded, supported};
+use crate::error::{attempt, direct};
 use crate::slots::{Object, enter_object, seen};
 use crate::value::{self, NdArray};
-use crate::{adopt, convert, dtypes};
+use crate::{adopt, capi, convert, dtypes};
 
 /// The arguments of a call: those by position, then those by name.
 #[derive(Clone, Copy)]
@@ -148,8 +148,10 @@ fn reduction(py: Python, reducer: Reducer, array: &Array, axis: Args) -> Done {
             return NOT_PLAIN;
         }
         args.axes = Some(&axes);
+    } else if let Some(Some(number)) = attempt(py, || Ok(rt::reduce_all_now(reducer, array)))? {
+        return capi::scalar(py, number).map(Some);
     }
-    match supported(py, || rt::reduce(reducer, array, &args))? {
+    match attempt(py, || rt::reduce(reducer, array, &args))? {
         Some(a) => value::result(py, a).map(Some),
         None => NOT_PLAIN,
     }
@@ -196,7 +198,7 @@ fn mean(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     if array.size() == 0 || array.dtype().is_complex() {
         return NOT_PLAIN;
     }
-    match supported(py, || rt::mean(array, &ReduceArgs::default()))? {
+    match attempt(py, || rt::mean(array, &ReduceArgs::default()))? {
         Some(a) => value::result(py, a).map(Some),
         None => NOT_PLAIN,
     }
@@ -211,7 +213,7 @@ fn array_of<'a>(a: &'a Bound<PyAny>) -> Option<&'a Array> {
 fn copy(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match array_of(a) {
         Some(array) if args.len() == 0 && !args.has_names() => {
-            value::new_array(py, guarded(py, || array.copy(false))?).map(Some)
+            value::new_array(py, direct(py, || array.copy(false))?).map(Some)
         }
         _ => NOT_PLAIN,
     }
@@ -223,13 +225,13 @@ fn reshape(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     if args.len() == 0 {
         return NOT_PLAIN;
     }
-    value::new_array(py, guarded(py, || array.reshape(&shape))?).map(Some)
+    value::new_array(py, direct(py, || array.reshape(&shape))?).map(Some)
 }
 
 fn ravel(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match array_of(a) {
         Some(array) if args.len() == 0 && !args.has_names() => {
-            value::new_array(py, guarded(py, || array.ravel())?).map(Some)
+            value::new_array(py, direct(py, || array.ravel())?).map(Some)
         }
         _ => NOT_PLAIN,
     }
@@ -241,13 +243,13 @@ fn transpose(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
         return value::new_array(py, array.transposed()).map(Some);
     }
     let Some(axes) = ints(py, args) else { return NOT_PLAIN };
-    value::new_array(py, guarded(py, || array.transpose(Some(&axes)))?).map(Some)
+    value::new_array(py, direct(py, || array.transpose(Some(&axes)))?).map(Some)
 }
 
 fn astype(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     let (Some(array), 1, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
     let Ok(to) = dtypes::parse(&args.get(py, 0))? else { return NOT_PLAIN };
-    match supported(py, || array.astype(to, Casting::Unsafe))? {
+    match attempt(py, || array.astype(to, Casting::Unsafe))? {
         Some(a) => value::new_array(py, a).map(Some),
         None => NOT_PLAIN,
     }
@@ -257,10 +259,13 @@ fn dot(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     let (Some(x), 1, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
     let other = args.get(py, 0);
     let Some(y) = array_of(&other) else { return NOT_PLAIN };
+    if let Some(Some(number)) = attempt(py, || rt::dot_now(x, y))? {
+        return capi::scalar(py, number).map(Some);
+    }
     if x.ndim() == 0 || x.ndim() > 2 || y.ndim() == 0 || y.ndim() > 2 {
         return NOT_PLAIN;
     }
-    match supported(py, || rt::dot(x, y))? {
+    match attempt(py, || rt::dot(x, y))? {
         Some(a) => value::result(py, a).map(Some),
         None => NOT_PLAIN,
     }
@@ -281,7 +286,7 @@ fn item(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     if let Some(number) = array.peek(&at) {
         return convert::to_python(py, number).map(Some);
     }
-    let number = match guarded(py, || array.get_item(&at))? {
+    let number = match direct(py, || array.get_item(&at))? {
         Element::Value(number) => number,
         Element::Pending(one) => adopt::detached(py, || one.item(0))?,
     };
@@ -293,8 +298,13 @@ fn tolist(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     if array.ndim() == 0 {
         return NOT_PLAIN;
     }
-    let array = array.clone();
-    let view = adopt::detached(py, || array.host())?;
+    let view = match array.host_at_rest() {
+        Some(view) => view,
+        None => {
+            let array = array.clone();
+            adopt::detached(py, || array.host())?
+        }
+    };
     list(py, &view, 0, view.ptr).map(Some)
 }
 
@@ -326,6 +336,25 @@ fn list(py: Python, view: &HostView, axis: usize, at: *const u8) -> PyResult<Py<
     }
 }
 
+/// A shape of up to three axes, none so long that the size could be out of bounds.
+#[inline]
+fn short_shape(py: Python, x: &Bound<PyAny>) -> Option<([usize; 3], usize)> {
+    let extent = |x: &Bound<PyAny>| int(x).filter(|n| (0..1 << 18).contains(n)).map(|n| n as usize);
+    let mut shape = [0; 3];
+    if !x.is_exact_instance_of::<PyTuple>() {
+        shape[0] = extent(x)?;
+        return Some((shape, 1));
+    }
+    // SAFETY: an exact tuple, which holds its items while the caller holds it; `i` is below its length.
+    unsafe {
+        let n = ffi::PyTuple_Size(x.as_ptr()) as usize;
+        for (i, slot) in shape.get_mut(..n)?.iter_mut().enumerate() {
+            *slot = extent(&seen(py, ffi::PyTuple_GetItem(x.as_ptr(), i as isize)))?;
+        }
+        Some((shape, n))
+    }
+}
+
 /// `np.zeros(n)`, `np.zeros((n, m))`, with a type behind it or as `dtype=`
 #[inline]
 fn filled(py: Python, args: Args, one: bool) -> Done {
@@ -345,17 +374,17 @@ fn filled(py: Python, args: Args, one: bool) -> Done {
             None => return NOT_PLAIN,
         }
     }
+    let number = if one { cast(Scalar::bool(true), dtype) } else { Scalar { dtype, bits: [0; 2] } };
+    if let Some((shape, ndim)) = short_shape(py, &args.get(py, 0)) {
+        return value::new_array(py, direct(py, || Array::full(&shape[..ndim], number))?).map(Some);
+    }
     // SAFETY: the first argument.
     let shape = unsafe { Args::new(args.first, 1, std::ptr::null_mut()) };
     let Some(shape) = ints(py, shape) else { return NOT_PLAIN };
     if shape.len() > 16 {
         return NOT_PLAIN;
     }
-    let array = guarded(py, || {
-        let shape = rt::check_shape(&shape, dtype)?;
-        let number = if one { cast(Scalar::bool(true), dtype) } else { Scalar { dtype, bits: [0; 2] } };
-        Array::full(&shape, number)
-    })?;
+    let array = direct(py, || Array::full(&rt::check_shape(&shape, dtype)?, number))?;
     value::new_array(py, array).map(Some)
 }
 
@@ -384,7 +413,7 @@ fn array(py: Python, args: Args) -> Done {
     }
     let a = args.get(py, 0);
     match array_of(&a) {
-        Some(array) => value::new_array(py, guarded(py, || array.copy(true))?).map(Some),
+        Some(array) => value::new_array(py, direct(py, || array.copy(true))?).map(Some),
         None => numbers(py, &a),
     }
 }
@@ -402,7 +431,7 @@ fn numbers(py: Python, list: &Bound<PyAny>) -> Done {
         (false, false, true) => DType::Bool,
         _ => return NOT_PLAIN,
     };
-    let array = guarded(py, || match dtype {
+    let array = direct(py, || match dtype {
         DType::F64 => Array::from_bytes(bytes_of(&found.values), &found.shape, dtype),
         DType::I64 => {
             let ints: Vec<i64> = found.values.iter().map(|v| v.to_bits() as i64).collect();
@@ -481,6 +510,140 @@ impl Numbers {
     }
 }
 
+/// `np.concatenate((a, b))` of arrays of ours.
+fn concatenate(py: Python, args: Args) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let Some(parts) = arrays(&args.get(py, 0)) else { return NOT_PLAIN };
+    match attempt(py, || Array::concatenate(&parts, 0, None))? {
+        Some(a) => value::new_array(py, a).map(Some),
+        None => NOT_PLAIN,
+    }
+}
+
+/// The function that is a method of its first argument, an array.
+#[inline]
+fn as_method(py: Python, args: Args, method: fn(Python, &Bound<PyAny>, Args) -> Done) -> Done {
+    if args.len() == 0 || args.has_names() || array_of(&args.get(py, 0)).is_none() {
+        return NOT_PLAIN;
+    }
+    // SAFETY: the arguments behind the first.
+    let rest = unsafe { Args::new(args.first.add(1), args.positional - 1, std::ptr::null_mut()) };
+    method(py, &args.get(py, 0), rest)
+}
+
+fn transpose_of(py: Python, args: Args) -> Done {
+    as_method(py, args, transpose)
+}
+
+fn reshape_of(py: Python, args: Args) -> Done {
+    if args.len() == 2 { as_method(py, args, reshape) } else { NOT_PLAIN }
+}
+
+fn ravel_of(py: Python, args: Args) -> Done {
+    as_method(py, args, ravel)
+}
+
+fn dot_of(py: Python, args: Args) -> Done {
+    as_method(py, args, dot)
+}
+
+/// `np.take(a, i)`, `np.take(a, i, 0)`
+fn take_of(py: Python, args: Args) -> Done {
+    if args.has_names() || !(2..=3).contains(&args.len()) {
+        return NOT_PLAIN;
+    }
+    let (first, second) = (args.get(py, 0), args.get(py, 1));
+    let (Some(a), Some(index)) = (array_of(&first), array_of(&second)) else { return NOT_PLAIN };
+    let axis_is_first = if args.len() == 3 { int(&args.get(py, 2)) == Some(0) } else { a.ndim() == 1 };
+    if !axis_is_first || a.ndim() == 0 || a.size() == 0 || index.ndim() == 0 || index.dtype() != DType::I64 {
+        return NOT_PLAIN;
+    }
+    match attempt(py, || a.take_at(&[rt::IndexPart::Array(index)]))? {
+        Some(a) => value::new_array(py, a).map(Some),
+        None => NOT_PLAIN,
+    }
+}
+
+/// The arrays of ours in a tuple or list that holds nothing else.
+fn arrays(all: &Bound<PyAny>) -> Option<SmallVec<[Array; 4]>> {
+    let mut parts: SmallVec<[Array; 4]> = SmallVec::new();
+    let mut add = |x: &Bound<PyAny>| array_of(x).map(|a| parts.push(a.clone())).is_some();
+    let ours = if let Ok(tuple) = all.cast_exact::<PyTuple>() {
+        tuple.iter_borrowed().all(|x| add(&x))
+    } else if let Ok(list) = all.cast_exact::<PyList>() {
+        list.iter().all(|x| add(&x))
+    } else {
+        false
+    };
+    (ours && !parts.is_empty()).then_some(parts)
+}
+
+/// `np.stack((a, b))`, `np.vstack`, `np.hstack` of arrays of one shape.
+fn joined(py: Python, args: Args, join: fn(&[Array]) -> Result<Array, rt::Error>) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let Some(parts) = arrays(&args.get(py, 0)) else { return NOT_PLAIN };
+    if parts.iter().any(|p| p.shape() != parts[0].shape() || p.ndim() == 0) {
+        return NOT_PLAIN;
+    }
+    match attempt(py, || join(&parts))? {
+        Some(a) => value::new_array(py, a).map(Some),
+        None => NOT_PLAIN,
+    }
+}
+
+fn stack_of(py: Python, args: Args) -> Done {
+    joined(py, args, |parts| Array::stack(parts, 0, None))
+}
+
+fn vstack_of(py: Python, args: Args) -> Done {
+    joined(py, args, |p| if p[0].ndim() == 1 { Array::stack(p, 0, None) } else { Array::concatenate(p, 0, None) })
+}
+
+fn hstack_of(py: Python, args: Args) -> Done {
+    joined(py, args, |parts| Array::concatenate(parts, (parts[0].ndim() > 1) as i64, None))
+}
+
+/// `np.count_nonzero(a)` of truth values.
+fn count_nonzero_of(py: Python, args: Args) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let first = args.get(py, 0);
+    match array_of(&first) {
+        Some(a) if a.ndim() > 0 && a.dtype() == DType::Bool => {
+            let n = adopt::detached(py, || rt::count_nonzero(a))?;
+            Ok(Some(n.into_pyobject(py)?.into_any().unbind()))
+        }
+        _ => NOT_PLAIN,
+    }
+}
+
+/// A number that is a float or an int that floats can tell from its neighbours.
+fn float(x: &Bound<PyAny>) -> Option<f64> {
+    match convert::quick(x)? {
+        Operand::Weak(rt::WeakScalar::Float(v)) => Some(v),
+        Operand::Weak(rt::WeakScalar::Int(v)) if v.abs() < 1 << 53 => Some(v as f64),
+        Operand::Typed(s) if s.dtype == DType::F64 => Some(s.as_f64()),
+        _ => None,
+    }
+}
+
+/// `np.linspace(0, 1, n)`
+fn linspace(py: Python, args: Args) -> Done {
+    if !(2..=3).contains(&args.len()) || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let (Some(start), Some(stop)) = (float(&args.get(py, 0)), float(&args.get(py, 1))) else { return NOT_PLAIN };
+    let n = if args.len() == 3 { int(&args.get(py, 2)) } else { Some(50) };
+    let (Some(n), true) = (n.filter(|n| *n >= 0), (stop - start).is_finite()) else { return NOT_PLAIN };
+    let array = direct(py, || Array::linspace(start, stop, n as usize, true))?;
+    value::new_array(py, array).map(Some)
+}
+
 fn where_(py: Python, args: Args) -> Done {
     if args.len() != 3 || args.has_names() {
         return NOT_PLAIN;
@@ -491,7 +654,7 @@ fn where_(py: Python, args: Args) -> Done {
     if mask.dtype() != DType::Bool || mask.ndim() == 0 {
         return NOT_PLAIN;
     }
-    match supported(py, || rt::where_(mask, x, y))? {
+    match attempt(py, || rt::where_(mask, x, y))? {
         Some(a) => value::new_array(py, a).map(Some),
         None => NOT_PLAIN,
     }
@@ -528,18 +691,22 @@ pub fn ufunc(py: Python, op: Ufunc, args: Args) -> Done {
     let first = args.get(py, 0);
     let Some(x) = convert::quick(&first) else { return NOT_PLAIN };
     let done = if op.nin() == 1 {
-        supported(py, || rt::ufunc(op, &[x], &with_out))?
+        attempt(py, || rt::ufunc(op, &[x], &with_out))?
     } else {
         let second = args.get(py, 1);
         let Some(y) = convert::quick(&second) else { return NOT_PLAIN };
         let operands: [Operand; 2] = [x, y];
-        supported(py, || rt::ufunc(op, &operands, &with_out))?
+        attempt(py, || rt::ufunc(op, &operands, &with_out))?
     };
     Ok(done.map(|_| target.to_owned().unbind()))
 }
 
 macro_rules! entries {
-    (methods { $($method:ident $method_name:literal = $m:path;)* } functions { $($function:ident $name:literal = $f:path;)* }) => {
+    (
+        methods { $($method:ident $method_name:literal = $m:path;)* }
+        functions { $($function:ident $name:literal = $f:path;)* }
+        in_python { $($later:ident $later_name:literal $words:literal = $l:path;)* }
+    ) => {
         mod c {
             use super::*;
 
@@ -567,6 +734,23 @@ macro_rules! entries {
                     })
                 }
             )*
+            $(
+                pub unsafe extern "C" fn $later(_: Object, args: *const Object, n: isize, names: Object) -> Object {
+                    // SAFETY: Python calls this with the flags given below.
+                    enter_object(|py| unsafe {
+                        let args = Args::new(args, n as usize, names);
+                        match $l(py, args)? {
+                            Some(done) => Ok(done),
+                            None => general_function(py, $later_name, args),
+                        }
+                    })
+                }
+            )*
+        }
+
+        /// With their arguments in words.
+        fn in_python() -> Vec<(ffi::PyMethodDef, &'static str)> {
+            vec![$((entry($later_name, c::$later), $words)),*]
         }
 
         /// The methods of `ndarray`, for its class.
@@ -614,6 +798,19 @@ entries! {
     f_asarray c"asarray" = asarray;
     f_array c"array" = array;
     f_where c"where" = where_;
+    f_concatenate c"concatenate" = concatenate;
+    }
+    in_python {
+    p_transpose c"transpose" "(a, axes=None)" = transpose_of;
+    p_reshape c"reshape" "(a, /, shape, order='C', *, copy=None)" = reshape_of;
+    p_ravel c"ravel" "(a, order='C')" = ravel_of;
+    p_dot c"dot" "(a, b, out=None)" = dot_of;
+    p_take c"take" "(a, indices, axis=None, out=None, mode='raise')" = take_of;
+    p_stack c"stack" "(arrays, axis=0, out=None, *, dtype=None, casting='same_kind')" = stack_of;
+    p_vstack c"vstack" "(tup, *, dtype=None, casting='same_kind')" = vstack_of;
+    p_hstack c"hstack" "(tup, *, dtype=None, casting='same_kind')" = hstack_of;
+    p_count_nonzero c"count_nonzero" "(a, axis=None, *, keepdims=False)" = count_nonzero_of;
+    p_linspace c"linspace" "(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None)" = linspace;
     }
 }
 
@@ -644,31 +841,54 @@ fn general_function(py: Python, name: &CStr, args: Args) -> PyResult<Py<PyAny>> 
     Ok(function.call(args, named.as_ref())?.unbind())
 }
 
+/// A function of Python's for an entry of a table.
+fn builtin<'py>(py: Python<'py>, def: &'static mut ffi::PyMethodDef) -> PyResult<Bound<'py, PyAny>> {
+    let module = PyString::new(py, "legate_jit.numpy");
+    // SAFETY: the table's own strings and functions; Python keeps the pointer to the entry, which lives for good.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyCFunction_NewEx(def, std::ptr::null_mut(), module.as_ptr())) }
+}
+
+/// What `help` and `inspect` show.
+fn describe(def: &mut ffi::PyMethodDef, name: &str, signature: &str, rest: &str) {
+    let doc = std::ffi::CString::new(format!("{name}{signature}\n--\n\n{rest}")).expect("no zero in it");
+    def.ml_doc = Box::leak(doc.into_boxed_c_str()).as_ptr();
+}
+
 /// Puts the functions in front of the general ones of the module.
 pub fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = m.py();
     let general = PyDict::new(py);
     let table: &'static mut [ffi::PyMethodDef] = functions().leak();
     for def in table {
-        // SAFETY: the table's own strings and functions; Python keeps the pointer to the entry, which lives for good.
-        let made = unsafe {
-            let name = CStr::from_ptr(def.ml_name).to_str().expect("a word");
-            let known = m.getattr(name)?;
-            general.set_item(name, &known)?;
-            if let Ok(words) = known.getattr("__text_signature__")
-                && let Ok(words) = words.extract::<String>()
-            {
-                // What `help` and `inspect` show.
-                let rest = known.getattr("__doc__")?.extract::<String>().unwrap_or_default();
-                let doc = std::ffi::CString::new(format!("{name}{words}\n--\n\n{rest}")).expect("no zero in it");
-                def.ml_doc = Box::leak(doc.into_boxed_c_str()).as_ptr();
-            }
-            let module = PyModule::import(py, "builtins")?.getattr("str")?.call1(("legate_jit.numpy",))?;
-            let made = ffi::PyCFunction_NewEx(def, std::ptr::null_mut(), module.as_ptr());
-            Bound::from_owned_ptr_or_err(py, made)?
-        };
-        m.add(made.getattr("__name__")?.extract::<String>()?.as_str(), made)?;
+        // SAFETY: the table's own strings.
+        let name = unsafe { CStr::from_ptr(def.ml_name) }.to_str().expect("a word");
+        let known = m.getattr(name)?;
+        general.set_item(name, &known)?;
+        if let Ok(words) = known.getattr("__text_signature__")
+            && let Ok(words) = words.extract::<String>()
+        {
+            describe(def, name, &words, &known.getattr("__doc__")?.extract::<String>().unwrap_or_default());
+        }
+        m.add(name, builtin(py, def)?)?;
     }
     let _ = GENERAL.set(py, general.unbind());
     Ok(())
+}
+
+/// The functions that have a plain form here in front of their general ones, which are written in Python: by name.
+#[pyfunction]
+pub fn in_front<'py>(general: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    let py = general.py();
+    let (all, made) = (GENERAL.get(py).expect("set at import").bind(py), PyDict::new(py));
+    let table: &'static mut [(ffi::PyMethodDef, &str)] = in_python().leak();
+    for (def, words) in table {
+        // SAFETY: the table's own strings.
+        let name = unsafe { CStr::from_ptr(def.ml_name) }.to_str().expect("a word");
+        let Some(function) = general.get_item(name)? else { continue };
+        let rest = function.getattr("__doc__")?.extract::<String>().unwrap_or_default();
+        describe(def, name, words, &rest);
+        all.set_item(name, function)?;
+        made.set_item(name, builtin(py, def)?)?;
+    }
+    Ok(made)
 }

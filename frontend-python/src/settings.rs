@@ -76,6 +76,12 @@ const VARIABLES: &[Variable] = &[
         help: "whether several rounds of a loop that asks for a value in each are computed at once",
     },
     Variable {
+        name: "LEGATE_JIT_INLINE",
+        kind: Kind::Word(&["on", "off"]),
+        default: "on",
+        help: "whether small operations on what is in memory are done at once (while nothing is dumped)",
+    },
+    Variable {
         name: "LEGATE_JIT_CACHE_DIR",
         kind: Kind::Text,
         default: "legate-jit below the user's cache folder",
@@ -194,6 +200,13 @@ pub fn set_tier(py: Python<'_>, word: &str) -> PyResult<()> {
     rt::set_config(config).map_err(|e| crate::error::raise(py, e))
 }
 
+/// From now on small operations are recorded like all others, so that all kernels of a program are met.
+#[pyfunction]
+pub fn record_all(py: Python<'_>) -> PyResult<()> {
+    let config = Config { inline: false, ..rt::config() };
+    rt::set_config(config).map_err(|e| crate::error::raise(py, e))
+}
+
 /// OpenBLAS as NumPy brings it (so that products have NumPy's bits), else that of the package scipy-openblas64.
 fn blas_paths(py: Python) -> PyResult<Vec<PathBuf>> {
     let numpy: PathBuf = py.import("numpy")?.getattr("__file__")?.extract()?;
@@ -224,6 +237,7 @@ fn apply(py: Python) -> PyResult<()> {
         config.max_new_bytes = n as usize;
     }
     config.ahead = get("LEGATE_JIT_AHEAD").as_deref() != Some("off");
+    config.inline = get("LEGATE_JIT_INLINE").as_deref() != Some("off");
     if let Some(n) = get("LEGATE_JIT_THREADS").and_then(|v| v.parse().ok()) {
         rt::pool::set_threads(n);
         rt::library::blas::set_threads(n);

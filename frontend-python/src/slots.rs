@@ -20,6 +20,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 use pyo3::{Borrowed, PyTypeInfo, ffi};
 
+use crate::error::broken;
 use crate::quick::Args;
 use crate::ufunc::UfuncObject;
 use crate::value::{self, NdArray, NdScalar, Value};
@@ -94,8 +95,8 @@ fn enter<T>(failed: T, f: impl FnOnce(Python<'_>) -> PyResult<T>) -> T {
             e.restore(py);
             failed
         }
-        Err(_) => {
-            PyRuntimeError::new_err("legate_jit broke one of its own rules. Please report this").restore(py);
+        Err(panic) => {
+            broken(panic).restore(py);
             failed
         }
     }

@@ -11,7 +11,7 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python};
 use smallvec::SmallVec;
 
 use crate::convert::{self, Arg};
-use crate::error::{guarded, supported};
+use crate::error::{attempt, guarded, supported};
 use crate::quick::{self, Args};
 use crate::reduce::{self, Options};
 use crate::value;
@@ -107,8 +107,10 @@ pub fn plain(py: Python<'_>, op: Ufunc, operands: &[Operand]) -> PyResult<Option
     {
         return Ok(Some(number));
     }
-    let array = supported(py, || rt::ufunc(op, operands, &UfuncArgs::default()))?;
-    array.map(|a| value::result(py, a)).transpose()
+    match attempt(py, || rt::ufunc(op, operands, &UfuncArgs::default()))? {
+        Some(array) => value::result(py, array).map(Some),
+        None => Ok(None),
+    }
 }
 
 impl UfuncObject {

@@ -172,10 +172,16 @@ pub fn new_scalar(py: Python<'_>, array: Array) -> PyResult<Py<PyAny>> {
     slots::object(py, SCALAR_TYPE.load(Ordering::Relaxed), Value::new(array))
 }
 
-/// What an operation returns: a scalar where there are no axes.
+/// What an operation returns: a scalar where there are no axes, NumPy's own where its value is known.
 #[inline]
 pub fn result(py: Python<'_>, array: Array) -> PyResult<Py<PyAny>> {
-    if array.ndim() == 0 { new_scalar(py, array) } else { new_array(py, array) }
+    if array.ndim() > 0 {
+        return new_array(py, array);
+    }
+    match array.known_scalar() {
+        Some(number) => crate::capi::scalar(py, number),
+        None => new_scalar(py, array),
+    }
 }
 
 /// Another view or copy of an object. Of a scalar it is a scalar; if it has got axes, it is an array of its own.

@@ -15,6 +15,7 @@ use crate::error::shape_text;
 use crate::layout::{Class, Layout, Strides};
 use crate::promote::WeakScalar;
 use crate::session::{Session, lock};
+use crate::shared::Shared;
 use crate::trace::{Arg, Op, PackedPerm, Part, pack};
 use crate::{Casting, Error, Result, Store};
 
@@ -34,8 +35,8 @@ const SCALAR: u8 = 2;
 /// A handle on an array or on a view of one.
 #[derive(Clone)]
 pub struct Array {
-    pub(crate) base: Arc<Base>,
-    pub(crate) layout: Arc<Layout>,
+    pub(crate) base: Shared<Base>,
+    pub(crate) layout: Shared<Layout>,
     /// The type of what the handle shows (of the real part of a complex base: its real type).
     pub(crate) dtype: DType,
     pub(crate) part: Part,
@@ -54,18 +55,19 @@ pub enum Operand<'a> {
 
 impl Array {
     /// A new base with this version.
-    pub(crate) fn fresh(version: Arc<Version>, layout: Arc<Layout>, dtype: DType) -> Array {
+    #[inline(always)]
+    pub(crate) fn fresh(version: Shared<Version>, layout: Shared<Layout>, dtype: DType) -> Array {
         Array { base: Base::new(version), layout, dtype, part: Part::Whole, flags: WRITABLE }
     }
 
     /// A version seen as this handle sees its base, by a base of its own.
-    pub(crate) fn of_version(&self, version: Arc<Version>) -> Array {
+    pub(crate) fn of_version(&self, version: Shared<Version>) -> Array {
         Array { base: Base::new(version), ..self.clone() }
     }
 
     /// The same base seen otherwise.
     #[inline]
-    pub(crate) fn seen(&self, layout: Arc<Layout>) -> Array {
+    pub(crate) fn seen(&self, layout: Shared<Layout>) -> Array {
         Array { base: self.base.clone(), layout, dtype: self.dtype, part: self.part, flags: self.flags & WRITABLE }
     }
 
@@ -155,7 +157,7 @@ impl Array {
 
     /// Both handles see the same base (they may still not overlap).
     pub fn same_base(&self, other: &Array) -> bool {
-        Arc::ptr_eq(&self.base, &other.base)
+        Shared::ptr_eq(&self.base, &other.base)
     }
 
     /// True where `self` is a part of its base or shows it in another order: NumPy's `a.base is not None`.
@@ -320,7 +322,7 @@ impl Session {
 
     /// The order of axes in which an operation on these layouts runs, as NumPy's iterator would: 0 for C order.
     #[inline]
-    pub(crate) fn k_perm(&self, layouts: &[&Arc<Layout>], shape: &[usize]) -> PackedPerm {
+    pub(crate) fn k_perm(&self, layouts: &[&Shared<Layout>], shape: &[usize]) -> PackedPerm {
         if shape.len() < 2 || layouts.iter().all(|l| l.c_ordered) {
             return 0;
         }
@@ -332,7 +334,10 @@ impl Session {
     }
 
     /// Records the elements of a handle as a new array, broadcast and cast.
-    pub(crate) fn copied(&mut self, a: &Array, dtype: DType, full: &Arc<Layout>, perm: PackedPerm) -> Result<Array> {
+    pub(crate) fn copied(&mut self, a: &Array, dtype: DType, full: &Shared<Layout>, perm: PackedPerm) -> Result<Array> {
+        if let Some(done) = self.copy_now(a, dtype, full, perm)? {
+            return Ok(done);
+        }
         let arg = self.arg(a, dtype)?;
         self.record(Op::Copy, dtype, &[arg], full, perm)
     }
@@ -344,25 +349,31 @@ impl Session {
         op: Op,
         dtype: DType,
         args: &[Arg],
-        full: &Arc<Layout>,
+        full: &Shared<Layout>,
         perm: PackedPerm,
     ) -> Result<Array> {
         self.counters.recorded += 1;
-        let array = if perm == 0 {
+        if perm == 0 {
             let version = self.trace.push(op, dtype, args, full, 0, full.clone());
-            Array::fresh(version, full.clone(), dtype)
-        } else {
-            let (layout, kept) = crate::layout::kept_in_order(full, perm);
-            let version = self.trace.push(op, dtype, args, full, perm, kept);
-            Array::fresh(version, layout, dtype)
-        };
+            self.after_record()?;
+            return Ok(Array::fresh(version, full.clone(), dtype));
+        }
+        let (layout, kept) = crate::layout::kept_in_order(full, perm);
+        let version = self.trace.push(op, dtype, args, full, perm, kept);
         self.after_record()?;
-        Ok(array)
+        Ok(Array::fresh(version, layout, dtype))
     }
 
     /// Writes an array of fitting shape and type through a handle.
     pub(crate) fn write_array(&mut self, to: &Array, from: &Array) -> Result<()> {
         if to.size() == 0 {
+            return Ok(());
+        }
+        // `a[i] += b` writes the view that it has just changed back to its place.
+        if Shared::ptr_eq(&to.base, &from.base)
+            && Shared::ptr_eq(&to.layout, &from.layout)
+            && (to.part, to.dtype) == (from.part, from.dtype)
+        {
             return Ok(());
         }
         // The whole base replaced by another whole value: the version is shared.
@@ -378,13 +389,16 @@ impl Session {
                 _ => false,
             };
             let current = to.base.current.get(&self.token);
-            if Arc::ptr_eq(current, &version) {
+            if Shared::ptr_eq(current, &version) {
                 return Ok(());
             }
             if !exported(&version, self) && !exported(current, self) {
                 to.base.current.replace(&mut self.token, version);
                 return Ok(());
             }
+        }
+        if self.write_now(to, from)? {
+            return Ok(());
         }
         let arg = self.arg(from, from.dtype)?;
         self.write(to, arg)
@@ -395,6 +409,9 @@ impl Session {
             return Ok(());
         }
         if to.size() == 1 && element::poke(self, to, to.layout.offset, value)? {
+            return Ok(());
+        }
+        if self.fill_now(to, value)? {
             return Ok(());
         }
         let arg = self.trace.scalar(value);
@@ -464,7 +481,7 @@ pub(crate) fn complex_of(d: DType) -> DType {
 }
 
 #[cold]
-fn k_perm_slow(layouts: &[&Arc<Layout>], shape: &[usize]) -> PackedPerm {
+fn k_perm_slow(layouts: &[&Shared<Layout>], shape: &[usize]) -> PackedPerm {
     if shape.len() > 16 {
         return 0;
     }

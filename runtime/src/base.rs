@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 use legate_jit_ir::DType;
 
 use crate::layout::Layout;
+use crate::shared::Shared;
 use crate::{Error, Store};
 
 /// There is one, inside the session; whoever holds the session's lock has it.
@@ -64,24 +65,26 @@ pub(crate) enum State {
 /// A value of `full.size` elements, C order, of the shape `full`.
 pub(crate) struct Version {
     pub(crate) state: Guarded<State>,
-    pub(crate) full: Arc<Layout>,
+    pub(crate) full: Shared<Layout>,
     pub(crate) dtype: DType,
 }
 
 impl Version {
-    pub(crate) fn new(state: State, full: Arc<Layout>, dtype: DType) -> Arc<Version> {
-        Arc::new(Version { state: Guarded::new(state), full, dtype })
+    #[inline(always)]
+    pub(crate) fn new(state: State, full: Shared<Layout>, dtype: DType) -> Shared<Version> {
+        Shared::new(Version { state: Guarded::new(state), full, dtype })
     }
 }
 
 pub(crate) struct Base {
-    pub(crate) current: Guarded<Arc<Version>>,
+    pub(crate) current: Guarded<Shared<Version>>,
     /// The whole array was made read-only, so none of its views can be made writable.
     pub(crate) read_only: AtomicBool,
 }
 
 impl Base {
-    pub(crate) fn new(version: Arc<Version>) -> Arc<Base> {
-        Arc::new(Base { current: Guarded::new(version), read_only: AtomicBool::new(false) })
+    #[inline(always)]
+    pub(crate) fn new(version: Shared<Version>) -> Shared<Base> {
+        Shared::new(Base { current: Guarded::new(version), read_only: AtomicBool::new(false) })
     }
 }

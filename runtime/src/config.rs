@@ -25,12 +25,21 @@ pub struct Config {
     pub max_new_bytes: usize,
     /// Whether several rounds of a loop that asks for a value in each are computed at once.
     pub ahead: bool,
+    /// Whether small operations on what is in memory are done at once, without being recorded (only in `Tier::Auto`).
+    pub inline: bool,
     /// Settings of the passes, and the hook of the dumps.
     pub cx: Cx,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { tier: Tier::Auto, max_records: 1000, max_new_bytes: 256 << 20, ahead: true, cx: Cx::default() }
+        Config {
+            tier: Tier::Auto,
+            max_records: 1000,
+            max_new_bytes: 256 << 20,
+            ahead: true,
+            inline: true,
+            cx: Cx::default(),
+        }
     }
 }

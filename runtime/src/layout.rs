@@ -5,13 +5,15 @@
 //! immutable and shared; equal programs see equal hashes, so a trace can be hashed without looking into its views.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use legate_jit_ir::shape::{self, c_strides};
 use legate_jit_ir::view::AxisMap;
 use legate_jit_ir::{Shape, View};
 use smallvec::SmallVec;
+
+use crate::shared::Shared;
 
 pub type Strides = SmallVec<[i64; 4]>;
 /// `perm[k]` is the axis of the handle that lies at place k of the memory order.
@@ -47,13 +49,13 @@ pub struct Layout {
     pub(crate) hash: u64,
     /// The trace's note: (trace number, index in its table).
     pub(crate) mark: AtomicU64,
-    full: OnceLock<Arc<Layout>>,
+    full: OnceLock<Shared<Layout>>,
     /// The layout with the axes reversed, once somebody asked for it.
-    reversed: OnceLock<Arc<Layout>>,
+    reversed: OnceLock<Shared<Layout>>,
     /// Of a layout that is its whole base in C order: the same in one axis.
-    flat: OnceLock<Arc<Layout>>,
+    flat: OnceLock<Shared<Layout>>,
     /// The layout of the whole base in its logical shape.
-    whole: OnceLock<Arc<Layout>>,
+    whole: OnceLock<Shared<Layout>>,
     /// The order "K" of an operation on operands of this layout alone.
     own_order: OnceLock<u64>,
 }
@@ -82,9 +84,41 @@ fn hash_of(lshape: &[usize], view: &View) -> u64 {
 
 thread_local! {
     /// Identity layouts by the hash of their shape: few shapes live at a time.
-    static IDENTITIES: RefCell<Vec<Option<Arc<Layout>>>> = const { RefCell::new(Vec::new()) };
+    static IDENTITIES: RefCell<Vec<Option<Shared<Layout>>>> = const { RefCell::new(Vec::new()) };
 }
 const IDENTITIES_KEPT: usize = 256;
+
+/// Layouts that may be kept for good, of a few hundred bytes each.
+const KEPT_FOR_GOOD: usize = 2048;
+
+/// A layout that was found in one of the tables, and so is one that the program goes on using, is kept for good, up to a
+/// number: references to it then cost nothing.
+#[inline(always)]
+pub(crate) fn used_again(layout: &Shared<Layout>) {
+    if !Shared::is_for_good(layout) {
+        keep(layout);
+    }
+}
+
+#[inline(never)]
+fn keep(layout: &Shared<Layout>) {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    if COUNT.load(Ordering::Relaxed) < KEPT_FOR_GOOD {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        Shared::keep_for_good(layout);
+    }
+}
+
+impl Shared<Layout> {
+    /// The identity layout of this layout's own shape: that of a fresh result.
+    #[inline]
+    pub(crate) fn full(&self) -> Shared<Layout> {
+        if self.class == Class::Identity {
+            return self.clone();
+        }
+        self.full.get_or_init(|| Layout::identity(&self.view.shape)).clone()
+    }
+}
 
 impl Layout {
     fn make(lshape: Shape, view: View) -> Layout {
@@ -119,14 +153,14 @@ impl Layout {
         }
     }
 
-    pub(crate) fn new(lshape: Shape, view: View) -> Arc<Layout> {
-        Arc::new(Layout::make(lshape, view))
+    pub(crate) fn new(lshape: Shape, view: View) -> Shared<Layout> {
+        Shared::new(Layout::make(lshape, view))
     }
 
     /// A whole base of this shape.
-    pub(crate) fn identity(shape: &[usize]) -> Arc<Layout> {
+    pub(crate) fn identity(shape: &[usize]) -> Shared<Layout> {
         if shape.is_empty() {
-            static SCALAR: OnceLock<Arc<Layout>> = OnceLock::new();
+            static SCALAR: OnceLock<Shared<Layout>> = OnceLock::new();
             return SCALAR.get_or_init(|| Layout::new(Shape::new(), View::identity(&[]))).clone();
         }
         let place = shape.iter().fold(shape.len() as u64, |h, &n| mix(h, n as u64)) as usize % IDENTITIES_KEPT;
@@ -137,30 +171,22 @@ impl Layout {
             if let Some(l) = &kept[place]
                 && l.lshape[..] == *shape
             {
+                used_again(l);
                 return l.clone();
             }
-            let new = Arc::new(Layout::make(shape.into(), View::identity(shape)));
+            let new = Shared::new(Layout::make(shape.into(), View::identity(shape)));
             kept[place] = Some(new.clone());
             new
         })
     }
 
-    /// The identity layout of this layout's own shape: that of a fresh result.
-    #[inline]
-    pub(crate) fn full(self: &Arc<Layout>) -> Arc<Layout> {
-        if self.class == Class::Identity {
-            return self.clone();
-        }
-        self.full.get_or_init(|| Layout::identity(&self.view.shape)).clone()
-    }
-
     /// The identity layout of the logical shape: that of the base after a write.
     #[inline]
-    pub(crate) fn whole(&self) -> Arc<Layout> {
+    pub(crate) fn whole(&self) -> Shared<Layout> {
         self.whole.get_or_init(|| Layout::identity(&self.lshape)).clone()
     }
 
-    pub(crate) fn reversed(&self) -> Arc<Layout> {
+    pub(crate) fn reversed(&self) -> Shared<Layout> {
         let new = || {
             let perm: Perm = (0..self.ndim() as u32).rev().collect();
             self.then(&permuting(self.shape(), &perm))
@@ -184,13 +210,13 @@ impl Layout {
     }
 
     /// Through `outer`, a view of what this layout shows.
-    pub(crate) fn then(&self, outer: &View) -> Arc<Layout> {
+    pub(crate) fn then(&self, outer: &View) -> Shared<Layout> {
         Layout::new(self.lshape.clone(), self.view.then(outer))
     }
 
     /// A layout with given strides over a base of `total` elements. Where the strides allow it, each axis of the handle gets
     /// an axis of the base to itself; else all share one flat axis.
-    pub(crate) fn from_strides(total: usize, shape: &[usize], strides: &[i64], offset: i64) -> Arc<Layout> {
+    pub(crate) fn from_strides(total: usize, shape: &[usize], strides: &[i64], offset: i64) -> Shared<Layout> {
         if offset == 0 && shape::size(shape) == total && contiguity(shape, strides).0 {
             return Layout::identity(shape);
         }
@@ -206,7 +232,7 @@ impl Layout {
         })
     }
 
-    fn factored(total: usize, shape: &[usize], strides: &[i64], offset: i64) -> Option<Arc<Layout>> {
+    fn factored(total: usize, shape: &[usize], strides: &[i64], offset: i64) -> Option<Shared<Layout>> {
         let mut order: SmallVec<[usize; 4]> = (0..shape.len()).filter(|&d| shape[d] > 1 && strides[d] != 0).collect();
         order.sort_by_key(|&d| std::cmp::Reverse(strides[d].unsigned_abs()));
         let mut lshape = Shape::new();
@@ -235,7 +261,7 @@ impl Layout {
     }
 
     /// NumPy's reshape without a copy, `None` where it needs one. The size fits.
-    pub(crate) fn reshaped(&self, new: &[usize]) -> Option<Arc<Layout>> {
+    pub(crate) fn reshaped(&self, new: &[usize]) -> Option<Shared<Layout>> {
         if self.class == Class::Identity && new.len() == 1 {
             return Some(self.flat.get_or_init(|| Layout::identity(new)).clone());
         }
@@ -372,14 +398,14 @@ pub(crate) fn is_sorted(perm: &[u32]) -> bool {
 }
 
 /// What a result of this shape kept in the memory order `perm` looks like: the handle's layout and the kept shape's own.
-pub(crate) fn kept_in_order(full: &Arc<Layout>, packed: u64) -> (Arc<Layout>, Arc<Layout>) {
+pub(crate) fn kept_in_order(full: &Shared<Layout>, packed: u64) -> (Shared<Layout>, Shared<Layout>) {
     let place = mix(full.hash, packed) as usize % KEPT;
     KEPT_IN_ORDER.with_borrow_mut(|cache| {
         if cache.is_empty() {
             cache.resize_with(KEPT, || None);
         }
         if let Some((of, perm, seen, kept)) = &cache[place]
-            && Arc::ptr_eq(of, full)
+            && Shared::ptr_eq(of, full)
             && *perm == packed
         {
             return (seen.clone(), kept.clone());
@@ -392,7 +418,7 @@ pub(crate) fn kept_in_order(full: &Arc<Layout>, packed: u64) -> (Arc<Layout>, Ar
 }
 
 /// The layout with the axes of `from` in the order of `perm`.
-pub(crate) fn in_order(from: &Arc<Layout>, perm: &[u32]) -> Arc<Layout> {
+pub(crate) fn in_order(from: &Shared<Layout>, perm: &[u32]) -> Shared<Layout> {
     if perm.len() > 16 {
         return from.then(&permuting(from.shape(), perm));
     }
@@ -403,7 +429,7 @@ pub(crate) fn in_order(from: &Arc<Layout>, perm: &[u32]) -> Arc<Layout> {
             cache.resize_with(KEPT, || None);
         }
         if let Some((of, order, to)) = &cache[place]
-            && Arc::ptr_eq(of, from)
+            && Shared::ptr_eq(of, from)
             && *order == packed
         {
             return to.clone();
@@ -414,21 +440,21 @@ pub(crate) fn in_order(from: &Arc<Layout>, perm: &[u32]) -> Arc<Layout> {
     })
 }
 
-type OrderEntry = Option<(Arc<Layout>, u64, Arc<Layout>)>;
+type OrderEntry = Option<(Shared<Layout>, u64, Shared<Layout>)>;
 
 thread_local! {
     static IN_ORDER: RefCell<Vec<OrderEntry>> = const { RefCell::new(Vec::new()) };
 }
 
 const KEPT: usize = 32;
-type KeptEntry = Option<(Arc<Layout>, u64, Arc<Layout>, Arc<Layout>)>;
+type KeptEntry = Option<(Shared<Layout>, u64, Shared<Layout>, Shared<Layout>)>;
 
 thread_local! {
     static KEPT_IN_ORDER: RefCell<Vec<KeptEntry>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The view that shows a node recorded in memory order `perm` with its axes in the handle's order.
-pub(crate) fn unpermute(shape: &[usize], perm: &[u32]) -> Arc<Layout> {
+pub(crate) fn unpermute(shape: &[usize], perm: &[u32]) -> Shared<Layout> {
     let lshape: Shape = perm.iter().map(|&d| shape[d as usize]).collect();
     let axes = perm.iter().map(|&d| AxisMap::along(0, d as usize, 1)).collect();
     Layout::new(lshape, View { shape: shape.into(), axes })
@@ -451,9 +477,9 @@ mod tests {
     fn identities_are_shared() {
         let a = Layout::identity(&[3, 4]);
         let b = Layout::identity(&[3, 4]);
-        assert!(Arc::ptr_eq(&a, &b));
+        assert!(Shared::ptr_eq(&a, &b));
         assert!(a.c_contiguous && !a.f_contiguous && a.strides[..] == [4, 1]);
-        assert!(Arc::ptr_eq(&a, &a.full()));
+        assert!(Shared::ptr_eq(&a, &a.full()));
     }
 
     #[test]

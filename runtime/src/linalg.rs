@@ -1,7 +1,7 @@
 //! Products of arrays: `matmul` and `dot`.
 
 use legate_jit_ir::promote::promote;
-use legate_jit_ir::{DType, Shape, Ufunc};
+use legate_jit_ir::{DType, Scalar, Shape, Ufunc};
 
 use crate::array::{Array, Index, Operand};
 use crate::error::shape_text;
@@ -82,8 +82,16 @@ fn batched(given: [&Array; 2], left: Array, right: Array, dtype: DType) -> Resul
 fn record(a: &Array, b: &Array, dtype: DType, shape: &[usize]) -> Result<Array> {
     let full = Layout::identity(shape);
     let mut s = lock();
+    if let Some(done) = s.matmul_now(a, b, dtype, &full)? {
+        return Ok(done);
+    }
     let args = [s.arg(a, dtype)?, s.arg(b, dtype)?];
     s.record(Op::Matmul, dtype, &args, &full, 0)
+}
+
+/// The product of two vectors where it is known at once: small ones that are in memory.
+pub fn dot_now(a: &Array, b: &Array) -> Result<Option<Scalar>> {
+    lock().dot_now(a, b)
 }
 
 /// `np.dot`: the sum of products over the last axis of `a` and the last but one of `b`.

@@ -16,6 +16,7 @@ use crate::base::{State, Version};
 use crate::layout::Layout;
 use crate::promote::WeakScalar;
 use crate::session::lock;
+use crate::shared::Shared;
 use crate::ufunc::{UfuncArgs, signature, ufunc};
 use crate::{Casting, Error, Result};
 
@@ -95,9 +96,9 @@ impl Array {
     /// The same elements of the same version.
     fn same_value(&self, other: &Array) -> bool {
         let s = lock();
-        Arc::ptr_eq(self.base.current.get(&s.token), other.base.current.get(&s.token))
+        Shared::ptr_eq(self.base.current.get(&s.token), other.base.current.get(&s.token))
             && self.part == other.part
-            && (Arc::ptr_eq(&self.layout, &other.layout) || self.layout.hash == other.layout.hash)
+            && (Shared::ptr_eq(&self.layout, &other.layout) || self.layout.hash == other.layout.hash)
     }
 
     /// What stands for a value that could not be computed: asking for it gives the error.

@@ -10,6 +10,7 @@ mod order;
 use order::{Combine, combine};
 
 use crate::array::{Array, Operand, shapes::normalize_axis};
+use crate::base::{State, Version};
 use crate::layout::{Class, Layout};
 use crate::session::lock;
 use crate::trace::{Op, pack, unpack};
@@ -107,6 +108,16 @@ pub fn reduce(reducer: Reducer, a: &Array, args: &ReduceArgs) -> Result<Array> {
     }
 }
 
+/// The reduction of all elements where it is known at once: a small array that is in memory.
+pub fn reduce_all_now(reducer: Reducer, a: &Array) -> Option<Scalar> {
+    let dtype = working_type(reducer, a.dtype());
+    let result = if crate::tree::is_arg(reducer) { DType::I64 } else { dtype };
+    if !crate::tree::supported(reducer, dtype) {
+        return None;
+    }
+    lock().reduce_all_now(a, reducer, dtype, result)
+}
+
 fn name(reducer: Reducer) -> &'static str {
     match reducer {
         Reducer::Ufunc(u) => u.name(),
@@ -193,12 +204,18 @@ fn record(reducer: Reducer, a: &Array, reduced: &[bool], dtype: DType, result_ty
     let shape: Shape = kept.iter().map(|&d| a.shape()[d]).collect();
     let mut s = lock();
     let s = &mut *s;
-    let arg = s.arg(a, dtype)?;
-    let op = s.trace.reduce(Reduce { reducer, axes, order });
     let full = Layout::identity(&shape);
-    s.counters.recorded += 1;
-    let input = a.layout.full();
-    let version = s.trace.push(op, result_type, &[arg], &input, pack(&perm), full.clone());
+    let reduce = Reduce { reducer, axes, order };
+    let version = match s.reduce_now(a, dtype, result_type, &reduce, pack(&perm))? {
+        Some(store) => Version::new(State::Store(store), full.clone(), result_type),
+        None => {
+            let arg = s.arg(a, dtype)?;
+            let op = s.trace.reduce(reduce);
+            s.counters.recorded += 1;
+            let input = a.layout.full();
+            s.trace.push(op, result_type, &[arg], &input, pack(&perm), full.clone())
+        }
+    };
     // The kept axes lie in memory order; the handle shows them in the array's.
     let mut sorted = kept.clone();
     sorted.sort_unstable();
@@ -230,8 +247,12 @@ fn record_in_order(
     let full = Layout::identity(&shape);
     let mut s = lock();
     let s = &mut *s;
+    let reduce = Reduce { reducer, axes, order };
+    if let Some(store) = s.reduce_now(a, dtype, result_type, &reduce, 0)? {
+        return Ok(Array::fresh(Version::new(State::Store(store), full.clone(), result_type), full, result_type));
+    }
     let arg = s.arg(a, dtype)?;
-    let op = s.trace.reduce(Reduce { reducer, axes, order });
+    let op = s.trace.reduce(reduce);
     s.counters.recorded += 1;
     let version = s.trace.push(op, result_type, &[arg], &a.layout.full(), 0, full.clone());
     let out = Array::fresh(version, full, result_type);

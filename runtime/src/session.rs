@@ -10,7 +10,9 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::ahead::Ahead;
 use crate::base::{State, Token, Version};
+use crate::inline::Inline;
 use crate::plan_cache::{PlanCache, Stores};
+use crate::shared::Shared;
 use crate::trace::{Key, Trace};
 use crate::{Config, Error, Result, repeats};
 
@@ -20,6 +22,7 @@ pub(crate) struct Session {
     pub(crate) plans: PlanCache,
     pub(crate) ahead: Ahead,
     pub(crate) config: Config,
+    pub(crate) inline: Inline,
     pub(crate) counters: Counters,
     /// Flush when the trace has this many records; set anew at each flush that a budget caused.
     pub(crate) limit: usize,
@@ -38,6 +41,8 @@ pub(crate) struct Session {
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Counters {
     pub(crate) recorded: u64,
+    /// Small operations done without being recorded.
+    pub(crate) inline: u64,
     pub(crate) flushes: u64,
     pub(crate) plans: u64,
     pub(crate) plan_hits: u64,
@@ -141,6 +146,7 @@ impl Session {
             plans: PlanCache::default(),
             ahead: Ahead::default(),
             limit: config.max_records,
+            inline: Inline::new(&config),
             config,
             counters: Counters::default(),
             single_writes: 0,
@@ -196,6 +202,7 @@ impl Session {
             return Ok(());
         }
         self.counters.flushes += 1;
+        self.inline.asked = true;
         let result = self.run_trace();
         if let Err(e) = &result {
             // Everything that was pending is lost; who asks for it later is told why.
@@ -217,7 +224,7 @@ impl Session {
         let mut outputs = std::mem::take(&mut self.outputs);
         outputs.clear();
         for (i, v) in self.trace.versions.iter().enumerate() {
-            if Arc::strong_count(v) > 1 {
+            if Shared::count(v) > 1 {
                 outputs.push(i as u32);
                 key.add(i as u64);
             }
@@ -282,7 +289,7 @@ impl Session {
     }
 
     /// The store of a version, computed if it is pending.
-    pub(crate) fn store_of(&mut self, version: &Arc<Version>) -> Result<Arc<crate::Store>> {
+    pub(crate) fn store_of(&mut self, version: &Shared<Version>) -> Result<Arc<crate::Store>> {
         if let State::Pending(_) = version.state.get(&self.token) {
             self.flush()?;
         }
@@ -333,6 +340,7 @@ pub fn set_config(config: Config) -> Result<()> {
     s.limit = config.max_records;
     s.ahead.forget();
     s.plans = PlanCache::default();
+    s.inline = Inline::new(&config);
     s.config = config;
     Ok(())
 }

@@ -18,6 +18,7 @@ pub fn stats() -> Vec<(&'static str, u64)> {
         ("cache_errors", k.cache_errors),
         ("compile_ns", k.compile_ns),
         ("recorded", c.recorded),
+        ("at_once", c.inline),
         ("flushes", c.flushes),
         ("plans", c.plans),
         ("plan_hits", c.plan_hits),

@@ -14,6 +14,7 @@ use legate_jit_ir::{DType, Scalar, Ufunc};
 use crate::Store;
 use crate::base::{State, Token, Version};
 use crate::layout::{Layout, mix};
+use crate::shared::Shared;
 
 /// What a record does with its arguments. Before it does so, each argument is seen through its layout, broadcast to the
 /// record's shape, its axes permuted as the record says, and cast to the type the operation works in.
@@ -133,10 +134,10 @@ pub(crate) struct Trace {
     pub(crate) epoch: u32,
     pub(crate) recs: Vec<Rec>,
     /// The result of each record.
-    pub(crate) versions: Vec<Arc<Version>>,
+    pub(crate) versions: Vec<Shared<Version>>,
     pub(crate) inputs: Vec<Arc<Store>>,
     pub(crate) input_types: Vec<InputType>,
-    pub(crate) layouts: Vec<Arc<Layout>>,
+    pub(crate) layouts: Vec<Shared<Layout>>,
     pub(crate) scalars: Vec<[u64; 2]>,
     pub(crate) scalar_types: Vec<DType>,
     pub(crate) consts: Vec<Scalar>,
@@ -191,7 +192,7 @@ impl Trace {
     }
 
     #[inline]
-    pub(crate) fn layout(&mut self, layout: &Arc<Layout>) -> u32 {
+    pub(crate) fn layout(&mut self, layout: &Shared<Layout>) -> u32 {
         let note = layout.note();
         if (note >> 32) as u32 == self.epoch {
             return note as u32;
@@ -203,7 +204,7 @@ impl Trace {
     }
 
     #[inline]
-    fn input(&mut self, store: &Arc<Store>, full: &Arc<Layout>, dtype: DType) -> u32 {
+    fn input(&mut self, store: &Arc<Store>, full: &Shared<Layout>, dtype: DType) -> u32 {
         let note = store.mark.load(Ordering::Relaxed);
         if (note >> 32) as u32 == self.epoch {
             return note as u32;
@@ -223,8 +224,8 @@ impl Trace {
     pub(crate) fn array(
         &mut self,
         token: &Token,
-        version: &Arc<Version>,
-        layout: &Arc<Layout>,
+        version: &Shared<Version>,
+        layout: &Shared<Layout>,
         part: Part,
         cast: DType,
     ) -> Arg {
@@ -263,10 +264,10 @@ impl Trace {
         op: Op,
         dtype: DType,
         args: &[Arg],
-        shape: &Arc<Layout>,
+        shape: &Shared<Layout>,
         perm: PackedPerm,
-        full: Arc<Layout>,
-    ) -> Arc<Version> {
+        full: Shared<Layout>,
+    ) -> Shared<Version> {
         let mut local = mix(op.word() | (dtype as u64) << 40, perm);
         if let Op::Reduce(n) = op {
             local = mix(local, reduce_word(&self.reduces[n as usize]));

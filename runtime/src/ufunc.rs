@@ -1,15 +1,15 @@
 //! Elementwise operations: types, shapes and errors are settled here as NumPy settles them, then a record is made.
 
-use std::sync::Arc;
-
 use legate_jit_ir::{DType, Scalar, Shape, Ufunc};
 use smallvec::SmallVec;
 
 use crate::array::{Array, Operand};
 use crate::error::shape_text;
+use crate::inline::made;
 use crate::layout::Layout;
 use crate::promote::WeakScalar;
 use crate::session::{Session, lock};
+use crate::shared::Shared;
 use crate::trace::{Arg, Op};
 use crate::{Casting, Error, Result};
 use legate_jit_ir::cast::cast;
@@ -47,7 +47,7 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
     }
     let types = &types[..operands.len()];
     if op == Ufunc::Power {
-        check_integer_power(operands, &resolve(op, types)?)?;
+        check_integer_power(operands, resolve(op, types)?)?;
     }
     if args.out.is_some() || args.where_.is_some() || args.dtype.is_some() || weak_int {
         return general(&mut lock(), op, operands, types, args);
@@ -55,17 +55,18 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
     let l = resolve(op, types)?;
     let full = common_shape(operands, None, None)?;
     let mut s = lock();
-    if full.ndim() == 0
-        && let Some(value) = crate::scalar_eval::evaluate(&mut s, op, operands, l.ins())?
-    {
-        drop(s);
-        return Ok(Array::scalar(value)?.with_scalar(true));
+    if full.ndim() == 0 {
+        if let Some(value) = crate::scalar_eval::evaluate(&mut s, op, operands, l.ins())? {
+            drop(s);
+            return Ok(Array::scalar(value)?.with_scalar(true));
+        }
+        return Ok(record(&mut s, op, operands, l, &full)?.with_scalar(true));
     }
-    Ok(record(&mut s, op, operands, &l, &full)?.with_scalar(true))
+    record(&mut s, op, operands, l, &full)
 }
 
 /// The loop that NumPy chooses for these operands.
-pub(crate) fn signature(op: Ufunc, operands: &[Operand]) -> Result<Signature> {
+pub(crate) fn signature(op: Ufunc, operands: &[Operand]) -> Result<&'static Signature> {
     let types: SmallVec<[ArgType; 3]> = operands
         .iter()
         .map(|o| match o {
@@ -79,22 +80,22 @@ pub(crate) fn signature(op: Ufunc, operands: &[Operand]) -> Result<Signature> {
 
 /// Records an operation whose loop and shape are settled.
 #[inline]
-fn record(s: &mut Session, op: Ufunc, operands: &[Operand], l: &Signature, full: &Arc<Layout>) -> Result<Array> {
+fn record(s: &mut Session, op: Ufunc, operands: &[Operand], l: &Signature, full: &Shared<Layout>) -> Result<Array> {
+    let ordered = operands.iter().all(|o| if let Operand::Array(a) = o { a.layout.c_ordered } else { true });
+    let perm = if ordered { 0 } else { order_of(s, operands, full) };
+    if let Some(store) = s.map_now(op, operands, l, full, perm)? {
+        return Ok(made(store, l.out, full, perm));
+    }
     let mut recorded = [Arg::NONE; 3];
-    let mut ordered = true;
     for ((arg, o), &to) in recorded.iter_mut().zip(operands).zip(l.ins()) {
-        if let Operand::Array(a) = o {
-            ordered &= a.layout.c_ordered;
-        }
         *arg = s.operand(o, to)?;
     }
-    let perm = if ordered { 0 } else { order_of(s, operands, full) };
     s.record(Op::Map(op), l.out, &recorded[..operands.len()], full, perm)
 }
 
 #[cold]
-fn order_of(s: &Session, operands: &[Operand], full: &Arc<Layout>) -> crate::trace::PackedPerm {
-    let layouts: SmallVec<[&Arc<Layout>; 3]> = operands
+fn order_of(s: &Session, operands: &[Operand], full: &Shared<Layout>) -> crate::trace::PackedPerm {
+    let layouts: SmallVec<[&Shared<Layout>; 3]> = operands
         .iter()
         .filter_map(|o| match o {
             Operand::Array(a) => Some(&a.layout),
@@ -141,7 +142,7 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], types: &[ArgType], 
     {
         return Ok(Array::scalar(value)?.with_scalar(true));
     }
-    let mut result = record(s, op, operands, &l, &full)?;
+    let mut result = record(s, op, operands, l, &full)?;
     if let Some(mask) = args.where_ {
         if mask.dtype() != DType::Bool {
             return Err(Error::Type(format!(
@@ -184,7 +185,7 @@ impl Session {
 
 /// The loop NumPy chooses, or its TypeError.
 #[inline]
-pub(crate) fn resolve(op: Ufunc, types: &[ArgType]) -> Result<Signature> {
+pub(crate) fn resolve(op: Ufunc, types: &[ArgType]) -> Result<&'static Signature> {
     op.resolve(types).map_err(|e| match e {
         legate_jit_ir::Error::Type(m) => Error::UfuncType(m),
         other => other.into(),
@@ -192,7 +193,7 @@ pub(crate) fn resolve(op: Ufunc, types: &[ArgType]) -> Result<Signature> {
 }
 
 /// The loop for `dtype=…`, which names the result's type.
-fn loop_in(op: Ufunc, dtype: DType, n: usize) -> Result<Signature> {
+fn loop_in(op: Ufunc, dtype: DType, n: usize) -> Result<&'static Signature> {
     let l = resolve(op, &vec![dtype.into(); n])?;
     if l.out == dtype || l.ins()[0] == dtype {
         return Ok(l);
@@ -262,8 +263,8 @@ fn check_integer_power(operands: &[Operand], l: &Signature) -> Result<()> {
 
 /// The identity layout of the operands' broadcast shape.
 #[inline]
-fn common_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>) -> Result<Arc<Layout>> {
-    let mut full: Option<&Arc<Layout>> = None;
+fn common_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>) -> Result<Shared<Layout>> {
+    let mut full: Option<&Shared<Layout>> = None;
     let arrays = operands.iter().filter_map(|o| match o {
         Operand::Array(a) => Some(*a),
         Operand::Weak(_) | Operand::Typed(_) => None,
@@ -271,7 +272,7 @@ fn common_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>)
     for a in arrays.chain(mask) {
         match full {
             None => full = Some(&a.layout),
-            Some(l) if Arc::ptr_eq(l, &a.layout) || l.shape() == a.shape() || a.ndim() == 0 => {}
+            Some(l) if Shared::ptr_eq(l, &a.layout) || l.shape() == a.shape() || a.ndim() == 0 => {}
             Some(l) if l.ndim() == 0 => full = Some(&a.layout),
             Some(_) => return wider_shape(operands, out, mask),
         }
@@ -279,7 +280,7 @@ fn common_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>)
     Ok(full.map_or_else(|| Layout::identity(&[]), |l| l.full()))
 }
 
-fn wider_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>) -> Result<Arc<Layout>> {
+fn wider_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>) -> Result<Shared<Layout>> {
     let mut shape = Shape::new();
     let arrays = operands.iter().filter_map(|o| match o {
         Operand::Array(a) => Some(*a),
@@ -396,8 +397,13 @@ pub fn where_(mask: &Array, a: Operand, b: Operand) -> Result<Array> {
 
 /// `where(mask, value, old)` in the type of `old`.
 pub(crate) fn select(s: &mut Session, mask: &Array, value: Operand, old: &Array) -> Result<Array> {
+    let (full, perm) = (old.layout.full(), s.k_perm(&[&old.layout], old.shape()));
+    let l = Signature::new(&[DType::Bool, old.dtype(), old.dtype()], old.dtype());
+    let operands = [Operand::Array(mask), value, Operand::Array(old)];
+    if let Some(store) = s.map_now(Ufunc::Where, &operands, &l, &full, perm)? {
+        return Ok(made(store, l.out, &full, perm));
+    }
     let args =
         [s.operand(&Operand::Array(mask), DType::Bool)?, s.operand(&value, old.dtype())?, s.arg(old, old.dtype())?];
-    let perm = s.k_perm(&[&old.layout], old.shape());
-    s.record(Op::Map(Ufunc::Where), old.dtype(), &args, &old.layout.full(), perm)
+    s.record(Op::Map(Ufunc::Where), old.dtype(), &args, &full, perm)
 }

@@ -11,11 +11,12 @@
 //! This is a boundary file: it takes addresses from the executor and trusts the kernel's contract about them.
 
 mod loops;
-mod moves;
+pub(crate) mod moves;
 #[cfg(test)]
 mod tests;
 
 use std::cell::Cell;
+use std::sync::OnceLock;
 
 use legate_jit_ir::kernel::{Inst, Op};
 use legate_jit_ir::{DType, Kernel, Reg, Ufunc};
@@ -23,6 +24,7 @@ use legate_jit_vmath::{Float, Slice1, Slice2, slice1, slice2};
 use smallvec::SmallVec;
 
 use crate::{Error, Result};
+pub(crate) use loops::Loop;
 use moves::Rect;
 
 /// Bytes that the blocks of a kernel may take, of the 32 KiB or more of a first-level cache.
@@ -36,6 +38,43 @@ enum Run {
     Math1(Slice1),
     /// Whether each argument steps.
     Math2(Slice2, [bool; 2]),
+}
+
+/// What runs an operation on vectors of elements.
+#[derive(Clone, Copy)]
+pub(crate) enum Operation {
+    Loops(loops::Loops),
+    Math1(Slice1),
+    Math2(Slice2),
+}
+
+/// What runs an operation on arguments of these types.
+#[inline]
+pub(crate) fn operation(op: Ufunc, types: &[DType]) -> Option<Operation> {
+    /// By operation, and by type where all arguments have the same one.
+    static SAME: [[OnceLock<Option<Operation>>; DType::ALL.len()]; Ufunc::ALL.len()] =
+        [const { [const { OnceLock::new() }; DType::ALL.len()] }; Ufunc::ALL.len()];
+    if types.iter().all(|t| *t == types[0]) {
+        return *SAME[op as usize][types[0] as usize].get_or_init(|| find(op, types));
+    }
+    find(op, types)
+}
+
+fn find(op: Ufunc, types: &[DType]) -> Option<Operation> {
+    if let (Some(func), Some(float)) = (op.vmath(), float(types[0])) {
+        if let Some(f) = slice1(func, float) {
+            return Some(Operation::Math1(f));
+        }
+        if let Some(f) = slice2(func, float) {
+            return Some(Operation::Math2(f));
+        }
+    }
+    loops::find(op, types).map(Operation::Loops)
+}
+
+/// `astype` on vectors of elements.
+pub(crate) fn cast_loop(from: DType, to: DType) -> Loop {
+    loops::cast(from, to)
 }
 
 /// One instruction: slots of its arguments and its result.
@@ -265,12 +304,12 @@ impl Builder<'_> {
     fn map(&mut self, ufunc: Ufunc, regs: &[Reg]) -> Result<(Run, [u32; 3])> {
         let types: SmallVec<[DType; 3]> = regs.iter().map(|r| self.insts[r.0 as usize].dtype).collect();
         let mut args = [0; 3];
-        if let (Some(func), Some(float)) = (ufunc.vmath(), float(types[0])) {
-            if let Some(f) = slice1(func, float) {
+        let found = match find(ufunc, &types) {
+            Some(Operation::Math1(f)) => {
                 args[0] = self.as_vector(regs[0]);
                 return Ok((Run::Math1(f), args));
             }
-            if let Some(f) = slice2(func, float) {
+            Some(Operation::Math2(f)) => {
                 let mut steps = [true; 2];
                 for k in 0..2 {
                     let single = self.single[regs[k].0 as usize];
@@ -279,9 +318,9 @@ impl Builder<'_> {
                 }
                 return Ok((Run::Math2(f, steps), args));
             }
-        }
-        let found = loops::find(ufunc, &types)
-            .ok_or_else(|| Error::Runtime(format!("kernel: no loop of {} for {types:?}", ufunc.name())))?;
+            Some(Operation::Loops(found)) => found,
+            None => return Err(Error::Runtime(format!("kernel: no loop of {} for {types:?}", ufunc.name()))),
+        };
         let single = |k: usize| regs.get(k).and_then(|r: &Reg| self.single[r.0 as usize]);
         let (one, other, run) = match (single(0), single(1)) {
             (None, Some(_)) if found.second_scalar.is_some() => (Some(1), 0, found.second_scalar),

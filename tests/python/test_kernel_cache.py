@@ -64,7 +64,7 @@ def test_a_second_process_compiles_nothing(program, tmp_path):
 def test_a_program_with_little_to_do_compiles_nothing(program, tmp_path):
     cache = tmp_path / "cache"
     assert run(program, cache, n=10, steps=5)["stats"]["kernels_compiled"] == 0
-    assert entries(cache) == []
+    assert not cache.exists() or entries(cache) == []
 
 
 def test_a_cache_that_is_full_of_rubbish(program, tmp_path):
@@ -80,14 +80,14 @@ def test_a_cache_that_is_full_of_rubbish(program, tmp_path):
 
 def test_warm_compiles_all_that_a_program_needs(program, tmp_path):
     cache = tmp_path / "cache"
-    done = command("warm", program, "--", "20", "3", cache=cache)
+    done = command("warm", program, "--", "12", "3", cache=cache)
     assert done.returncode == 0 and json.loads(done.stdout)["change"] > 0, done.stderr
     assert "for this machine" in done.stderr
     # Other sizes have the same kernels, and none of them is compiled now.
     real = run(program, cache)
     assert real["stats"]["kernels_compiled"] == 0 and real["stats"]["cache_misses"] == 0, real
     assert real["stats"]["cache_hits"] > 0
-    again = command("warm", program, "20", "3", cache=cache)
+    again = command("warm", program, "12", "3", cache=cache)
     assert " 0 compiled" in again.stderr
 
 

@@ -107,11 +107,11 @@ def test_a_scalar_is_not_computed_until_asked_for():
 
     ours.arange(3.0).tolist()
     before = legate_jit.stats()["flushes"]
-    a = ours.arange(100.0)
+    a = ours.arange(5000.0)
     s = (a * 2).sum()
     t = ours.sqrt(s / (a.max() + 1))
     assert legate_jit.stats()["flushes"] == before
-    assert float(t) == math.sqrt(9900.0 / 100.0)
+    assert float(t) == math.sqrt(24995000.0 / 5000.0)
     assert legate_jit.stats()["flushes"] == before + 1
 
 

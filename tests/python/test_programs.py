@@ -1,5 +1,5 @@
-"""Random programs with views, in-place writes, broadcasts and mixed types: NumPy, the interpreter, the prebuilt loops and
-the compiled kernels must agree to the bit."""
+"""Random programs with views, in-place writes, broadcasts and mixed types: NumPy, the interpreter, the prebuilt loops, the
+compiled kernels and what is done at once must agree to the bit."""
 
 import warnings
 
@@ -12,7 +12,7 @@ from same import assert_same
 import legate_jit.numpy as ours
 from legate_jit import _native
 
-SHAPES = [(), (1,), (5,), (0,), (3, 4), (4, 3), (1, 4), (3, 1), (2, 3, 4), (2, 0, 3), (130,), (9, 17)]
+SHAPES = [(), (1,), (5,), (0,), (3, 4), (4, 3), (1, 4), (3, 1), (2, 3, 4), (2, 0, 3), (130,), (9, 17), (300,), (16, 18)]
 # No complex numbers: NumPy multiplies them with fused operations where the processor has them.
 TYPES = ["d", "d", "f", "l", "i", "B", "?"]
 NUMBERS = [0, 1, 2, -1, 3, 0.5, -2.0, 1e3, True, numpy.float32(1.5), numpy.int64(4)]
@@ -179,6 +179,13 @@ common = dict(deadline=None, database=None, suppress_health_check=list(HealthChe
 @settings(max_examples=400, **common)
 @given(steps=st.lists(step, min_size=1, max_size=25))
 def test_prebuilt_loops(tier, steps):
+    check(steps, tier)
+
+
+@pytest.mark.parametrize("tier", ["auto"], indirect=True)
+@settings(max_examples=400, **common)
+@given(steps=st.lists(step, min_size=1, max_size=25))
+def test_small_arrays_at_once_and_larger_ones_recorded(tier, steps):
     check(steps, tier)
 
 

@@ -294,9 +294,9 @@ def test_an_interrupt_loses_nothing():
     for _ in range(3):
         y = (y @ x) * 1e-3
     timer = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     interrupted = False
     try:
+        timer.start()
         float(y[0, 0])
         timer.join()
         for _ in range(1000000):

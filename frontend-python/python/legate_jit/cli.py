@@ -144,6 +144,8 @@ def _warm(args):
     if args.args[:1] == ["--"]:
         del args.args[0]
     status = 0
+    # A program that is warmed on small arrays is meant to run on larger ones.
+    _native.record_all()
     try:
         _program(args)
     except SystemExit as e:

@@ -159,16 +159,18 @@ impl Ufunc {
 
     /// The loop that NumPy chooses. `Error::Type` is NumPy's TypeError; `Error::Unsupported` says that NumPy has a loop (for
     /// float16, say) that is not in the table.
-    pub fn resolve(self, args: &[ArgType]) -> Result<Signature> {
+    pub fn resolve(self, args: &[ArgType]) -> Result<&'static Signature> {
         debug_assert_eq!(args.len(), self.nin(), "{} takes {} arguments", self.name(), self.nin());
+        /// Of the one operation with three arguments, by its result's type.
+        static CHOICES: [OnceLock<Signature>; DType::ALL.len()] = [const { OnceLock::new() }; DType::ALL.len()];
         let answer = match *args {
-            [x] => self.answers()[code(x)],
-            [x, y] => self.answers()[code(x) * CODES + code(y)],
+            [x] => &self.answers()[code(x)],
+            [x, y] => &self.answers()[code(x) * CODES + code(y)],
             [c, x, y] if c.dtype == DType::Bool => {
                 let t = result_type(&[x, y]);
-                Answer::Loop(Signature::new(&[DType::Bool, t, t], t))
+                return Ok(CHOICES[t as usize].get_or_init(|| Signature::new(&[DType::Bool, t, t], t)));
             }
-            _ => Answer::NoLoop,
+            _ => &Answer::NoLoop,
         };
         match answer {
             Answer::Loop(signature) => Ok(signature),

@@ -22,6 +22,9 @@ impl Array {
         check_memory(shape, value.dtype)?;
         let full = Layout::identity(shape);
         let mut s = lock();
+        if let Some(done) = s.full_now(value, &full, 0)? {
+            return Ok(done);
+        }
         let arg = s.trace.scalar(value);
         s.record(Op::Copy, value.dtype, &[arg], &full, 0)
     }
@@ -43,9 +46,13 @@ impl Array {
     pub fn full_like(like: &Array, value: Scalar) -> Result<Array> {
         let perm = lock().k_perm(&[&like.layout], like.shape());
         check_memory(like.shape(), value.dtype)?;
+        let full = like.layout.full();
         let mut s = lock();
+        if let Some(done) = s.full_now(value, &full, perm)? {
+            return Ok(done);
+        }
         let arg = s.trace.scalar(value);
-        s.record(Op::Copy, value.dtype, &[arg], &like.layout.full(), perm)
+        s.record(Op::Copy, value.dtype, &[arg], &full, perm)
     }
 
     /// A whole array in Fortran order.
@@ -77,6 +84,9 @@ impl Array {
             crate::ufunc::ufunc(Subtract, &[Operand::Typed(next), Operand::Typed(start)], &Default::default())?
                 .item(0)?
         };
+        if let Some(done) = lock().ramp_now(start, delta, &Layout::identity(&[n]))? {
+            return Ok(done);
+        }
         let index = Array::iota(n, dtype)?;
         let scaled = if delta == cast(Scalar::i64(1), dtype) {
             index
@@ -87,6 +97,25 @@ impl Array {
             return Ok(scaled);
         }
         crate::ufunc::ufunc(Add, &[Operand::Typed(start), Operand::Array(&scaled)], &Default::default())
+    }
+
+    /// `np.linspace` of two numbers, float64, computed as NumPy does: `i * step + start`, and `stop` itself at the end.
+    pub fn linspace(start: f64, stop: f64, n: usize, endpoint: bool) -> Result<Array> {
+        check_memory(&[n], DType::F64)?;
+        let (delta, div) = (stop - start, (n as f64) - endpoint as u8 as f64);
+        let step = delta / div;
+        let mut values: Vec<f64> = match (div > 0.0, step == 0.0) {
+            (true, false) => (0..n).map(|i| i as f64 * step + start).collect(),
+            // (A step that is too small to be told from 0.)
+            (true, true) => (0..n).map(|i| i as f64 / div * delta + start).collect(),
+            (false, _) => (0..n).map(|i| i as f64 * delta + start).collect(),
+        };
+        if endpoint && n > 1 {
+            values[n - 1] = stop;
+        }
+        // SAFETY: plain numbers without padding.
+        let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), 8 * n) };
+        Array::from_bytes(bytes, &[n], DType::F64)
     }
 
     /// A 0-d array.
@@ -209,6 +238,9 @@ impl Array {
             && parts.iter().all(|p| p.f_contiguous() && !p.c_contiguous())
             && layouts.iter().all(|l| !l.c_contiguous);
         let zero = Scalar { dtype, bits: [0; 2] };
+        if !fortran && let Some(done) = lock().join_now(parts, axis, dtype, &Layout::identity(&shape))? {
+            return Ok(done);
+        }
         let out = if fortran { Array::full_fortran(&shape, zero)? } else { Array::full(&shape, zero)? };
         let mut at = 0;
         for p in parts {

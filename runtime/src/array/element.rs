@@ -13,6 +13,7 @@ use super::{Array, too_many_indices};
 use crate::base::{State, Version};
 use crate::promote::WeakScalar;
 use crate::session::{Session, lock};
+use crate::shared::Shared;
 use crate::trace::Part;
 use crate::{Error, Result, Store};
 use legate_jit_ir::cast::cast;
@@ -64,7 +65,8 @@ impl Array {
     #[inline(always)]
     pub fn peek(&self, index: &[i64]) -> Option<Scalar> {
         let at = self.place_quickly(index)?;
-        let s = lock();
+        let mut s = lock();
+        s.inline.asked = true;
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) => Some(self.load(store, at)),
             State::Pending(_) | State::Failed(_) => None,
@@ -81,7 +83,7 @@ impl Array {
         let s = lock();
         let version = self.base.current.get(&s.token);
         let State::Store(store) = version.state.get(&s.token) else { return false };
-        let alone = Arc::strong_count(version) == 1 && Arc::strong_count(store) == 1;
+        let alone = Shared::count(version) == 1 && Arc::strong_count(store) == 1;
         // Whoever else had it has read it.
         fence(Ordering::Acquire);
         let byte = at as usize * 8;
@@ -226,7 +228,7 @@ pub(crate) fn poke(s: &mut Session, to: &Array, at: i64, value: Scalar) -> Resul
         }
     };
     // Exported memory is written in place: foreign code is to see it. Nothing is pending on it.
-    let alone = store.is_exported() || (Arc::strong_count(version) == 1 && Arc::strong_count(store) == 1);
+    let alone = store.is_exported() || (Shared::count(version) == 1 && Arc::strong_count(store) == 1);
     fence(Ordering::Acquire);
     let store = if alone {
         store.clone()

@@ -12,6 +12,7 @@ use super::Array;
 use crate::base::{State, Version};
 use crate::layout::Strides;
 use crate::session::lock;
+use crate::shared::Shared;
 use crate::{Result, Store};
 
 /// The elements of a handle in memory. The address is good as long as this lives.
@@ -45,6 +46,16 @@ impl Array {
         Ok(self.view_of(store))
     }
 
+    /// The elements for reading, if they are in memory.
+    pub fn host_at_rest(&self) -> Option<HostView> {
+        let mut s = lock();
+        s.inline.asked = true;
+        match self.base.current.get(&s.token).state.get(&s.token) {
+            State::Store(store) if !store.is_promised() => Some(self.view_of(store.clone())),
+            State::Store(_) | State::Pending(_) | State::Failed(_) => None,
+        }
+    }
+
     /// The elements, computed, in memory that foreign code and this array share from now on.
     pub fn export(&self) -> Result<Export> {
         let mut s = lock();
@@ -55,7 +66,7 @@ impl Array {
             // Pending reads of the memory come before whatever foreign code will write.
             s.flush()?;
             // Ours, the base's and the version's own; more means that a copy shares the version or the store.
-            let shared = Arc::strong_count(&version) > 2 || Arc::strong_count(&store) > 2;
+            let shared = Shared::count(&version) > 2 || Arc::strong_count(&store) > 2;
             if shared && self.writable() {
                 store = store.duplicate()?;
                 let own = Version::new(State::Store(store.clone()), version.full.clone(), version.dtype);

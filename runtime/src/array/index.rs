@@ -1,7 +1,6 @@
 //! Basic indexing: integers, slices, new axes and ellipses, with NumPy's errors.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use legate_jit_ir::View;
 use legate_jit_ir::view::AxisMap;
@@ -9,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::{Array, too_many_indices};
 use crate::layout::{Layout, mix};
+use crate::shared::Shared;
 use crate::{Error, Result};
 
 /// One item of an index expression.
@@ -49,9 +49,9 @@ impl Index {
 
 /// A program's index expressions repeat, and so do the layouts they are applied to.
 struct Known {
-    from: Arc<Layout>,
+    from: Shared<Layout>,
     items: SmallVec<[Index; 4]>,
-    to: Arc<Layout>,
+    to: Shared<Layout>,
 }
 
 const KNOWN: usize = 256;
@@ -67,9 +67,10 @@ impl Array {
         let place = items.iter().fold(self.layout.hash, |h, i| mix(h, i.word())) as usize % KNOWN;
         let layout = CACHE.with_borrow_mut(|cache| {
             if let Some(k) = &cache[place]
-                && Arc::ptr_eq(&k.from, &self.layout)
+                && Shared::ptr_eq(&k.from, &self.layout)
                 && k.items[..] == *items
             {
+                crate::layout::used_again(&k.to);
                 return Ok::<_, Error>(k.to.clone());
             }
             let to = indexed(&self.layout, items)?;
@@ -87,7 +88,7 @@ impl Array {
     }
 }
 
-fn indexed(layout: &Layout, items: &[Index]) -> Result<Arc<Layout>> {
+fn indexed(layout: &Layout, items: &[Index]) -> Result<Shared<Layout>> {
     let shape = layout.shape();
     let taken = items.iter().filter(|i| matches!(i, Index::Int(_) | Index::Slice { .. })).count();
     if items.iter().filter(|i| **i == Index::Ellipsis).count() > 1 {

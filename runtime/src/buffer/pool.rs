@@ -2,12 +2,15 @@
 //!
 //! * Blocks of up to [`SMALL`] bytes come from the allocator, rounded up to one of a few sizes a power of two, and go to
 //!   that size's free list (LIFO, so that the block used last is still in cache).
+//! * The smallest blocks, which small arrays take and give back with every call, pass through a few places of the thread's own,
+//!   so that they need no lock.
 //! * Larger blocks are mapped, aligned for huge pages and staggered by some cache lines, so that the operands of one loop do
 //!   not all fall into the same cache sets. A freed one is kept for the next request of about its size.
 //! * What is kept of large blocks and what is in use never exceed the most that was in use at any time by more than
 //!   [`SPARE`], so a program's peak is its own. The blocks freed last are the ones kept.
 
 use std::alloc::Layout;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
@@ -22,6 +25,9 @@ const PAGE: usize = 4096;
 /// Cache lines between the starts of neighbouring blocks within their pages.
 const STAGGER: usize = 9 * 64;
 const CLASSES: usize = 64;
+/// Classes of which a thread keeps some blocks to itself (up to 2 KiB), and how many of each.
+const OWN_CLASSES: usize = 16;
+const OWN: usize = 4;
 /// Free small blocks that are kept, in bytes a class.
 const KEEP_SMALL: usize = 4 << 20;
 /// Memory that may be kept beyond the most that was in use: a program that goes from one size of arrays to another must not
@@ -108,6 +114,58 @@ unsafe impl Send for Pool {}
 
 static POOL: Mutex<Pool> = Mutex::new(Pool::EMPTY);
 
+/// Small blocks that this thread has freed. The pool takes them for used.
+struct Own {
+    blocks: [[*mut u8; OWN]; OWN_CLASSES],
+    counts: [u8; OWN_CLASSES],
+    bytes: usize,
+}
+
+impl Own {
+    #[inline(always)]
+    fn take(&mut self, class: usize, len: usize) -> Option<NonNull<u8>> {
+        let left = self.counts[class].checked_sub(1)?;
+        self.counts[class] = left;
+        self.bytes -= len;
+        NonNull::new(self.blocks[class][left as usize])
+    }
+
+    #[inline(always)]
+    fn keep(&mut self, block: &Block) -> bool {
+        let class = block.class as usize;
+        let count = self.counts[class] as usize;
+        if count == OWN {
+            return false;
+        }
+        self.blocks[class][count] = block.ptr.as_ptr();
+        self.counts[class] = count as u8 + 1;
+        self.bytes += block.len;
+        true
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        for class in 0..OWN_CLASSES {
+            for &ptr in &self.blocks[class][..self.counts[class] as usize] {
+                let ptr = NonNull::new(ptr).expect("a block has an address");
+                free_to_pool(Block { ptr, map: ptr.as_ptr(), len: length_of(class), class: class as u8 });
+            }
+        }
+    }
+}
+
+thread_local! {
+    static MINE: RefCell<Own> = const {
+        RefCell::new(Own { blocks: [[std::ptr::null_mut(); OWN]; OWN_CLASSES], counts: [0; OWN_CLASSES], bytes: 0 })
+    };
+}
+
+/// Bytes of the blocks that this thread keeps to itself.
+fn mine() -> usize {
+    MINE.try_with(|own| own.borrow().bytes).unwrap_or(0)
+}
+
 /// Keeps everybody out of the pool while the result lives.
 pub(crate) fn hold() -> Box<dyn std::any::Any> {
     Box::new(POOL.lock())
@@ -115,7 +173,7 @@ pub(crate) fn hold() -> Box<dyn std::any::Any> {
 
 /// Bytes of memory in use by stores.
 pub fn bytes_live() -> usize {
-    POOL.lock().live
+    POOL.lock().live - mine()
 }
 
 /// The most that was in use at any time.
@@ -125,7 +183,7 @@ pub fn bytes_peak() -> usize {
 
 /// Bytes kept for reuse.
 pub fn kept_bytes() -> usize {
-    POOL.lock().kept
+    POOL.lock().kept + mine()
 }
 
 /// Gives the kept large blocks back to the system.
@@ -153,9 +211,22 @@ fn class_of(bytes: usize) -> (usize, usize) {
     (8 + (log as usize - 3) * 4 + quarter - 1, rounded * ALIGN)
 }
 
+/// The capacity of the smallest classes.
+fn length_of(class: usize) -> usize {
+    match class {
+        0..8 => (class + 1) * ALIGN,
+        _ => ((5 + (class - 8) % 4) * ALIGN) << ((class - 8) / 4 + 1),
+    }
+}
+
 pub(super) fn alloc(bytes: usize) -> Result<Block> {
     if bytes <= SMALL {
         let (class, len) = class_of(bytes);
+        if class < OWN_CLASSES
+            && let Ok(Some(ptr)) = MINE.try_with(|own| own.borrow_mut().take(class, len))
+        {
+            return Ok(Block { ptr, map: ptr.as_ptr(), len, class: class as u8 });
+        }
         let mut pool = POOL.lock();
         pool.live += len;
         pool.peak = pool.peak.max(pool.live);
@@ -258,7 +329,16 @@ fn unmap(block: Block) {
     unsafe { libc::munmap(block.map as *mut _, block.len) };
 }
 
+#[inline]
 pub(super) fn free(block: Block) {
+    let own =
+        (block.class as usize) < OWN_CLASSES && MINE.try_with(|own| own.borrow_mut().keep(&block)).unwrap_or(false);
+    if !own {
+        free_to_pool(block);
+    }
+}
+
+fn free_to_pool(block: Block) {
     let mut pool = POOL.lock();
     pool.live -= block.len;
     if block.class == MAPPED {
@@ -356,6 +436,7 @@ mod tests {
                 last = (class, len);
             }
             assert_eq!(len, last.1);
+            assert!(class >= OWN_CLASSES || len == length_of(class), "{bytes}");
         }
     }
 

@@ -104,6 +104,13 @@ impl Array {
 
     /// `self[i, j, …]` for integer arrays over the leading axes.
     pub fn take_at(&self, parts: &[IndexPart]) -> Result<Array> {
+        if let [IndexPart::Array(index)] = parts
+            && index.dtype() == DType::I64
+            && self.ndim() > 0
+            && let Some(taken) = crate::session::lock().take_now(self, index)?
+        {
+            return Ok(taken);
+        }
         self.check_integers(parts)?;
         let indices = Broadcast::of(parts)?;
         let view = self.host()?;
@@ -116,6 +123,11 @@ impl Array {
     /// `self[i, j, …] = value` for integer arrays over the leading axes.
     pub fn put_at(&self, parts: &[IndexPart], value: Operand, casting: Casting) -> Result<()> {
         self.check_writable()?;
+        if let [IndexPart::Array(index)] = parts
+            && crate::session::lock().put_now(self, index, &value)?
+        {
+            return Ok(());
+        }
         self.check_integers(parts)?;
         let indices = Broadcast::of(parts)?;
         let rest = &self.shape()[parts.len()..];
@@ -170,6 +182,9 @@ fn truth(a: &Array) -> Result<Array> {
 
 /// How many elements are not zero. `a` has axes.
 pub fn count_nonzero(a: &Array) -> Result<usize> {
+    if let Some(n) = crate::session::lock().count_now(a) {
+        return Ok(n);
+    }
     Ok(Selection::of(&truth(a)?)?.count())
 }
 

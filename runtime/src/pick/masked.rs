@@ -12,6 +12,7 @@ use super::selection::{Selection, is_sparse};
 use crate::array::{Array, Operand};
 use crate::base::{State, Version};
 use crate::session::lock;
+use crate::shared::Shared;
 use crate::{Casting, Error, HostView, Result};
 
 /// An array this small is written sooner than a record of the write is made.
@@ -34,7 +35,7 @@ impl Array {
             let version = self.base.current.get(&s.token).clone();
             let store = s.store_of(&version)?;
             if !store.is_exported() {
-                let alone = |v: &Arc<Version>, held: usize| Arc::strong_count(v) == held;
+                let alone = |v: &Shared<Version>, held: usize| Shared::count(v) == held;
                 if Arc::strong_count(&store) > 2 || !alone(&version, 2) {
                     // Perhaps only a pending read holds it.
                     s.flush()?;

@@ -143,6 +143,9 @@ pub fn start(transport: Arc<dyn Transport>, partition_bytes: usize) -> Result<()
     let controller = Controller::new(transport, partition_bytes)?;
     *CONTROLLER.lock() = Some(controller);
     ACTIVE.store(ranks > 1, Ordering::Release);
+    if ranks > 1 {
+        crate::session::lock().inline.off();
+    }
     Ok(())
 }
 

@@ -120,6 +120,8 @@ from ._shape import (
 amax, amin, concat = max, min, concatenate
 
 globals().update(_native.ufuncs())
+globals().update(_native.in_front(globals()))
+permute_dims, row_stack = transpose, vstack
 
 newaxis, pi, e, inf, nan, euler_gamma = None, _np.pi, _np.e, _np.inf, _np.nan, _np.euler_gamma
 float32, float64, complex64, complex128 = _np.float32, _np.float64, _np.complex64, _np.complex128
