@@ -3,6 +3,7 @@
 #   make demo     Jacobi, conjugate gradient and channel flow: the numbers beside NumPy's, the times, a picture
 #   make test     every check: format, lints, Rust and Python tests, ranks under MPI
 #   make bench    all programs against all peers, with a report
+#   make instructions   counts the instructions of small pieces of work, and compares them with the ones in the repository
 #   make wheel    dist/*.whl, which needs neither LLVM nor MPI where it is installed
 #   make build    the Python module for .venv
 #   make fmt lint clean
@@ -10,7 +11,7 @@
 SHELL := /bin/bash
 ENV := . scripts/env
 
-.PHONY: demo test bench wheel build fmt lint clean
+.PHONY: demo test bench instructions wheel build fmt lint clean
 
 demo:
 	@scripts/setup demo && scripts/build
@@ -24,6 +25,10 @@ bench:
 	@scripts/setup bench && scripts/build
 	@$(ENV) && "$$venv/bin/python" bench/run.py && "$$venv/bin/python" bench/cold.py --out bench/results/cold.json \
 	  && "$$venv/bin/python" bench/report.py
+
+instructions:
+	@scripts/setup instructions && scripts/build
+	@$(ENV) && "$$venv/bin/python" bench/instructions.py
 
 wheel:
 	@scripts/setup test
