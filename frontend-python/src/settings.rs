@@ -73,7 +73,7 @@ const VARIABLES: &[Variable] = &[
         name: "LEGATE_JIT_AHEAD",
         kind: Kind::Word(&["on", "off"]),
         default: "on",
-        help: "whether several rounds of a loop that asks for a value in each are computed at once",
+        help: "whether several rounds of a loop that asks for a value in each are computed at once, and results that are never read put off",
     },
     Variable {
         name: "LEGATE_JIT_INLINE",

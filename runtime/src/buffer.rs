@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
+use crate::unread::Fate;
 use crate::{Error, Result};
 
 mod pool;
@@ -44,12 +45,15 @@ pub struct Store {
     /// Dangling while the contents are only promised.
     ptr: AtomicPtr<u8>,
     bytes: usize,
-    /// The recorder's note: (trace number, input number) of the store's last use as an input of a trace.
+    /// The recorder's note: (trace number, input number) of the store's last use as an input of a trace; 0 if nobody has read
+    /// the contents.
     pub(crate) mark: AtomicU64,
     /// How many writable foreign views (NumPy arrays, DLPack capsules) look at this memory.
     pub(crate) exports: AtomicU32,
     /// The number under which the ranks hold blocks of this store; 0 if all of it is here and nowhere else; or `PROMISED`.
     placed: AtomicU64,
+    /// Of a large output of a plan: where to note whether anybody read it.
+    fate: Mutex<Option<Arc<Fate>>>,
     owner: Owner,
 }
 
@@ -73,6 +77,7 @@ impl Store {
             mark: AtomicU64::new(0),
             exports: AtomicU32::new(0),
             placed: AtomicU64::new(0),
+            fate: Mutex::new(None),
             owner,
         }
     }
@@ -112,6 +117,23 @@ impl Store {
             (true, _) => self.keep_promise().unwrap_or_else(|e| panic!("a value that was put off: {e}")),
             (false, true) => crate::ranks::take_home(self),
             (false, false) => crate::ranks::bring_home(self),
+        }
+    }
+
+    /// Notes there what becomes of this output of a plan that has just run.
+    pub(crate) fn watch(&self, fate: &Arc<Fate>) {
+        if let Some(former) = self.fate.lock().replace(fate.clone()) {
+            // The plan has read it and written its own output over it.
+            former.note(true);
+        }
+        self.mark.store(0, Ordering::Relaxed);
+    }
+
+    /// Somebody reads the contents other than as an input of a trace.
+    #[inline]
+    pub(crate) fn looked_at(&self) {
+        if self.mark.load(Ordering::Relaxed) == 0 {
+            self.mark.store(1, Ordering::Relaxed);
         }
     }
 
@@ -212,6 +234,12 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
+        if let Some(fate) = self.fate.get_mut().take() {
+            fate.note(match self.owner {
+                Owner::Promise(..) => !self.is_promised(),
+                Owner::Pool(_) | Owner::Foreign(_) => *self.mark.get_mut() != 0,
+            });
+        }
         if self.placed() != 0 && !self.is_promised() {
             crate::ranks::dropped(self.placed());
         }

@@ -23,7 +23,8 @@ pub struct Config {
     pub max_records: usize,
     /// A trace is run when stores have grown by this much since the last flush.
     pub max_new_bytes: usize,
-    /// Whether several rounds of a loop that asks for a value in each are computed at once.
+    /// Whether several rounds of a loop that asks for a value in each are computed at once, and results that are never read put
+    /// off.
     pub ahead: bool,
     /// Whether small operations on what is in memory are done at once, without being recorded (only in `Tier::Auto`).
     pub inline: bool,

@@ -122,6 +122,7 @@ fn at_rest(s: &Session, a: &Array) -> Option<*mut u8> {
     match a.base.current.get(&s.token).state.get(&s.token) {
         // (A store that is elsewhere, or only promised, has a place.)
         State::Store(store) if store.placed() == 0 => {
+            store.looked_at();
             Some(store.raw_ptr().wrapping_offset((a.layout.offset * a.dtype.size() as i64) as isize))
         }
         State::Store(_) | State::Pending(_) | State::Failed(_) => None,

@@ -33,6 +33,7 @@ mod trace;
 pub mod transport;
 pub mod tree;
 mod ufunc;
+mod unread;
 pub mod vm;
 mod witness;
 

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use crate::ahead::{self, History, Kind};
 use crate::exec::Prepared;
 use crate::trace::Key;
+use crate::unread::Late;
 use crate::{Config, Result, Store, Tier};
 
 pub(crate) type Stores = SmallVec<[Arc<Store>; 4]>;
@@ -19,6 +20,8 @@ pub(crate) type Stores = SmallVec<[Arc<Store>; 4]>;
 pub(crate) struct Entry {
     runner: Runner,
     kind: Kind,
+    /// The outputs that need not be computed before somebody reads them.
+    late: Option<Late>,
     /// The plan that overwrites no input, if it is not the same, once somebody asked for it.
     careful: OnceLock<Option<Box<Prepared>>>,
     asked: AtomicBool,
@@ -85,17 +88,20 @@ impl PlanCache {
     }
 
     pub(crate) fn make(&mut self, key: Key, graph: Graph, config: &Config) -> Result<Arc<Entry>> {
+        let mut late = None;
         let (runner, kind) = match config.tier {
             Tier::Interp => (Runner::Interp(graph), Kind::Not),
             Tier::Auto | Tier::Vm | Tier::Compiled => {
                 let plan = legate_jit_passes::compile(&graph, &config.cx)?;
                 let runner = Runner::Exec(Box::new(Prepared::new(plan, config.tier)?));
+                late = if config.ahead && crate::ranks::active().is_none() { Late::new(&graph, config) } else { None };
                 (runner, ahead::kind(graph, config))
             }
         };
         let entry = Arc::new(Entry {
             runner,
             kind,
+            late,
             careful: OnceLock::new(),
             asked: AtomicBool::new(false),
             brief: AtomicU32::new(0),
@@ -168,7 +174,15 @@ impl Entry {
     pub(crate) fn run(&self, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Result<Stores> {
         match &self.runner {
             Runner::Interp(graph) => crate::witness::run(graph, inputs, scalars),
-            Runner::Exec(prepared) => prepared.run(inputs, scalars),
+            Runner::Exec(prepared) => {
+                let Some(late) = &self.late else { return prepared.run(inputs, scalars) };
+                if let Some(stores) = late.run(inputs, scalars)? {
+                    return Ok(stores);
+                }
+                let stores = prepared.run(inputs, scalars)?;
+                late.watch(&stores);
+                Ok(stores)
+            }
         }
     }
 }

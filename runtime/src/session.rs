@@ -296,6 +296,7 @@ impl Session {
         match version.state.get(&self.token) {
             State::Store(s) => {
                 s.keep_promise()?;
+                s.looked_at();
                 Ok(s.clone())
             }
             State::Failed(e) => Err((**e).clone()),

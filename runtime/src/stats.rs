@@ -9,6 +9,7 @@ pub fn stats() -> Vec<(&'static str, u64)> {
         (session.counters, session.ahead.counters)
     };
     let k = crate::tier::counters();
+    let (put_off, made) = crate::unread::counters();
     let (rank_launches, rank_fetches) = crate::ranks::counters();
     vec![
         ("kernels_compiled", k.kernels_compiled),
@@ -25,6 +26,8 @@ pub fn stats() -> Vec<(&'static str, u64)> {
         ("scalars_evaluated", c.eager_scalars),
         ("rounds_ahead", ahead.used),
         ("rounds_wasted", ahead.wasted),
+        ("outputs_put_off", put_off),
+        ("outputs_made_after_all", made),
         ("rank_launches", rank_launches),
         ("rank_fetches", rank_fetches),
         ("bytes_live", crate::buffer::bytes_live() as u64),

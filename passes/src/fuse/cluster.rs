@@ -77,6 +77,11 @@ pub fn cluster(graph: &Graph, tasks: &Tasks, cuts: &Cuts) -> (Vec<Group>, Vec<Sh
     (state.groups, state.full)
 }
 
+/// Whether a read goes along an array: the others are single elements, read once.
+fn is_array(read: &Read) -> bool {
+    read.view.axes.iter().any(|axis| !axis.terms.is_empty())
+}
+
 impl State<'_> {
     fn push(&mut self, group: Group) -> usize {
         self.groups.push(group);
@@ -88,7 +93,7 @@ impl State<'_> {
         self.push(Group::Launch {
             tasks: vec![t],
             values: task.inlined.iter().copied().chain([task.value]).collect(),
-            reads: task.reads.iter().cloned().collect(),
+            reads: task.reads.iter().filter(|r| is_array(r)).cloned().collect(),
             segment: self.cuts.segment(&task.domain, task.value),
         })
     }
@@ -143,7 +148,7 @@ impl State<'_> {
                 };
                 tasks.push(t);
                 values.extend(task.inlined.iter().copied().chain([task.value]));
-                reads.extend(task.reads.iter().filter(|r| self.at[r.root.index()] != Some(g)).cloned());
+                reads.extend(task.reads.iter().filter(|r| is_array(r) && self.at[r.root.index()] != Some(g)).cloned());
                 g
             }
             None => {
@@ -161,7 +166,7 @@ impl State<'_> {
         if values.len() + task.inlined.iter().filter(|v| !values.contains(v)).count() >= MAX_VALUES {
             return false;
         }
-        let more = |r: &&Read| self.at[r.root.index()] != Some(g) && !reads.contains(*r);
+        let more = |r: &&Read| is_array(r) && self.at[r.root.index()] != Some(g) && !reads.contains(*r);
         let written = members.len() + 1;
         reads.len() + task.reads.iter().filter(more).count() + written <= MAX_OPERANDS
     }

@@ -32,6 +32,9 @@ use crate::{Error, Result, Tier, pool};
 const WINDOW_BYTES: usize = if cfg!(test) { 64 << 10 } else { 6 << 20 };
 /// Below this many bytes a sweep's data stays in cache anyway. (Tests have small arrays.)
 const WORTHWHILE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 3 << 20 };
+/// Bytes of rows that a launch handles at a time, at least where they are many: calling a kernel for less (the rows of an
+/// array with one axis are its elements) takes longer than its work.
+const STEP_BYTES: usize = if cfg!(test) { 1 << 10 } else { 64 << 10 };
 /// The most launches in one wavefront.
 const MAX_LAUNCHES: usize = 64;
 
@@ -268,8 +271,9 @@ impl Wavefront {
         let run = Run::grow(plan, memory, launches, rows);
         let widest = run.parts.iter().flatten().map(|u| u.bytes).max().unwrap_or(1).max(1);
         let deepest = run.parts.iter().flatten().zip(&run.lags).map(|(u, lag)| lag + u.slack).max().unwrap_or(0);
-        // Steps no larger than the window behind them, so that the window decides what stays in cache.
-        let step = (WINDOW_BYTES / 2 / widest).saturating_sub(deepest as usize).clamp(1, deepest.max(1) as usize + 1);
+        // Steps no larger than the window behind them, so that the window decides what stays in cache, but worth a call.
+        let largest = (deepest.max(1) as usize + 1).max(STEP_BYTES / widest);
+        let step = (WINDOW_BYTES / 2 / widest).saturating_sub(deepest as usize).clamp(1, largest);
         let mut lags = run.lags.into_iter();
         let (mut prepared, mut parts) = (Vec::new(), Vec::new());
         for (&launch, uses) in launches.iter().zip(run.parts) {

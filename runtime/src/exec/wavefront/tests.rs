@@ -112,3 +112,24 @@ fn a_wavefront_has_the_bits_of_one_sweep_after_the_other() {
         }
     }
 }
+
+#[test]
+fn elements_of_an_array_with_one_axis_are_not_handled_one_by_one() {
+    let n = 5000;
+    let mut g = Graph { donated: vec![true], ..Graph::default() };
+    let mut u = g.push(Op::Input(0), &[], ty(&[n]));
+    for _ in 0..6 {
+        let parts = [0, 2].map(|start| read(&mut g, u, &[start], &[n - 2]));
+        let sum = g.push(Op::Map(Ufunc::Add), &parts, ty(&[n - 2]));
+        u = g.push(Op::Update(window(&[1], &[n - 2])), &[u, sum], ty(&[n]));
+    }
+    g.outputs = vec![u];
+    let plan = legate_jit_passes::compile(&g, &Cx::default()).unwrap();
+    let prepared = Prepared::new(plan, Tier::Vm).unwrap();
+    let steps: Vec<usize> = prepared
+        .actions
+        .iter()
+        .filter_map(|a| if let Action::Wavefront(w) = a { Some(w.step) } else { None })
+        .collect();
+    assert!(!steps.is_empty() && steps.iter().all(|&step| step >= 16), "steps of {steps:?} elements");
+}
