@@ -273,16 +273,16 @@ impl Ahead {
         }
     }
 
-    /// Runs the flush that `look` has seen.
+    /// Runs the flush that `look` has seen. The inputs may be taken away.
     pub(crate) fn run(
         &mut self,
         entry: &Arc<Entry>,
-        inputs: &[Arc<Store>],
+        inputs: &mut Vec<Arc<Store>>,
         scalars: &[[u64; 2]],
         config: &Config,
     ) -> Result<Stores> {
         let Some(key) = self.key.take() else {
-            let outputs = entry.run(inputs, scalars)?;
+            let outputs = entry.run_taking(inputs, scalars)?;
             if let Some(last) = &mut self.last {
                 last.outputs = outputs.iter().map(address).collect();
             }
@@ -290,7 +290,11 @@ impl Ahead {
         };
         self.pause = self.pause.saturating_sub(1);
         if self.pause > 0 {
-            return entry.run(inputs, scalars);
+            return entry.run_taking(inputs, scalars);
+        }
+        if entry.needs_much() {
+            self.watch.forget();
+            return entry.run_taking(inputs, scalars);
         }
         let (start, shared) = (Instant::now(), pool::shared_jobs());
         let outputs = entry.run(inputs, scalars)?;
@@ -403,6 +407,7 @@ impl Batch {
         if !plan.has_wavefront() || !crate::buffer::could_fit(4 * bytes.iter().sum::<usize>()) {
             return Ok(None);
         }
+        plan.check_memory()?;
         let mut stores = plan.run(inputs, scalars)?.into_iter();
         let results = (0..rounds)
             .map(|round| (0..bytes.len()).map(|m| if is_wanted(round, m) { stores.next() } else { None }).collect())
@@ -452,6 +457,7 @@ impl Start {
         let graph = unroll(&self.graph, &self.links, round + 1, only)
             .ok_or_else(|| crate::Error::Runtime("a batch of rounds has lost its links".into()))?;
         let plan = Prepared::new(legate_jit_passes::compile(&graph, &self.config.cx)?, self.config.tier)?;
+        plan.check_memory()?;
         let mut stores = plan.run(&self.inputs, &self.scalars)?;
         stores.pop().ok_or_else(|| crate::Error::Runtime("a plan gave no output".into()))
     }

@@ -17,10 +17,11 @@ use parking_lot::Mutex;
 use crate::unread::Fate;
 use crate::{Error, Result};
 
+mod available;
 mod pool;
 
 pub use pool::{bytes_live, bytes_peak, could_fit, kept_bytes, release_kept};
-pub(crate) use pool::{hold, size_text};
+pub(crate) use pool::{CHECKED, hold, mapped_bytes, missing, size_text};
 
 /// Where the memory goes when the last reference is gone.
 enum Owner {
@@ -31,8 +32,8 @@ enum Owner {
     Promise(Mutex<Option<Work>>, OnceLock<Arc<Store>>),
 }
 
-/// Makes the contents of a promised store.
-pub(crate) type Work = Box<dyn FnOnce() -> Result<Arc<Store>> + Send>;
+/// Makes the contents of a promised store. It may be called again where there was not enough memory.
+pub(crate) type Work = Box<dyn Fn() -> Result<Arc<Store>> + Send>;
 
 /// `Store::placed` of a store whose contents are only promised.
 const PROMISED: u64 = u64::MAX;
@@ -95,16 +96,17 @@ impl Store {
         self.placed() == PROMISED
     }
 
-    /// Makes the contents if they are only promised.
+    /// Makes the contents if they are only promised. A failure leaves the promise as it was.
     pub(crate) fn keep_promise(&self) -> Result<()> {
         let Owner::Promise(work, made) = &self.owner else { return Ok(()) };
         // Whoever comes second waits for the first, and finds the work gone.
         let mut work = work.lock();
-        if let Some(work) = work.take() {
-            let store = work()?;
+        if let Some(make) = &*work {
+            let store = make()?;
             self.ptr.store(store.as_mut_ptr(), Ordering::Release);
             let _ = made.set(store);
             self.placed.store(0, Ordering::Release);
+            *work = None;
         }
         Ok(())
     }
@@ -113,7 +115,7 @@ impl Store {
     #[cold]
     fn fetch(&self, write: bool) {
         match (self.is_promised(), write) {
-            // Room for it was looked for when the promise was made.
+            // Whoever may meet a promise keeps it first, where there not being enough memory is an error.
             (true, _) => self.keep_promise().unwrap_or_else(|e| panic!("a value that was put off: {e}")),
             (false, true) => crate::ranks::take_home(self),
             (false, false) => crate::ranks::bring_home(self),
@@ -225,6 +227,7 @@ impl Store {
 
     /// A copy in memory of its own.
     pub fn duplicate(&self) -> Result<Arc<Store>> {
+        self.keep_promise()?;
         let new = Store::alloc(self.bytes)?;
         // SAFETY: two valid runs of the same length; the new one is nobody else's.
         unsafe { new.as_mut_ptr().copy_from_nonoverlapping(self.as_ptr(), self.bytes) };
@@ -286,6 +289,23 @@ mod tests {
         assert!(store.is_promised() && times.load(Ordering::Relaxed) == 0);
         std::thread::scope(|s| (0..4).for_each(|_| drop(s.spawn(|| assert_eq!(store.as_slice(), [1, 2, 3])))));
         assert!(!store.is_promised() && times.load(Ordering::Relaxed) == 1);
+    }
+
+    #[test]
+    fn a_promise_that_failed_can_be_kept_later() {
+        let times = Arc::new(AtomicU32::new(0));
+        let counted = times.clone();
+        let store = Store::promised(
+            3,
+            Box::new(move || match counted.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(Error::Memory("none left".into())),
+                _ => Store::from_bytes(&[1, 2, 3]),
+            }),
+        );
+        assert!(matches!(store.duplicate(), Err(Error::Memory(_))) && store.is_promised());
+        assert_eq!(store.duplicate().unwrap().as_slice(), [1, 2, 3]);
+        assert_eq!(store.as_slice(), [1, 2, 3]);
+        assert_eq!(times.load(Ordering::Relaxed), 2);
     }
 
     #[test]

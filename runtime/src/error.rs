@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use legate_jit_ir::DType;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Clone, PartialEq, Debug)]
@@ -32,6 +34,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// NumPy's words for an array that there is no memory for.
+    #[cold]
+    pub fn no_memory(shape: &[usize], dtype: DType) -> Error {
+        Error::Memory(format!(
+            "Unable to allocate {} for an array with shape {} and data type {}",
+            crate::buffer::size_text(shape.iter().product::<usize>().saturating_mul(dtype.size())),
+            shape_text(shape, ", "),
+            dtype.numpy_name()
+        ))
+    }
+
     pub fn message(&self) -> &str {
         match self {
             Error::Value(m)

@@ -6,6 +6,7 @@
 
 mod banded;
 mod launch;
+mod need;
 mod space;
 mod stream;
 pub(crate) mod wavefront;
@@ -55,6 +56,9 @@ pub(crate) enum Action {
     },
 }
 
+/// The store of each memory slot.
+type Memory = SmallVec<[Option<Arc<Store>>; 16]>;
+
 /// A plan ready to run.
 pub struct Prepared {
     pub plan: Plan,
@@ -65,6 +69,7 @@ pub struct Prepared {
     pub(crate) slots: usize,
     /// (input number, slot).
     pub(crate) inputs: Vec<(u32, u32)>,
+    need: need::Need,
     /// The number by which the ranks know the plan, once they have been told.
     pub(crate) told: std::sync::OnceLock<u64>,
 }
@@ -181,7 +186,9 @@ impl Prepared {
                 return Err(Error::Runtime(format!("plan {}: output {} is never computed", plan.name, out.0)));
             }
         }
-        Ok(Prepared { plan, actions, slot, slots: slots as usize, inputs, told: Default::default() })
+        let slots = slots as usize;
+        let need = need::Need::of(&plan, &actions, &slot, slots);
+        Ok(Prepared { plan, actions, slot, slots, inputs, need, told: Default::default() })
     }
 
     /// Whether some launches run as one pass over memory.
@@ -195,16 +202,51 @@ impl Prepared {
         self.plan.buffers.iter().find(is_it).map_or(0, |b| b.ty.bytes())
     }
 
+    /// Whether the plan's memory is more than next to nothing for any machine.
+    pub(crate) fn needs_much(&self) -> bool {
+        self.need.is_much()
+    }
+
+    /// An error where there is not enough memory for the plan.
+    pub(crate) fn check_memory(&self) -> Result<()> {
+        self.need.check(&self.plan)
+    }
+
     /// Runs the plan. `inputs[n]` is the n-th input (a donated one may be overwritten), `scalars[n]` the bits of the n-th
     /// scalar. Gives the outputs' stores, in order.
     pub fn run(&self, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Result<SmallVec<[Arc<Store>; 4]>> {
+        match crate::ranks::run(self, inputs, scalars) {
+            Some(outputs) => outputs,
+            None => self.work(self.memory(inputs)?, scalars),
+        }
+    }
+
+    /// The same, with the inputs taken away from the caller, so that the memory of a donated one is free as soon as the plan
+    /// needs it no more.
+    pub(crate) fn run_taking(
+        &self,
+        inputs: &mut Vec<Arc<Store>>,
+        scalars: &[[u64; 2]],
+    ) -> Result<SmallVec<[Arc<Store>; 4]>> {
         if let Some(outputs) = crate::ranks::run(self, inputs, scalars) {
             return outputs;
         }
-        let mut memory: SmallVec<[Option<Arc<Store>>; 16]> = SmallVec::from_elem(None, self.slots);
+        let memory = self.memory(inputs)?;
+        inputs.clear();
+        self.work(memory, scalars)
+    }
+
+    /// What is in the memory slots at the start.
+    fn memory(&self, inputs: &[Arc<Store>]) -> Result<Memory> {
+        let mut memory = Memory::from_elem(None, self.slots);
         for &(n, slot) in &self.inputs {
+            inputs[n as usize].keep_promise()?;
             memory[slot as usize] = Some(inputs[n as usize].clone());
         }
+        Ok(memory)
+    }
+
+    fn work(&self, mut memory: Memory, scalars: &[[u64; 2]]) -> Result<SmallVec<[Arc<Store>; 4]>> {
         let mut bases: SmallVec<[*mut u8; 24]> = self
             .slot
             .iter()

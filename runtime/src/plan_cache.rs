@@ -171,6 +171,22 @@ impl Entry {
         *self.history.lock() = Some(history);
     }
 
+    /// Whether its memory is worth a look: a plan that takes long.
+    pub(crate) fn needs_much(&self) -> bool {
+        match &self.runner {
+            Runner::Interp(_) => false,
+            Runner::Exec(prepared) => prepared.needs_much(),
+        }
+    }
+
+    /// An error where there is not enough memory for it.
+    pub(crate) fn check_memory(&self) -> Result<()> {
+        match &self.runner {
+            Runner::Interp(_) => Ok(()),
+            Runner::Exec(prepared) => prepared.check_memory(),
+        }
+    }
+
     pub(crate) fn run(&self, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Result<Stores> {
         match &self.runner {
             Runner::Interp(graph) => crate::witness::run(graph, inputs, scalars),
@@ -183,6 +199,14 @@ impl Entry {
                 late.watch(&stores);
                 Ok(stores)
             }
+        }
+    }
+
+    /// Takes the inputs away, so that those that nobody else has are free as soon as they are needed no more.
+    pub(crate) fn run_taking(&self, inputs: &mut Vec<Arc<Store>>, scalars: &[[u64; 2]]) -> Result<Stores> {
+        match &self.runner {
+            Runner::Interp(graph) => crate::witness::run(graph, inputs, scalars),
+            Runner::Exec(prepared) => prepared.run_taking(inputs, scalars),
         }
     }
 }

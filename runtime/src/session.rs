@@ -10,6 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::ahead::Ahead;
 use crate::base::{State, Token, Version};
+use crate::exec::Prepared;
 use crate::inline::Inline;
 use crate::plan_cache::{PlanCache, Stores};
 use crate::shared::Shared;
@@ -173,7 +174,7 @@ impl Session {
             return self.flush();
         }
         if crate::buffer::bytes_live() > self.bytes_then + self.config.max_new_bytes {
-            return self.flush();
+            return self.make_room();
         }
         if self.trace.recs.len() >= self.limit {
             // Cut where a repeat of the program leaves the fewest values alive, so that later cuts fall on the same place
@@ -181,9 +182,9 @@ impl Session {
             // Whatever the stream looks like, a trace does not grow without bound.
             let overdue = self.trace.recs.len() >= 2 * self.config.max_records;
             match repeats::next_cut(&self.trace, self.config.max_records) {
-                repeats::Cut::After(_) if overdue => return self.flush(),
+                repeats::Cut::After(_) if overdue => return self.make_room(),
                 repeats::Cut::Now { again } => {
-                    let result = self.flush();
+                    let result = self.make_room();
                     self.limit = again.unwrap_or(self.config.max_records);
                     return result;
                 }
@@ -191,6 +192,14 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// A flush that nobody asked for: values that there is no memory for are an error for who asks for them.
+    fn make_room(&mut self) -> Result<()> {
+        match self.flush() {
+            Err(Error::Memory(_)) => Ok(()),
+            other => other,
+        }
     }
 
     /// Computes every pending value that somebody still holds.
@@ -285,14 +294,49 @@ impl Session {
         for input in inputs.iter().filter(|i| i.is_promised()) {
             input.keep_promise()?;
         }
-        self.ahead.run(&plan, inputs, scalars, &self.config)
+        if plan.check_memory().is_err() {
+            return self.compute_apart(outputs);
+        }
+        self.ahead.run(&plan, &mut self.trace.inputs, &self.trace.scalars, &self.config)
+    }
+
+    /// What there is not enough memory for at once: one output at a time, so that only those are lost that can't be had.
+    #[cold]
+    fn compute_apart(&mut self, outputs: &[u32]) -> Result<Stores> {
+        // What a loop's batch keeps for promises may be had back.
+        self.ahead.end_of_loop();
+        let kept = vec![false; self.trace.inputs.len()];
+        let apart: Vec<Result<Arc<crate::Store>>> = outputs
+            .iter()
+            .map(|&i| {
+                let graph = crate::capture::graph(&self.trace, &[i], &kept);
+                let plan = legate_jit_passes::compile(&graph, &self.config.cx)?;
+                let plan = Prepared::new(plan, self.config.tier)?;
+                plan.check_memory()?;
+                let stores = plan.run(&self.trace.inputs, &self.trace.scalars)?;
+                stores.into_iter().next().ok_or_else(|| Error::Runtime("a plan gave no output".into()))
+            })
+            .collect();
+        let Some(lost) = apart.iter().find_map(|made| made.as_ref().err().cloned()) else {
+            return apart.into_iter().collect();
+        };
+        for (&i, made) in outputs.iter().zip(apart) {
+            let state = match made {
+                Ok(store) => State::Store(if store.is_exported() { store.duplicate()? } else { store }),
+                Err(e) => State::Failed(Arc::new(e)),
+            };
+            self.trace.versions[i as usize].state.replace(&mut self.token, state);
+        }
+        Err(lost)
     }
 
     /// The store of a version, computed if it is pending.
     pub(crate) fn store_of(&mut self, version: &Shared<Version>) -> Result<Arc<crate::Store>> {
-        if let State::Pending(_) = version.state.get(&self.token) {
-            self.flush()?;
-        }
+        // What failed may be something else: whoever asks for that is told.
+        let flushed = match version.state.get(&self.token) {
+            State::Pending(_) => self.flush(),
+            State::Store(_) | State::Failed(_) => Ok(()),
+        };
         match version.state.get(&self.token) {
             State::Store(s) => {
                 s.keep_promise()?;
@@ -300,7 +344,7 @@ impl Session {
                 Ok(s.clone())
             }
             State::Failed(e) => Err((**e).clone()),
-            State::Pending(_) => Err(Error::Runtime("a live value was not computed".into())),
+            State::Pending(_) => flushed.and(Err(Error::Runtime("a live value was not computed".into()))),
         }
     }
 }

@@ -270,12 +270,7 @@ fn check_memory(shape: &[usize], dtype: DType) -> Result<()> {
     let bytes = shape.iter().try_fold(dtype.size(), |n, &d| n.checked_mul(d));
     match bytes {
         Some(b) if crate::buffer::could_fit(b) => Ok(()),
-        Some(b) => Err(Error::Memory(format!(
-            "Unable to allocate {} for an array with shape {} and data type {}",
-            crate::buffer::size_text(b),
-            shape_text(shape, ", "),
-            dtype.numpy_name()
-        ))),
+        Some(_) => Err(Error::no_memory(shape, dtype)),
         None => Err(Error::Value(
             "array is too big; `arr.size * arr.dtype.itemsize` is larger than the maximum possible size.".into(),
         )),

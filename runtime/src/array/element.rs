@@ -48,7 +48,10 @@ impl Array {
         let at = self.place(index)?;
         let s = lock();
         match self.base.current.get(&s.token).state.get(&s.token) {
-            State::Store(store) => Ok(Element::Value(self.load(store, at))),
+            State::Store(store) => {
+                store.keep_promise()?;
+                Ok(Element::Value(self.load(store, at)))
+            }
             State::Failed(e) => Err((**e).clone()),
             State::Pending(_) => {
                 drop(s);
@@ -68,8 +71,8 @@ impl Array {
         let mut s = lock();
         s.inline.asked = true;
         match self.base.current.get(&s.token).state.get(&s.token) {
-            State::Store(store) => Some(self.load(store, at)),
-            State::Pending(_) | State::Failed(_) => None,
+            State::Store(store) if !store.is_promised() => Some(self.load(store, at)),
+            State::Store(_) | State::Pending(_) | State::Failed(_) => None,
         }
     }
 
@@ -87,7 +90,7 @@ impl Array {
         // Whoever else had it has read it.
         fence(Ordering::Acquire);
         let byte = at as usize * 8;
-        if !alone && !store.is_exported() || byte + 8 > store.bytes() {
+        if !alone && !store.is_exported() || byte + 8 > store.bytes() || store.is_promised() {
             return false;
         }
         // SAFETY: as in `poke`.
@@ -153,7 +156,9 @@ impl Array {
     fn value_at(&self, at: i64) -> Result<Scalar> {
         let mut s = lock();
         let version = self.base.current.get(&s.token);
-        if let State::Store(store) = version.state.get(&s.token) {
+        if let State::Store(store) = version.state.get(&s.token)
+            && !store.is_promised()
+        {
             return Ok(self.load(store, at));
         }
         let version = version.clone();
@@ -185,7 +190,7 @@ impl Array {
     #[inline]
     pub(crate) fn known(&self, s: &Session) -> Option<Scalar> {
         match self.base.current.get(&s.token).state.get(&s.token) {
-            State::Store(store) => Some(self.load(store, self.layout.offset)),
+            State::Store(store) if !store.is_promised() => Some(self.load(store, self.layout.offset)),
             _ => None,
         }
     }
@@ -215,7 +220,10 @@ pub(crate) fn load(store: &Store, byte: usize, dtype: DType) -> Scalar {
 pub(crate) fn poke(s: &mut Session, to: &Array, at: i64, value: Scalar) -> Result<bool> {
     let version = to.base.current.get(&s.token);
     let store = match version.state.get(&s.token) {
-        State::Store(store) => store,
+        State::Store(store) => {
+            store.keep_promise()?;
+            store
+        }
         State::Failed(e) => return Err((**e).clone()),
         State::Pending(_) => {
             s.single_writes += 1;

@@ -16,6 +16,7 @@ use std::ptr::NonNull;
 
 use parking_lot::Mutex;
 
+use super::available::available;
 use crate::{Error, Result};
 
 const ALIGN: usize = 64;
@@ -34,7 +35,7 @@ const KEEP_SMALL: usize = 4 << 20;
 /// get fresh pages for each of them.
 const SPARE: usize = 8 << 20;
 /// A request larger than this is checked against the memory that the machine has left.
-const CHECKED: usize = 64 << 20;
+pub(crate) const CHECKED: usize = 64 << 20;
 
 /// A piece of memory that the pool gave out.
 #[derive(Clone, Copy)]
@@ -254,9 +255,7 @@ fn alloc_large(bytes: usize) -> Result<Block> {
     if bytes > isize::MAX as usize - HUGE - PAGE {
         return Err(no_memory(bytes));
     }
-    // Room for the stagger; whole huge pages where that wastes little.
-    let unit = if bytes >= 8 * HUGE { HUGE } else { PAGE };
-    let len = (bytes + PAGE).next_multiple_of(unit);
+    let len = mapping(bytes);
     let mut pool = POOL.lock();
     let fit = pool.large.range(len..=len + len / 8).next().map(|(&l, _)| l);
     if let Some(block) = fit.and_then(|l| pool.take(l)) {
@@ -369,31 +368,36 @@ fn free_to_pool(block: Block) {
 
 /// Whether an array of so many bytes has any chance: false for what is larger than the memory left.
 pub fn could_fit(bytes: usize) -> bool {
-    bytes <= CHECKED || fits(bytes.saturating_sub(kept_bytes()))
+    missing(bytes).is_none()
 }
 
-/// Whether the machine and the container have this much left. Unknown counts as yes.
-fn fits(len: usize) -> bool {
-    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let field = |name: &str| -> Option<usize> {
-        let line = meminfo.lines().find(|l| l.starts_with(name))?;
-        Some(line.split_ascii_whitespace().nth(1)?.parse::<usize>().ok()? << 10)
-    };
-    let mut left = match (field("MemAvailable:"), field("SwapFree:")) {
-        (Some(a), s) => a + s.unwrap_or(0),
-        (None, _) => usize::MAX,
-    };
-    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<usize>().ok();
-    for (max, used) in [
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ] {
-        if let (Some(max), Some(used)) = (number(max), number(used)) {
-            // The page cache counts as used but gives way; a container's limit is only binding for what we hold.
-            left = left.min(max.saturating_sub(used.min(POOL.lock().live)));
-        }
+/// Where so many bytes cannot be had: how many can, with what the pool keeps. To be asked often: no file is read for what is
+/// small beside any machine's memory or what the pool has at hand.
+pub(crate) fn missing(bytes: usize) -> Option<usize> {
+    if bytes <= CHECKED {
+        return None;
     }
-    len <= left
+    let kept = POOL.lock().kept_large;
+    if bytes <= kept {
+        return None;
+    }
+    let room = available().saturating_add(kept);
+    (bytes > room).then_some(room)
+}
+
+fn fits(len: usize) -> bool {
+    len <= available()
+}
+
+/// The size of a block of so many bytes.
+pub(crate) fn mapped_bytes(bytes: usize) -> usize {
+    if bytes <= SMALL { class_of(bytes).1 } else { mapping(bytes) }
+}
+
+/// The length of the mapping for a large block: room for the stagger; whole huge pages where that wastes little.
+fn mapping(bytes: usize) -> usize {
+    let unit = if bytes >= 8 * HUGE { HUGE } else { PAGE };
+    bytes.saturating_add(PAGE).checked_next_multiple_of(unit).unwrap_or(usize::MAX)
 }
 
 fn no_memory(bytes: usize) -> Error {

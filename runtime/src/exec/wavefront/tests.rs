@@ -133,3 +133,40 @@ fn elements_of_an_array_with_one_axis_are_not_handled_one_by_one() {
         .collect();
     assert!(!steps.is_empty() && steps.iter().all(|&step| step >= 16), "steps of {steps:?} elements");
 }
+
+/// Sweeps whose results take turns between three types, so that few can have the memory of another.
+fn of_three_types(rows: usize, steps: usize) -> Graph {
+    let (whole, inner) = ([rows, COLUMNS], [rows - 2, COLUMNS - 2]);
+    let mut g = Graph { donated: vec![false], ..Graph::default() };
+    let mut p = g.push(Op::Input(0), &[], ty(&whole));
+    for step in 0..steps {
+        let of = |dtype| move |shape: &[usize]| Type::new(dtype, shape);
+        let types = [DType::F64, DType::F32, DType::I16];
+        let (from, to) = (of(types[step % 3]), of(types[(step + 1) % 3]));
+        let parts: Vec<Value> =
+            [[0, 1], [2, 1]].iter().map(|start| g.push(Op::View(window(start, &inner)), &[p], from(&inner))).collect();
+        let sum = g.push(Op::Map(Ufunc::Add), &parts, from(&inner));
+        let value = g.push(Op::Cast, &[sum], to(&inner));
+        let zero = g.push(Op::Const(legate_jit_ir::cast::cast(Scalar::f64(0.0), to(&[]).dtype)), &[], to(&[]));
+        let zeros = g.push(Op::View(View::broadcast(&[], &whole)), &[zero], to(&whole));
+        p = g.push(Op::Update(window(&[1, 1], &inner)), &[zeros, value], to(&whole));
+    }
+    g.outputs = vec![p];
+    g
+}
+
+#[test]
+fn what_a_plan_needs_is_known() {
+    let rows = 300;
+    let prepared = |steps| {
+        let plan = legate_jit_passes::compile(&of_three_types(rows, steps), &Cx::default()).unwrap();
+        Prepared::build(plan, Tier::Vm, true).unwrap()
+    };
+    let bytes = |dtype: DType| crate::buffer::mapped_bytes(rows * COLUMNS * dtype.size());
+    let (short, narrow, wide) = (bytes(DType::I16), bytes(DType::F32), bytes(DType::F64));
+    assert_eq!(prepared(1).need.most(), (narrow, 1));
+    // Six sweeps in one pass over three memories.
+    let many = prepared(6);
+    assert!(many.has_wavefront());
+    assert_eq!(many.need.most(), (short + narrow + wide, 3));
+}
