@@ -200,10 +200,10 @@ pub fn set_tier(py: Python<'_>, word: &str) -> PyResult<()> {
     rt::set_config(config).map_err(|e| crate::error::raise(py, e))
 }
 
-/// From now on small operations are recorded like all others, so that all kernels of a program are met.
+/// From now on plans are made, for small operations too, and run only where a value is asked for.
 #[pyfunction]
-pub fn record_all(py: Python<'_>) -> PyResult<()> {
-    let config = Config { inline: false, ..rt::config() };
+pub fn plan_only(py: Python<'_>) -> PyResult<()> {
+    let config = Config { plan_only: true, inline: false, ..rt::config() };
     rt::set_config(config).map_err(|e| crate::error::raise(py, e))
 }
 

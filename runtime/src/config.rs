@@ -28,6 +28,8 @@ pub struct Config {
     pub ahead: bool,
     /// Whether small operations on what is in memory are done at once, without being recorded (only in `Tier::Auto`).
     pub inline: bool,
+    /// Plans are made, and run only where a value is asked for.
+    pub plan_only: bool,
     /// Settings of the passes, and the hook of the dumps.
     pub cx: Cx,
 }
@@ -40,6 +42,7 @@ impl Default for Config {
             max_new_bytes: 256 << 20,
             ahead: true,
             inline: true,
+            plan_only: false,
             cx: Cx::default(),
         }
     }

@@ -12,6 +12,7 @@ pub mod exec;
 mod fork;
 mod helper;
 mod inline;
+mod later;
 mod layout;
 pub mod library;
 mod linalg;

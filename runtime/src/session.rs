@@ -33,6 +33,8 @@ pub(crate) struct Session {
     bytes_then: usize,
     /// Inputs of the trace when the bytes were last looked at.
     inputs_then: usize,
+    /// The flush that runs is for somebody who asks for a value.
+    asked: bool,
     /// Scratch of `run_trace`.
     outputs: Vec<u32>,
     donated: Vec<bool>,
@@ -153,6 +155,7 @@ impl Session {
             single_writes: 0,
             bytes_then: 0,
             inputs_then: 0,
+            asked: false,
             outputs: Vec::new(),
             donated: Vec::new(),
         }
@@ -287,6 +290,16 @@ impl Session {
                 self.plans.make(key, graph, &self.config)?
             }
         };
+        // What foreign code sees is computed at once.
+        if self.config.plan_only && !self.asked && !self.trace.exported {
+            let bytes = |&i: &u32| {
+                let version = &self.trace.versions[i as usize];
+                version.full.size * version.dtype.size()
+            };
+            let bytes: Vec<usize> = outputs.iter().map(bytes).collect();
+            let inputs = std::mem::take(&mut self.trace.inputs);
+            return Ok(crate::later::put_off(plan, inputs, self.trace.scalars.clone(), &bytes));
+        }
         let (inputs, scalars) = (&self.trace.inputs[..], &self.trace.scalars[..]);
         if let Some(stores) = self.ahead.look(round, &plan, inputs, scalars, &self.config) {
             return Ok(stores);
@@ -334,7 +347,12 @@ impl Session {
     pub(crate) fn store_of(&mut self, version: &Shared<Version>) -> Result<Arc<crate::Store>> {
         // What failed may be something else: whoever asks for that is told.
         let flushed = match version.state.get(&self.token) {
-            State::Pending(_) => self.flush(),
+            State::Pending(_) => {
+                self.asked = true;
+                let result = self.flush();
+                self.asked = false;
+                result
+            }
             State::Store(_) | State::Failed(_) => Ok(()),
         };
         match version.state.get(&self.token) {

@@ -91,6 +91,57 @@ def test_warm_compiles_all_that_a_program_needs(program, tmp_path):
     assert " 0 compiled" in again.stderr
 
 
+BIG = """
+import json
+import legate_jit, legate_jit.numpy as np
+
+def step(a, b):
+    return (a + b * 2.0) / 3.0
+
+a, b = np.ones((1000, 1000)), np.arange(1000.0)
+arrays = []
+for k in range(40):
+    a, b = step(a, b), b + 1.0
+    arrays.append(a * k)
+    legate_jit.sync()
+asked = float(arrays[3][5, 5])
+x, rounds = np.ones(3), 0
+while float(x.sum()) < 100:
+    x, rounds = x * 2.0, rounds + 1
+    legate_jit.sync()
+changed = arrays[7]
+changed[0, 0] = 5.0
+del arrays[8:]
+print(json.dumps(dict(asked=asked, rounds=rounds, stats=legate_jit.stats(), there=changed[0].tolist()[:3])))
+"""
+
+
+def test_warm_computes_only_what_is_asked_for(tmp_path):
+    cache, program = tmp_path / "cache", tmp_path / "big.py"
+    program.write_text(BIG)
+    done = command("warm", str(program), cache=cache)
+    assert done.returncode == 0, done.stderr
+    warm = json.loads(done.stdout)
+    done = python(str(program), cache=cache)
+    assert done.returncode == 0, done.stderr
+    real = json.loads(done.stdout)
+    assert [warm[k] for k in ("asked", "rounds", "there")] == [real[k] for k in ("asked", "rounds", "there")]
+    assert real["stats"]["bytes_peak"] > 40 * 8_000_000 and warm["stats"]["bytes_peak"] < 20 * 8_000_000
+    assert real["stats"]["kernels_compiled"] == 0 and real["stats"]["cache_misses"] == 0, real
+
+
+def test_warm_goes_through_long_loops(tmp_path):
+    program = tmp_path / "long.py"
+    program.write_text(
+        "import legate_jit, legate_jit.numpy as np\n"
+        "x = np.ones(1000)\n"
+        "for k in range(20_000):\n    x = x * 0.5 + 1.0\n    legate_jit.sync()\n"
+        "y = x[:10] + 1\nprint(float(y[3]))\n"
+    )
+    done = command("warm", str(program), cache=tmp_path / "cache")
+    assert done.returncode == 0 and done.stdout == "3.0\n", done
+
+
 def test_warm_for_other_processors_and_gpus(program, tmp_path):
     cache = tmp_path / "cache"
     done = command("warm", "--target-cpu", "x86-64-v2,haswell,znver4", "--target-gpu", "sm_80", program, "20", "3", cache=cache)

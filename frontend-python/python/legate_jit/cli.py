@@ -127,7 +127,7 @@ def _compile(native, folder, texts, cpus, gpus):
 
 
 def _warm(args):
-    """Runs a program, then compiles all that it needs and did not find or compile itself."""
+    """Runs a program, with only the arithmetic for values that it asks for, then compiles all that it needs."""
     from . import _native
 
     folder = args.dir or _native.cache_dir()
@@ -144,8 +144,7 @@ def _warm(args):
     if args.args[:1] == ["--"]:
         del args.args[0]
     status = 0
-    # A program that is warmed on small arrays is meant to run on larger ones.
-    _native.record_all()
+    _native.plan_only()
     try:
         _program(args)
     except SystemExit as e:
@@ -204,7 +203,7 @@ def main(argv=None):
     run.add_argument("--threads", action="store_true", help="ranks as threads of one process instead of MPI")
     run.set_defaults(run=_run)
     warm = commands.add_parser(
-        "warm", help="run a program and compile everything that it needs, for this machine or others, so that its next run compiles nothing"
+        "warm", help="run a program, computing only the values that it asks for, and compile everything that it needs, for this machine or others"
     )
     warm.add_argument("--target-cpu", default="host", help="processors: host, x86-64-v3, znver4, …, with commas between")
     warm.add_argument("--target-gpu", default="", help="GPUs: sm_80, sm_90, …; the cache keeps their PTX")
