@@ -206,7 +206,15 @@ impl Entry {
     pub(crate) fn run_taking(&self, inputs: &mut Vec<Arc<Store>>, scalars: &[[u64; 2]]) -> Result<Stores> {
         match &self.runner {
             Runner::Interp(graph) => crate::witness::run(graph, inputs, scalars),
-            Runner::Exec(prepared) => prepared.run_taking(inputs, scalars),
+            Runner::Exec(prepared) => {
+                let Some(late) = &self.late else { return prepared.run_taking(inputs, scalars) };
+                if let Some(stores) = late.run(inputs, scalars)? {
+                    return Ok(stores);
+                }
+                let stores = prepared.run_taking(inputs, scalars)?;
+                late.watch(&stores);
+                Ok(stores)
+            }
         }
     }
 }
