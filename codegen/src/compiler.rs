@@ -307,12 +307,15 @@ impl Shared {
     fn work(&self) {
         let mut workshop = None;
         while let Some((slot, _inside)) = self.next() {
-            let outcome =
+            let outcome = if crate::load::has_room_to_compile() {
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.make(&slot.kernel, &mut workshop)))
                     .unwrap_or_else(|_| {
                         workshop = None;
                         Err(Error::Mlir("the compiler panicked".into()))
-                    });
+                    })
+            } else {
+                Err(Error::Llvm("not enough memory to compile".into()))
+            };
             if outcome.is_err() {
                 self.counters.kernels_refused.fetch_add(1, Ordering::Relaxed);
             }

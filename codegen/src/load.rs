@@ -36,6 +36,19 @@ impl Drop for Loaded {
     }
 }
 
+/// Address space that a compilation surely has enough of.
+const ROOM: usize = 128 << 20;
+
+/// Whether the process may have the memory that a compilation needs: LLVM ends the process where it gets none.
+pub fn has_room_to_compile() -> bool {
+    let (flags, none) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1);
+    // SAFETY: a new mapping that nobody uses, and that is gone at once.
+    unsafe {
+        let start = libc::mmap(ptr::null_mut(), ROOM, libc::PROT_NONE, flags, none, 0);
+        start != libc::MAP_FAILED && libc::munmap(start, ROOM) == 0
+    }
+}
+
 /// Puts an object's code into memory.
 pub fn load(object: &Object) -> Result<Loaded> {
     let Image { mut bytes, entry, outside } = elf::lay_out(&object.bytes, &object.name)?;

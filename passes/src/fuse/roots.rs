@@ -159,7 +159,7 @@ impl Roots {
 
     /// What computing an element of `v` again costs, compared with loading it.
     fn recomputing(&self, v: Value) -> u64 {
-        self.work[v.index()] + self.leaves[v.index()].saturating_sub(FREE_LEAVES) * 4
+        self.work[v.index()].saturating_add(self.leaves[v.index()].saturating_sub(FREE_LEAVES).saturating_mul(4))
     }
 
     fn measure(&mut self, graph: &Graph) {
