@@ -37,7 +37,7 @@ impl Builder<'_> {
     fn record(&mut self, rec: &Rec) -> Value {
         let shape = self.trace.layouts[rec.shape as usize].shape();
         let perm = unpack(rec.perm, shape.len());
-        let args = &rec.args[..rec.nargs as usize];
+        let args = rec.args();
         match rec.op {
             Op::Map(ufunc) => {
                 let values: Vec<Value> = args.iter().map(|a| self.operand(a, shape, &perm)).collect();

@@ -26,7 +26,8 @@ use crate::layout::{Class, Layout, Strides, kept_in_order};
 use crate::library::Strided;
 use crate::session::Session;
 use crate::shared::Shared;
-use crate::trace::{PackedPerm, Part, unpack};
+use crate::strided::{apart, copy, in_order, packed, reach, steps};
+use crate::trace::{PackedPerm, Part};
 use crate::vm::moves::{self, Rect};
 use crate::vm::{Loop, Operation, cast_loop, operation};
 use crate::{Config, Result, Store, Tier};
@@ -43,6 +44,12 @@ const GATHERED: usize = 1 << 14;
 const COPIED: usize = 4096;
 /// Operations between two looks at how often the program asks.
 const WINDOW: u32 = 64;
+/// Records between two looks at what recording has been good for.
+const RECORDS: usize = 512;
+/// Elements of a record, in the mean, below which fusing a trace saves less than its flush costs.
+const TINY: usize = 512;
+/// Operations that a program is not recorded for, at first and at most.
+const SPAN: (u32, u32) = (1 << 11, 1 << 17);
 
 /// What decides how small is small.
 #[derive(Default)]
@@ -53,6 +60,13 @@ pub(crate) struct Inline {
     asks: u32,
     /// Somebody has looked at a value since the last operation.
     pub(crate) asked: bool,
+    /// Operations to go for which records run as soon as they are made.
+    immediate: u32,
+    /// How many they will be the next time.
+    span: u32,
+    /// Records since the last look, and those of them that had better not been recorded.
+    records: usize,
+    useless: usize,
 }
 
 impl Inline {
@@ -63,8 +77,39 @@ impl Inline {
         Inline { limit: if on { ALWAYS } else { 0 }, ..Inline::default() }
     }
 
+    /// Whether operations may be done at once, or traces without a plan.
+    pub(crate) fn is_on(&self) -> bool {
+        self.limit != 0
+    }
+
     pub(crate) fn off(&mut self) {
         self.limit = 0;
+    }
+
+    /// Whether a record is to run at once. Where a program's traces are tiny, or never the same again, there is nothing to gain
+    /// from having several operations in a trace, and all that has a pending operand would be recorded too.
+    #[inline]
+    pub(crate) fn is_immediate(&self) -> bool {
+        self.immediate > 0
+    }
+
+    /// Notes what became of a trace: whether one like it was met before.
+    pub(crate) fn flushed(&mut self, records: usize, elements: usize, new: bool) {
+        if self.limit == 0 || self.is_immediate() {
+            return;
+        }
+        self.records += records;
+        self.useless += if new || elements < TINY * records { records } else { 0 };
+        if self.records < RECORDS {
+            return;
+        }
+        if self.useless > self.records / 4 * 3 {
+            self.immediate = self.span.max(SPAN.0);
+            self.span = (2 * self.immediate).min(SPAN.1);
+        } else {
+            self.span = SPAN.0;
+        }
+        (self.records, self.useless) = (0, 0);
     }
 
     /// Counts an operation.
@@ -89,6 +134,7 @@ impl Inline {
             }
         }
         (self.operations, self.asks) = (0, 0);
+        self.immediate = self.immediate.saturating_sub(WINDOW);
     }
 
     #[inline(always)]
@@ -136,53 +182,6 @@ unsafe fn only(a: &Array, p: *const u8) -> Scalar {
     // SAFETY: the caller gives the address of an element of the array's type, 16 bytes at most.
     unsafe { std::ptr::copy_nonoverlapping(p, bits.as_mut_ptr().cast::<u8>(), a.dtype.size()) };
     Scalar { dtype: a.dtype, bits }
-}
-
-/// The bytes from an index to the next along each axis of `shape`, to which the layout's own shape is broadcast.
-fn steps(layout: &Layout, shape: &[usize], item: usize) -> Strides {
-    let lead = shape.len() - layout.ndim();
-    let mut out = Strides::from_elem(0, shape.len());
-    for (d, &n) in layout.shape().iter().enumerate() {
-        if n != 1 {
-            out[lead + d] = layout.strides[d] * item as i64;
-        }
-    }
-    out
-}
-
-fn in_order<T: Copy>(all: &[T], perm: PackedPerm) -> SmallVec<[T; 4]> {
-    unpack(perm, all.len()).iter().map(|&d| all[d as usize]).collect()
-}
-
-/// Copies elements of `item` bytes from one place to another, each with its own steps in bytes.
-///
-/// # Safety
-/// All elements of both are valid memory; they do not overlap.
-unsafe fn copy(shape: &[usize], from: *const u8, by: &[i64], to: *mut u8, to_by: &[i64], item: usize) {
-    let rect = |p: *const u8, by: &[i64]| match *by {
-        [] => Rect { ptr: p.cast_mut(), row: 0, column: 0 },
-        [column] => Rect { ptr: p.cast_mut(), row: 0, column },
-        [.., row, column] => Rect { ptr: p.cast_mut(), row, column },
-    };
-    // SAFETY: the caller's promise.
-    unsafe {
-        match *shape {
-            [] => to.copy_from_nonoverlapping(from, item),
-            [n] => moves::copy(item, rect(from, by), rect(to, to_by), 1, n),
-            [m, n] => moves::copy(item, rect(from, by), rect(to, to_by), m, n),
-            [k, ref rest @ ..] => {
-                for i in 0..k as isize {
-                    let (from, to) =
-                        (from.wrapping_offset(i * by[0] as isize), to.wrapping_offset(i * to_by[0] as isize));
-                    copy(rest, from, &by[1..], to, &to_by[1..], item);
-                }
-            }
-        }
-    }
-}
-
-fn packed(shape: &[usize], item: usize) -> Strides {
-    legate_jit_ir::shape::c_strides(shape).iter().map(|&s| s * item as i64).collect()
 }
 
 /// An array of its own in this memory, which is in the order `perm` of the shape.
@@ -654,19 +653,16 @@ impl Session {
     /// The sum of products of two vectors.
     pub(crate) fn dot_now(&mut self, a: &Array, b: &Array) -> Result<Option<Scalar>> {
         let (dtype, n) = (a.dtype, a.size());
-        if self.inline.limit == 0
-            || n > PRODUCT
-            || n == 0
-            || b.dtype != dtype
-            || a.ndim() != 1
-            || b.shape() != a.shape()
-        {
+        if self.inline.limit == 0 || n > PRODUCT || b.dtype != dtype || a.ndim() != 1 || b.shape() != a.shape() {
             return Ok(None);
+        }
+        let mut bits = [0u64; 2];
+        if n == 0 {
+            return Ok(Some(Scalar { dtype, bits }));
         }
         let (Some(p), Some(q)) = (at_rest(self, a), at_rest(self, b)) else { return Ok(None) };
         self.inline.count();
         let item = dtype.size() as i64;
-        let mut bits = [0u64; 2];
         let (by_a, by_b) = (a.layout.strides[0] * item, b.layout.strides[0] * item);
         let a = Strided { ptr: p, dtype, shape: &[1, n], strides: &[by_a * n as i64, by_a] };
         let b = Strided { ptr: q, dtype, shape: &[n, 1], strides: &[by_b, item] };
@@ -762,20 +758,6 @@ fn low_bits(bits: [u64; 2], dtype: DType) -> [u64; 2] {
         8 => [bits[0], 0],
         n => [bits[0] & ((1 << (8 * n)) - 1), 0],
     }
-}
-
-/// The addresses between which a handle's elements lie.
-fn reach(p: *const u8, layout: &Layout, item: usize) -> (usize, usize) {
-    let (mut low, mut high) = (p as isize, p as isize + item as isize);
-    for (&n, &s) in layout.shape().iter().zip(&layout.strides) {
-        let far = (n as isize - 1) * s as isize * item as isize;
-        if far < 0 { low += far } else { high += far }
-    }
-    (low as usize, high as usize)
-}
-
-fn apart(a: (usize, usize), b: (usize, usize)) -> bool {
-    a.1 <= b.0 || b.1 <= a.0
 }
 
 fn steps_of(a: &Array) -> Strides {

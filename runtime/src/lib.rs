@@ -7,6 +7,7 @@ pub mod buffer;
 mod capture;
 mod config;
 pub mod dump;
+mod eager;
 pub mod error;
 pub mod exec;
 mod fork;
@@ -27,6 +28,7 @@ mod scalar_eval;
 mod session;
 mod shared;
 mod stats;
+mod strided;
 #[cfg(test)]
 mod tests;
 pub mod tier;

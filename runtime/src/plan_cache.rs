@@ -55,10 +55,10 @@ const KEPT: usize = 4096;
 const BRIEF: u32 = 16;
 
 #[derive(Default, Clone)]
-struct BuildKey;
+pub(crate) struct BuildKey;
 
 /// The key is a hash already.
-struct KeyHasher(u64);
+pub(crate) struct KeyHasher(u64);
 
 impl std::hash::BuildHasher for BuildKey {
     type Hasher = KeyHasher;

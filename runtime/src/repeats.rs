@@ -18,7 +18,7 @@ pub(crate) fn next_cut(trace: &Trace, budget: usize) -> Cut {
     let mut crossing = vec![0i32; n + 1];
     let mut last_use: Vec<usize> = (0..n).collect();
     for (i, rec) in trace.recs.iter().enumerate() {
-        for arg in &rec.args[..rec.nargs as usize] {
+        for arg in rec.args() {
             if let Src::Node(d) = arg.src {
                 last_use[d as usize] = i;
             }

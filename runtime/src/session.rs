@@ -5,11 +5,13 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::ahead::Ahead;
 use crate::base::{State, Token, Version};
+use crate::eager::Eager;
 use crate::exec::Prepared;
 use crate::inline::Inline;
 use crate::plan_cache::{PlanCache, Stores};
@@ -24,6 +26,7 @@ pub(crate) struct Session {
     pub(crate) ahead: Ahead,
     pub(crate) config: Config,
     pub(crate) inline: Inline,
+    eager: Eager,
     pub(crate) counters: Counters,
     /// Flush when the trace has this many records; set anew at each flush that a budget caused.
     pub(crate) limit: usize,
@@ -35,6 +38,8 @@ pub(crate) struct Session {
     inputs_then: usize,
     /// The flush that runs is for somebody who asks for a value.
     asked: bool,
+    /// The next record belongs to the last one: they run together.
+    pub(crate) more_comes: bool,
     /// Scratch of `run_trace`.
     outputs: Vec<u32>,
     donated: Vec<bool>,
@@ -47,6 +52,8 @@ pub(crate) struct Counters {
     /// Small operations done without being recorded.
     pub(crate) inline: u64,
     pub(crate) flushes: u64,
+    /// Traces that ran without a plan.
+    pub(crate) unplanned: u64,
     pub(crate) plans: u64,
     pub(crate) plan_hits: u64,
     pub(crate) eager_scalars: u64,
@@ -150,12 +157,14 @@ impl Session {
             ahead: Ahead::default(),
             limit: config.max_records,
             inline: Inline::new(&config),
+            eager: Eager::default(),
             config,
             counters: Counters::default(),
             single_writes: 0,
             bytes_then: 0,
             inputs_then: 0,
             asked: false,
+            more_comes: false,
             outputs: Vec::new(),
             donated: Vec::new(),
         }
@@ -176,6 +185,10 @@ impl Session {
         if self.trace.exported {
             return self.flush();
         }
+        if self.inline.is_immediate() && self.trace.elements < LITTLE {
+            return if self.more_comes { Ok(()) } else { self.flush() };
+        }
+        self.limit = self.limit.max(self.records_allowed());
         if crate::buffer::bytes_live() > self.bytes_then + self.config.max_new_bytes {
             return self.make_room();
         }
@@ -188,7 +201,7 @@ impl Session {
                 repeats::Cut::After(_) if overdue => return self.make_room(),
                 repeats::Cut::Now { again } => {
                     let result = self.make_room();
-                    self.limit = again.unwrap_or(self.config.max_records);
+                    self.limit = again.unwrap_or_else(|| self.records_allowed());
                     return result;
                 }
                 repeats::Cut::After(n) => self.limit = self.trace.recs.len() + n,
@@ -207,8 +220,8 @@ impl Session {
 
     /// Computes every pending value that somebody still holds.
     pub(crate) fn flush(&mut self) -> Result<()> {
-        self.limit = self.config.max_records;
         if self.trace.is_empty() {
+            self.limit = self.records_allowed();
             self.trace.clear();
             self.inputs_then = 0;
             return Ok(());
@@ -226,9 +239,15 @@ impl Session {
             }
         }
         self.trace.clear();
+        self.limit = self.records_allowed();
         self.inputs_then = 0;
         self.bytes_then = crate::buffer::bytes_live();
         result
+    }
+
+    /// After how many records the budgets are looked at.
+    fn records_allowed(&self) -> usize {
+        if self.inline.is_immediate() { 1 } else { self.config.max_records }
     }
 
     fn run_trace(&mut self) -> Result<()> {
@@ -263,9 +282,14 @@ impl Session {
     }
 
     fn run_key(&mut self, key: Key, round: Key, outputs: &[u32], donated: &[bool]) -> Result<()> {
-        let stores = match self.ahead.take(round, &self.trace.inputs, &self.trace.scalars)? {
+        let at_once = self.inline.is_immediate() && self.trace.elements < LITTLE && !self.trace.exported;
+        let at_once = if at_once { self.eager.run_at_once(&self.trace, outputs, donated)? } else { None };
+        let stores = match at_once {
             Some(stores) => stores,
-            None => self.compute(key, round, outputs, donated)?,
+            None => match self.ahead.take(round, &self.trace.inputs, &self.trace.scalars)? {
+                Some(stores) => stores,
+                None => self.compute(key, round, outputs, donated)?,
+            },
         };
         if stores.len() != outputs.len() {
             return Err(Error::Runtime(format!("a plan gave {} outputs of {}", stores.len(), outputs.len())));
@@ -282,12 +306,24 @@ impl Session {
         let plan = match self.plans.get(key) {
             Some(plan) => {
                 self.counters.plan_hits += 1;
+                self.inline.flushed(self.trace.recs.len(), self.trace.elements, false);
                 plan
             }
             None => {
+                let (records, elements) = (self.trace.recs.len(), self.trace.elements);
+                self.inline.flushed(records, elements, !self.eager.has_met(key));
+                let eager = self.inline.is_on() && !self.config.plan_only && !self.trace.exported;
+                if eager && let Some(stores) = self.eager.run(key, &self.trace, outputs, donated)? {
+                    self.counters.unplanned += 1;
+                    self.ahead.forget();
+                    return Ok(stores);
+                }
+                let start = Instant::now();
                 let graph = crate::capture::graph(&self.trace, outputs, donated);
                 self.counters.plans += 1;
-                self.plans.make(key, graph, &self.config)?
+                let plan = self.plans.make(key, graph, &self.config)?;
+                self.eager.planned(&self.trace, start.elapsed());
+                plan
             }
         };
         // What foreign code sees is computed at once.

@@ -21,6 +21,7 @@ pub fn stats() -> Vec<(&'static str, u64)> {
         ("recorded", c.recorded),
         ("at_once", c.inline),
         ("flushes", c.flushes),
+        ("unplanned", c.unplanned),
         ("plans", c.plans),
         ("plan_hits", c.plan_hits),
         ("scalars_evaluated", c.eager_scalars),

@@ -107,6 +107,13 @@ pub(crate) struct Rec {
     pub(crate) perm: PackedPerm,
 }
 
+impl Rec {
+    #[inline]
+    pub(crate) fn args(&self) -> &[Arg] {
+        &self.args[..self.nargs as usize]
+    }
+}
+
 /// What is known of an input besides its store.
 pub(crate) struct InputType {
     /// The shape, by its identity layout.

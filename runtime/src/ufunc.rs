@@ -142,7 +142,11 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], types: &[ArgType], 
     {
         return Ok(Array::scalar(value)?.with_scalar(true));
     }
-    let mut result = record(s, op, operands, l, &full)?;
+    // What is only written somewhere is computed there.
+    s.more_comes = args.out.is_some() || args.where_.is_some();
+    let recorded = record(s, op, operands, l, &full);
+    s.more_comes = false;
+    let mut result = recorded?;
     if let Some(mask) = args.where_ {
         if mask.dtype() != DType::Bool {
             return Err(Error::Type(format!(
