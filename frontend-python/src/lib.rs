@@ -63,6 +63,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(ranks::work, m)?)?;
     m.add_function(wrap_pyfunction!(settings::config, m)?)?;
     m.add_function(wrap_pyfunction!(settings::set_tier, m)?)?;
+    m.add_function(wrap_pyfunction!(settings::set_inline, m)?)?;
     m.add_function(wrap_pyfunction!(settings::plan_only, m)?)?;
     m.add_function(wrap_pyfunction!(settings::fallback_is_error, m)?)?;
     m.add_function(wrap_pyfunction!(ufunc::ufuncs, m)?)?;

@@ -200,6 +200,14 @@ pub fn set_tier(py: Python<'_>, word: &str) -> PyResult<()> {
     rt::set_config(config).map_err(|e| crate::error::raise(py, e))
 }
 
+/// Whether small operations, and traces that are new, run without a plan from now on (`LEGATE_JIT_INLINE` says it for a whole
+/// process). What was learnt of the program is forgotten.
+#[pyfunction]
+pub fn set_inline(py: Python<'_>, on: bool) -> PyResult<()> {
+    let config = Config { inline: on, ..rt::config() };
+    rt::set_config(config).map_err(|e| crate::error::raise(py, e))
+}
+
 /// From now on plans are made, for small operations too, and run only where a value is asked for.
 #[pyfunction]
 pub fn plan_only(py: Python<'_>) -> PyResult<()> {

@@ -15,19 +15,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use legate_jit_ir::graph::{Opaque, Order, Reduce, Reducer};
-use legate_jit_ir::kernel::{Access, Body, InnerStride, Kernel, Op as Inst};
+use legate_jit_ir::graph::{Opaque, Reduce};
 use legate_jit_ir::{DType, Shape, Ufunc};
 use smallvec::SmallVec;
 
 use crate::layout::{Class, Layout, Strides};
 use crate::library::{self, Strided};
+use crate::pass::{Code, Feed, Passes, Source};
 use crate::plan_cache::{BuildKey, Stores};
 use crate::shared::Shared;
-use crate::strided::{apart, in_order, packed, span, steps};
+use crate::strided::{in_order, packed, steps};
 use crate::trace::{Arg, Key, Op, PackedPerm, Part, Rec, Src, Trace};
-use crate::tree::{self, Lines};
-use crate::vm::Program;
+use crate::tree::array;
 use crate::{Error, Result, Store};
 
 /// Traces whose time is remembered; beyond it all are forgotten.
@@ -65,8 +64,6 @@ fn planning(trace: &Trace) -> f64 {
 }
 
 pub(crate) struct Eager {
-    /// One operation each, by [`Code`].
-    programs: HashMap<u64, Program>,
     /// Nanoseconds for which a trace has run here.
     spent: HashMap<Key, f32, BuildKey>,
     runs: Pace,
@@ -79,7 +76,6 @@ pub(crate) struct Eager {
 impl Default for Eager {
     fn default() -> Eager {
         Eager {
-            programs: HashMap::new(),
             spent: HashMap::default(),
             runs: Pace(1.0),
             plans: Pace(1.0),
@@ -92,7 +88,14 @@ impl Default for Eager {
 
 impl Eager {
     /// Runs a trace for which there is no plan, and gives the outputs; `None` where it should be planned.
-    pub(crate) fn run(&mut self, key: Key, trace: &Trace, outputs: &[u32], donated: &[bool]) -> Result<Option<Stores>> {
+    pub(crate) fn run(
+        &mut self,
+        key: Key,
+        trace: &Trace,
+        outputs: &[u32],
+        donated: &[bool],
+        passes: &mut Passes,
+    ) -> Result<Option<Stores>> {
         let spent = self.spent.get(&key).copied().unwrap_or(0.0);
         let guess = running(trace);
         if spent as f64 + self.runs.expect(guess) >= self.plans.expect(planning(trace)) {
@@ -100,7 +103,7 @@ impl Eager {
             return Ok(None);
         }
         let start = Instant::now();
-        let Some(stores) = self.run_at_once(trace, outputs, donated)? else { return Ok(None) };
+        let Some(stores) = self.run_at_once(trace, outputs, donated, passes)? else { return Ok(None) };
         let took = start.elapsed();
         self.runs.learn(guess, took);
         if self.spent.len() >= REMEMBERED {
@@ -111,7 +114,13 @@ impl Eager {
     }
 
     /// Runs a trace here, whatever would be best; `None` where that is not possible.
-    pub(crate) fn run_at_once(&mut self, trace: &Trace, outputs: &[u32], donated: &[bool]) -> Result<Option<Stores>> {
+    pub(crate) fn run_at_once(
+        &mut self,
+        trace: &Trace,
+        outputs: &[u32],
+        donated: &[bool],
+        passes: &mut Passes,
+    ) -> Result<Option<Stores>> {
         self.look_for_uses(trace, outputs);
         let live = |i: &usize| self.last_use[*i] != DEAD;
         if trace.inputs.iter().any(|store| store.placed() != 0)
@@ -123,7 +132,7 @@ impl Eager {
         self.values.resize(trace.recs.len(), None);
         let run = Run {
             trace,
-            programs: &mut self.programs,
+            passes,
             values: &mut self.values,
             last_use: &self.last_use,
             input_use: &self.input_use,
@@ -176,21 +185,7 @@ fn supported(trace: &Trace, rec: &Rec) -> bool {
             let types: SmallVec<[DType; 3]> = rec.args().iter().map(|a| a.cast).collect();
             crate::vm::operation(ufunc, &types).is_some()
         }
-        Op::Reduce(n) => {
-            let reduce = &trace.reduces[n as usize];
-            let shape = permuted(trace, rec);
-            let is: SmallVec<[bool; 4]> = groups(&shape, reduce).iter().map(|g| g.1).collect();
-            !shape.contains(&0)
-                && match (reduce.order, &is[..]) {
-                    (_, [] | [true] | [false] | [false, true]) => true,
-                    (Order::Tree, [true, false] | [false, true, false]) => true,
-                    // Parts of a sequence that are combined later.
-                    (Order::Tree, [true, false, true]) => {
-                        !tree::is_arg(reduce.reducer) && tree::splits(reduce.reducer, rec.args[0].cast)
-                    }
-                    _ => false,
-                }
-        }
+        Op::Reduce(n) => array::reduces(&trace.reduces[n as usize], rec.args[0].cast, &permuted(trace, rec)),
         Op::Copy | Op::Update | Op::Matmul | Op::Scan(..) | Op::Index(_) => true,
     }
 }
@@ -201,39 +196,10 @@ fn permuted(trace: &Trace, rec: &Rec) -> Shape {
     if rec.perm == 0 { shape.into() } else { in_order(shape, rec.perm).into_iter().collect() }
 }
 
-/// Neighbouring axes of one kind together: (elements, whether they are reduced). Axes of one element do not count.
-fn groups(shape: &[usize], reduce: &Reduce) -> SmallVec<[(usize, bool); 4]> {
-    let mut groups: SmallVec<[(usize, bool); 4]> = SmallVec::new();
-    for (d, &n) in shape.iter().enumerate().filter(|(_, n)| **n != 1) {
-        let reduced = reduce.axes.contains(&(d as u32));
-        match groups.last_mut() {
-            Some(last) if last.1 == reduced => last.0 *= n,
-            _ => groups.push((n, reduced)),
-        }
-    }
-    groups
-}
-
-/// What an elementwise pass computes.
-#[derive(Clone, Copy)]
-enum Code {
-    Map(Ufunc),
-    Copy,
-    Index(u32),
-}
-
-/// An argument as an operation sees it.
-struct Seen {
-    ptr: *mut u8,
-    dtype: DType,
-    /// In bytes.
-    by: Strides,
-}
-
 /// One run of a trace.
 struct Run<'a> {
     trace: &'a Trace,
-    programs: &'a mut HashMap<u64, Program>,
+    passes: &'a mut Passes,
     /// The results that somebody still reads.
     values: &'a mut Vec<Option<Arc<Store>>>,
     last_use: &'a [u32],
@@ -331,16 +297,19 @@ impl<'a> Run<'a> {
     }
 
     /// An argument that is an array, broadcast to a shape and in this order of axes.
-    fn see(&self, arg: &Arg, shape: &[usize], perm: PackedPerm) -> Option<Seen> {
+    fn see(&self, arg: &Arg, shape: &[usize], perm: PackedPerm) -> Option<Feed> {
         let (store, whole) = self.source(arg)?;
         let (layout, item) = (self.layout(arg.layout), whole.size());
         let by = steps(layout, shape, item);
         let dtype = if arg.part == Part::Whole { whole } else { whole.real() };
         let inside = if arg.part == Part::Imag { item as i64 / 2 } else { 0 };
-        Some(Seen {
-            ptr: store.raw_ptr().wrapping_offset((layout.offset * item as i64 + inside) as isize),
+        Some(Feed {
+            source: Source::Array(
+                store.raw_ptr().wrapping_offset((layout.offset * item as i64 + inside) as isize),
+                if perm == 0 { by } else { in_order(&by, perm) },
+            ),
             dtype,
-            by: if perm == 0 { by } else { in_order(&by, perm) },
+            cast: arg.cast,
         })
     }
 
@@ -348,7 +317,7 @@ impl<'a> Run<'a> {
     /// along the axes in that order.
     ///
     /// # Safety
-    /// There is valid memory for every result. Where a result lies over an element that is read, it is at the same point.
+    /// As for [`Passes::run`].
     unsafe fn pass(
         &mut self,
         code: Code,
@@ -358,71 +327,18 @@ impl<'a> Run<'a> {
         perm: PackedPerm,
         to: (*mut u8, &[i64]),
     ) -> Result<()> {
-        if shape.contains(&0) {
-            return Ok(());
-        }
-        let rank = shape.len().max(1);
-        let mut ptrs: SmallVec<[*mut u8; 4]> = SmallVec::new();
-        let mut strides: SmallVec<[i64; 16]> = SmallVec::new();
-        let mut scalars: SmallVec<[[u64; 2]; 3]> = SmallVec::new();
-        // The type of each argument, and whether it is an array.
-        let mut loads: SmallVec<[(DType, bool); 3]> = SmallVec::new();
-        for arg in args {
-            match arg.src {
-                Src::Scalar(n) => scalars.push(self.trace.scalars[n as usize]),
-                Src::Const(n) => scalars.push(self.trace.consts[n as usize].bits),
-                Src::Node(_) | Src::Input(_) => {
-                    let seen = self.see(arg, shape, perm).expect("what is read is there");
-                    loads.push((seen.dtype, true));
-                    ptrs.push(seen.ptr);
-                    strides.extend_from_slice(&seen.by);
-                    if shape.is_empty() {
-                        strides.push(0);
-                    }
-                    continue;
-                }
-            }
-            loads.push((arg.cast, false));
-        }
-        ptrs.push(to.0);
-        strides.extend_from_slice(to.1);
-        let mut extent: SmallVec<[i64; 4]> = shape.iter().map(|&n| n as i64).collect();
-        if perm != 0 {
-            extent = in_order(&extent, perm);
-        }
-        if shape.is_empty() {
-            strides.push(0);
-            extent.push(1);
-        }
-        let program = self.program(code, args, &loads, dtype, rank)?;
-        let lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
+        let feeds: SmallVec<[Feed; 3]> = args
+            .iter()
+            .map(|arg| match arg.src {
+                Src::Scalar(n) => Feed::scalar(self.trace.scalars[n as usize], arg.cast),
+                Src::Const(n) => Feed::scalar(self.trace.consts[n as usize].bits, arg.cast),
+                Src::Node(_) | Src::Input(_) => self.see(arg, shape, perm).expect("what is read is there"),
+            })
+            .collect();
+        let ordered = if perm == 0 { None } else { Some(in_order(shape, perm)) };
+        let shape = ordered.as_deref().unwrap_or(shape);
         // SAFETY: the stores hold every element that their layouts show; of the results the caller says so.
-        unsafe { program.run(ptrs.as_ptr(), strides.as_ptr(), scalars.as_ptr(), lo.as_ptr(), extent.as_ptr()) };
-        Ok(())
-    }
-
-    fn program(
-        &mut self,
-        code: Code,
-        args: &[Arg],
-        loads: &[(DType, bool)],
-        dtype: DType,
-        rank: usize,
-    ) -> Result<&Program> {
-        // All that decides the program, nine bits an argument.
-        let mut word = match code {
-            Code::Map(ufunc) => ufunc as u64,
-            Code::Copy => 0x100,
-            Code::Index(axis) => 0x200 + axis as u64,
-        };
-        for (arg, &(load, array)) in args.iter().zip(loads) {
-            word = word << 9 | (load as u64) << 5 | (arg.cast as u64) << 1 | array as u64;
-        }
-        word = (word << 2 | args.len() as u64) << 9 | (dtype as u64) << 5 | rank as u64;
-        if !self.programs.contains_key(&word) {
-            self.programs.insert(word, Program::new(&kernel(code, args, loads, dtype, rank))?);
-        }
-        Ok(&self.programs[&word])
+        unsafe { self.passes.run(code, &feeds, dtype, shape, to) }
     }
 
     /// The base of a write with what the write shows replaced; `mapped` says that the value is what the record before computes.
@@ -451,15 +367,12 @@ impl<'a> Run<'a> {
             Op::Map(ufunc) if mapped => (Code::Map(ufunc), source.args()),
             _ => (Code::Copy, std::slice::from_ref(value)),
         };
-        let target = span(to, shape, &by, item);
-        let in_the_way = args.iter().filter_map(|arg| self.see(arg, shape, 0)).any(|seen| {
-            let same_points = seen.ptr == to && seen.by == by && seen.dtype.size() == item;
-            !same_points && !apart(span(seen.ptr, shape, &seen.by, seen.dtype.size()), target)
-        });
+        let mut reads = args.iter().filter_map(|arg| self.see(arg, shape, 0));
+        let at_once = reads.all(|feed| feed.lets_write(shape, to, &by, item));
         // SAFETY: the layout's elements lie in the store, which nobody else reads; what is read of it is read at the point that
         // replaces it, or all of it before.
         unsafe {
-            if !in_the_way {
+            if at_once {
                 self.pass(code, args, rec.dtype, shape, 0, (to, &by))?;
             } else {
                 let between = Store::alloc(layout.size * item)?;
@@ -476,11 +389,11 @@ impl<'a> Run<'a> {
         let item = arg.cast.size();
         let by = if perm == 0 { packed(shape, item) } else { packed(&in_order(shape, perm), item) };
         let extent: SmallVec<[usize; 4]> = if perm == 0 { shape.into() } else { in_order(shape, perm) };
-        if let Some(seen) = self.see(arg, shape, perm)
-            && seen.dtype == arg.cast
-            && seen.by.iter().zip(&by).zip(&extent).all(|((a, b), &n)| a == b || n == 1)
+        if let Some(Feed { source: Source::Array(ptr, steps), dtype, cast }) = self.see(arg, shape, perm)
+            && dtype == cast
+            && steps.iter().zip(&by).zip(&extent).all(|((a, b), &n)| a == b || n == 1)
         {
-            return Ok((seen.ptr, None));
+            return Ok((ptr, None));
         }
         let store = Store::alloc(legate_jit_ir::shape::size(shape) * item)?;
         // SAFETY: the memory is new and of this size.
@@ -493,40 +406,10 @@ impl<'a> Run<'a> {
         let plain = self.layout(rec.shape);
         let (from, _copied) = self.together(arg, plain.shape(), rec.perm)?;
         let shape = permuted(self.trace, rec);
-        let groups = groups(&shape, reduce);
-        let (item, to) = (dtype.size(), rec.dtype.size());
-        let kept: usize = groups.iter().filter(|g| !g.1).map(|g| g.0).product();
-        let store = Store::alloc(kept * to)?;
-        let out = store.raw_ptr();
-        let reducer = reduce.reducer;
-        // SAFETY: `from` has all elements, `out` room for the results; both in C order of the groups.
-        unsafe {
-            match (reduce.order, &groups[..]) {
-                (Order::Chunked(_) | Order::Blocks { .. }, _) => {
-                    let n = groups.iter().filter(|g| g.1).map(|g| g.0).product();
-                    for k in 0..kept {
-                        let row = from.add(k * n * item);
-                        let sum = chunked(reducer, dtype, row, n, reduce.order);
-                        out.add(k * to).copy_from_nonoverlapping(sum.as_ptr().cast(), to);
-                    }
-                }
-                (Order::Tree, &[(rows, true), (n, false)]) => columns(reducer, dtype, from, rows, n, out)?,
-                (Order::Tree, &[(k, false), (rows, true), (n, false)]) => {
-                    for i in 0..k {
-                        columns(reducer, dtype, from.add(i * rows * n * item), rows, n, out.add(i * n * to))?;
-                    }
-                }
-                (Order::Tree, &[(rows, true), (k, false), (n, true)]) => {
-                    let sums = Store::alloc(rows * k * item)?;
-                    tree::reduce_rows(reducer, dtype, from, n, rows * k, sums.raw_ptr());
-                    columns(reducer, dtype, sums.raw_ptr(), rows, k, out)?;
-                }
-                (Order::Tree, groups) => {
-                    let n = groups.iter().filter(|g| g.1).map(|g| g.0).product();
-                    tree::reduce_rows(reducer, dtype, from, n, kept, out);
-                }
-            }
-        }
+        let kept: usize = (0..shape.len()).filter(|d| !reduce.axes.contains(&(*d as u32))).map(|d| shape[d]).product();
+        let store = Store::alloc(kept * rec.dtype.size())?;
+        // SAFETY: `from` has all elements in C order; the memory is new and has room for a result for each kept place.
+        unsafe { array::reduce(reduce, dtype, &shape, from, rec.dtype, store.raw_ptr())? };
         Ok(store)
     }
 
@@ -536,10 +419,9 @@ impl<'a> Run<'a> {
         let mut operands: SmallVec<[(*mut u8, &Layout, Strides); 2]> = SmallVec::new();
         for arg in rec.args() {
             let layout = self.layout(arg.layout);
-            let seen = self.see(arg, layout.shape(), 0).filter(|seen| seen.dtype == arg.cast);
-            let (ptr, by) = match seen {
-                Some(seen) => (seen.ptr, seen.by),
-                None => {
+            let (ptr, by) = match self.see(arg, layout.shape(), 0) {
+                Some(Feed { source: Source::Array(ptr, by), dtype, cast }) if dtype == cast => (ptr, by),
+                _ => {
                     let (ptr, copied) = self.together(arg, layout.shape(), 0)?;
                     kept.extend(copied);
                     (ptr, packed(layout.shape(), arg.cast.size()))
@@ -571,77 +453,4 @@ impl<'a> Run<'a> {
         library::run(&Opaque::Scan { ufunc, axis }, &[from], &out)?;
         Ok(store)
     }
-}
-
-/// The body of one elementwise pass.
-fn kernel(code: Code, args: &[Arg], loads: &[(DType, bool)], dtype: DType, rank: usize) -> Kernel {
-    let mut kernel = Kernel { rank: rank as u32, ..Kernel::default() };
-    let mut body = Body::default();
-    let access = |dtype, write| Access { dtype, inner: InnerStride::Any, write };
-    let mut regs = SmallVec::new();
-    for (arg, &(load, array)) in args.iter().zip(loads) {
-        let op = if array {
-            kernel.accesses.push(access(load, false));
-            Inst::Load(kernel.accesses.len() as u32 - 1)
-        } else {
-            kernel.scalars.push(load);
-            Inst::Scalar(kernel.scalars.len() as u32 - 1)
-        };
-        let mut reg = body.push(op, load);
-        if load != arg.cast {
-            reg = body.push(Inst::Cast(reg), arg.cast);
-        }
-        regs.push(reg);
-    }
-    let mut result = match code {
-        Code::Map(ufunc) => body.push(Inst::Map(ufunc, regs), dtype),
-        Code::Copy => regs[0],
-        Code::Index(axis) => body.push(Inst::Index(axis), DType::I64),
-    };
-    if body.dtype(result) != dtype {
-        result = body.push(Inst::Cast(result), dtype);
-    }
-    body.stores.push((kernel.accesses.len() as u32, result));
-    kernel.accesses.push(access(dtype, true));
-    kernel.body = body;
-    kernel
-}
-
-/// Combines rows of n elements, one after the other in memory, element by element.
-///
-/// # Safety
-/// `from` has `rows` rows, `out` room for n results.
-unsafe fn columns(reducer: Reducer, dtype: DType, from: *const u8, rows: usize, n: usize, out: *mut u8) -> Result<()> {
-    let best = if tree::is_arg(reducer) { Some(Store::alloc(16 * n)?) } else { None };
-    let room = best.as_ref().map_or(std::ptr::null_mut(), |b| b.raw_ptr());
-    // SAFETY: the caller's promise.
-    unsafe { tree::accumulate(reducer, dtype, out, room, Lines { first: from, step: n, count: rows }, n, 0) };
-    Ok(())
-}
-
-/// A reduction whose order cuts the sequence into chunks.
-///
-/// # Safety
-/// There are n ≥ 1 elements at `from`.
-unsafe fn chunked(reducer: Reducer, dtype: DType, from: *const u8, n: usize, order: Order) -> tree::Element {
-    let (block, chunk) = match order {
-        Order::Tree => (n, n),
-        Order::Chunked(chunk) => (n, chunk as usize),
-        Order::Blocks { block, chunk } => (block as usize, chunk as usize),
-    };
-    let mut sum: Option<tree::Element> = None;
-    for first in (0..n).step_by(block) {
-        let end = (first + block).min(n);
-        for at in (first..end).step_by(chunk) {
-            let len = chunk.min(end - at);
-            // SAFETY: elements of the caller's.
-            let part = unsafe {
-                let ptr = from.add(at * dtype.size());
-                let part = tree::reduce(reducer, dtype, ptr, len);
-                if tree::is_arg(reducer) { tree::arg_partial(dtype, ptr, part, at) } else { part }
-            };
-            sum = Some(sum.map_or(part, |sum| tree::pair(reducer, dtype, sum, part)));
-        }
-    }
-    tree::finish(reducer, sum.expect("there is an element"))
 }

@@ -10,12 +10,11 @@
 //!
 //! A boundary file: it reads and writes elements of stores, which no one else touches while the session is held.
 
-use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use legate_jit_ir::cast::cast;
-use legate_jit_ir::graph::{Opaque, Order, Reduce, Reducer};
+use legate_jit_ir::graph::{Opaque, Reduce, Reducer};
 use legate_jit_ir::ufunc::Signature;
 use legate_jit_ir::{DType, Scalar, Ufunc};
 use smallvec::SmallVec;
@@ -24,18 +23,22 @@ use crate::array::{Array, Operand};
 use crate::base::{State, Version};
 use crate::layout::{Class, Layout, Strides, kept_in_order};
 use crate::library::Strided;
+use crate::pass::{Code, Feed, Source};
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::strided::{apart, copy, in_order, packed, reach, steps};
 use crate::trace::{PackedPerm, Part};
+use crate::tree::array;
 use crate::vm::moves::{self, Rect};
-use crate::vm::{Loop, Operation, cast_loop, operation};
+use crate::vm::{Loop, Operation, operation};
 use crate::{Config, Result, Store, Tier};
 
 /// Elements of a result that is always computed at once: a pass over them takes less than a record does.
 const ALWAYS: usize = 256;
 /// The same in a program that asks for values after every operation or two: less than a flush.
 const ASKING: usize = 2048;
+/// The same where records run as soon as they are made: less than what other threads would need to join in.
+const IMMEDIATE: usize = 1 << 15;
 /// Multiplications of a product that take no longer than its record and flush.
 const PRODUCT: usize = 1 << 14;
 /// Elements that are taken one by one in less time than it takes to look for another way.
@@ -47,7 +50,7 @@ const WINDOW: u32 = 64;
 /// Records between two looks at what recording has been good for.
 const RECORDS: usize = 512;
 /// Elements of a record, in the mean, below which fusing a trace saves less than its flush costs.
-const TINY: usize = 512;
+const TINY: usize = 256;
 /// Operations that a program is not recorded for, at first and at most.
 const SPAN: (u32, u32) = (1 << 11, 1 << 17);
 
@@ -106,6 +109,7 @@ impl Inline {
         if self.useless > self.records / 4 * 3 {
             self.immediate = self.span.max(SPAN.0);
             self.span = (2 * self.immediate).min(SPAN.1);
+            self.limit = IMMEDIATE;
         } else {
             self.span = SPAN.0;
         }
@@ -125,8 +129,11 @@ impl Inline {
 
     #[cold]
     fn adapt(&mut self) {
-        // Between the two limits of the ratio all stays as it is, so that plans are not made for both ways.
-        if self.limit != 0 {
+        if self.is_immediate() {
+            self.immediate = self.immediate.saturating_sub(WINDOW);
+            self.limit = if self.is_immediate() { IMMEDIATE } else { ALWAYS };
+        } else if self.limit != 0 {
+            // Between the two limits of the ratio all stays as it is, so that plans are not made for both ways.
             match self.operations / self.asks.max(1) {
                 0..=2 => self.limit = ASKING,
                 3..=5 => {}
@@ -134,28 +141,17 @@ impl Inline {
             }
         }
         (self.operations, self.asks) = (0, 0);
-        self.immediate = self.immediate.saturating_sub(WINDOW);
     }
 
     #[inline(always)]
     fn allows(&self, n: usize) -> bool {
         n.wrapping_sub(1) < self.limit
     }
-}
 
-/// Room for a small operand in the operation's order and type.
-#[repr(C, align(64))]
-struct Room([MaybeUninit<u8>; 16 * ALWAYS]);
-
-impl Room {
+    /// The same for what takes more than one pass of a loop over what lies one after the other.
     #[inline(always)]
-    fn new() -> Room {
-        Room([MaybeUninit::uninit(); 16 * ALWAYS])
-    }
-
-    #[inline(always)]
-    fn at(&mut self) -> *mut u8 {
-        self.0.as_mut_ptr().cast()
+    fn allows_more(&self, n: usize) -> bool {
+        n.wrapping_sub(1) < if self.is_immediate() { self.limit } else { self.limit.min(ALWAYS) }
     }
 }
 
@@ -192,50 +188,6 @@ pub(crate) fn made(store: Arc<Store>, dtype: DType, full: &Shared<Layout>, perm:
     }
     let (layout, kept) = kept_in_order(full, perm);
     Array::fresh(Version::new(State::Store(store), kept, dtype), layout, dtype)
-}
-
-/// Elements of a handle, broadcast to a shape, in the order `perm` of its axes, in another type.
-///
-/// # Safety
-/// `p` is where the handle's elements begin; `to` has room for all of them in either type, and so has `between`, which is
-/// only used where the types differ.
-unsafe fn gather(
-    a: &Array,
-    p: *const u8,
-    shape: &[usize],
-    perm: PackedPerm,
-    dtype: DType,
-    to: *mut u8,
-    between: *mut u8,
-) {
-    let item = a.dtype.size();
-    let n = legate_jit_ir::shape::size(shape);
-    let direct = a.layout.c_contiguous && a.size() == n && perm == 0;
-    let by = if direct { Strides::new() } else { steps(&a.layout, shape, item) };
-    let copied = |to: *mut u8| {
-        // SAFETY: the caller's promises.
-        unsafe {
-            if direct {
-                to.copy_from_nonoverlapping(p, n * item);
-            } else if perm == 0 {
-                copy(shape, p, &by, to, &packed(shape, item), item);
-            } else {
-                let shape = in_order(shape, perm);
-                copy(&shape, p, &in_order(&by, perm), to, &packed(&shape, item), item);
-            }
-        }
-    };
-    if a.dtype == dtype {
-        return copied(to);
-    }
-    let from = if direct {
-        p
-    } else {
-        copied(between);
-        between.cast_const()
-    };
-    // SAFETY: n elements at both addresses, which are those of different memory.
-    unsafe { cast_loop(a.dtype, dtype)([from].as_ptr(), to, n) };
 }
 
 /// A writable handle's memory that nobody else sees, or that foreign code is meant to see written.
@@ -298,13 +250,6 @@ impl Session {
             from[k] = scalars[k].as_ptr().cast();
         }
         let Some(operation) = operation(op, l.ins()) else { return Ok(None) };
-        scattered |= perm != 0;
-        if scattered && n > ALWAYS {
-            return Ok(None);
-        }
-        let store = Store::alloc(n * l.out.size())?;
-        // SAFETY: the memory is new and has room for n results.
-        let out = store.raw_ptr();
         let spread = match operation {
             Operation::Loops(_) if n == 1 => false,
             Operation::Loops(loops) => match single {
@@ -316,59 +261,83 @@ impl Session {
             Operation::Math1(_) => single[0] && n > 1,
             Operation::Math2(_) => false,
         };
-        if !scattered && !spread {
+        let one_loop = !scattered && !spread && perm == 0;
+        if !one_loop && !self.inline.allows_more(n) {
+            return Ok(None);
+        }
+        let store = Store::alloc(n * l.out.size())?;
+        // (The memory is new and has room for n results.)
+        let out = store.raw_ptr();
+        if one_loop {
             // SAFETY: every operand is n elements, or one where `single` says so.
             unsafe { run(operation, &from, &single, out, n) };
-        } else if n <= ALWAYS {
-            // SAFETY: addresses of the operands' first elements.
-            unsafe { self.map_scattered(operation, operands, l, (full, perm), from, &mut single, spread, out) };
         } else {
-            return Ok(None);
+            let Some(feeds) = self.feeds(operands, l.ins(), full.shape(), perm)? else { return Ok(None) };
+            let ordered = if perm == 0 { None } else { Some(in_order(full.shape(), perm)) };
+            let shape = ordered.as_deref().unwrap_or(full.shape());
+            // SAFETY: the operands are in memory.
+            unsafe {
+                self.passes.run(Code::Map(op), &feeds, l.out, shape, (out, &packed(shape, l.out.size())))?;
+            }
         }
         self.counters.inline += 1;
         Ok(Some(store))
     }
 
-    /// The same for operands that have to be brought together first.
-    ///
-    /// # Safety
-    /// `from` has the addresses of the first elements, or of the scalars where `single` says so; `out` has room.
-    #[inline(never)]
-    #[allow(clippy::too_many_arguments)]
-    unsafe fn map_scattered(
+    /// The operands as a pass over a shape reads them; `None` where one is not in memory.
+    fn feeds(
         &self,
-        operation: Operation,
         operands: &[Operand],
-        l: &Signature,
-        (full, perm): (&Shared<Layout>, PackedPerm),
-        mut from: [*const u8; 3],
-        single: &mut [bool; 3],
-        spread: bool,
-        out: *mut u8,
-    ) {
-        let n = full.size;
-        let mut rooms = [Room::new(), Room::new(), Room::new()];
-        let mut between = Room::new();
-        for (k, (o, &to)) in operands.iter().zip(l.ins()).enumerate() {
-            let room = rooms[k].at();
-            // SAFETY: rooms hold n elements of any type, as n is at most `ALWAYS`.
-            unsafe {
-                if single[k] {
-                    if spread {
-                        moves::fill(to.size(), from[k], Rect::packed(room, to.size(), n), 1, n);
-                        single[k] = false;
-                        from[k] = room;
-                    }
-                } else if let Operand::Array(a) = o
-                    && !(a.layout.c_contiguous && a.size() == n && a.dtype == to && perm == 0)
-                {
-                    gather(a, from[k], full.shape(), perm, to, room, between.at());
-                    from[k] = room;
-                }
-            }
+        types: &[DType],
+        shape: &[usize],
+        perm: PackedPerm,
+    ) -> Result<Option<SmallVec<[Feed; 3]>>> {
+        let mut feeds = SmallVec::new();
+        for (o, &to) in operands.iter().zip(types) {
+            feeds.push(match o {
+                Operand::Array(a) => match self.feed(a, to, shape, perm) {
+                    Some(feed) => feed,
+                    None => return Ok(None),
+                },
+                Operand::Weak(w) => Feed::scalar(w.value(to)?.bits, to),
+                Operand::Typed(v) => Feed::scalar(cast(*v, to).bits, to),
+            });
         }
-        // SAFETY: n elements each now.
-        unsafe { run(operation, &from, single, out, n) };
+        Ok(Some(feeds))
+    }
+
+    fn feed(&self, a: &Array, to: DType, shape: &[usize], perm: PackedPerm) -> Option<Feed> {
+        let ptr = at_rest(self, a)?;
+        let by = steps(&a.layout, shape, a.dtype.size());
+        let by = if perm == 0 { by } else { in_order(&by, perm) };
+        Some(Feed { source: Source::Array(ptr, by), dtype: a.dtype, cast: to })
+    }
+
+    /// The result of an elementwise operation, written where `to` shows it; false where that has to be recorded.
+    pub(crate) fn map_into(&mut self, op: Ufunc, operands: &[Operand], l: &Signature, to: &Array) -> Result<bool> {
+        if !self.inline.allows_more(to.size()) || !writes_apart(to) || operation(op, l.ins()).is_none() {
+            return Ok(false);
+        }
+        let at_rest = |o: &Operand| match o {
+            Operand::Array(a) => at_rest(self, a).is_some(),
+            Operand::Weak(_) | Operand::Typed(_) => true,
+        };
+        if !operands.iter().all(at_rest) {
+            return Ok(false);
+        }
+        let Some(out) = own(self, to)? else { return Ok(false) };
+        let (shape, item) = (to.shape(), to.dtype.size());
+        let by = steps(&to.layout, shape, item);
+        // (Only now: one may have shared the memory that was copied.)
+        let Some(feeds) = self.feeds(operands, l.ins(), shape, 0)? else { return Ok(false) };
+        if !feeds.iter().all(|feed| feed.lets_write(shape, out, &by, item)) {
+            return Ok(false);
+        }
+        self.inline.count();
+        // SAFETY: the operands are in memory, and so is what `to` shows, each element once.
+        unsafe { self.passes.run(Code::Map(op), &feeds, to.dtype, shape, (out, &by))? };
+        self.counters.inline += 1;
+        Ok(true)
     }
 
     /// The elements of a handle as a new array, broadcast and cast; `None` where that has to be recorded.
@@ -379,22 +348,32 @@ impl Session {
         full: &Shared<Layout>,
         perm: PackedPerm,
     ) -> Result<Option<Array>> {
-        if !self.inline.allows(full.size) || full.size > ALWAYS {
+        if !self.inline.allows_more(full.size) {
             return Ok(None);
         }
-        let Some(p) = at_rest(self, a) else { return Ok(None) };
-        let store = Store::alloc(full.size * dtype.size())?;
-        let mut between = Room::new();
-        // SAFETY: the memory is new and of this size; the room holds as many elements of any type.
-        unsafe { gather(a, p, full.shape(), perm, dtype, store.raw_ptr(), between.at()) };
+        let Some(feed) = self.feed(a, dtype, full.shape(), perm) else { return Ok(None) };
+        let store = self.passed(feed, full.shape(), perm)?;
         self.counters.inline += 1;
         Ok(Some(made(store, dtype, full, perm)))
+    }
+
+    /// What a feed gives, in new memory; the feed's steps are in the order `perm` of the shape's axes.
+    fn passed(&mut self, feed: Feed, shape: &[usize], perm: PackedPerm) -> Result<Arc<Store>> {
+        let ordered = if perm == 0 { None } else { Some(in_order(shape, perm)) };
+        let shape = ordered.as_deref().unwrap_or(shape);
+        let item = feed.cast.size();
+        let store = Store::alloc(legate_jit_ir::shape::size(shape) * item)?;
+        let to = (store.raw_ptr(), &packed(shape, item)[..]);
+        let dtype = feed.cast;
+        // SAFETY: feeds name elements in memory; the new memory has room for them.
+        unsafe { self.passes.run(Code::Copy, &[feed], dtype, shape, to)? };
+        Ok(store)
     }
 
     /// A new array that is the same everywhere.
     #[inline]
     pub(crate) fn full_now(&mut self, value: Scalar, full: &Shared<Layout>, perm: PackedPerm) -> Result<Option<Array>> {
-        if !self.inline.allows(full.size) || full.size > ALWAYS {
+        if !self.inline.allows_more(full.size) {
             return Ok(None);
         }
         let (item, n) = (value.dtype.size(), full.size);
@@ -407,7 +386,7 @@ impl Session {
 
     /// Writes one array into another, of whose shape it is or to which it is broadcast; false where that is to be recorded.
     pub(crate) fn write_now(&mut self, to: &Array, value: &Array) -> Result<bool> {
-        if !self.inline.allows(to.size()) || to.size() > ALWAYS || !writes_apart(to) {
+        if !self.inline.allows_more(to.size()) || !writes_apart(to) {
             return Ok(false);
         }
         if at_rest(self, value).is_none() {
@@ -425,9 +404,9 @@ impl Session {
             } else if same && apart(reach(p, &value.layout, item), reach(out, &to.layout, item)) {
                 copy(shape, p, &steps(&value.layout, shape, item), out, &steps(&to.layout, shape, item), item);
             } else {
-                let (mut room, mut between) = (Room::new(), Room::new());
-                gather(value, p, shape, 0, to.dtype, room.at(), between.at());
-                copy(shape, room.at(), &packed(shape, item), out, &steps(&to.layout, shape, item), item);
+                let Some(feed) = self.feed(value, to.dtype, shape, 0) else { return Ok(false) };
+                let between = self.passed(feed, shape, 0)?;
+                copy(shape, between.raw_ptr(), &packed(shape, item), out, &steps(&to.layout, shape, item), item);
             }
         }
         self.counters.inline += 1;
@@ -436,7 +415,7 @@ impl Session {
 
     /// Writes one value everywhere; false where that is to be recorded.
     pub(crate) fn fill_now(&mut self, to: &Array, value: Scalar) -> Result<bool> {
-        if !self.inline.allows(to.size()) || to.size() > ALWAYS || !writes_apart(to) {
+        if !self.inline.allows_more(to.size()) || !writes_apart(to) {
             return Ok(false);
         }
         let Some(out) = own(self, to)? else { return Ok(false) };
@@ -460,41 +439,25 @@ impl Session {
         perm: PackedPerm,
     ) -> Result<Option<Arc<Store>>> {
         self.inline.count();
-        if !self.inline.allows(a.size()) || reduce.order != Order::Tree {
-            return Ok(None);
-        }
-        let ndim = a.ndim();
-        let axes = &reduce.axes[..];
-        // Axes at the end make rows to reduce, axes before the others make rows to combine.
-        let inner = axes.iter().enumerate().all(|(k, &d)| d as usize == ndim - axes.len() + k);
-        let outer = axes.iter().enumerate().all(|(k, &d)| d as usize == k);
-        if axes.is_empty() || !inner && !outer {
+        if !self.inline.allows(a.size()) {
             return Ok(None);
         }
         let Some(p) = at_rest(self, a) else { return Ok(None) };
-        let shape = if perm == 0 { SmallVec::from_slice(a.shape()) } else { in_order(a.shape(), perm) };
-        let rows: usize = if inner { &shape[..ndim - axes.len()] } else { &shape[axes.len()..] }.iter().product();
+        let ordered = if perm == 0 { None } else { Some(in_order(a.shape(), perm)) };
+        let shape = ordered.as_deref().unwrap_or(a.shape());
         let direct = a.layout.c_contiguous && perm == 0 && a.dtype == dtype;
-        if !direct && a.size() > ALWAYS {
+        if !array::reduces(reduce, dtype, shape) || !direct && !self.inline.allows_more(a.size()) {
             return Ok(None);
         }
-        let store = Store::alloc(rows * result.size())?;
-        let (mut room, mut between) = (Room::new(), Room::new());
-        // SAFETY: the rooms hold all elements; the new memory a result for each row.
-        unsafe {
-            let from = if direct {
-                p
-            } else {
-                gather(a, p, a.shape(), perm, dtype, room.at(), between.at());
-                room.at()
-            };
-            let n = a.size() / rows;
-            if inner {
-                crate::tree::reduce_rows(reduce.reducer, dtype, from, n, rows, store.raw_ptr());
-            } else if !combine_rows(reduce.reducer, dtype, from, n, rows, store.raw_ptr()) {
-                return Ok(None);
-            }
-        }
+        let gathered = match (direct, self.feed(a, dtype, a.shape(), perm)) {
+            (false, Some(feed)) => Some(self.passed(feed, a.shape(), perm)?),
+            _ => None,
+        };
+        let from = gathered.as_ref().map_or(p, |g| g.raw_ptr());
+        let kept: usize = (0..shape.len()).filter(|d| !reduce.axes.contains(&(*d as u32))).map(|d| shape[d]).product();
+        let store = Store::alloc(kept * result.size())?;
+        // SAFETY: all elements lie in C order at `from`; the new memory has room for a result for each kept place.
+        unsafe { array::reduce(reduce, dtype, shape, from, result, store.raw_ptr())? };
         self.counters.inline += 1;
         Ok(Some(store))
     }
@@ -691,7 +654,7 @@ impl Session {
         dtype: DType,
         full: &Shared<Layout>,
     ) -> Result<Option<Array>> {
-        if !self.inline.allows(full.size) || full.size > ALWAYS {
+        if !self.inline.allows_more(full.size) {
             return Ok(None);
         }
         if parts.iter().any(|p| at_rest(self, p).is_none()) {
@@ -707,9 +670,8 @@ impl Session {
             // SAFETY: the parts' places in the new memory; the rooms hold as many elements of any type.
             unsafe {
                 if part.dtype != dtype {
-                    let (mut room, mut between) = (Room::new(), Room::new());
-                    gather(part, p, shape, 0, dtype, room.at(), between.at());
-                    copy(shape, room.at(), &packed(shape, item), to, &by, item);
+                    let Some(feed) = self.feed(part, dtype, shape, 0) else { return Ok(None) };
+                    self.passes.run(Code::Copy, &[feed], dtype, shape, (to, &by))?;
                 } else if in_one {
                     to.copy_from_nonoverlapping(p, part.size() * item);
                 } else {
@@ -724,7 +686,7 @@ impl Session {
 
     /// `start + i * delta` for each place.
     pub(crate) fn ramp_now(&mut self, start: Scalar, delta: Scalar, full: &Shared<Layout>) -> Result<Option<Array>> {
-        if !self.inline.allows(full.size) || full.size > ALWAYS {
+        if !self.inline.allows_more(full.size) {
             return Ok(None);
         }
         let store = Store::alloc(full.size * 8)?;
@@ -785,33 +747,6 @@ impl Places {
 /// Whether every element of a handle is another one.
 fn writes_apart(to: &Array) -> bool {
     to.layout.class != Class::Partial || to.layout.injective
-}
-
-/// Combines n rows of `width` elements in order; false where the reduction does not go row by row.
-///
-/// # Safety
-/// `from` has n rows, `out` has room for one.
-unsafe fn combine_rows(reducer: Reducer, dtype: DType, from: *const u8, n: usize, width: usize, out: *mut u8) -> bool {
-    let Reducer::Ufunc(op) = reducer else { return false };
-    let Some(Operation::Loops(loops)) = operation(op, &[dtype, dtype]) else { return false };
-    let bytes = width * dtype.size();
-    let mut rooms = [Room::new(), Room::new()];
-    if bytes > size_of::<Room>() {
-        return false;
-    }
-    let mut sum = from;
-    // SAFETY: the caller's promise; a loop's result overlaps no argument, so two rooms take turns, and the last is `out`.
-    unsafe {
-        for row in 1..n {
-            let to = if row + 1 == n { out } else { rooms[row % 2].at() };
-            (loops.vector)([sum, from.add(row * bytes)].as_ptr(), to, width);
-            sum = to;
-        }
-        if n == 1 {
-            out.copy_from_nonoverlapping(from, bytes);
-        }
-    }
-    true
 }
 
 /// Runs an operation over n elements.

@@ -29,6 +29,16 @@ pub(crate) enum Class {
     Partial,
 }
 
+/// What a part has of an axis.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken {
+    pub(crate) start: i64,
+    /// Never 0.
+    pub(crate) step: i64,
+    /// The part's axis, if it has one for this.
+    pub(crate) axis: Option<u32>,
+}
+
 pub struct Layout {
     /// The shape under which the base is seen.
     pub(crate) lshape: Shape,
@@ -123,10 +133,16 @@ impl Shared<Layout> {
 impl Layout {
     fn make(lshape: Shape, view: View) -> Layout {
         let (offset, strides) = view.strided(&c_strides(&lshape));
+        Layout::strided(lshape, view, strides, offset)
+    }
+
+    fn strided(lshape: Shape, view: View, strides: Strides, offset: i64) -> Layout {
         let size = shape::size(&view.shape);
-        let class = if view.is_identity(&lshape) {
+        let class = if size != shape::size(&lshape) {
+            Class::Partial
+        } else if view.is_identity(&lshape) {
             Class::Identity
-        } else if size == shape::size(&lshape) && is_permutation(&lshape, &view) {
+        } else if is_permutation(&lshape, &view) {
             Class::Permuted
         } else {
             Class::Partial
@@ -212,6 +228,30 @@ impl Layout {
     /// Through `outer`, a view of what this layout shows.
     pub(crate) fn then(&self, outer: &View) -> Shared<Layout> {
         Layout::new(self.lshape.clone(), self.view.then(outer))
+    }
+
+    /// A part of what this layout shows: of each axis the place where it begins and the step along an axis of `shape`, or a
+    /// single place.
+    pub(crate) fn part(&self, shape: Shape, taken: &[Taken]) -> Shared<Layout> {
+        let mut strides = Strides::from_elem(0, shape.len());
+        let mut offset = self.offset;
+        for (t, &stride) in taken.iter().zip(&self.strides) {
+            offset += stride * t.start;
+            if let Some(axis) = t.axis {
+                strides[axis as usize] = stride * t.step;
+            }
+        }
+        let along = |m: &AxisMap| {
+            let mut part = AxisMap::at(m.start);
+            for &(d, step) in &m.terms {
+                let t = &taken[d as usize];
+                part.start += step * t.start;
+                part.terms.extend(t.axis.map(|axis| (axis, step * t.step)));
+            }
+            part
+        };
+        let view = View { shape, axes: self.view.axes.iter().map(along).collect() };
+        Shared::new(Layout::strided(self.lshape.clone(), view, strides, offset))
     }
 
     /// A layout with given strides over a base of `total` elements. Where the strides allow it, each axis of the handle gets

@@ -1,6 +1,8 @@
 //! Repeats in the stream of records, so that a loop that asks for no value is cut at the same place each time and needs
 //! one plan however long it runs.
 
+use std::collections::HashSet;
+
 use crate::trace::{Src, Trace};
 
 pub(crate) enum Cut {
@@ -44,6 +46,12 @@ pub(crate) fn next_cut(trace: &Trace, budget: usize) -> Cut {
         0 => Cut::Now { again },
         past => Cut::After(period - past),
     }
+}
+
+/// Whether the trace does the same things again and again.
+pub(crate) fn has_rounds(trace: &Trace) -> bool {
+    let different: HashSet<u64> = trace.shapes_of.iter().copied().collect();
+    2 * different.len() <= trace.shapes_of.len()
 }
 
 /// The shortest period with which the end of the stream repeats at least twice over.

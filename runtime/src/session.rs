@@ -14,6 +14,7 @@ use crate::base::{State, Token, Version};
 use crate::eager::Eager;
 use crate::exec::Prepared;
 use crate::inline::Inline;
+use crate::pass::Passes;
 use crate::plan_cache::{PlanCache, Stores};
 use crate::shared::Shared;
 use crate::trace::{Key, Trace};
@@ -27,6 +28,7 @@ pub(crate) struct Session {
     pub(crate) config: Config,
     pub(crate) inline: Inline,
     eager: Eager,
+    pub(crate) passes: Passes,
     pub(crate) counters: Counters,
     /// Flush when the trace has this many records; set anew at each flush that a budget caused.
     pub(crate) limit: usize,
@@ -158,6 +160,7 @@ impl Session {
             limit: config.max_records,
             inline: Inline::new(&config),
             eager: Eager::default(),
+            passes: Passes::default(),
             config,
             counters: Counters::default(),
             single_writes: 0,
@@ -188,7 +191,9 @@ impl Session {
         if self.inline.is_immediate() && self.trace.elements < LITTLE {
             return if self.more_comes { Ok(()) } else { self.flush() };
         }
-        self.limit = self.limit.max(self.records_allowed());
+        if self.limit == 1 {
+            self.limit = self.config.max_records;
+        }
         if crate::buffer::bytes_live() > self.bytes_then + self.config.max_new_bytes {
             return self.make_room();
         }
@@ -201,7 +206,7 @@ impl Session {
                 repeats::Cut::After(_) if overdue => return self.make_room(),
                 repeats::Cut::Now { again } => {
                     let result = self.make_room();
-                    self.limit = again.unwrap_or_else(|| self.records_allowed());
+                    self.limit = again.unwrap_or(self.config.max_records);
                     return result;
                 }
                 repeats::Cut::After(n) => self.limit = self.trace.recs.len() + n,
@@ -283,7 +288,8 @@ impl Session {
 
     fn run_key(&mut self, key: Key, round: Key, outputs: &[u32], donated: &[bool]) -> Result<()> {
         let at_once = self.inline.is_immediate() && self.trace.elements < LITTLE && !self.trace.exported;
-        let at_once = if at_once { self.eager.run_at_once(&self.trace, outputs, donated)? } else { None };
+        let at_once =
+            if at_once { self.eager.run_at_once(&self.trace, outputs, donated, &mut self.passes)? } else { None };
         let stores = match at_once {
             Some(stores) => stores,
             None => match self.ahead.take(round, &self.trace.inputs, &self.trace.scalars)? {
@@ -311,9 +317,11 @@ impl Session {
             }
             None => {
                 let (records, elements) = (self.trace.recs.len(), self.trace.elements);
-                self.inline.flushed(records, elements, !self.eager.has_met(key));
+                // The first rounds of a loop are new only once.
+                let new = !self.eager.has_met(key) && !(records > ROUNDS && repeats::has_rounds(&self.trace));
+                self.inline.flushed(records, elements, new);
                 let eager = self.inline.is_on() && !self.config.plan_only && !self.trace.exported;
-                if eager && let Some(stores) = self.eager.run(key, &self.trace, outputs, donated)? {
+                if eager && let Some(stores) = self.eager.run(key, &self.trace, outputs, donated, &mut self.passes)? {
                     self.counters.unplanned += 1;
                     self.ahead.forget();
                     return Ok(stores);
@@ -402,6 +410,9 @@ impl Session {
         }
     }
 }
+
+/// Records of a trace in which a loop would show.
+const ROUNDS: usize = 64;
 
 /// Elements that are worked through in less time than it takes other threads to notice.
 const LITTLE: usize = 50_000;

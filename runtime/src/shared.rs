@@ -20,10 +20,11 @@ const FOR_GOOD: u32 = 1 << 31;
 /// More references than this there are never.
 const MANY: u32 = 1 << 30;
 
-/// Blocks of up to `UNIT * SIZES` bytes are kept, so many of each size.
+/// Blocks of up to `UNIT * SIZES` bytes are kept (a layout has some six hundred), so many of each size, or so many bytes.
 const UNIT: usize = 16;
-const SIZES: usize = 8;
+const SIZES: usize = 44;
 const KEPT: usize = 1024;
+const KEPT_BYTES: usize = 64 << 10;
 
 /// Free blocks by size; each holds the address of the next.
 struct Blocks {
@@ -61,7 +62,7 @@ impl Blocks {
 
     #[inline(always)]
     fn keep(&mut self, class: usize, block: NonNull<u8>) -> bool {
-        if self.count[class] == KEPT {
+        if self.count[class] >= KEPT.min(KEPT_BYTES / (UNIT * (class + 1))) {
             return false;
         }
         let block = block.cast::<Free>();

@@ -292,12 +292,13 @@ impl Trace {
             links = mix(links, arg.src.word());
         }
         local = mix(local, shape.hash);
-        self.elements += shape.size
-            + match op {
-                Op::Map(_) | Op::Copy | Op::Update | Op::Index(_) => 0,
-                Op::Reduce(_) | Op::Scan(..) => self.layouts[args[0].layout as usize].size,
-                Op::Matmul => shape.size * self.layouts[args[0].layout as usize].shape().last().copied().unwrap_or(1),
-            };
+        let seen = |arg: &Arg| &self.layouts[arg.layout as usize];
+        self.elements += match op {
+            Op::Map(_) | Op::Copy | Op::Index(_) => shape.size,
+            Op::Update => seen(&args[0]).size,
+            Op::Reduce(_) | Op::Scan(..) => shape.size + seen(&args[0]).size,
+            Op::Matmul => shape.size * (1 + seen(&args[0]).shape().last().copied().unwrap_or(1)),
+        };
         self.shapes_of.push(local);
         self.key.add(local);
         self.key.add(links);

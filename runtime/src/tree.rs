@@ -8,6 +8,7 @@
 //! This is a boundary file: it takes addresses of elements whose type is known only at run time.
 
 mod arg;
+pub(crate) mod array;
 mod fold;
 mod pairwise;
 pub mod parts;

@@ -143,6 +143,12 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], types: &[ArgType], 
         return Ok(Array::scalar(value)?.with_scalar(true));
     }
     // What is only written somewhere is computed there.
+    if let (Some(out), None) = (args.out, args.where_)
+        && out.shape() == full.shape()
+        && s.map_into(op, operands, l, out)?
+    {
+        return Ok(out.clone());
+    }
     s.more_comes = args.out.is_some() || args.where_.is_some();
     let recorded = record(s, op, operands, l, &full);
     s.more_comes = false;

@@ -72,11 +72,6 @@ fn find(op: Ufunc, types: &[DType]) -> Option<Operation> {
     loops::find(op, types).map(Operation::Loops)
 }
 
-/// `astype` on vectors of elements.
-pub(crate) fn cast_loop(from: DType, to: DType) -> Loop {
-    loops::cast(from, to)
-}
-
 /// One instruction: slots of its arguments and its result.
 struct Step {
     run: Run,

@@ -25,3 +25,11 @@ def quiet():
     """Special values are meant to be met here."""
     with numpy.errstate(all="ignore"):
         yield
+
+
+@pytest.fixture
+def planned():
+    """Everything is recorded, and every trace gets a plan when it is first met."""
+    legate_jit._native.set_inline(False)
+    yield
+    legate_jit._native.set_inline(legate_jit.config()["LEGATE_JIT_INLINE"] != "off")

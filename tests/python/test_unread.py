@@ -42,7 +42,7 @@ def both(rounds, after=lambda np, names: None):
             assert_same(got, want)
 
 
-def test_what_nobody_reads_is_put_off():
+def test_what_nobody_reads_is_put_off(planned):
     before = put_off()
     both(8)
     after = put_off()

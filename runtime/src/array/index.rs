@@ -2,12 +2,11 @@
 
 use std::cell::RefCell;
 
-use legate_jit_ir::View;
-use legate_jit_ir::view::AxisMap;
+use legate_jit_ir::Shape;
 use smallvec::SmallVec;
 
 use super::{Array, too_many_indices};
-use crate::layout::{Layout, mix};
+use crate::layout::{Layout, Taken, mix};
 use crate::shared::Shared;
 use crate::{Error, Result};
 
@@ -98,25 +97,24 @@ fn indexed(layout: &Layout, items: &[Index]) -> Result<Shared<Layout>> {
         return Err(too_many_indices(shape.len(), taken));
     }
     let rest = shape.len() - taken;
-    let mut view = View { shape: SmallVec::new(), axes: SmallVec::new() };
-    let all = |view: &mut View, n: usize| {
-        view.axes.push(AxisMap::along(0, view.shape.len(), 1));
-        view.shape.push(n);
+    let (mut part, mut all) = (Shape::new(), SmallVec::<[Taken; 4]>::new());
+    let along = |part: &mut Shape, start, step, n| {
+        part.push(n);
+        Taken { start, step, axis: Some(part.len() as u32 - 1) }
     };
     for item in items.iter().chain([Index::Ellipsis].iter().filter(|_| !items.contains(&Index::Ellipsis))) {
-        let axis = view.axes.len();
+        let axis = all.len();
         match *item {
-            Index::NewAxis => view.shape.push(1),
-            Index::Ellipsis => (axis..axis + rest).for_each(|a| all(&mut view, shape[a])),
-            Index::Int(i) => view.axes.push(AxisMap::at(wrap(i, axis, shape[axis])?)),
+            Index::NewAxis => part.push(1),
+            Index::Ellipsis => (axis..axis + rest).for_each(|a| all.push(along(&mut part, 0, 1, shape[a]))),
+            Index::Int(i) => all.push(Taken { start: wrap(i, axis, shape[axis])?, step: 1, axis: None }),
             Index::Slice { start, stop, step } => {
                 let (start, step, n) = slice(start, stop, step, shape[axis])?;
-                view.axes.push(AxisMap::along(start, view.shape.len(), step));
-                view.shape.push(n);
+                all.push(along(&mut part, start, step, n));
             }
         }
     }
-    Ok(layout.then(&view))
+    Ok(layout.part(part, &all))
 }
 
 /// An integer index counted from the end if negative.
