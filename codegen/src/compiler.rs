@@ -101,6 +101,11 @@ impl Slot {
         (!p.is_null()).then(|| unsafe { std::mem::transmute::<*mut (), KernelFn>(p) })
     }
 
+    /// Whether it is known what becomes of it: the code is there, or there will be none.
+    pub fn is_settled(&self) -> bool {
+        self.outcome.get().is_some()
+    }
+
     /// The prebuilt loops do so many operations on single elements in its place. Call it before they begin: if that makes it
     /// worth compiling, it is compiled meanwhile.
     #[inline]

@@ -91,6 +91,15 @@ impl Action {
 }
 
 impl Action {
+    fn launches(&self) -> &[PreparedLaunch] {
+        match self {
+            Action::Launch(launch) => std::slice::from_ref(launch),
+            Action::Wavefront(wavefront) => wavefront.launches(),
+            Action::Banded(banded) => banded.launches(),
+            Action::Alloc { .. } | Action::Free { .. } | Action::Opaque { .. } => &[],
+        }
+    }
+
     /// Of a product of a matrix and a vector: some rows of the result.
     pub(crate) fn run_matvec_rows(&self, frame: &Frame, rows: &std::ops::Range<usize>) -> Result<()> {
         let Action::Opaque { op, args, out } = self else { return Ok(()) };
@@ -189,6 +198,11 @@ impl Prepared {
         let slots = slots as usize;
         let need = need::Need::of(&plan, &actions, &slot, slots);
         Ok(Prepared { plan, actions, slot, slots, inputs, need, told: Default::default() })
+    }
+
+    /// What runs the kernels.
+    pub(crate) fn runners(&self) -> impl Iterator<Item = &Runner> {
+        self.actions.iter().flat_map(Action::launches).flat_map(PreparedLaunch::runners)
     }
 
     /// Whether some launches run as one pass over memory.

@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     asked: AtomicBool,
     /// How often the plan took next to no time.
     brief: AtomicU32,
+    /// All kernels are compiled, or will not be.
+    settled: AtomicBool,
     history: Mutex<Option<History>>,
 }
 
@@ -39,6 +41,8 @@ enum Runner {
 #[derive(Default)]
 pub(crate) struct PlanCache {
     entries: HashMap<Key, Known, BuildKey>,
+    /// What the helper makes.
+    coming: HashMap<Key, Arc<OnceLock<Result<Arc<Entry>>>>, BuildKey>,
     /// Counts the look-ups.
     clock: u64,
 }
@@ -88,6 +92,51 @@ impl PlanCache {
     }
 
     pub(crate) fn make(&mut self, key: Key, graph: Graph, config: &Config) -> Result<Arc<Entry>> {
+        let entry = Entry::new(graph, config)?;
+        self.keep(key, entry.clone());
+        Ok(entry)
+    }
+
+    /// Has the helper make a plan, if it can; `made` gives it when it is there.
+    pub(crate) fn make_later(&mut self, key: Key, graph: Graph, config: &Config) -> bool {
+        let (place, config) = (Arc::new(OnceLock::new()), config.clone());
+        let there = place.clone();
+        let started = crate::helper::start(Box::new(move || {
+            let _ = there.set(Entry::new(graph, &config));
+        }));
+        if started {
+            self.coming.insert(key, place);
+        }
+        started
+    }
+
+    /// Whether the helper makes a plan for this.
+    pub(crate) fn is_coming(&self, key: Key) -> bool {
+        self.coming.contains_key(&key)
+    }
+
+    /// A plan that the helper has made.
+    pub(crate) fn made(&mut self, key: Key) -> Option<Result<Arc<Entry>>> {
+        let made = self.coming.get(&key)?.get()?.clone();
+        self.coming.remove(&key);
+        if let Ok(entry) = &made {
+            self.keep(key, entry.clone());
+        }
+        Some(made)
+    }
+
+    fn keep(&mut self, key: Key, entry: Arc<Entry>) {
+        if self.entries.len() >= KEPT {
+            let mut used: Vec<u64> = self.entries.values().map(|k| k.used).collect();
+            let (_, &mut median, _) = used.select_nth_unstable(KEPT / 2);
+            self.entries.retain(|_, k| k.used > median);
+        }
+        self.entries.insert(key, Known { entry, used: self.clock });
+    }
+}
+
+impl Entry {
+    fn new(graph: Graph, config: &Config) -> Result<Arc<Entry>> {
         let mut late = None;
         let (runner, kind) = match config.tier {
             Tier::Interp => (Runner::Interp(graph), Kind::Not),
@@ -98,26 +147,33 @@ impl PlanCache {
                 (runner, ahead::kind(graph, config))
             }
         };
-        let entry = Arc::new(Entry {
+        Ok(Arc::new(Entry {
             runner,
             kind,
             late,
             careful: OnceLock::new(),
             asked: AtomicBool::new(false),
             brief: AtomicU32::new(0),
+            settled: AtomicBool::new(false),
             history: Mutex::new(None),
-        });
-        if self.entries.len() >= KEPT {
-            let mut used: Vec<u64> = self.entries.values().map(|k| k.used).collect();
-            let (_, &mut median, _) = used.select_nth_unstable(KEPT / 2);
-            self.entries.retain(|_, k| k.used > median);
-        }
-        self.entries.insert(key, Known { entry: entry.clone(), used: self.clock });
-        Ok(entry)
+        }))
     }
-}
 
-impl Entry {
+    /// Whether all kernels are compiled, or will not be.
+    pub(crate) fn is_settled(&self) -> bool {
+        let Runner::Exec(plan) = &self.runner else { return true };
+        if !self.settled.load(Ordering::Relaxed) {
+            self.settled.store(plan.runners().all(|r| r.is_settled()), Ordering::Relaxed);
+        }
+        self.settled.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a run did so many operations on single elements without the kernels.
+    pub(crate) fn ask_for_code(&self, operations: u64) {
+        let Runner::Exec(plan) = &self.runner else { return };
+        plan.runners().for_each(|r| r.ask(operations));
+    }
+
     pub(crate) fn kind(&self) -> &Kind {
         &self.kind
     }

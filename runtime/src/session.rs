@@ -15,7 +15,7 @@ use crate::eager::Eager;
 use crate::exec::Prepared;
 use crate::inline::Inline;
 use crate::pass::Passes;
-use crate::plan_cache::{PlanCache, Stores};
+use crate::plan_cache::{Entry, PlanCache, Stores};
 use crate::shared::Shared;
 use crate::trace::{Key, Trace};
 use crate::{Config, Error, Result, repeats};
@@ -315,25 +315,18 @@ impl Session {
                 self.inline.flushed(self.trace.recs.len(), self.trace.elements, false);
                 plan
             }
-            None => {
-                let (records, elements) = (self.trace.recs.len(), self.trace.elements);
-                // The first rounds of a loop are new only once.
-                let new = !self.eager.has_met(key) && !(records > ROUNDS && repeats::has_rounds(&self.trace));
-                self.inline.flushed(records, elements, new);
-                let eager = self.inline.is_on() && !self.config.plan_only && !self.trace.exported;
-                if eager && let Some(stores) = self.eager.run(key, &self.trace, outputs, donated, &mut self.passes)? {
-                    self.counters.unplanned += 1;
-                    self.ahead.forget();
-                    return Ok(stores);
-                }
-                let start = Instant::now();
-                let graph = crate::capture::graph(&self.trace, outputs, donated);
-                self.counters.plans += 1;
-                let plan = self.plans.make(key, graph, &self.config)?;
-                self.eager.planned(&self.trace, start.elapsed());
-                plan
-            }
+            None => match self.plan(key, outputs, donated)? {
+                Planned::Plan(plan) => plan,
+                Planned::Ran(stores) => return Ok(stores),
+            },
         };
+        // Meanwhile the prebuilt loops would run the plan. Over many small pieces they are slower than operation by operation.
+        if self.is_long_and_near() && self.may_go_unplanned() && !plan.is_settled() {
+            plan.ask_for_code(self.trace.elements as u64);
+            if let Some(stores) = self.unplanned(outputs, donated)? {
+                return Ok(stores);
+            }
+        }
         // What foreign code sees is computed at once.
         if self.config.plan_only && !self.asked && !self.trace.exported {
             let bytes = |&i: &u32| {
@@ -355,6 +348,59 @@ impl Session {
             return self.compute_apart(outputs);
         }
         self.ahead.run(&plan, &mut self.trace.inputs, &self.trace.scalars, &self.config)
+    }
+
+    /// The plan of a trace that has none yet, or what came of running it without one.
+    fn plan(&mut self, key: Key, outputs: &[u32], donated: &[bool]) -> Result<Planned> {
+        if let Some(made) = self.plans.made(key) {
+            return made.map(Planned::Plan);
+        }
+        let (records, elements) = (self.trace.recs.len(), self.trace.elements);
+        // The first rounds of a loop are new only once.
+        let known = self.eager.has_met(key) || records > ROUNDS && repeats::has_rounds(&self.trace);
+        self.inline.flushed(records, elements, !known);
+        let unplanned = self.may_go_unplanned();
+        if unplanned && let Some(stores) = self.eager.run(key, &self.trace, outputs, donated, &mut self.passes)? {
+            self.counters.unplanned += 1;
+            self.ahead.forget();
+            return Ok(Planned::Ran(stores));
+        }
+        let graph = |trace: &Trace| crate::capture::graph(trace, outputs, donated);
+        if unplanned && self.is_long_and_near() {
+            if !self.plans.is_coming(key) && self.plans.make_later(key, graph(&self.trace), &self.config) {
+                self.counters.plans += 1;
+            }
+            if self.plans.is_coming(key)
+                && let Some(stores) = self.unplanned(outputs, donated)?
+            {
+                return Ok(Planned::Ran(stores));
+            }
+        }
+        let start = Instant::now();
+        self.counters.plans += 1;
+        let plan = self.plans.make(key, graph(&self.trace), &self.config)?;
+        self.eager.planned(&self.trace, start.elapsed());
+        Ok(Planned::Plan(plan))
+    }
+
+    /// Runs the trace without a plan, if that is possible.
+    fn unplanned(&mut self, outputs: &[u32], donated: &[bool]) -> Result<Option<Stores>> {
+        let stores = self.eager.run_at_once(&self.trace, outputs, donated, &mut self.passes)?;
+        if stores.is_some() {
+            self.counters.unplanned += 1;
+            self.ahead.forget();
+        }
+        Ok(stores)
+    }
+
+    fn may_go_unplanned(&self) -> bool {
+        self.inline.is_on() && !self.config.plan_only && !self.trace.exported
+    }
+
+    /// A trace that takes milliseconds to plan, over arrays that stay in cache from one operation to the next.
+    fn is_long_and_near(&self) -> bool {
+        let records = self.trace.recs.len();
+        records >= LONG && self.trace.elements <= NEAR * records
     }
 
     /// What there is not enough memory for at once: one output at a time, so that only those are lost that can't be had.
@@ -410,6 +456,18 @@ impl Session {
         }
     }
 }
+
+/// What came of asking for a plan.
+enum Planned {
+    Plan(Arc<Entry>),
+    /// The trace ran without one.
+    Ran(Stores),
+}
+
+/// Records of a trace whose plan nobody should wait for.
+const LONG: usize = 80;
+/// Elements of its arrays, in the mean: they stay in the second-level cache.
+const NEAR: usize = 1 << 16;
 
 /// Records of a trace in which a loop would show.
 const ROUNDS: usize = 64;

@@ -132,6 +132,10 @@ fn by_rows(launch: &Launch, m: usize) -> bool {
 }
 
 impl Banded {
+    pub fn launches(&self) -> &[PreparedLaunch] {
+        self.launch.as_slice()
+    }
+
     /// For a run that [`run_length`] found. None where the launch's reductions cannot be cut.
     pub fn new(plan: &Plan, steps: &[Step], tier: Tier) -> Result<Option<Banded>> {
         let mut launch = None;

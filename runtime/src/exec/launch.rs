@@ -49,6 +49,18 @@ impl Runner {
         Ok(Runner { slot, program })
     }
 
+    /// Whether nothing better is to come.
+    pub fn is_settled(&self) -> bool {
+        self.slot.as_ref().is_none_or(|slot| slot.is_settled())
+    }
+
+    /// Notes that so many operations on single elements were done without the code.
+    pub fn ask(&self, operations: u64) {
+        if let Some(slot) = &self.slot {
+            slot.worked(operations);
+        }
+    }
+
     /// Runs the kernel on a box.
     ///
     /// # Safety
@@ -206,6 +218,11 @@ impl PreparedLaunch {
         let tasks = if streams.is_none() { cut(&pieces, &cost) } else { Vec::new() };
         let blocked = pieces.iter().any(|p| p.walk.hi.last() > Some(&near(p)));
         Ok(PreparedLaunch { pieces, streams, tasks, blocked })
+    }
+
+    /// What runs its kernels.
+    pub fn runners(&self) -> impl Iterator<Item = &Runner> {
+        self.pieces.iter().map(|piece| &piece.runner)
     }
 
     pub fn run(&self, frame: &Frame) -> Result<()> {

@@ -265,6 +265,10 @@ fn uses(plan: &Plan, memory: &[BufferId], launch: &Launch) -> Option<Uses> {
 }
 
 impl Wavefront {
+    pub fn launches(&self) -> &[PreparedLaunch] {
+        &self.launches
+    }
+
     /// Of launches that are a run (see [`run_length`]). `None` if one of them turns out not to be divisible.
     pub fn new(plan: &Plan, memory: &[BufferId], launches: &[&Launch], tier: Tier) -> Result<Option<Wavefront>> {
         let rows = array_rows(plan, launches[0]);
