@@ -27,7 +27,7 @@ use crate::pass::{Code, Feed, Source};
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::strided::{apart, copy, in_order, packed, reach, steps};
-use crate::trace::{PackedPerm, Part};
+use crate::trace::{PackedPerm, Part, TINY, Trace};
 use crate::tree::array;
 use crate::vm::moves::{self, Rect};
 use crate::vm::{Loop, Operation, operation};
@@ -49,8 +49,6 @@ const COPIED: usize = 4096;
 const WINDOW: u32 = 64;
 /// Records between two looks at what recording has been good for.
 const RECORDS: usize = 512;
-/// Elements of a record, in the mean, below which fusing a trace saves less than its flush costs.
-const TINY: usize = 256;
 /// Operations that a program is not recorded for, at first and at most.
 const SPAN: (u32, u32) = (1 << 11, 1 << 17);
 
@@ -96,13 +94,15 @@ impl Inline {
         self.immediate > 0
     }
 
-    /// Notes what became of a trace: whether one like it was met before.
-    pub(crate) fn flushed(&mut self, records: usize, elements: usize, new: bool) {
+    /// Notes what became of a trace; `new` says that none like it was met before.
+    pub(crate) fn flushed(&mut self, trace: &Trace, new: bool) {
         if self.limit == 0 || self.is_immediate() {
             return;
         }
+        let records = trace.recs.len();
+        let all = new || trace.elements < TINY * records;
         self.records += records;
-        self.useless += if new || elements < TINY * records { records } else { 0 };
+        self.useless += if all { records } else { trace.tiny };
         if self.records < RECORDS {
             return;
         }

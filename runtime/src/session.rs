@@ -312,7 +312,7 @@ impl Session {
         let plan = match self.plans.get(key) {
             Some(plan) => {
                 self.counters.plan_hits += 1;
-                self.inline.flushed(self.trace.recs.len(), self.trace.elements, false);
+                self.inline.flushed(&self.trace, false);
                 plan
             }
             None => match self.plan(key, outputs, donated)? {
@@ -355,10 +355,10 @@ impl Session {
         if let Some(made) = self.plans.made(key) {
             return made.map(Planned::Plan);
         }
-        let (records, elements) = (self.trace.recs.len(), self.trace.elements);
+        let records = self.trace.recs.len();
         // The first rounds of a loop are new only once.
         let known = self.eager.has_met(key) || records > ROUNDS && repeats::has_rounds(&self.trace);
-        self.inline.flushed(records, elements, !known);
+        self.inline.flushed(&self.trace, !known);
         let unplanned = self.may_go_unplanned();
         if unplanned && let Some(stores) = self.eager.run(key, &self.trace, outputs, donated, &mut self.passes)? {
             self.counters.unplanned += 1;

@@ -154,6 +154,8 @@ pub(crate) struct Trace {
     pub(crate) key: Key,
     /// Elements that the records make and reduce: how much work is pending, roughly.
     pub(crate) elements: usize,
+    /// Records over next to no elements.
+    pub(crate) tiny: usize,
     /// Single elements of pending values that somebody asked for.
     pub(crate) element_reads: u32,
     /// An input is visible to foreign code: run at once.
@@ -165,6 +167,9 @@ impl Default for Key {
         Key::START
     }
 }
+
+/// Elements of a record that are worked through in less time than it takes to record them.
+pub(crate) const TINY: usize = 256;
 
 /// Constants that rewrite rules look for.
 fn is_special(s: Scalar) -> bool {
@@ -194,6 +199,7 @@ impl Trace {
         self.shapes_of.clear();
         self.key = Key::START;
         self.elements = 0;
+        self.tiny = 0;
         self.element_reads = 0;
         self.exported = false;
     }
@@ -293,12 +299,14 @@ impl Trace {
         }
         local = mix(local, shape.hash);
         let seen = |arg: &Arg| &self.layouts[arg.layout as usize];
-        self.elements += match op {
+        let elements = match op {
             Op::Map(_) | Op::Copy | Op::Index(_) => shape.size,
             Op::Update => seen(&args[0]).size,
             Op::Reduce(_) | Op::Scan(..) => shape.size + seen(&args[0]).size,
             Op::Matmul => shape.size * (1 + seen(&args[0]).shape().last().copied().unwrap_or(1)),
         };
+        self.elements += elements;
+        self.tiny += (elements <= TINY) as usize;
         self.shapes_of.push(local);
         self.key.add(local);
         self.key.add(links);

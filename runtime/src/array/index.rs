@@ -48,35 +48,65 @@ impl Index {
 
 /// A program's index expressions repeat, and so do the layouts they are applied to.
 struct Known {
+    hash: u64,
     from: Shared<Layout>,
     items: SmallVec<[Index; 4]>,
     to: Shared<Layout>,
 }
 
-const KNOWN: usize = 256;
+/// The index expressions that were met last, by their hash. A loop over the rows of an array has as many as there are rows: where
+/// many expressions take each other's places, there are more places, up to a number.
+#[derive(Default)]
+struct Memory {
+    known: Vec<Option<Known>>,
+    /// How often an expression has lost its place to another one.
+    lost: usize,
+}
+
+const PLACES: (usize, usize) = (256, 2048);
 
 thread_local! {
-    static CACHE: RefCell<Vec<Option<Known>>> = RefCell::new((0..KNOWN).map(|_| None).collect());
+    static MEMORY: RefCell<Memory> = const { RefCell::new(Memory { known: Vec::new(), lost: 0 }) };
+}
+
+impl Memory {
+    #[inline]
+    fn find(&mut self, layout: &Shared<Layout>, items: &[Index]) -> Result<Shared<Layout>> {
+        let hash = items.iter().fold(layout.hash, |h, i| mix(h, i.word()));
+        if let Some(Some(k)) = self.known.get(hash as usize & self.known.len().wrapping_sub(1))
+            && Shared::ptr_eq(&k.from, layout)
+            && k.items[..] == *items
+        {
+            crate::layout::used_again(&k.to);
+            return Ok(k.to.clone());
+        }
+        let to = indexed(layout, items)?;
+        self.note(Known { hash, from: layout.clone(), items: items.into(), to: to.clone() });
+        Ok(to)
+    }
+
+    fn note(&mut self, new: Known) {
+        if self.known.is_empty() {
+            self.known.resize_with(PLACES.0, || None);
+        } else if self.lost > self.known.len() && self.known.len() < PLACES.1 {
+            let (old, places) = (std::mem::take(&mut self.known), PLACES.1);
+            self.known.resize_with(places, || None);
+            for k in old.into_iter().flatten() {
+                let place = k.hash as usize & (places - 1);
+                self.known[place] = Some(k);
+            }
+        }
+        let place = new.hash as usize & (self.known.len() - 1);
+        self.lost += self.known[place].is_some() as usize;
+        self.known[place] = Some(new);
+    }
 }
 
 impl Array {
     /// The view `self[items]`. With an integer for every axis it is 0-d.
     #[inline]
     pub fn index(&self, items: &[Index]) -> Result<Array> {
-        let place = items.iter().fold(self.layout.hash, |h, i| mix(h, i.word())) as usize % KNOWN;
-        let layout = CACHE.with_borrow_mut(|cache| {
-            if let Some(k) = &cache[place]
-                && Shared::ptr_eq(&k.from, &self.layout)
-                && k.items[..] == *items
-            {
-                crate::layout::used_again(&k.to);
-                return Ok::<_, Error>(k.to.clone());
-            }
-            let to = indexed(&self.layout, items)?;
-            cache[place] = Some(Known { from: self.layout.clone(), items: items.into(), to: to.clone() });
-            Ok(to)
-        })?;
-        Ok(self.seen(layout))
+        Ok(self.seen(MEMORY.with_borrow_mut(|memory| memory.find(&self.layout, items))?))
     }
 
     /// `n` elements from `start` along one axis.
