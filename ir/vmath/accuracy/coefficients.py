@@ -49,7 +49,10 @@ def remez(f, w, a, b, n, start=0):
 
 
 def float32(value):
-    return struct.unpack("f", struct.pack("f", float(value)))[0]
+    rounded = struct.unpack("f", struct.pack("f", float(value)))[0]
+    # Processors multiply with subnormal numbers a hundred times slower.
+    assert rounded == 0 or abs(rounded) >= 2**-126, rounded
+    return rounded
 
 
 def fit(f, w, a, b, bits, fixed=None, first=2, rounding=float):
@@ -92,17 +95,17 @@ def emit(name, doc, values, of="f64"):
 
 
 def table(name, doc, values):
-    print(f"\n/// {doc}\npub static {name}: [f64; {len(values)}] = [")
+    print(f"\n/// {doc}\npub static {name}: Table<f64, {len(values)}> = Table([")
     for v in values:
         print(f"    {rust(v)},")
-    print("];")
+    print("]);")
 
 
 def table32(name, doc, values):
-    print(f"\n/// {doc}\npub static {name}: [f32; {len(values)}] = [")
+    print(f"\n/// {doc}\npub static {name}: Table<f32, {len(values)}> = Table([")
     for v in values:
         print(f"    {rust(float32(v))},")
-    print("];")
+    print("]);")
 
 
 def polynomial(name, doc, f, w, a, b, bits, first=2):
@@ -320,7 +323,8 @@ def pieces(name, doc, f, terms, highest):
     centres, rows = [0.0] * 16, [[0.0] * 16 for _ in range(terms)]
     # Exponent and first place of 3/16, modulo 16, are 9.
     q = mpf(1) / 4
-    start = f(mpf("1e-20")) / mpf("1e-20") - 1
+    # Rounded to 40 places: what is left of a derivative of exactly 1 would be subnormal, and slow to multiply with.
+    start = mpmath.nint((f(mpf("1e-30")) / mpf("1e-30") - 1) * mpf(10) ** 40) / mpf(10) ** 40
     tail = lambda z: (f(mpmath.sqrt(z)) / mpmath.sqrt(z) - 1 - start) / z if z > mpf("1e-9") else (f(mpf("1e-4")) * 10 ** 4 - 1 - start) * 10 ** 8
     odd = [start] + remez(tail, lambda z: z, 0, q * q, terms // 2 - 1)
     for k, c in enumerate(odd):
@@ -351,9 +355,9 @@ def pieces(name, doc, f, terms, highest):
         worst = max(worst, abs(v / f(a) - 1))
     print(f"\n/// {doc} Error 2^{float(mpmath.log(worst, 2)):.1f}.\npub static {name}: Pieces<{terms}> = Pieces {{")
     show = lambda row: "[" + ", ".join(rust(v) for v in row) + "]"
-    print(f"    centre: {show(centres)},\n    terms: [")
+    print(f"    centre: Table({show(centres)}),\n    terms: [")
     for row in rows:
-        print(f"        {show(row)},")
+        print(f"        Table({show(row)}),")
     print("    ],\n};")
 
 
@@ -373,19 +377,19 @@ def logarithm_of_base(name, factor):
     row = lambda values: "[" + ", ".join(constant(v) for v in values) + "]"
     print(f"\n/// See `short/log.rs`; {float(factor):.4f} log x. Error 2^{error:.1f}.\npub static {name}: Logarithm<{len(c)}> = Logarithm {{")
     print(f"    power: [{constant(h)}, {constant(power - mpf(h))}],\n    factor: [{constant(first)}, {constant(below)}],")
-    print(f"    hi: {row(his)},\n    lo: {row([v - mpf(w) for v, w in zip(exact, his)])},\n    terms: {row(c)},\n}};")
+    print(f"    hi: Table({row(his)}),\n    lo: Table({row([v - mpf(w) for v, w in zip(exact, his)])}),\n    terms: {row(c)},\n}};")
 
 
 def more_singles():
     print("\n/// What belongs to one base of logarithms: of 2 and of e in two parts, of 1/c in two parts, and the polynomial of what they leave.")
-    print("pub struct Logarithm<const K: usize> {\n    pub power: [f32; 2],\n    pub factor: [f32; 2],\n    pub hi: [f32; 16],\n    pub lo: [f32; 16],\n    pub terms: [f32; K],\n}")
+    print("pub struct Logarithm<const K: usize> {\n    pub power: [f32; 2],\n    pub factor: [f32; 2],\n    pub hi: Table<f32, 16>,\n    pub lo: Table<f32, 16>,\n    pub terms: [f32; K],\n}")
     table32("LOG_C_F32", "LOG_C.", log_table(16)[0])
     logarithm_of_base("LOG_E_F32", mpf(1))
     logarithm_of_base("LOG_2_F32", 1 / LN2)
     logarithm_of_base("LOG_10_F32", 1 / mpmath.log(10))
     m = LN2 / 2 * mpf("1.0001")
     root = mpmath.sqrt
-    print("\n/// See `short/pieces.rs`.\npub struct Pieces<const K: usize> {\n    pub centre: [f32; 16],\n    pub terms: [[f32; 16]; K],\n}")
+    print("\n/// See `short/pieces.rs`.\npub struct Pieces<const K: usize> {\n    pub centre: Table<f32, 16>,\n    pub terms: [Table<f32, 16>; K],\n}")
     pieces("TANH_F32", "tanh.", mpmath.tanh, 8, 10)
     pieces("ERF_F32", "erf.", mpmath.erf, 9, 4)
     atan = series(lambda z: (mpmath.atan(root(z)) / root(z) - 1) / z, lambda k: (-1) ** (k + 1) / mpf(2 * k + 3))
@@ -427,6 +431,7 @@ def more_singles():
 def main():
     print("//! The polynomials and tables, in the order of the powers. Made by `accuracy/coefficients.py`; change that, not this.")
     print("\n#![allow(clippy::excessive_precision, clippy::approx_constant, clippy::unreadable_literal)]")
+    print("\nuse crate::lanes::Table;")
     exponentials()
     logarithms()
     trigonometric()

@@ -5,7 +5,7 @@
 //! hyperbolic functions need e^r and e^-r: the odd and the even part of one polynomial give both, and no division.
 
 use crate::coefficients::*;
-use crate::lanes::{Double, Lanes, MAGIC, fast_two_sum, poly, round, round_product, two_product};
+use crate::lanes::{Double, Lanes, MAGIC, fast_two_sum, poly, round, round_product};
 
 /// x within bounds; NaN stays.
 #[inline(always)]
@@ -75,20 +75,21 @@ pub fn exp_double<V: Lanes>(x: Double<V>) -> V {
     (one.hi + (one.lo + (r * r).fma(poly(r, &EXP), rest))).scale(n)
 }
 
-/// 2^n (1 + p) - 1, where 2^n - 1 and the first two terms of p are added without error. Half of it is computed, for 2^1024.
+/// Half of 2^n (1 + r + q) - 1, for 2^1024; 2^n - 1 and the product with r are added without error.
 #[inline(always)]
 pub fn expm1<V: Lanes>(x: V) -> V {
     let (n, r) = reduce(clamp(x, -60.0, 710.0));
+    let half = V::all(0.5);
     let power = V::power(n - V::all(1.0));
-    let one = V::all(0.5);
-    let base = power - one;
-    let base_lo = (power - base) - one;
-    let square = two_product(r.hi, r.hi * one);
-    let sum = fast_two_sum(base, power * r.hi);
-    let second = fast_two_sum(sum.hi, power * square.hi);
-    let tail = (r.hi * (square.hi + square.hi)).fma(poly(r.hi, &EXPM1), square.lo + r.lo);
-    let half = second.hi + power.fma(tail, (second.lo + sum.lo) + base_lo);
-    V::select(x.abs().lt(V::bits((1023 - 54) << 52)), x, half + half)
+    let base = power - half;
+    let base_lo = (power - base) - half;
+    // Up to a quarter of the result: its first term is rounded only once.
+    let tail = ((r.hi * r.hi) * r.hi).fma(poly(r.hi, &EXPM1), r.lo);
+    let q = (r.hi * half).fma(r.hi, tail);
+    let sum = power.fma(r.hi, base);
+    let sum_lo = power.fma(r.hi, base - sum);
+    let y = sum + power.fma(q, sum_lo + base_lo);
+    V::select(x.abs().lt(V::bits((1023 - 54) << 52)), x, y + y)
 }
 
 /// What sinh and cosh of x ≥ 0 are made of: P = 2^(n-3) and Q = 2^(-n-3), their sum and difference, and the odd and the even

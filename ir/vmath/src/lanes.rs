@@ -57,9 +57,9 @@ pub trait Lanes:
     fn shr<const K: u32>(self) -> Self;
 
     /// The entry that the lowest four bits of each lane name.
-    fn lookup16(self, table: &[f64; 16]) -> Self;
+    fn lookup16(self, table: &Table<f64, 16>) -> Self;
     /// The same with five bits.
-    fn lookup32(self, table: &[f64; 32]) -> Self;
+    fn lookup32(self, table: &Table<f64, 32>) -> Self;
     /// True where the lane is no positive normal number.
     fn odd(self) -> Self::Mask;
     /// The highest twelve bits as a signed number.
@@ -94,6 +94,10 @@ pub trait Lanes:
         self.mend2(mask, x, x, |x, _| f(x))
     }
 }
+
+/// A table that begins a line of the cache, so that no load of a whole register crosses one.
+#[repr(align(64))]
+pub struct Table<T, const N: usize>(pub [T; N]);
 
 /// Never inlined, so that the usual path spills nothing for it.
 #[cold]
@@ -306,12 +310,12 @@ impl Lanes for f64 {
         f64::from_bits(self.to_bits() >> K)
     }
     #[inline(always)]
-    fn lookup16(self, table: &[f64; 16]) -> f64 {
-        table[(self.to_bits() & 15) as usize]
+    fn lookup16(self, table: &Table<f64, 16>) -> f64 {
+        table.0[(self.to_bits() & 15) as usize]
     }
     #[inline(always)]
-    fn lookup32(self, table: &[f64; 32]) -> Self {
-        table[(self.to_bits() & 31) as usize]
+    fn lookup32(self, table: &Table<f64, 32>) -> Self {
+        table.0[(self.to_bits() & 31) as usize]
     }
     #[inline(always)]
     fn odd(self) -> Self::Mask {
@@ -471,18 +475,18 @@ vector!(F64x8, __m512d, 8, u8, {
         unsafe { F64x8(_mm512_castsi512_pd(_mm512_srli_epi64::<K>(_mm512_castpd_si512(self.0)))) }
     }
     #[inline(always)]
-    fn lookup16(self, table: &[f64; 16]) -> Self {
+    fn lookup16(self, table: &Table<f64, 16>) -> Self {
         // SAFETY: as for the operations; the table has 16 entries.
         unsafe {
-            let (p, i) = (table.as_ptr(), _mm512_castpd_si512(self.0));
+            let (p, i) = (table.0.as_ptr(), _mm512_castpd_si512(self.0));
             F64x8(_mm512_permutex2var_pd(_mm512_loadu_pd(p), i, _mm512_loadu_pd(p.add(8))))
         }
     }
     #[inline(always)]
-    fn lookup32(self, table: &[f64; 32]) -> Self {
+    fn lookup32(self, table: &Table<f64, 32>) -> Self {
         // SAFETY: as for the operations; the table has 32 entries.
         unsafe {
-            let (p, i) = (table.as_ptr(), _mm512_castpd_si512(self.0));
+            let (p, i) = (table.0.as_ptr(), _mm512_castpd_si512(self.0));
             let low = _mm512_permutex2var_pd(_mm512_loadu_pd(p), i, _mm512_loadu_pd(p.add(8)));
             let high = _mm512_permutex2var_pd(_mm512_loadu_pd(p.add(16)), i, _mm512_loadu_pd(p.add(24)));
             F64x8(_mm512_mask_blend_pd(_mm512_test_epi64_mask(i, _mm512_set1_epi64(16)), low, high))
@@ -586,19 +590,19 @@ vector!(F64x4, __m256d, 4, Mask4, {
         }
     }
     #[inline(always)]
-    fn lookup16(self, table: &[f64; 16]) -> Self {
+    fn lookup16(self, table: &Table<f64, 16>) -> Self {
         // SAFETY: as for the operations; the mask keeps the index inside the table.
         unsafe {
             let i = _mm256_and_si256(_mm256_castpd_si256(self.0), _mm256_set1_epi64x(15));
-            F64x4(_mm256_i64gather_pd::<8>(table.as_ptr(), i))
+            F64x4(_mm256_i64gather_pd::<8>(table.0.as_ptr(), i))
         }
     }
     #[inline(always)]
-    fn lookup32(self, table: &[f64; 32]) -> Self {
+    fn lookup32(self, table: &Table<f64, 32>) -> Self {
         // SAFETY: as for the operations; the mask keeps the index inside the table.
         unsafe {
             let i = _mm256_and_si256(_mm256_castpd_si256(self.0), _mm256_set1_epi64x(31));
-            F64x4(_mm256_i64gather_pd::<8>(table.as_ptr(), i))
+            F64x4(_mm256_i64gather_pd::<8>(table.0.as_ptr(), i))
         }
     }
     #[inline(always)]
@@ -621,7 +625,7 @@ pub struct Two<V>(pub V, pub V);
 
 /// Masks of two vectors.
 #[derive(Clone, Copy)]
-pub struct Both<M>(M, M);
+pub struct Both<M>(pub M, pub M);
 
 macro_rules! pairwise {
     ($type:ident: $bound:ident; $($trait:ident $op:ident;)*) => {
@@ -665,6 +669,19 @@ macro_rules! halves {
         )*
     };
 }
+pub(crate) use halves;
+
+macro_rules! compare_halves {
+    ($($name:ident)*) => {
+        $(
+            #[inline(always)]
+            fn $name(self, y: Self) -> Self::Mask {
+                Both(self.0.$name(y.0), self.1.$name(y.1))
+            }
+        )*
+    };
+}
+pub(crate) use compare_halves;
 
 impl<V: Lanes> Lanes for Two<V> {
     const LANES: usize = 2 * V::LANES;
@@ -686,18 +703,7 @@ impl<V: Lanes> Lanes for Two<V> {
     fn mend2(self, mask: Self::Mask, x: Self, y: Self, f: impl Fn(f64, f64) -> f64) -> Self {
         if Self::any(mask) { Two(self.0.mend2(mask.0, x.0, y.0, &f), self.1.mend2(mask.1, x.1, y.1, &f)) } else { self }
     }
-    #[inline(always)]
-    fn lt(self, y: Self) -> Self::Mask {
-        Both(self.0.lt(y.0), self.1.lt(y.1))
-    }
-    #[inline(always)]
-    fn le(self, y: Self) -> Self::Mask {
-        Both(self.0.le(y.0), self.1.le(y.1))
-    }
-    #[inline(always)]
-    fn eq(self, y: Self) -> Self::Mask {
-        Both(self.0.eq(y.0), self.1.eq(y.1))
-    }
+    compare_halves! { lt le eq }
     #[inline(always)]
     fn any(mask: Self::Mask) -> bool {
         V::any(mask.0 | mask.1)
@@ -719,11 +725,11 @@ impl<V: Lanes> Lanes for Two<V> {
         Two(self.0.shr::<K>(), self.1.shr::<K>())
     }
     #[inline(always)]
-    fn lookup16(self, table: &[f64; 16]) -> Self {
+    fn lookup16(self, table: &Table<f64, 16>) -> Self {
         Two(self.0.lookup16(table), self.1.lookup16(table))
     }
     #[inline(always)]
-    fn lookup32(self, table: &[f64; 32]) -> Self {
+    fn lookup32(self, table: &Table<f64, 32>) -> Self {
         Two(self.0.lookup32(table), self.1.lookup32(table))
     }
     #[inline(always)]

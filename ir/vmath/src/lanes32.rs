@@ -3,17 +3,15 @@
 use std::arch::x86_64::*;
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Not, Sub};
 
-use crate::lanes;
+use crate::lanes::{self, Both, Table, Two, compare_halves, halves};
 
 pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
     /// One truth value a lane.
     type Mask: Copy + BitAnd<Output = Self::Mask> + BitOr<Output = Self::Mask> + Not<Output = Self::Mask>;
-    /// Plain numbers, lane by lane.
-    type Array: AsRef<[f32]> + AsMut<[f32]>;
 
     fn all(x: f32) -> Self;
-    fn array(self) -> Self::Array;
-    fn from_array(a: Self::Array) -> Self;
+    /// The lanes of `mask` computed anew, one by one, in f64.
+    fn mend2(self, mask: Self::Mask, x: Self, y: Self, f: impl Fn(f64, f64) -> f64) -> Self;
 
     /// `self * y + z`, rounded once.
     fn fma(self, y: Self, z: Self) -> Self;
@@ -50,9 +48,9 @@ pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output =
     fn nearest_integer(self) -> Self;
 
     /// The entry that the lowest four bits of each lane name.
-    fn lookup16(self, table: &[f32; 16]) -> Self;
+    fn lookup16(self, table: &Table<f32, 16>) -> Self;
     /// The same with five bits.
-    fn lookup32(self, table: &[f32; 32]) -> Self;
+    fn lookup32(self, table: &Table<f32, 32>) -> Self;
 
     /// `self * 2^n`, rounded once, for a normal `self` near 1 and an integer n within ±250.
     fn scale(self, n: Self) -> Self;
@@ -88,22 +86,10 @@ pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output =
         (n + Self::all(MAGIC + 127.0)).shl::<23>()
     }
 
-    /// Computes the lanes of `mask` anew, one by one, in f64.
+    /// The same for functions of one argument.
     #[inline(always)]
     fn mend(self, mask: Self::Mask, x: Self, f: impl Fn(f64) -> f64) -> Self {
         self.mend2(mask, x, x, |x, _| f(x))
-    }
-
-    /// The same for functions of two arguments.
-    #[inline(always)]
-    fn mend2(self, mask: Self::Mask, x: Self, y: Self, f: impl Fn(f64, f64) -> f64) -> Self {
-        if !Self::any(mask) {
-            return self;
-        }
-        let (mut r, x, y) = (self.array(), x.array(), y.array());
-        let chosen = Self::select(mask, Self::all(1.0), Self::all(0.0)).array();
-        mend(r.as_mut(), chosen.as_ref(), x.as_ref(), y.as_ref(), f);
-        Self::from_array(r)
     }
 }
 
@@ -174,19 +160,20 @@ fn scale_in_two<V: Singles>(x: V, n: V) -> V {
 
 impl Singles for f32 {
     type Mask = bool;
-    type Array = [f32; 1];
 
     #[inline(always)]
     fn all(x: f32) -> f32 {
         x
     }
     #[inline(always)]
-    fn array(self) -> [f32; 1] {
-        [self]
-    }
-    #[inline(always)]
-    fn from_array(a: [f32; 1]) -> f32 {
-        a[0]
+    fn mend2(self, mask: bool, x: f32, y: f32, f: impl Fn(f64, f64) -> f64) -> f32 {
+        if mask {
+            let mut r = [self];
+            mend(&mut r, &[1.0], &[x], &[y], f);
+            r[0]
+        } else {
+            self
+        }
     }
     #[inline(always)]
     fn fma(self, y: f32, z: f32) -> f32 {
@@ -274,12 +261,12 @@ impl Singles for f32 {
         f32::from_bits(self.round_ties_even() as i32 as u32)
     }
     #[inline(always)]
-    fn lookup16(self, table: &[f32; 16]) -> f32 {
-        table[(self.to_bits() & 15) as usize]
+    fn lookup16(self, table: &Table<f32, 16>) -> f32 {
+        table.0[(self.to_bits() & 15) as usize]
     }
     #[inline(always)]
-    fn lookup32(self, table: &[f32; 32]) -> f32 {
-        table[(self.to_bits() & 31) as usize]
+    fn lookup32(self, table: &Table<f32, 32>) -> f32 {
+        table.0[(self.to_bits() & 31) as usize]
     }
     #[inline(always)]
     fn scale(self, n: f32) -> f32 {
@@ -314,17 +301,20 @@ macro_rules! vector {
 
         impl Singles for $name {
             type Mask = $mask;
-            type Array = [f32; $lanes];
 
             #[inline(always)]
-            fn array(self) -> [f32; $lanes] {
-                // SAFETY: both are plain bits of one size.
-                unsafe { std::mem::transmute(self.0) }
-            }
-            #[inline(always)]
-            fn from_array(a: [f32; $lanes]) -> Self {
-                // SAFETY: both are plain bits of one size.
-                $name(unsafe { std::mem::transmute::<[f32; $lanes], $raw>(a) })
+            fn mend2(self, mask: $mask, x: Self, y: Self, f: impl Fn(f64, f64) -> f64) -> Self {
+                if !Self::any(mask) {
+                    return self;
+                }
+                let chosen = Self::select(mask, Self::all(1.0), Self::all(0.0));
+                // SAFETY: registers and arrays are plain bits of one size.
+                unsafe {
+                    let mut r: [f32; $lanes] = std::mem::transmute(self.0);
+                    let [chosen, x, y]: [[f32; $lanes]; 3] = std::mem::transmute([chosen.0, x.0, y.0]);
+                    mend(&mut r, &chosen, &x, &y, f);
+                    $name(std::mem::transmute::<[f32; $lanes], $raw>(r))
+                }
             }
             $($body)*
         }
@@ -406,15 +396,15 @@ vector!(F32x16, __m512, 16, u16, {
         unsafe { F32x16(_mm512_castsi512_ps(_mm512_srli_epi32::<K>(_mm512_castps_si512(self.0)))) }
     }
     #[inline(always)]
-    fn lookup16(self, table: &[f32; 16]) -> Self {
+    fn lookup16(self, table: &Table<f32, 16>) -> Self {
         // SAFETY: as for the operations; the table has 16 entries.
-        unsafe { F32x16(_mm512_permutexvar_ps(_mm512_castps_si512(self.0), _mm512_loadu_ps(table.as_ptr()))) }
+        unsafe { F32x16(_mm512_permutexvar_ps(_mm512_castps_si512(self.0), _mm512_loadu_ps(table.0.as_ptr()))) }
     }
     #[inline(always)]
-    fn lookup32(self, table: &[f32; 32]) -> Self {
+    fn lookup32(self, table: &Table<f32, 32>) -> Self {
         // SAFETY: as for the operations; the table has 32 entries.
         unsafe {
-            let (p, i) = (table.as_ptr(), _mm512_castps_si512(self.0));
+            let (p, i) = (table.0.as_ptr(), _mm512_castps_si512(self.0));
             F32x16(_mm512_permutex2var_ps(_mm512_loadu_ps(p), i, _mm512_loadu_ps(p.add(16))))
         }
     }
@@ -523,22 +513,22 @@ vector!(F32x8, __m256, 8, Mask8, {
         }
     }
     #[inline(always)]
-    fn lookup16(self, table: &[f32; 16]) -> Self {
+    fn lookup16(self, table: &Table<f32, 16>) -> Self {
         // SAFETY: as for the operations; the table has 16 entries. Both halves are searched by the lowest three bits, and
         // the fourth, moved to the sign, chooses.
         unsafe {
-            let (p, i) = (table.as_ptr(), _mm256_castps_si256(self.0));
+            let (p, i) = (table.0.as_ptr(), _mm256_castps_si256(self.0));
             let low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(p), i);
             let high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(p.add(8)), i);
             F32x8(_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(i))))
         }
     }
     #[inline(always)]
-    fn lookup32(self, table: &[f32; 32]) -> Self {
+    fn lookup32(self, table: &Table<f32, 32>) -> Self {
         // SAFETY: as for the operations; the mask keeps the index inside the table.
         unsafe {
             let i = _mm256_and_si256(_mm256_castps_si256(self.0), _mm256_set1_epi32(31));
-            F32x8(_mm256_i32gather_ps::<4>(table.as_ptr(), i))
+            F32x8(_mm256_i32gather_ps::<4>(table.0.as_ptr(), i))
         }
     }
     #[inline(always)]
@@ -550,3 +540,49 @@ vector!(F32x8, __m256, 8, Mask8, {
         scale_in_two(self, n)
     }
 }, add Add _mm256_add_ps, sub Sub _mm256_sub_ps, mul Mul _mm256_mul_ps, div Div _mm256_div_ps,);
+
+impl<V: Singles> Singles for Two<V> {
+    type Mask = Both<V::Mask>;
+
+    halves! {
+        fma(y, z); fnma(y, z); fms(y, z); sqrt(); min(y); max(y); and(y); or(y); xor(y); iadd(y); isub(y); scale(n); high_bits();
+        integer_value(); nearest_integer();
+    }
+    compare_halves! { lt le eq not_lt }
+    #[inline(always)]
+    fn all(x: f32) -> Self {
+        Two(V::all(x), V::all(x))
+    }
+    #[inline(always)]
+    fn mend2(self, mask: Self::Mask, x: Self, y: Self, f: impl Fn(f64, f64) -> f64) -> Self {
+        if Self::any(mask) { Two(self.0.mend2(mask.0, x.0, y.0, &f), self.1.mend2(mask.1, x.1, y.1, &f)) } else { self }
+    }
+    #[inline(always)]
+    fn any(mask: Self::Mask) -> bool {
+        V::any(mask.0 | mask.1)
+    }
+    #[inline(always)]
+    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self {
+        Two(V::select(mask.0, yes.0, no.0), V::select(mask.1, yes.1, no.1))
+    }
+    #[inline(always)]
+    fn shl<const K: u32>(self) -> Self {
+        Two(self.0.shl::<K>(), self.1.shl::<K>())
+    }
+    #[inline(always)]
+    fn shr<const K: u32>(self) -> Self {
+        Two(self.0.shr::<K>(), self.1.shr::<K>())
+    }
+    #[inline(always)]
+    fn lookup16(self, table: &Table<f32, 16>) -> Self {
+        Two(self.0.lookup16(table), self.1.lookup16(table))
+    }
+    #[inline(always)]
+    fn lookup32(self, table: &Table<f32, 32>) -> Self {
+        Two(self.0.lookup32(table), self.1.lookup32(table))
+    }
+    #[inline(always)]
+    fn odd(self) -> Self::Mask {
+        Both(self.0.odd(), self.1.odd())
+    }
+}

@@ -174,44 +174,85 @@ macro_rules! scalars {
 scalars!(f64, one1_f64, one2_f64, fma1_f64, fma2_f64, plain1_f64, plain2_f64, scalar1_f64, scalar2_f64);
 scalars!(f32, one1_f32, one2_f32, fma1_f32, fma2_f32, plain1_f32, plain2_f32, scalar1_f32, scalar2_f32);
 
-/// `unary` and `binary` of one register type, and the loops over slices.
+/// `unary` and `binary` of one register type, and the loops over slices, which take two registers at a time: while one waits for
+/// its results the other goes on, and both take their constants from the same registers.
 macro_rules! width {
-    ($name:ident, $elem:ident, $log:literal, $vec:ty, $features:literal, |$x:ident| $unary:expr, |$a:ident, $b:ident| $binary:expr) => {
+    ($name:ident, $elem:ident, $log:literal, $vec:ty, $features:literal,
+     |$x:ident| $unary:expr, |$a:ident, $b:ident| $binary:expr,
+     |$xs:ident| $unary_pair:expr, |$as:ident, $bs:ident| $binary_pair:expr) => {
         // The x86-64 psABI passes these types in registers, and so does rustc under the target feature.
         #[allow(improper_ctypes_definitions)]
         mod $name {
             use super::*;
 
             const LANES: usize = 1 << $log;
+            type Array = [$elem; LANES];
 
+            #[inline(never)]
             #[target_feature(enable = $features)]
-            pub unsafe extern "C" fn unary<const F: usize>($x: $vec) -> $vec {
+            pub extern "C" fn unary<const F: usize>($x: $vec) -> $vec {
                 $unary
             }
 
+            #[inline(never)]
             #[target_feature(enable = $features)]
-            pub unsafe extern "C" fn binary<const F: usize>($a: $vec, $b: $vec) -> $vec {
+            pub extern "C" fn binary<const F: usize>($a: $vec, $b: $vec) -> $vec {
                 $binary
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn unary_pair<const F: usize>($xs: [$vec; 2]) -> [$vec; 2] {
+                $unary_pair
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn binary_pair<const F: usize>($as: [$vec; 2], $bs: [$vec; 2]) -> [$vec; 2] {
+                $binary_pair
+            }
+
+            /// m elements, at most a vector of them; what is missing is 1.
+            #[inline(always)]
+            unsafe fn load(p: *const $elem, m: usize) -> $vec {
+                // SAFETY: the caller gives m elements.
+                unsafe {
+                    if m == LANES {
+                        return (p as *const $vec).read_unaligned();
+                    }
+                    let mut a: Array = [1.0; LANES];
+                    std::ptr::copy_nonoverlapping(p, a.as_mut_ptr(), m);
+                    std::mem::transmute::<Array, $vec>(a)
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn store(r: $vec, p: *mut $elem, m: usize) {
+                // SAFETY: the caller gives room for m elements.
+                unsafe {
+                    if m == LANES {
+                        return (p as *mut $vec).write_unaligned(r);
+                    }
+                    let r: Array = std::mem::transmute::<$vec, Array>(r);
+                    std::ptr::copy_nonoverlapping(r.as_ptr(), p, m);
+                }
             }
 
             #[target_feature(enable = $features)]
             pub unsafe fn slice1<const F: usize>(src: *const u8, dst: *mut u8, n: usize) {
-                // SAFETY: the caller gives n elements at both addresses; the last, partial vector goes through an array.
+                // SAFETY: the caller gives n elements at both addresses.
                 unsafe {
                     let (src, dst) = (src as *const $elem, dst as *mut $elem);
-                    let whole = n & !(LANES - 1);
                     let mut i = 0;
-                    while i < whole {
-                        let r = unary::<F>((src.add(i) as *const $vec).read_unaligned());
-                        (dst.add(i) as *mut $vec).write_unaligned(r);
-                        i += LANES;
+                    while n - i >= 2 * LANES {
+                        let r = unary_pair::<F>((src.add(i) as *const [$vec; 2]).read_unaligned());
+                        (dst.add(i) as *mut [$vec; 2]).write_unaligned(r);
+                        i += 2 * LANES;
                     }
-                    if i < n {
-                        let mut x = [1.0; LANES];
-                        std::ptr::copy_nonoverlapping(src.add(i), x.as_mut_ptr(), n - i);
-                        let r: [$elem; LANES] =
-                            std::mem::transmute(unary::<F>(std::mem::transmute::<[$elem; LANES], $vec>(x)));
-                        std::ptr::copy_nonoverlapping(r.as_ptr(), dst.add(i), n - i);
+                    while i < n {
+                        let m = LANES.min(n - i);
+                        store(unary::<F>(load(src.add(i), m)), dst.add(i), m);
+                        i += m;
                     }
                 }
             }
@@ -228,36 +269,39 @@ macro_rules! width {
                 // SAFETY: the caller gives n elements (1 where the step is 0) at each address.
                 unsafe {
                     let (x, y, dst) = (x as *const $elem, y as *const $elem, dst as *mut $elem);
-                    let load = |p: *const $elem, step: usize, i: usize, m: usize| -> [$elem; LANES] {
+                    let vector = |p: *const $elem, step: usize, i: usize, m: usize| -> $vec {
                         if step == 0 {
-                            [p.read(); LANES]
-                        } else if m == LANES {
-                            (p.add(i) as *const [$elem; LANES]).read_unaligned()
+                            std::mem::transmute::<Array, $vec>([p.read(); LANES])
                         } else {
-                            let mut a = [1.0; LANES];
-                            std::ptr::copy_nonoverlapping(p.add(i), a.as_mut_ptr(), m);
-                            a
+                            load(p.add(i), m)
                         }
                     };
+                    let pair = |p: *const $elem, step: usize, i: usize| -> [$vec; 2] {
+                        [vector(p, step, i, LANES), vector(p, step, i + LANES, LANES)]
+                    };
                     let mut i = 0;
+                    while n - i >= 2 * LANES {
+                        let r = binary_pair::<F>(pair(x, xs, i), pair(y, ys, i));
+                        (dst.add(i) as *mut [$vec; 2]).write_unaligned(r);
+                        i += 2 * LANES;
+                    }
                     while i < n {
                         let m = LANES.min(n - i);
-                        let (a, b) = (load(x, xs, i, m), load(y, ys, i, m));
-                        let r: [$elem; LANES] = std::mem::transmute(binary::<F>(
-                            std::mem::transmute::<[$elem; LANES], $vec>(a),
-                            std::mem::transmute::<[$elem; LANES], $vec>(b),
-                        ));
-                        if m == LANES {
-                            (dst.add(i) as *mut [$elem; LANES]).write_unaligned(r);
-                        } else {
-                            std::ptr::copy_nonoverlapping(r.as_ptr(), dst.add(i), m);
-                        }
+                        store(binary::<F>(vector(x, xs, i, m), vector(y, ys, i, m)), dst.add(i), m);
                         i += m;
                     }
                 }
             }
         }
     };
+}
+
+/// A pair of registers as one vector of lanes, and back.
+macro_rules! pair {
+    ($lanes:ident, $f:ident($($x:ident),*)) => {{
+        let Two(a, b) = $f::<Two<$lanes>, F>($(Two($lanes($x[0]), $lanes($x[1]))),*);
+        [a.0, b.0]
+    }};
 }
 
 width!(
@@ -267,13 +311,21 @@ width!(
     __m512d,
     "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
     |x| double1::<F64x8, F>(F64x8(x)).0,
-    |a, b| double2::<F64x8, F>(F64x8(a), F64x8(b)).0
+    |a, b| double2::<F64x8, F>(F64x8(a), F64x8(b)).0,
+    |x| pair!(F64x8, double1(x)),
+    |a, b| pair!(F64x8, double2(a, b))
 );
-width!(f64x4, f64, 2, __m256d, "avx2,fma", |x| double1::<F64x4, F>(F64x4(x)).0, |a, b| double2::<F64x4, F>(
-    F64x4(a),
-    F64x4(b)
-)
-.0);
+width!(
+    f64x4,
+    f64,
+    2,
+    __m256d,
+    "avx2,fma",
+    |x| double1::<F64x4, F>(F64x4(x)).0,
+    |a, b| double2::<F64x4, F>(F64x4(a), F64x4(b)).0,
+    |x| pair!(F64x4, double1(x)),
+    |a, b| pair!(F64x4, double2(a, b))
+);
 width!(
     f32x16,
     f32,
@@ -285,7 +337,9 @@ width!(
         short2::<F32x16, F>(F32x16(a), F32x16(b)).0
     } else {
         join8(single2::<Two<F64x8>, F>(split8(a), split8(b)))
-    }
+    },
+    |x| if is_short(F) { pair!(F32x16, short1(x)) } else { [unary::<F>(x[0]), unary::<F>(x[1])] },
+    |a, b| if is_short(F) { pair!(F32x16, short2(a, b)) } else { [binary::<F>(a[0], b[0]), binary::<F>(a[1], b[1])] }
 );
 width!(
     f32x8,
@@ -298,7 +352,9 @@ width!(
         short2::<F32x8, F>(F32x8(a), F32x8(b)).0
     } else {
         join4(single2::<Two<F64x4>, F>(split4(a), split4(b)))
-    }
+    },
+    |x| if is_short(F) { pair!(F32x8, short1(x)) } else { [unary::<F>(x[0]), unary::<F>(x[1])] },
+    |a, b| if is_short(F) { pair!(F32x8, short2(a, b)) } else { [binary::<F>(a[0], b[0]), binary::<F>(a[1], b[1])] }
 );
 
 #[inline]
@@ -399,8 +455,28 @@ mod half32 {
         }
     );
 }
-width!(f64x2, f64, 1, __m128d, "sse2", |x| half64::narrow1::<F>(x), |a, b| half64::narrow2::<F>(a, b));
-width!(f32x4, f32, 2, __m128, "sse2", |x| half32::narrow1::<F>(x), |a, b| half32::narrow2::<F>(a, b));
+width!(
+    f64x2,
+    f64,
+    1,
+    __m128d,
+    "sse2",
+    |x| half64::narrow1::<F>(x),
+    |a, b| half64::narrow2::<F>(a, b),
+    |x| [unary::<F>(x[0]), unary::<F>(x[1])],
+    |a, b| [binary::<F>(a[0], b[0]), binary::<F>(a[1], b[1])]
+);
+width!(
+    f32x4,
+    f32,
+    2,
+    __m128,
+    "sse2",
+    |x| half32::narrow1::<F>(x),
+    |a, b| half32::narrow2::<F>(a, b),
+    |x| [unary::<F>(x[0]), unary::<F>(x[1])],
+    |a, b| [binary::<F>(a[0], b[0]), binary::<F>(a[1], b[1])]
+);
 
 macro_rules! tables {
     (unary { $($u:ident $un:ident $u64:ident $u32:ident $um:ident,)* } binary { $($b:ident $bn:ident $b64:ident $b32:ident $bm:ident,)* }) => {

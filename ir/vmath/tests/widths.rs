@@ -169,7 +169,7 @@ macro_rules! check {
                 }
                 compare("slice", &got);
                 // Short slices, and one argument the same for all.
-                for n in [0, 1, 7, 9, 17] {
+                for n in [0, 1, 7, 9, 17, 45] {
                     let mut got = vec![7.0 as $elem; n + 1];
                     // SAFETY: n elements (1 where the step is 0) at each address.
                     unsafe {
@@ -180,9 +180,9 @@ macro_rules! check {
                         }
                     }
                     assert_eq!(got[n], 7.0, "{} wrote past its {n} elements", func.name());
-                    if y[0].to_bits() == y[n.max(1) - 1].to_bits() {
-                        assert!((0..n).all(|i| $same(got[i], one[i])), "{} of {n}", func.name());
-                    }
+                    // What was computed alone has another second argument in places.
+                    let known = |i: &usize| func.nin() == 1 || y[*i].to_bits() == y[0].to_bits();
+                    assert!((0..n).filter(known).all(|i| $same(got[i], one[i])), "{} of {n}", func.name());
                 }
             }
         }

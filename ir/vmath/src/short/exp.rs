@@ -3,7 +3,7 @@
 //! arithmetic*, ACM TOMS 15, 1989), which leaves a short polynomial.
 
 use crate::coefficients::*;
-use crate::lanes32::{MAGIC, Singles, fast_two_sum, poly, two_product};
+use crate::lanes32::{MAGIC, Singles, fast_two_sum, poly};
 
 /// x within bounds; NaN stays.
 #[inline(always)]
@@ -61,7 +61,7 @@ pub fn exp_double<V: Singles>(x: V, x_lo: V) -> V {
     (e.hi + e.lo).iadd(e.shift)
 }
 
-/// Half of 2^n (1 + p) - 1, for 2^128; 2^n - 1 and the first two terms of p are added without error.
+/// Half of 2^n (1 + r + q) - 1, for 2^128; 2^n - 1 and the product with r are added without error.
 #[inline(always)]
 pub fn expm1<V: Singles>(x: V) -> V {
     let x0 = clamp(x, -20.0, 88.9);
@@ -75,11 +75,11 @@ pub fn expm1<V: Singles>(x: V) -> V {
     let power = half.iadd(bits.shl::<23>());
     let base = power - half;
     let base_lo = (power - base) - half;
-    let (square, square_lo) = two_product(r, r * half);
-    let (first, lo) = fast_two_sum(base, power * r);
-    let (second, second_lo) = fast_two_sum(first, power * square);
-    let tail = (r * (square + square)).fma(poly(r, &EXPM1_F32), square_lo + rest);
-    let y = second + power.fma(tail, (second_lo + lo) + base_lo);
+    // Up to a quarter of the result: its first term is rounded only once.
+    let q = (r * half).fma(r, ((r * r) * r).fma(poly(r, &EXPM1_F32), rest));
+    let sum = power.fma(r, base);
+    let sum_lo = power.fma(r, base - sum);
+    let y = sum + power.fma(q, sum_lo + base_lo);
     V::select(x.abs().lt(V::all(1e-7)), x, y + y)
 }
 

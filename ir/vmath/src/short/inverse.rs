@@ -14,13 +14,10 @@ fn arc<V: Singles>(a: V) -> (V::Mask, V, V, V) {
     (big, z, s, s.fnma(s, z) * half_reciprocal(s))
 }
 
-/// 1/(2s) to 1 %: what the rest of a square root is multiplied by. Newton's step from the bits' difference.
+/// 1/(2s) to 12 %, from the bits: what the rest of a square root is multiplied by, which is half a unit of it at most.
 #[inline(always)]
 fn half_reciprocal<V: Singles>(s: V) -> V {
-    let s = s.max(V::all(1e-12));
-    let y = V::bits(0x7ef3_11c1).isub(s);
-    let half = y * V::all(0.5);
-    half * s.fnma(y, V::all(2.0))
+    V::bits(0x7e73_11c1).isub(s)
 }
 
 #[inline(always)]
@@ -48,15 +45,10 @@ pub fn acos<V: Singles>(x: V) -> V {
     hi + (v * z).fma(poly(z, &ASIN_F32), v_lo + (lo + base(PI_F32_LO, HALF_PI_F32_1)))
 }
 
-/// base + atan(over / under), a quotient of at most 0.55; base is 0 or larger.
+/// base + atan(t + t_lo) for a t of at most 0.55; base is 0 or larger.
 #[inline(always)]
-fn turned<V: Singles>(base: V, base_lo: V, over: V, under: V) -> V {
-    let y = V::all(1.0) / under;
-    let t = over * y;
-    let t_lo = t.fnma(under, over) * y;
+fn turned<V: Singles>(base: V, base_lo: V, t: V, t_lo: V) -> V {
     let z = t * t;
-    // The derivative is 1/(1 + z), or nearly 1 - z.
-    let t_lo = z.fnma(t_lo, t_lo);
     let (hi, lo) = fast_two_sum(base, t);
     hi + (t * z).fma(poly(z, &ATAN_F32), lo + (base_lo + t_lo))
 }
@@ -70,7 +62,9 @@ pub fn atan<V: Singles>(x: V) -> V {
     let choose = |a: V, b: V, c: V| V::select(low, a, V::select(high, c, b));
     let base = choose(V::all(0.0), V::all(PI_1_4_F32_HI), V::all(HALF_PI_F32_0));
     let base_lo = choose(V::all(0.0), V::all(PI_1_4_F32_LO), V::all(HALF_PI_F32_1));
-    turned(base, base_lo, choose(a, a - one, V::all(-1.0)), choose(one, a + one, a)).with_sign(x)
+    // Where the base is 0 the quotient is exact; elsewhere what it lacks is a quarter of the result's unit at most.
+    let t = choose(a, a - one, V::all(-1.0)) / choose(one, a + one, a);
+    turned(base, base_lo, t, V::all(0.0)).with_sign(x)
 }
 
 #[inline(always)]
@@ -89,14 +83,23 @@ pub fn atan2<V: Singles>(y: V, x: V) -> V {
     let bottom = V::select(near, over + under, under.max(small));
     // The axis or the diagonal, and the angle added or taken off.
     let negative = x.sign().or(V::all(1.0)).lt(zero);
-    let base = |quarter: f32, half: f32, three: f32, whole: f32| {
-        let (diagonal, axis) = ([quarter, three], [0.0, whole]);
-        let side = |[right, left]: [f32; 2]| V::select(negative, V::all(left), V::all(right));
-        V::select(near, side(diagonal), V::select(steep, V::all(half), side(axis)))
-    };
     let sign = x.sign().xor(V::select(steep, V::all(-0.0), zero));
-    let base_hi = base(PI_1_4_F32_HI, HALF_PI_F32_0, PI_3_4_F32_HI, PI_F32_HI);
-    let base_lo = base(PI_1_4_F32_LO, HALF_PI_F32_1, PI_3_4_F32_LO, PI_F32_LO);
-    let r = turned(base_hi, base_lo, top.xor(sign), bottom);
+    let base_hi = base_of(near, steep, negative, [PI_1_4_F32_HI, PI_3_4_F32_HI, HALF_PI_F32_0, PI_F32_HI]);
+    let base_lo = base_of(near, steep, negative, [PI_1_4_F32_LO, PI_3_4_F32_LO, HALF_PI_F32_1, PI_F32_LO]);
+    let top = top.xor(sign);
+    let reciprocal = V::all(1.0) / bottom;
+    let t = top * reciprocal;
+    let t_lo = t.fnma(bottom, top) * reciprocal;
+    // The derivative is 1/(1 + t²), or nearly 1 - t².
+    let r = turned(base_hi, base_lo, t, (t * t).fnma(t_lo, t_lo));
     r.abs().with_sign(y).mend2(!plain, y, x, single::atan2::<f64>)
+}
+
+/// π/4 and 3π/4 near the diagonals, π/2 where it is steep, else 0 and π. No closure: one that is not inlined passes its vectors
+/// through memory.
+#[inline(always)]
+fn base_of<V: Singles>(near: V::Mask, steep: V::Mask, left: V::Mask, [quarter, three, half, whole]: [f32; 4]) -> V {
+    let diagonal = V::select(left, V::all(three), V::all(quarter));
+    let axis = V::select(left, V::all(whole), V::all(0.0));
+    V::select(near, diagonal, V::select(steep, V::all(half), axis))
 }
