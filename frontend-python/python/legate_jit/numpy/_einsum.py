@@ -4,6 +4,7 @@ NumPy's own `einsum` is a loop over all indices, which no product of matrices is
 (an ellipsis, lists of axes, more operands, `out=`) runs there, and so does what it refuses.
 """
 
+import functools
 import math
 
 import numpy as _np
@@ -15,22 +16,30 @@ from .._native import sum as _sum
 _multiply, _subtract = ufuncs()["multiply"], ufuncs()["subtract"]
 
 
-def _parsed(subscripts, operands):
+@functools.lru_cache(maxsize=512)
+def _parsed(subscripts, axes):
     """The letters of each operand and of the result; `None` where that is not all there is to say."""
-    if type(subscripts) is not str or not all(type(a) is ndarray and a.dtype.kind != "b" for a in operands):
-        return None
     text, arrow, result = subscripts.replace(" ", "").partition("->")
     terms = text.split(",")
     letters = "".join(terms)
     if not arrow:
         result = "".join(c for c in sorted(letters) if letters.count(c) == 1)
-    if len(terms) != len(operands) or not (letters + result).isalpha() and letters + result:
+    if len(terms) != len(axes) or not (letters + result).isalpha() and letters + result:
         return None
-    if any(len(t) != a.ndim or len(set(t)) < len(t) for t, a in zip(terms, operands)):
+    if any(len(t) != n or len(set(t)) < len(t) for t, n in zip(terms, axes)):
         return None
     if len(set(result)) < len(result) or not set(result) <= set(letters):
         return None
     return terms, result
+
+
+@functools.lru_cache(maxsize=512)
+def _turned(ta, tb, result):
+    """For a product of two matrices, which of them and of the result are transposed; else `None`."""
+    common = set(ta) & set(tb) - set(result)
+    if not len(ta) == len(tb) == len(result) == 2 or len(common) != 1 or not set(ta) ^ set(tb) == set(result):
+        return None
+    return ta[0] in common, tb[1] in common, result[0] in tb
 
 
 def _summed(a, term, away):
@@ -46,6 +55,11 @@ def _ordered(a, term, order):
 
 
 def _of_two(a, ta, b, tb, result):
+    if ta == tb and not result:
+        return matmul(a.reshape(-1), b.reshape(-1))
+    if turned := _turned(ta, tb, result):
+        product = matmul(a.T if turned[0] else a, b.T if turned[1] else b)
+        return product.T if turned[2] else product
     a, ta = _summed(a, ta, set(ta) - set(tb) - set(result))
     b, tb = _summed(b, tb, set(tb) - set(ta) - set(result))
     sizes = dict(zip(ta, a.shape)) | dict(zip(tb, b.shape))
@@ -77,8 +91,9 @@ def _of_two(a, ta, b, tb, result):
 
 
 def einsum(subscripts, /, *operands, out=None, optimize=False, **kwargs):
-    parsed = _parsed(subscripts, operands) if out is None and not kwargs and len(operands) in (1, 2) else None
-    if parsed is not None:
+    ours = out is None and not kwargs and type(subscripts) is str and len(operands) in (1, 2)
+    ours = ours and all(type(a) is ndarray and a.dtype.kind != "b" for a in operands)
+    if ours and (parsed := _parsed(subscripts, tuple([a.ndim for a in operands]))):
         terms, result = parsed
         if len(operands) == 1:
             a, term = _summed(operands[0], terms[0], set(terms[0]) - set(result))
