@@ -57,6 +57,8 @@ def _ordered(a, term, order):
 def _of_two(a, ta, b, tb, result):
     if ta == tb and not result:
         return matmul(a.reshape(-1), b.reshape(-1))
+    if len(ta) == 2 and len(tb) == len(result) == 1 and tb != result and tb in ta and result in ta:
+        return matmul(a if ta[0] == result else a.T, b)
     if turned := _turned(ta, tb, result):
         product = matmul(a.T if turned[0] else a, b.T if turned[1] else b)
         return product.T if turned[2] else product
