@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+mod place;
+
 /// How long an idle worker looks for the next job before it sleeps.
 const SPIN: Duration = Duration::from_micros(40);
 
@@ -33,6 +35,7 @@ struct Shared {
     epoch: AtomicUsize,
     /// Workers inside the job.
     inside: AtomicUsize,
+    places: place::Places,
     sleepers: Mutex<usize>,
     wake: Condvar,
 }
@@ -125,6 +128,7 @@ impl Pool {
             job: AtomicPtr::new(std::ptr::null_mut()),
             epoch: AtomicUsize::new(0),
             inside: AtomicUsize::new(0),
+            places: place::Places::new(threads() - 1),
             sleepers: Mutex::new(0),
             wake: Condvar::new(),
         });
@@ -142,6 +146,7 @@ impl Pool {
 
     fn start(&self, job: &Job) {
         let shared = &self.shared;
+        shared.places.keep_off();
         shared.job.store(job as *const Job as *mut Job, Ordering::SeqCst);
         shared.epoch.fetch_add(1, Ordering::SeqCst);
         if *shared.sleepers.lock().unwrap_or_else(|e| e.into_inner()) > 0 {
@@ -166,6 +171,7 @@ impl Pool {
 
 impl Shared {
     fn serve(&self, thread: usize) {
+        self.places.enter(thread - 1);
         let mut seen = 0;
         loop {
             seen = self.wait(seen);

@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import operator
 import os
 
 import numpy
@@ -220,3 +221,19 @@ def test_functions_say_what_arguments_they_take():
     for name, module in names.items():
         assert inspect.signature(getattr(ours, name)) == inspect.signature(getattr(module, name)), name
         assert getattr(ours, name) is not getattr(module, name)
+
+
+def test_numpys_scalars_on_the_left_of_our_arrays():
+    """NumPy's scalars hand such operations to NumPy's ufuncs, and those to us."""
+    a = numpy.arange(1.0, 5.0)
+    o = ours.array(a)
+    for s in (numpy.float64(1.5), numpy.float32(2.5), numpy.int64(3), numpy.complex128(1j), numpy.bool_(True)):
+        for f in (operator.add, operator.mul, operator.sub, operator.truediv, operator.lt, operator.eq):
+            if f is operator.lt and s.dtype.kind == "c":
+                continue
+            got = f(s, o)
+            assert type(got) is ours.ndarray
+            assert_same(got, f(s, a))
+    assert_same(numpy.sqrt(o), numpy.sqrt(a))
+    assert_same(numpy.add(a, o), a + a)
+    assert_same(numpy.divmod(numpy.float64(7.0), o), numpy.divmod(numpy.float64(7.0), a))

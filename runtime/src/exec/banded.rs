@@ -182,8 +182,13 @@ impl Banded {
         if !(fits(&x) && fits(&z) && fits(&e) && fits(&out) && a.ptr.cast::<T>().is_aligned()) {
             return self.one_by_one(frame);
         }
-        let matrix =
-            Rows { ptr: a.ptr as *const T, rows: self.rows, columns: self.columns, step: self.columns as isize };
+        let matrix = Rows {
+            ptr: a.ptr as *const T,
+            rows: self.rows,
+            columns: self.columns,
+            step: self.columns as isize,
+            stride: 1,
+        };
         // SAFETY: the plan's operands are valid; nobody writes x meanwhile.
         let x = unsafe { std::slice::from_raw_parts(x.ptr as *const T, self.columns) };
         let e = e.ptr as *const T;

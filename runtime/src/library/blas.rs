@@ -21,8 +21,11 @@ pub(super) struct Blas {
     gemv: [Gemv; 4],
     gemm: [Gemm; 4],
     syrk: [Syrk; 4],
-    set_threads: Option<unsafe extern "C" fn(c_int)>,
+    threads: Option<(SetThreads, GetThreads)>,
 }
+
+type SetThreads = unsafe extern "C" fn(c_int);
+type GetThreads = unsafe extern "C" fn() -> c_int;
 
 type Dotu = unsafe extern "C" fn(i64, *const c_void, i64, *const c_void, i64, *mut c_void);
 /// Scalars travel by value in the real routines and by address in the complex ones, so each kind has its own type.
@@ -44,6 +47,8 @@ const UPPER: c_int = 121;
 static CANDIDATES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// 0: the library's own choice.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
+/// How many products are on, and how many threads the library had before them.
+static ALONE: Mutex<(usize, c_int)> = Mutex::new((0, 0));
 static BLAS: OnceLock<Option<Blas>> = OnceLock::new();
 
 /// Where OpenBLAS may lie, in order of preference. Takes effect before the first product.
@@ -51,11 +56,25 @@ pub fn set_paths(paths: Vec<PathBuf>) {
     *CANDIDATES.lock() = paths;
 }
 
-/// How many threads products use, from now on or from when the library is loaded.
+/// How many threads the library uses for others than us, from now on or from when it is loaded.
 pub fn set_threads(n: usize) {
     THREADS.store(n, Ordering::Relaxed);
     if let Some(Some(blas)) = BLAS.get() {
         blas.limit_threads();
+    }
+}
+
+/// See [`Blas::alone`].
+pub(super) struct Alone<'a>(&'a Blas);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        let mut alone = ALONE.lock();
+        alone.0 -= 1;
+        if let (0, Some((set, _))) = (alone.0, self.0.threads) {
+            // SAFETY: OpenBLAS's own function for this.
+            unsafe { set(alone.1) };
+        }
     }
 }
 
@@ -115,9 +134,13 @@ fn open(path: &std::path::Path) -> Result<Blas> {
             gemv: each("gemv")?,
             gemm: each("gemm")?,
             syrk: each("syrk")?,
-            set_threads: find("openblas_set_num_threads")
-                .ok()
-                .map(|f| std::mem::transmute::<*const c_void, unsafe extern "C" fn(c_int)>(f)),
+            threads: match (find("openblas_set_num_threads"), find("openblas_get_num_threads")) {
+                (Ok(set), Ok(get)) => Some((
+                    std::mem::transmute::<*const c_void, SetThreads>(set),
+                    std::mem::transmute::<*const c_void, GetThreads>(get),
+                )),
+                (Err(_), _) | (_, Err(_)) => None,
+            },
         })
     }
 }
@@ -233,10 +256,28 @@ macro_rules! call {
 impl Blas {
     fn limit_threads(&self) {
         let n = THREADS.load(Ordering::Relaxed);
-        if let (Some(f), 1..) = (self.set_threads, n) {
+        let mut alone = ALONE.lock();
+        match (self.threads, n) {
+            (_, 0) | (None, _) => {}
+            (Some(_), _) if alone.0 > 0 => alone.1 = n as c_int,
             // SAFETY: OpenBLAS's own function for this.
-            unsafe { f(n as c_int) };
+            (Some((set, _)), _) => unsafe { set(n as c_int) },
         }
+    }
+
+    /// While this lives, the library computes on the threads that call it. Its own would spin for a while after every product,
+    /// on the processors where ours have work by then.
+    pub(super) fn alone(&self) -> Alone<'_> {
+        let mut alone = ALONE.lock();
+        if let (0, Some((set, get))) = (alone.0, self.threads) {
+            // SAFETY: OpenBLAS's own functions for this.
+            unsafe {
+                alone.1 = get();
+                set(1);
+            }
+        }
+        alone.0 += 1;
+        Alone(self)
     }
 
     /// y = op(A) x.

@@ -272,27 +272,35 @@ real!(
     (__m512d, 8, _mm512_setzero_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_add_pd _mm512_mul_pd _mm512_fmadd_pd)
 );
 
-/// A matrix in memory: `rows` rows of `columns` elements side by side, `step` elements from row to row.
+/// A matrix in memory: `rows` rows of `columns` elements, `step` elements from row to row and `stride` from one to the next in a
+/// row, which is 1 where no row has to be gathered.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<T> {
     pub ptr: *const T,
     pub rows: usize,
     pub columns: usize,
     pub step: isize,
+    pub stride: isize,
 }
 
 // SAFETY: an address of elements that are only read while a product runs.
 unsafe impl<T: Sync> Sync for Rows<T> {}
 
-impl<T> Rows<T> {
-    /// Part of a row.
+impl<T: Copy> Rows<T> {
+    /// Part of a row; `room` is for one that has to be gathered.
     ///
     /// # Safety
     /// The matrix is valid memory, and the indices lie in it.
-    unsafe fn line<'a>(&self, row: usize, columns: Range<usize>) -> &'a [T] {
+    unsafe fn line<'a>(&self, row: usize, columns: Range<usize>, room: &'a mut Vec<T>) -> &'a [T] {
         // SAFETY: the caller's promise.
         unsafe {
-            std::slice::from_raw_parts(self.ptr.offset(row as isize * self.step).add(columns.start), columns.len())
+            let start = self.ptr.offset(row as isize * self.step);
+            if self.stride == 1 {
+                return std::slice::from_raw_parts(start.add(columns.start), columns.len());
+            }
+            room.clear();
+            room.extend(columns.map(|j| start.offset(j as isize * self.stride).read()));
+            room
         }
     }
 
@@ -340,7 +348,7 @@ fn spread(count: usize, bytes: usize, task: &(dyn Fn(usize) + Sync)) {
 pub(crate) unsafe fn times_vector<T: Real>(a: Rows<T>, x: &[T], out: Out<T>) {
     if a.rows == 1 {
         // SAFETY: the caller's promise.
-        return unsafe { out.set(0, inner(a.line(0, 0..a.columns), x)) };
+        return unsafe { out.set(0, inner(a.line(0, 0..a.columns, &mut Vec::new()), x)) };
     }
     const GROUP: usize = 4;
     spread(a.rows.div_ceil(GROUP), GROUP * a.columns * size_of::<T>(), &|g| {
@@ -398,16 +406,18 @@ pub(crate) unsafe fn vector_times<T: Real>(x: &[T], b: Rows<T>, out: Out<T>) {
 pub(crate) unsafe fn add_part<T: Real>(x: &[T], b: Rows<T>, p: usize, columns: Range<usize>, y: &mut [T]) {
     let rows = p * TERMS..((p + 1) * TERMS).min(b.rows);
     let mut row = rows.start;
+    let mut rooms: [Vec<T>; ROWS] = std::array::from_fn(|_| Vec::new());
     // SAFETY: rows and columns of the matrix.
     unsafe {
         while row + ROWS <= rows.end {
-            let lines = std::array::from_fn(|r| b.line(row + r, columns.clone()));
+            let mut r = row..;
+            let lines = rooms.each_mut().map(|room| b.line(r.next().unwrap_or(row), columns.clone(), room));
             let factors = x[row..].first_chunk().expect("an element of x for each row");
             T::add_rows(y, lines, factors);
             row += ROWS;
         }
         for (r, &factor) in x[row..rows.end].iter().enumerate() {
-            T::add_row(y, b.line(row + r, columns.clone()), factor);
+            T::add_row(y, b.line(row + r, columns.clone(), &mut rooms[0]), factor);
         }
     }
 }
@@ -433,9 +443,10 @@ pub(crate) unsafe fn add_parts<T: Real>(sums: &mut [T], columns: usize, out: Out
 /// # Safety
 /// As for `times_vector`; nobody else writes these results.
 pub(crate) unsafe fn rows_times_vector<T: Real>(a: Rows<T>, rows: Range<usize>, x: &[T], out: Out<T>) {
+    let mut room = Vec::new();
     for row in rows {
         // SAFETY: a row of the matrix, and its result.
-        unsafe { out.set(row, T::dot(a.line(row, 0..a.columns), x)) };
+        unsafe { out.set(row, T::dot(a.line(row, 0..a.columns, &mut room), x)) };
     }
 }
 
@@ -465,7 +476,7 @@ mod tests {
         ] {
             let step = n + 3;
             let (a, x, z) = (numbers(m * step, 1), numbers(n, 5), numbers(m, 9));
-            let matrix = Rows { ptr: a.as_ptr(), rows: m, columns: n, step: step as isize };
+            let matrix = Rows { ptr: a.as_ptr(), rows: m, columns: n, step: step as isize, stride: 1 };
             let (mut y, mut w) = (vec![f64::NAN; 2 * m], vec![f64::NAN; n]);
             // SAFETY: the vectors are as long as the matrix says.
             unsafe {
@@ -483,6 +494,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rows_that_are_gathered_have_the_bits_of_those_that_lie_together() {
+        let (m, n) = (300, 700);
+        let (a, x, z) = (numbers(m * n, 1), numbers(n, 5), numbers(m, 9));
+        let apart: Vec<f64> = a.iter().flat_map(|&v| [v, f64::NAN, f64::NAN]).collect();
+        let results = [(&a, 1), (&apart, 3)].map(|(a, stride)| {
+            let matrix = Rows { ptr: a.as_ptr(), rows: m, columns: n, step: n as isize * stride, stride };
+            let (mut y, mut w) = (vec![f64::NAN; m], vec![f64::NAN; n]);
+            // SAFETY: the vectors are as long as the matrix says.
+            unsafe {
+                times_vector(matrix, &x, Out { ptr: y.as_mut_ptr(), step: 1 });
+                vector_times(&z, matrix, Out { ptr: w.as_mut_ptr(), step: 1 });
+            }
+            (y, w)
+        });
+        assert_eq!(results[0], results[1]);
+    }
+
     /// What is computed beside a result does not show in its bits.
     #[test]
     fn blocks_of_results_have_the_bits_of_the_whole() {
@@ -494,9 +523,15 @@ mod tests {
             rows: to - from,
             columns: n,
             step: n as isize,
+            stride: 1,
         };
-        let columns =
-            |from: usize, to: usize| Rows { ptr: a[from..].as_ptr(), rows: m, columns: to - from, step: n as isize };
+        let columns = |from: usize, to: usize| Rows {
+            ptr: a[from..].as_ptr(),
+            rows: m,
+            columns: to - from,
+            step: n as isize,
+            stride: 1,
+        };
         let (mut y, mut w) = (vec![0.0; 2 * m], vec![0.0; 2 * n]);
         let (whole, parts) = y.split_at_mut(m);
         let (whole_w, parts_w) = w.split_at_mut(n);

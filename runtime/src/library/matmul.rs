@@ -4,28 +4,88 @@
 //!
 //! A boundary file: it reads and writes operands by address.
 
+use std::ops::Range;
+
 use legate_jit_ir::DType;
+use parking_lot::Mutex;
 
 use super::Strided;
 use super::blas::{self, COL_MAJOR, Element, NO_TRANS, ROW_MAJOR, TRANS};
 use super::gemv::{self, Out, Real, Rows};
-use crate::Result;
+use crate::{Error, Result, pool};
 
 /// Elements of a matrix above which a product with a vector does not go to BLAS: there BLAS would wake its threads.
 pub(crate) const OWN_MATRIX: usize = 9216;
 /// The same for the product of two vectors.
 const OWN_VECTOR: usize = 10_000;
 
+/// Multiplications and additions up to which BLAS takes one thread anyway.
+const VECTOR_ALONE: usize = 4096;
+const MATRIX_ALONE: usize = 1 << 18;
+/// What is worth a task of its own among several, and what is worth asking the pool: multiplications and additions of doubles, of
+/// which some thirty take a nanosecond.
+const TASK_WORK: usize = 1 << 18;
+const POOL_WORK: usize = 3 << 18;
+
 /// `rows` are those of the whole result, of which `out` may be some: they decide how a sum is formed.
 pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> Result<()> {
-    if out.shape.len() > 2 {
-        for i in 0..out.shape[0] {
-            let out = out.at(i);
-            matmul(&a.at(i), &b.at(i), &out, out.shape[out.shape.len() - 2])?;
-        }
-        return Ok(());
+    let lead = out.shape.len() - 2;
+    let batch: usize = out.shape[..lead].iter().product();
+    let rows = if lead == 0 { rows } else { out.shape[lead] };
+    let work = cost(out.dtype, out.shape[lead], out.shape[lead + 1], a.shape[lead + 1]);
+    spread(batch, work, &|i| {
+        // SAFETY: `library::run`'s caller promises valid operands that don't overlap the result.
+        unsafe { of_matrices(&nth(a, lead, i), &nth(b, lead, i), &nth(out, lead, i), rows) }
+    })
+}
+
+/// Matrix number `i` of a stack with `lead` axes before the matrices'.
+fn nth<'a>(s: &Strided<'a>, lead: usize, mut i: usize) -> Strided<'a> {
+    let mut offset = 0;
+    for d in (0..lead).rev() {
+        offset += (i % s.shape[d]) as i64 * s.strides[d];
+        i /= s.shape[d];
     }
-    // SAFETY: `library::run`'s caller promises valid operands that don't overlap the result.
+    let ptr = s.ptr.wrapping_offset(offset as isize);
+    Strided { ptr, dtype: s.dtype, shape: &s.shape[lead..], strides: &s.strides[lead..] }
+}
+
+/// What a product of matrices costs, in multiplications and additions of doubles.
+fn cost(dtype: DType, m: usize, p: usize, n: usize) -> usize {
+    let steps = m.saturating_mul(p).saturating_mul(n);
+    match dtype {
+        DType::F32 => steps / 2,
+        DType::C64 => steps.saturating_mul(2),
+        DType::C128 => steps.saturating_mul(4),
+        _ => steps,
+    }
+}
+
+/// Runs task 0..count, each of which costs so much, several at a time if they are small.
+fn spread(count: usize, work: usize, task: &(dyn Fn(usize) -> Result<()> + Sync)) -> Result<()> {
+    let group = TASK_WORK.div_ceil(work.max(1));
+    let groups = count.div_ceil(group);
+    if groups < 2 || count.saturating_mul(work) < POOL_WORK || pool::threads() == 1 {
+        return (0..count).try_for_each(task);
+    }
+    let failed = Mutex::new(Ok(()));
+    let group_of = |g: usize| {
+        let done = (g * group..((g + 1) * group).min(count)).try_for_each(task);
+        if done.is_err() {
+            *failed.lock() = done;
+        }
+    };
+    pool::run(groups, &|g, _| group_of(g)).map_err(Error::Runtime)?;
+    failed.into_inner()
+}
+
+/// A matrix product on the pool's threads, if that is worth it.
+///
+/// # Safety
+/// Valid operands; the result overlaps neither of the others.
+unsafe fn of_matrices(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> Result<()> {
+    let (m, p, n) = (out.shape[0], out.shape[1], a.shape[1]);
+    // SAFETY: the caller's promise, here and below.
     let done = unsafe {
         match out.dtype {
             DType::F32 => with_vector::<f32>(a, b, out, rows),
@@ -36,7 +96,113 @@ pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> Re
     if done {
         return Ok(());
     }
-    // SAFETY: `library::run`'s caller promises valid operands that don't overlap the result.
+    let tiles = Tiles::new(out.dtype, m, p, n);
+    if tiles.count == 1 {
+        unsafe { product(a, b, out) };
+        return Ok(());
+    }
+    let symmetric = !tiles.by_columns && own_transpose(a, b, m, p);
+    spread(tiles.count, cost(out.dtype, m, p, n) / tiles.count, &|t| {
+        let range = |extent: usize| t * tiles.each..((t + 1) * tiles.each).min(extent);
+        let (rows, columns) = match (tiles.by_columns, symmetric) {
+            (true, _) => (0..m, range(p)),
+            (false, false) => (range(m), 0..p),
+            (false, true) => (range(m), t * tiles.each..p),
+        };
+        let shapes = [[rows.len(), n], [n, columns.len()], [rows.len(), columns.len()]];
+        unsafe {
+            product(
+                &part(a, [rows.start, 0], &shapes[0]),
+                &part(b, [0, columns.start], &shapes[1]),
+                &part(out, [rows.start, columns.start], &shapes[2]),
+            )
+        };
+        Ok(())
+    })?;
+    if !symmetric {
+        return Ok(());
+    }
+    let lines = 64;
+    spread(m.div_ceil(lines), lines * m, &|t| {
+        let rows = t * lines..((t + 1) * lines).min(m);
+        unsafe { mirror(out, rows) };
+        Ok(())
+    })
+}
+
+/// How a product is cut into tiles, of whole rows or of whole columns. This follows from its shape alone, so that the number of
+/// threads shows in no bit (a BLAS's own threads cut by their number).
+struct Tiles {
+    by_columns: bool,
+    count: usize,
+    /// Rows or columns of a tile; the last may have fewer.
+    each: usize,
+}
+
+impl Tiles {
+    fn new(dtype: DType, m: usize, p: usize, n: usize) -> Tiles {
+        let by_columns = m < p.div_ceil(2);
+        let extent = if by_columns { p } else { m };
+        let work = cost(dtype, m, p, n);
+        // A tile packs the whole of the other operand for itself, which only long ones are worth (of complex numbers, half as long
+        // ones). For a vector nothing is packed.
+        let (least, shortest) = match dtype {
+            _ if m == 1 || p == 1 => (1 << 15, 16),
+            DType::C64 | DType::C128 => (1 << 20, 64),
+            _ => (1 << 20, 128),
+        };
+        let mut count = 1;
+        while extent / (2 * count) >= shortest && work / (2 * count) >= least {
+            count *= 2;
+        }
+        if count == 1 && extent >= shortest && work >= 2 * least {
+            count = 2;
+        }
+        let each = extent.div_ceil(count).next_multiple_of(8).max(1);
+        Tiles { by_columns, count: extent.div_ceil(each).max(1), each }
+    }
+}
+
+/// So many rows and columns of a matrix, from one place on.
+fn part<'a>(s: &Strided<'a>, from: [usize; 2], shape: &'a [usize; 2]) -> Strided<'a> {
+    let offset = from[0] as isize * s.strides[0] as isize + from[1] as isize * s.strides[1] as isize;
+    Strided { ptr: s.ptr.wrapping_offset(offset), dtype: s.dtype, shape, strides: s.strides }
+}
+
+/// Whether `b` is `a` transposed.
+fn own_transpose(a: &Strided, b: &Strided, m: usize, p: usize) -> bool {
+    let item = a.dtype.size() as i64;
+    let turned = a.ptr == b.ptr && m == p && a.strides[0] == b.strides[1] && a.strides[1] == b.strides[0];
+    turned && (a.strides[0] == item) != (a.strides[1] == item)
+}
+
+/// Writes the elements left of the diagonal in some rows of a symmetric matrix.
+///
+/// # Safety
+/// Those right of it are there.
+unsafe fn mirror(s: &Strided, rows: Range<usize>) {
+    const BLOCK: usize = 16;
+    let item = s.dtype.size();
+    let at = |i: usize, j: usize| {
+        s.ptr.wrapping_offset(i as isize * s.strides[0] as isize + j as isize * s.strides[1] as isize)
+    };
+    // By blocks, so that what is read down a column is read again from the cache.
+    for block in (0..rows.end).step_by(BLOCK) {
+        for i in rows.clone() {
+            for j in block..i.min(block + BLOCK) {
+                // SAFETY: elements of the matrix.
+                unsafe { std::ptr::copy_nonoverlapping(at(j, i), at(i, j), item) };
+            }
+        }
+    }
+}
+
+/// A matrix product on this thread.
+///
+/// # Safety
+/// As above.
+unsafe fn product(a: &Strided, b: &Strided, out: &Strided) {
+    // SAFETY: the caller's promise.
     unsafe {
         match out.dtype {
             DType::Bool => plain::<bool, _>(a, b, out, false, |s, x, y| s | (x & y)),
@@ -58,7 +224,6 @@ pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> Re
             }),
         }
     }
-    Ok(())
 }
 
 /// The sums in order, without BLAS.
@@ -112,7 +277,9 @@ unsafe fn with_vector<T: Real>(a: &Strided, b: &Strided, out: &Strided, rows: us
     };
     let (matrix, vector, (outer, inner)) = if p == 1 { (a, b, (0, 1)) } else { (b, a, (1, 0)) };
     let whole = |s: i64| s % item == 0;
-    if !long || m == 0 || !matrix.strides.iter().all(|&s| whole(s)) {
+    // BLAS takes no matrix whose elements lie apart both ways.
+    let apart = (m == 1) != (p == 1) && matrix.strides.iter().all(|s| s.abs() > item) && n > 1;
+    if !(long || apart) || m == 0 || !matrix.strides.iter().all(|&s| whole(s)) {
         return false;
     }
     let x: Vec<T>;
@@ -135,12 +302,12 @@ unsafe fn with_vector<T: Real>(a: &Strided, b: &Strided, out: &Strided, rows: us
         if !ptr.is_aligned() {
             return false;
         }
-        if by_inner == 1 {
-            gemv::times_vector(Rows { ptr, rows: count, columns: n, step: by_outer as isize }, x, out);
-        } else if by_outer == 1 || count == 1 {
-            gemv::vector_times(x, Rows { ptr, rows: n, columns: count, step: by_inner as isize }, out);
+        let (step, stride) = (by_outer as isize, by_inner as isize);
+        if by_inner != 1 && (count == 1 || by_outer.abs() < by_inner.abs()) {
+            let between = if count == 1 { 1 } else { step };
+            gemv::vector_times(x, Rows { ptr, rows: n, columns: count, step: stride, stride: between }, out);
         } else {
-            return false;
+            gemv::times_vector(Rows { ptr, rows: count, columns: n, step, stride }, x, out);
         }
     }
     true
@@ -198,6 +365,7 @@ unsafe fn floating<T: Element, F: Fn(T, T, T) -> T>(a: &Strided, b: &Strided, ou
         // SAFETY: the caller's promise.
         return unsafe { plain(a, b, out, T::ZERO, step) };
     };
+    let _alone = (m * p * n > if m == 1 || p == 1 { VECTOR_ALONE } else { MATRIX_ALONE }).then(|| blas.alone());
     let a_rows = blasable(a.strides[0], a.strides[1], n, item);
     let a_cols = blasable(a.strides[1], a.strides[0], m, item);
     let b_rows = blasable(b.strides[0], b.strides[1], p, item);
@@ -229,15 +397,9 @@ unsafe fn floating<T: Element, F: Fn(T, T, T) -> T>(a: &Strided, b: &Strided, ou
         } else {
             let (x, y) = (matrix::<T>(a), matrix::<T>(b));
             let ldo = (out.strides[0] / item).max(p as i64);
-            let own_transpose =
-                x.ptr == y.ptr && m == p && a.strides[0] == b.strides[1] && a.strides[1] == b.strides[0];
-            if own_transpose && x.trans != y.trans {
+            if own_transpose(a, b, m, p) && x.trans != y.trans {
                 blas.syrk(transposition(x.trans), p as i64, n as i64, x.ptr, x.ld, po, ldo);
-                for i in 0..m {
-                    for j in i + 1..m {
-                        po.add(j * ldo as usize + i).write(po.add(i * ldo as usize + j).read());
-                    }
-                }
+                mirror(out, 0..m);
             } else {
                 let (tx, ty) = (transposition(x.trans), transposition(y.trans));
                 blas.gemm(tx, ty, m as i64, p as i64, n as i64, x.ptr, x.ld, y.ptr, y.ld, po, ldo)

@@ -1,9 +1,13 @@
-"""What of `numpy.linalg` is ours; the rest runs in NumPy (see `_fallback`)."""
+"""What of `numpy.linalg` is ours; the rest runs in NumPy (see `_fallback`).
+
+Factorisations are LAPACK's, through the inner loops that NumPy's own functions call: for arrays of doubles nothing has to be
+looked up or converted before, so that small ones do not pay more for it than for the arithmetic.
+"""
 
 import numpy as _np
 
 from .. import _fallback, _native
-from .._native import ndarray
+from .._native import adopt_array, host, ndarray
 
 _ufuncs = _native.ufuncs()
 _sqrt, _multiply, _matmul = _ufuncs["sqrt"], _ufuncs["multiply"], _ufuncs["matmul"]
@@ -23,5 +27,98 @@ def norm(x, ord=None, axis=None, keepdims=False):
     return _fallback.run("linalg.norm", _np.linalg.norm, (x, ord, axis, keepdims), {})
 
 
-_fallback._dress(norm, "linalg.norm", _np.linalg.norm)
-_fallback.own["linalg.norm"] = norm
+def _own(function):
+    name = "linalg." + function.__name__
+    _fallback._dress(function, name, getattr(_np.linalg, function.__name__))
+    _fallback.own[name] = function
+
+
+_own(norm)
+
+
+def _factorisations():
+    from numpy._core.umath import _extobj_contextvar, _make_extobj
+    from numpy.linalg import _linalg, _umath_linalg as lapack
+
+    def errors(raising):
+        # What `errstate` would set, made once.
+        return _make_extobj(call=raising, all="ignore", invalid="call")
+
+    singular = errors(_linalg._raise_linalgerror_singular)
+    indefinite = errors(_linalg._raise_linalgerror_nonposdef)
+    no_eigenvalues = errors(_linalg._raise_linalgerror_eigenvalues_nonconvergence)
+    no_svd = errors(_linalg._raise_linalgerror_svd_nonconvergence)
+
+    def run(raising, f, signature, *args):
+        token = _extobj_contextvar.set(raising)
+        try:
+            return f(*args, signature=signature)
+        finally:
+            _extobj_contextvar.reset(token)
+
+    def kind(a):
+        """"d" or "D" for a matrix of ours of such elements, or a stack of them; else nothing."""
+        if type(a) is ndarray and a.ndim > 1 and (char := a.dtype.char) in "dD":
+            return char
+        return None
+
+    def square(a):
+        return kind(a) if type(a) is ndarray and a.shape[-2:-1] == a.shape[-1:] else None
+
+    def fall_back(function, *args):
+        return _fallback.run("linalg." + function.__name__, function, args, {})
+
+    def inv(a):
+        if not (k := square(a)):
+            return fall_back(_np.linalg.inv, a)
+        return adopt_array(run(singular, lapack.inv, k + "->" + k, host(a)), False)
+
+    def solve(a, b):
+        if not (k := square(a)) or type(b) is not ndarray or b.ndim == 0 or b.dtype.char != k:
+            return fall_back(_np.linalg.solve, a, b)
+        f = lapack.solve1 if b.ndim == 1 else lapack.solve
+        return adopt_array(run(singular, f, k + k + "->" + k, host(a), host(b)), False)
+
+    def det(a):
+        if not (k := square(a)):
+            return fall_back(_np.linalg.det, a)
+        d = lapack.det(host(a), signature=k + "->" + k)
+        return d if a.ndim == 2 else adopt_array(d, False)
+
+    def cholesky(a, /, *, upper=False):
+        if not (k := square(a)):
+            return _fallback.run("linalg.cholesky", _np.linalg.cholesky, (a,), dict(upper=upper))
+        f = lapack.cholesky_up if upper else lapack.cholesky_lo
+        return adopt_array(run(indefinite, f, k + "->" + k, host(a)), False)
+
+    def eigh(a, UPLO="L"):
+        if not (k := square(a)) or UPLO not in ("L", "U"):
+            return fall_back(_np.linalg.eigh, a, UPLO)
+        f = lapack.eigh_lo if UPLO == "L" else lapack.eigh_up
+        w, v = run(no_eigenvalues, f, k + "->d" + k, host(a))
+        return _linalg.EighResult(adopt_array(w, False), adopt_array(v, False))
+
+    def eigvalsh(a, UPLO="L"):
+        if not (k := square(a)) or UPLO not in ("L", "U"):
+            return fall_back(_np.linalg.eigvalsh, a, UPLO)
+        f = lapack.eigvalsh_lo if UPLO == "L" else lapack.eigvalsh_up
+        return adopt_array(run(no_eigenvalues, f, k + "->d", host(a)), False)
+
+    def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
+        if not (k := kind(a)) or hermitian:
+            return fall_back(_np.linalg.svd, a, full_matrices, compute_uv, hermitian)
+        if not compute_uv:
+            return adopt_array(run(no_svd, lapack.svd, k + "->d", host(a)), False)
+        f = lapack.svd_f if full_matrices else lapack.svd_s
+        parts = run(no_svd, f, f"{k}->{k}d{k}", host(a))
+        return _linalg.SVDResult(*[adopt_array(x, False) for x in parts])
+
+    for function in (inv, solve, det, cholesky, eigh, eigvalsh, svd):
+        _own(function)
+
+
+try:
+    _factorisations()
+except (ImportError, AttributeError):
+    # Another NumPy, whose insides have other names.
+    pass
