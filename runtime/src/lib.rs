@@ -16,6 +16,7 @@ mod later;
 mod layout;
 pub mod library;
 mod linalg;
+mod machine;
 mod pick;
 mod plan_cache;
 pub mod pool;
