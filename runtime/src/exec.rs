@@ -142,13 +142,12 @@ impl Prepared {
         let mut s = 0;
         while s < plan.steps.len() {
             let (launches, places) = wavefront::launches_from(&plan, s);
-            let run = if wavefronts { wavefront::run_length(&plan, &homes, &launches) } else { 1 };
+            let shape = if wavefronts { wavefront::find(&plan, &homes, &launches) } else { None };
             // The steps that the next action stands for, with the frees between them.
             let band = if wavefronts { banded::run_length(&plan, &homes, s) } else { None };
             let end = match band {
                 Some(length) => s + length,
-                None if run > 1 => places[run - 1] + 1,
-                None => s + 1,
+                None => shape.as_ref().map_or(s, |shape| places[shape.length() - 1]) + 1,
             };
             let steps = &plan.steps[s..end];
             for b in steps.iter().flat_map(|step| legate_jit_passes::schedule::written(&plan, step)) {
@@ -158,9 +157,9 @@ impl Prepared {
                     actions.push(Action::Alloc { slot, bytes: plan.buffer(b).ty.bytes() });
                 }
             }
-            let wavefront = match run {
-                0 | 1 => None,
-                _ => wavefront::Wavefront::new(&plan, &homes, &launches[..run], tier)?,
+            let wavefront = match shape {
+                Some(shape) => wavefront::Wavefront::new(&plan, &launches, shape, tier)?,
+                None => None,
             };
             let band = match band {
                 Some(_) => banded::Banded::new(&plan, steps, tier)?,

@@ -17,6 +17,7 @@ mod later;
 mod layout;
 pub mod library;
 mod linalg;
+mod machine;
 mod pass;
 mod pick;
 mod plan_cache;

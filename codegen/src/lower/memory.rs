@@ -85,6 +85,11 @@ impl<'c> Row<'c> {
         }
     }
 
+    /// Where an access's first element is.
+    pub fn address(&self, a: u32) -> V<'c> {
+        self.ptrs[a as usize]
+    }
+
     /// The elements of a reading access.
     pub fn load(&self, build: &Build<'c, '_>, kernel: &Kernel, a: u32, at: &At<'c>) -> Val<'c> {
         let access = kernel.accesses[a as usize];

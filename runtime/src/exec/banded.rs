@@ -231,7 +231,7 @@ impl Banded {
                 unsafe { gemv::rows_times_vector(matrix, rows.clone(), x, z) };
                 if let (Some(launch), Some(partials)) = (&self.launch, &partials) {
                     match self.chunks.is_empty() {
-                        true => launch.run_rows_here(frame, rows.clone()),
+                        true => launch.run_box_here(frame, &[Some((0, rows.clone()))]),
                         false => launch.run_chunks_here(frame, &self.chunks, from..unit, partials),
                     }
                 }

@@ -98,8 +98,9 @@ pub enum Place {
 
 pub struct PreparedPiece {
     pub walk: Walk,
-    /// Steps along the walk's first axis for one along the domain's: more than 1 where axes were merged.
-    first_axis: i64,
+    /// Steps along the walk's first two axes for one along the domain's: more than 1 where axes were merged. The second is of
+    /// use only where it was kept apart from the first.
+    per_axis: [i64; 2],
     runner: Runner,
     /// The walk's axes that the kernel iterates over, and its strides along them.
     axes: SmallVec<[u32; 4]>,
@@ -119,6 +120,15 @@ pub struct PreparedLaunch {
 
 impl PreparedLaunch {
     pub fn new(plan: &Plan, launch: &Launch, tier: Tier) -> Result<PreparedLaunch> {
+        PreparedLaunch::build(plan, launch, tier, false)
+    }
+
+    /// One that can be divided along the domain's first two axes.
+    pub fn in_bands(plan: &Plan, launch: &Launch, tier: Tier) -> Result<PreparedLaunch> {
+        PreparedLaunch::build(plan, launch, tier, true)
+    }
+
+    fn build(plan: &Plan, launch: &Launch, tier: Tier, bands: bool) -> Result<PreparedLaunch> {
         let mut domain: SmallVec<[i64; 4]> = launch.domain.iter().map(|&n| n as i64).collect();
         let mut drafts: Vec<(Walk, &Kernel, SmallVec<[Place; 8]>)> = Vec::new();
         for piece in &launch.pieces {
@@ -190,10 +200,13 @@ impl PreparedLaunch {
         for ((mut walk, kernel, places), piece) in drafts.into_iter().zip(&launch.pieces) {
             if launch.streams.is_empty() {
                 let extents: SmallVec<[i64; 4]> = launch.domain.iter().map(|&n| n as i64).collect();
-                simplify(&mut walk, &extents, &pinned);
+                simplify(&mut walk, &extents, &pinned, bands);
             }
             walk.at_least_one_axis();
-            let first_axis = piece.hi.first().map_or(1, |&hi| walk.hi[0] / (hi as i64).max(1));
+            let per_axis = [0, 1].map(|d| match (walk.hi.get(d), piece.hi.get(d)) {
+                (Some(merged), Some(&hi)) => merged / (hi as i64).max(1),
+                _ => 1,
+            });
             for (a, access) in kernel.accesses.iter().enumerate() {
                 if let (Some(streams), Place::Stream(_)) = (&streams, places[a])
                     && let Some(strides) = streams.scratch_strides(access.dtype.size() as i64)
@@ -206,7 +219,7 @@ impl PreparedLaunch {
             let runner = Runner::new(&specialise(kernel, &walk, &axes, &strides), tier)?;
             pieces.push(PreparedPiece {
                 walk,
-                first_axis,
+                per_axis,
                 runner,
                 axes,
                 strides,
@@ -292,7 +305,7 @@ impl PreparedLaunch {
         // Merging axes has kept the first one first and only multiplied it.
         let mut tasks: Vec<(usize, i64, i64)> = Vec::new();
         for (p, piece) in self.pieces.iter().enumerate().filter(|(_, p)| p.walk.points() > 0) {
-            let each = piece.first_axis;
+            let each = piece.per_axis[0];
             let from = piece.walk.lo[0].max(rows.start as i64 * each);
             let to = piece.walk.hi[0].min(rows.end as i64 * each);
             let inner: i64 = piece.walk.lo[1..].iter().zip(&piece.walk.hi[1..]).map(|(l, h)| h - l).product();
@@ -318,14 +331,17 @@ impl PreparedLaunch {
         pool::run(tasks.len(), &task).map_err(|e| Error::Runtime(e.to_string()))
     }
 
-    /// Runs a launch without streams for some rows of the domain's first axis, on the calling thread.
-    pub fn run_rows_here(&self, frame: &Frame, rows: std::ops::Range<usize>) {
+    /// Runs a launch without streams for parts of some of the domain's axes, on the calling thread: of the first, and, if it was
+    /// made [for that](Self::in_bands), of the second.
+    pub fn run_box_here(&self, frame: &Frame, parts: &[Option<(usize, std::ops::Range<usize>)>]) {
         for piece in &self.pieces {
-            let each = piece.first_axis;
             let (mut lo, mut hi) = (piece.walk.lo.clone(), piece.walk.hi.clone());
-            lo[0] = lo[0].max(rows.start as i64 * each);
-            hi[0] = hi[0].min(rows.end as i64 * each);
-            // SAFETY: as in `run`; the caller gives no two threads the same rows.
+            for (axis, part) in parts.iter().flatten() {
+                let each = piece.per_axis[*axis];
+                lo[*axis] = lo[*axis].max(part.start as i64 * each);
+                hi[*axis] = hi[*axis].min(part.end as i64 * each);
+            }
+            // SAFETY: as in `run`; the caller gives no two threads the same points.
             unsafe { piece.run(frame, &lo, &hi, &[]) };
         }
     }
@@ -443,13 +459,16 @@ where
     SmallVec::from_buf_and_len(list, n)
 }
 
-/// Drops and merges what one piece of a launch without streams allows.
-fn simplify(walk: &mut Walk, extents: &[i64], pinned: &[bool]) {
+/// Drops and merges what one piece of a launch without streams allows; with `bands`, the first two axes stay apart.
+fn simplify(walk: &mut Walk, extents: &[i64], pinned: &[bool], bands: bool) {
     let is_pinned = |axis: u32| pinned.get(axis as usize).copied().unwrap_or(false);
     let mut extents: SmallVec<[i64; 4]> = extents.into();
     let mut d = walk.rank();
     while d >= 2 {
         d -= 1;
+        if bands && d == 1 {
+            break;
+        }
         if !is_pinned(walk.axes[d]) && !is_pinned(walk.axes[d - 1]) && walk.can_merge(d - 1, extents[d]) {
             walk.merge(d - 1, extents[d]);
             extents[d - 1] *= extents[d];

@@ -10,6 +10,10 @@
 //! tree that lie wholly in the rows it may handle. Launches of single elements (the square root of two sums) are put off
 //! until all rows are done, where nothing in the run asks for their results.
 //!
+//! Where so many whole rows do not fit the second-level cache (a row of an array with three axes is a plane), the wavefront
+//! goes down one band of columns after the other. Bands lean: a launch that lags behind in rows lags behind in columns too, so
+//! what it reads at a band's edge was computed with the band before, and nothing is computed twice.
+//!
 //! Threads share the rows by split tiling: each works on a segment whose edges draw in by the launches' lags, and then the
 //! wedges left between two segments are filled in.
 //!
@@ -18,6 +22,7 @@
 //! distances between rows that is: j's front stays at least `lag(j, i)` rows behind i's, upwards and downwards; more by the rows
 //! that i's last chunk may leave undone.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use legate_jit_ir::plan::{BufferId, Launch, Operand, Plan, Step, Target};
@@ -28,10 +33,22 @@ use super::launch::PreparedLaunch;
 use super::stream::Partials;
 use crate::{Error, Result, Tier, pool};
 
-/// Bytes that the rows between the fronts may take: a share of the last-level cache that one thread can count on.
-const WINDOW_BYTES: usize = if cfg!(test) { 64 << 10 } else { 6 << 20 };
+/// Bytes that the rows between the fronts may take in the last-level cache: a share that one thread can count on.
+const FAR_BYTES: usize = if cfg!(test) { 64 << 10 } else { 6 << 20 };
+/// What a sweep costs whose data is in the second-level or the last-level cache, where one over memory costs 1. Measured on two
+/// cores (Emerald Rapids): copies run at 140, 55 and 26 GB/s. Of rows too long for the first-level cache to hold a few of them, a
+/// stencil reads each from the second level several times.
+const NEAR_COST: f64 = 0.2;
+const LONG_ROWS_COST: f64 = 0.35;
+const FAR_COST: f64 = 0.5;
+/// Bytes of a row from which on it is long.
+const LONG_ROW_BYTES: usize = if cfg!(test) { 1 << 10 } else { 12 << 10 };
+/// A run is as short as costs so little more than the best one: what is left over makes up a longer run next.
+const NEARLY: f64 = 1.04;
+/// Elements of a band's rows, at least: kernels are called for each.
+const BAND_ELEMENTS: usize = if cfg!(test) { 4 } else { 512 };
 /// Below this many bytes a sweep's data stays in cache anyway. (Tests have small arrays.)
-const WORTHWHILE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 3 << 20 };
+const WORTHWHILE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 /// Bytes of rows that a launch handles at a time, at least where they are many: calling a kernel for less (the rows of an
 /// array with one axis are its elements) takes longer than its work.
 const STEP_BYTES: usize = if cfg!(test) { 1 << 10 } else { 64 << 10 };
@@ -49,6 +66,17 @@ pub struct Wavefront {
     rows: usize,
     /// Rows that the leading front moves at a time.
     step: usize,
+    bands: Option<Bands>,
+}
+
+/// Bands of columns (the arrays' second axis), each worked off from the first row to the last.
+#[derive(Clone, Copy)]
+struct Bands {
+    width: i64,
+    /// Columns of the arrays.
+    columns: i64,
+    /// How far the last lane's band lies behind the first one's.
+    deepest: i64,
 }
 
 enum Part {
@@ -63,6 +91,17 @@ struct Lane {
     /// Array row of the launch's first row.
     start: i64,
     work: Work,
+    /// Where there are bands: how far its columns lag, and which it has.
+    across: Option<(i64, Columns)>,
+}
+
+/// The columns that a launch handles.
+#[derive(Clone, Copy)]
+struct Columns {
+    /// Array column of the first one.
+    start: i64,
+    /// The domain's axis along the columns, and its points; none where all of the launch works on one column.
+    axis: Option<(usize, usize)>,
 }
 
 /// The parts that a launch can be divided into.
@@ -79,49 +118,144 @@ enum Work {
 struct Uses {
     rows: usize,
     start: i64,
-    /// (memory, array row − launch row, writes).
-    list: Vec<(BufferId, i64, bool)>,
-    /// Bytes of all buffers that it touches, a row.
-    bytes: usize,
+    list: Vec<Use>,
     one_row: bool,
     /// Rows at the edge of a range that may stay undone, because a chunk reaches over it.
     slack: i64,
+    /// None where the launch does not go column by column at constant distances.
+    columns: Option<Columns>,
 }
+
+struct Use {
+    memory: BufferId,
+    /// Array row − launch row.
+    rows: i64,
+    /// Array column − launch column.
+    columns: i64,
+    writes: bool,
+    /// Bytes of a row of the array; 0 for what is small.
+    bytes: usize,
+}
+
+/// Distances of what is not read at a constant one.
+const FAR: i64 = i64::MAX / 4;
 
 /// Launches that can be one run.
 #[derive(Default)]
 struct Run {
     parts: Vec<Option<Uses>>,
-    /// Lag of each lane.
-    lags: Vec<i64>,
+    /// Lag of each lane in rows, and in columns.
+    lags: Vec<[i64; 2]>,
 }
 
-/// The length of the run of launches that begins at `steps[at]` (1 where there is nothing to gain), `Free` steps not counted.
-/// `memory` names the first buffer of each memory.
-pub fn run_length(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> usize {
-    let Some(first) = launches.first().and_then(|l| uses(plan, memory, l)) else { return 1 };
-    let array_rows = array_rows(plan, launches[0]);
-    if array_rows * first.bytes < WORTHWHILE_BYTES {
-        return 1;
+/// How launches are worked off as one run.
+pub struct Shape {
+    run: Run,
+    rows: usize,
+    step: usize,
+    bands: Option<Bands>,
+}
+
+/// The run of launches that begins with the first of these; `None` where there is nothing to gain. `memory` names the first
+/// buffer of each memory.
+pub fn find(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> Option<Shape> {
+    let first = uses(plan, memory, launches.first()?)?;
+    let rows = array_rows(plan, launches[0]);
+    if rows * distinct(&first).values().sum::<usize>() < WORTHWHILE_BYTES {
+        return None;
     }
-    let run = Run::grow(plan, memory, launches, array_rows);
-    let sweeps = run.parts.iter().flatten().filter(|u| u.rows * 2 > array_rows).count();
-    if sweeps < 2 { 1 } else { run.parts.len() }
+    let mut run = Run::grow(plan, memory, launches, rows);
+    let columns = array_columns(plan, launches[0]);
+    let widths = launches.iter().map(|l| array_columns(plan, l));
+    // Bands of columns are for as many launches as have the same ones.
+    let banded = run.parts.iter().zip(widths).take_while(|(part, width)| match part {
+        Some(uses) => uses.columns.is_some() && *width == columns,
+        None => true,
+    });
+    let banded = banded.count();
+    let mut options = Vec::new();
+    for length in 1..=run.parts.len() {
+        // What is at the end and waits for the rows anyway gains nothing here.
+        if run.parts[length - 1].is_none() || run.sweeps(length, rows) < 2 {
+            continue;
+        }
+        let sweeps = run.sweeps(length, rows) as f64;
+        let (held, moved) = run.window(length);
+        let (fixed, each) = (held as f64, moved.max(1) as f64);
+        let row = 8 * run.elements(length);
+        let near = |row: usize| if row > LONG_ROW_BYTES { LONG_ROWS_COST } else { NEAR_COST };
+        if fixed + each <= near_bytes() as f64 {
+            options.push((near(row) + 1.0 / sweeps, length, near_bytes(), None));
+            if row <= LONG_ROW_BYTES {
+                continue;
+            }
+        } else if fixed + each <= FAR_BYTES as f64 {
+            options.push((FAR_COST + 1.0 / sweeps, length, FAR_BYTES, None));
+        }
+        if length <= banded && columns > 0 {
+            let deepest = run.deepest(length, 1);
+            let column = (row / columns as usize).max(1);
+            let least = BAND_ELEMENTS.div_ceil((column / 8).max(1)).max(2 * deepest as usize + 1);
+            let width = (near_bytes() as f64 * columns as f64 / (fixed + each)) as i64;
+            // Narrow enough for the first-level cache, where that leaves enough of a band.
+            let narrow = LONG_ROW_BYTES / column;
+            let width = if narrow >= 2 * least { width.min(narrow as i64) } else { width };
+            if width >= least as i64 && width < columns {
+                // At a band's edge each sweep reads what has left the cache.
+                let edge = 2.0 * FAR_COST * deepest as f64 / (sweeps * width as f64);
+                let bands = Bands { width, columns, deepest };
+                options.push((near(column * width as usize) + edge + 1.0 / sweeps, length, near_bytes(), Some(bands)));
+            }
+        }
+    }
+    let best = options.iter().map(|o| o.0).min_by(f64::total_cmp)?;
+    let (_, length, budget, bands) = options.into_iter().find(|o| o.0 <= best * NEARLY)?;
+    run.parts.truncate(length);
+    run.lags.truncate(run.parts.iter().flatten().count());
+    let (held, moved) = run.window(length);
+    let narrow = |bytes: usize| match bands {
+        Some(bands) => (bytes as f64 * bands.width as f64 / bands.columns as f64) as usize,
+        None => bytes,
+    };
+    let (held, moved) = (narrow(held), narrow(moved).max(1));
+    // Steps no larger than the window behind them, so that the window decides what stays in cache, but worth a call.
+    let largest = (run.deepest(length, 0).max(1) as usize + 1).max(STEP_BYTES / moved);
+    let step = (budget.saturating_sub(held) / moved).clamp(1, largest);
+    Some(Shape { run, rows, step, bands })
+}
+
+/// Bytes that one thread may keep in the second-level cache: most of it, as what passes through wants some.
+fn near_bytes() -> usize {
+    if cfg!(test) { 16 << 10 } else { crate::machine::second_level_cache() / 8 * 5 }
+}
+
+/// Bytes of a row of each memory.
+fn distinct(uses: &Uses) -> BTreeMap<BufferId, usize> {
+    let mut all = BTreeMap::new();
+    for u in &uses.list {
+        let bytes = all.entry(u.memory).or_insert(0);
+        *bytes = u.bytes.max(*bytes);
+    }
+    all
+}
+
+impl Shape {
+    /// Launches of the run.
+    pub fn length(&self) -> usize {
+        self.run.parts.len()
+    }
 }
 
 impl Run {
     /// The longest run from the first of these launches on.
     fn grow(plan: &Plan, memory: &[BufferId], launches: &[&Launch], array_rows: usize) -> Run {
         let mut run = Run::default();
-        let mut widest = 0;
         for (k, launch) in launches.iter().take(MAX_LAUNCHES).enumerate() {
             let lane = if self::array_rows(plan, launch) == array_rows { uses(plan, memory, launch) } else { None };
             match lane {
                 Some(uses) if !run.asks_for_results(plan, memory, &launches[..k], launch) => {
                     let lag = run.lag(&uses);
-                    widest = widest.max(uses.bytes);
-                    let window = (2 * (lag + uses.slack) + 2) as usize * widest;
-                    if lag + uses.slack > array_rows as i64 / 8 || window > WINDOW_BYTES {
+                    if lag[0] + uses.slack > array_rows as i64 / 8 {
                         break;
                     }
                     run.lags.push(lag);
@@ -131,30 +265,61 @@ impl Run {
                 _ => break,
             }
         }
-        // What is at the end and waits for the rows anyway gains nothing here.
-        while run.parts.last().is_some_and(Option::is_none) {
-            run.parts.pop();
-        }
         run
     }
 
+    /// The lanes among the first parts, with their lags.
+    fn lanes(&self, length: usize) -> impl Iterator<Item = (&Uses, [i64; 2])> {
+        self.parts[..length].iter().flatten().zip(self.lags.iter().copied())
+    }
+
+    /// How many of the first parts go over more than half of the rows.
+    fn sweeps(&self, length: usize, rows: usize) -> usize {
+        self.lanes(length).filter(|(uses, _)| uses.rows * 2 > rows).count()
+    }
+
+    /// How far the last lane lags behind, in rows (0) or columns (1).
+    fn deepest(&self, length: usize, axis: usize) -> i64 {
+        let slack = |uses: &Uses| if axis == 0 { uses.slack } else { 0 };
+        self.lanes(length).map(|(uses, lag)| lag[axis] + slack(uses)).max().unwrap_or(0)
+    }
+
+    /// Bytes of the rows between the fronts, and of the rows that they move on by at a step of one.
+    fn window(&self, length: usize) -> (usize, usize) {
+        let mut used: BTreeMap<BufferId, (i64, i64, usize)> = BTreeMap::new();
+        for (uses, [lag, _]) in self.lanes(length) {
+            for (memory, bytes) in distinct(uses) {
+                let (first, last, most) = used.entry(memory).or_insert((lag, lag, 0));
+                (*first, *last, *most) = (lag.min(*first), (lag + uses.slack).max(*last), bytes.max(*most));
+            }
+        }
+        let held = |(first, last, bytes): &(i64, i64, usize)| (last - first + 1) as usize * bytes;
+        (used.values().map(held).sum(), used.values().map(|u| u.2).sum())
+    }
+
+    /// Elements of a row.
+    fn elements(&self, length: usize) -> usize {
+        self.lanes(length).flat_map(|(uses, _)| &uses.list).map(|u| u.bytes / 8).max().unwrap_or(0).max(1)
+    }
+
     /// How far another launch must lag.
-    fn lag(&self, later: &Uses) -> i64 {
-        let mut lag = 0;
+    fn lag(&self, later: &Uses) -> [i64; 2] {
+        let mut lag = [0; 2];
         for (earlier, &behind) in self.parts.iter().flatten().zip(&self.lags) {
-            for &(memory, d, write) in &later.list {
-                for &(other, e, other_writes) in &earlier.list {
-                    if memory != other || !(write || other_writes) {
+            for mine in &later.list {
+                for other in &earlier.list {
+                    if mine.memory != other.memory || !(mine.writes || other.writes) {
                         continue;
                     }
                     // The later one at row y touches row y + d of the memory, the earlier at row x touches x + e: they meet at
                     // x = y + d − e. Both directions count, because segments have an upper and a lower edge.
-                    let distance = if d == i64::MAX || e == i64::MAX { i64::MAX / 4 } else { (d - e).abs() };
-                    lag = lag.max(behind.saturating_add(distance).saturating_add(earlier.slack));
+                    let distance = |d: i64, e: i64| if d == FAR || e == FAR { FAR } else { (d - e).abs() };
+                    lag[0] = lag[0].max(behind[0] + distance(mine.rows, other.rows) + earlier.slack);
+                    lag[1] = lag[1].max(behind[1] + distance(mine.columns, other.columns));
                 }
             }
         }
-        lag.min(i64::MAX / 4)
+        lag.map(|lag| lag.min(FAR))
     }
 
     /// Whether a launch that is to go row by row touches what a launch before it in the run has ready at the end only, or
@@ -236,12 +401,7 @@ fn uses(plan: &Plan, memory: &[BufferId], launch: &Launch) -> Option<Uses> {
         }
     };
     let mut start = (!launch.streams.is_empty()).then_some(0);
-    let mut bytes = 0;
     for o in operands() {
-        let ty = &plan.buffer(o.buffer).ty;
-        if ty.shape.len() >= 2 || ty.shape.first() == Some(&rows) {
-            bytes += ty.bytes() / ty.shape[0].max(1);
-        }
         if written(plan, launch, o) {
             let row = row_of(o)?;
             if *start.get_or_insert(row) != row {
@@ -250,18 +410,57 @@ fn uses(plan: &Plan, memory: &[BufferId], launch: &Launch) -> Option<Uses> {
         }
     }
     let start = start?;
-    let mut list = Vec::new();
-    for o in operands() {
-        let home = memory[o.buffer.0 as usize];
-        match row_of(o) {
-            Some(row) => list.push((home, row - start, written(plan, launch, o))),
-            // Only what the run does not write may be read in any other way; `i64::MAX` says so.
-            _ => list.push((home, i64::MAX, false)),
+    let axis = !one_row as usize;
+    let columns = columns(launch, axis, operands().filter(|o| written(plan, launch, o)));
+    let list = operands().map(|o| {
+        let ty = &plan.buffer(o.buffer).ty;
+        let is_large = ty.shape.len() >= 2 || ty.shape.first() == Some(&rows);
+        // Only what the run does not write may be read in any other way; `FAR` says so.
+        let column = columns.and_then(|c| Some(column_of(o, axis, c.axis.is_none())? - c.start));
+        let row = row_of(o).map(|row| row - start);
+        Use {
+            memory: memory[o.buffer.0 as usize],
+            rows: row.unwrap_or(FAR),
+            columns: column.unwrap_or(FAR),
+            writes: written(plan, launch, o),
+            bytes: if is_large { ty.bytes() / ty.shape[0].max(1) } else { 0 },
         }
-    }
+    });
+    let list = list.collect();
     let width = size(&launch.domain[1..]).max(1);
     let slack = if launch.streams.is_empty() { 0 } else { PreparedLaunch::FINE_CHUNK.div_ceil(width) as i64 };
-    Some(Uses { rows, start, list, bytes, one_row, slack })
+    Some(Uses { rows, start, list, one_row, slack, columns })
+}
+
+/// The columns that a launch writes, where the domain's axis `axis` goes along them or it has one only. Chunks of a reduction are
+/// of whole rows.
+fn columns<'a>(launch: &Launch, axis: usize, mut written: impl Iterator<Item = &'a Operand>) -> Option<Columns> {
+    let first = written.next().filter(|_| launch.streams.is_empty())?;
+    let is_one = first.view.axes.get(1)?.terms.is_empty();
+    let start = column_of(first, axis, is_one)?;
+    let axis_points = if is_one { None } else { Some((axis, *launch.domain.get(axis)?)) };
+    written.all(|o| column_of(o, axis, is_one) == Some(start)).then_some(Columns { start, axis: axis_points })
+}
+
+/// The array column of a launch's first column; of one that works on one column, that one.
+fn column_of(operand: &Operand, axis: usize, is_one: bool) -> Option<i64> {
+    let map = operand.view.axes.get(1)?;
+    let alone = |axis| operand.view.axes.iter().enumerate().all(|(k, m)| k == 1 || m.terms.iter().all(|t| t.0 != axis));
+    match map.terms[..] {
+        [] if is_one => Some(map.start),
+        [(along, 1)] if !is_one && along as usize == axis && alone(along) => Some(map.start),
+        _ => None,
+    }
+}
+
+/// Columns of the arrays that a launch writes; 0 if they have no such axis, or differ.
+fn array_columns(plan: &Plan, launch: &Launch) -> i64 {
+    let mut widths = launch.targets.iter().filter_map(|t| match t {
+        Target::Buffer(o) if written(plan, launch, o) => plan.buffer(o.buffer).ty.shape.get(1).copied().or(Some(0)),
+        _ => None,
+    });
+    let Some(first) = widths.next() else { return 0 };
+    if widths.all(|w| w == first) { first as i64 } else { 0 }
 }
 
 impl Wavefront {
@@ -269,23 +468,21 @@ impl Wavefront {
         &self.launches
     }
 
-    /// Of launches that are a run (see [`run_length`]). `None` if one of them turns out not to be divisible.
-    pub fn new(plan: &Plan, memory: &[BufferId], launches: &[&Launch], tier: Tier) -> Result<Option<Wavefront>> {
-        let rows = array_rows(plan, launches[0]);
-        let run = Run::grow(plan, memory, launches, rows);
-        let widest = run.parts.iter().flatten().map(|u| u.bytes).max().unwrap_or(1).max(1);
-        let deepest = run.parts.iter().flatten().zip(&run.lags).map(|(u, lag)| lag + u.slack).max().unwrap_or(0);
-        // Steps no larger than the window behind them, so that the window decides what stays in cache, but worth a call.
-        let largest = (deepest.max(1) as usize + 1).max(STEP_BYTES / widest);
-        let step = (WINDOW_BYTES / 2 / widest).saturating_sub(deepest as usize).clamp(1, largest);
+    /// `None` if one of the launches turns out not to be divisible.
+    pub fn new(plan: &Plan, launches: &[&Launch], shape: Shape, tier: Tier) -> Result<Option<Wavefront>> {
+        let Shape { run, rows, step, bands } = shape;
+        let deepest = run.deepest(run.parts.len(), 0);
         let mut lags = run.lags.into_iter();
         let (mut prepared, mut parts) = (Vec::new(), Vec::new());
         for (&launch, uses) in launches.iter().zip(run.parts) {
-            let mut ready = PreparedLaunch::new(plan, launch, tier)?;
+            let mut ready = match bands {
+                Some(_) => PreparedLaunch::in_bands(plan, launch, tier)?,
+                None => PreparedLaunch::new(plan, launch, tier)?,
+            };
             parts.push(match uses {
                 None => Part::Deferred,
                 Some(uses) => {
-                    let lag = lags.next().expect("one a lane");
+                    let [lag, behind] = lags.next().expect("one a lane");
                     let work = if !launch.streams.is_empty() {
                         ready = ready.cut_finely();
                         let ranges = ready.chunks();
@@ -298,12 +495,13 @@ impl Wavefront {
                     } else {
                         Work::Rows(uses.rows)
                     };
-                    Part::Lane(Lane { lag, start: uses.start, work })
+                    let across = bands.and(uses.columns).map(|columns| (behind, columns));
+                    Part::Lane(Lane { lag, start: uses.start, work, across })
                 }
             });
             prepared.push(ready);
         }
-        Ok((parts.len() == launches.len()).then_some(Wavefront { launches: prepared, parts, deepest, rows, step }))
+        Ok(Some(Wavefront { launches: prepared, parts, deepest, rows, step, bands }))
     }
 
     pub fn run(&self, frame: &Frame) -> Result<()> {
@@ -330,6 +528,12 @@ impl Wavefront {
             Part::Deferred => None,
         })
     }
+
+    /// The columns that a lane with no lag handles in each band; one empty range where there are no bands.
+    fn bands(&self) -> impl Iterator<Item = Range<i64>> {
+        let Bands { width, columns, deepest } = self.bands.unwrap_or(Bands { width: 1, columns: 1, deepest: 0 });
+        (0..(columns + deepest + width - 1) / width).map(move |k| k * width..(k + 1) * width)
+    }
 }
 
 /// One run of a wavefront.
@@ -343,6 +547,10 @@ struct Now<'a> {
 impl Now<'_> {
     /// Rows `from..to`, drawn in by each launch's lag at the edges that other segments share.
     fn segment(&self, from: i64, to: i64, above: bool, below: bool) {
+        self.wavefront.bands().for_each(|band| self.segment_of_band(band, from, to, above, below));
+    }
+
+    fn segment_of_band(&self, band: Range<i64>, from: i64, to: i64, above: bool, below: bool) {
         let wavefront = self.wavefront;
         let begin = |lane: &Lane| if above { from + lane.lag } else { 0 };
         let end = |lane: &Lane| if below { to - lane.lag } else { wavefront.rows as i64 };
@@ -354,7 +562,7 @@ impl Now<'_> {
                 let next = (front - lane.lag).min(end(lane));
                 if next > *done {
                     // Of a reduction, the chunk that reaches over the segment's first row is not begun here.
-                    self.rows(l, lane, begin(lane), *done..next);
+                    self.rows(l, lane, begin(lane), *done..next, &band);
                     *done = next;
                 }
             }
@@ -363,6 +571,10 @@ impl Now<'_> {
 
     /// What two segments left around the row between them.
     fn wedge(&self, at: i64) {
+        self.wavefront.bands().for_each(|band| self.wedge_of_band(band, at));
+    }
+
+    fn wedge_of_band(&self, band: Range<i64>, at: i64) {
         for (l, lane) in self.wavefront.lanes() {
             match &lane.work {
                 Work::Chunks { ranges, width } => {
@@ -371,15 +583,28 @@ impl Now<'_> {
                     let to = ranges.partition_point(|r| r.start < row(at + lane.lag));
                     self.wavefront.launches[l].run_chunks_here(self.frame, ranges, from..to, &self.partials[l]);
                 }
-                _ => self.rows(l, lane, i64::MIN, at - lane.lag..at + lane.lag),
+                _ => self.rows(l, lane, i64::MIN, at - lane.lag..at + lane.lag, &band),
             }
         }
     }
 
-    /// Runs a launch on some rows of the arrays, as far as it has them; of a reduction the chunks that end in these rows and
-    /// do not begin before row `first`.
-    fn rows(&self, l: usize, lane: &Lane, first: i64, rows: Range<i64>) {
+    /// Runs a launch on some rows of a band of the arrays, as far as it has them; of a reduction the chunks that end in these
+    /// rows and do not begin before row `first`.
+    fn rows(&self, l: usize, lane: &Lane, first: i64, rows: Range<i64>, band: &Range<i64>) {
         let launch = &self.wavefront.launches[l];
+        let columns = match &lane.across {
+            None => None,
+            Some((lag, Columns { start, axis })) => {
+                let (from, to) = (band.start - lag - start, band.end - lag - start);
+                match *axis {
+                    None if (from..to).contains(&0) => None,
+                    Some((axis, n)) if from < n as i64 && to > 0 => {
+                        Some((axis, from.max(0) as usize..to.min(n as i64) as usize))
+                    }
+                    _ => return,
+                }
+            }
+        };
         let clamp = |rows: &Range<i64>, n: usize| {
             (rows.start - lane.start).clamp(0, n as i64) as usize..(rows.end - lane.start).clamp(0, n as i64) as usize
         };
@@ -387,12 +612,12 @@ impl Now<'_> {
             Work::Rows(n) => {
                 let rows = clamp(&rows, *n);
                 if !rows.is_empty() {
-                    launch.run_rows_here(self.frame, rows);
+                    launch.run_box_here(self.frame, &[Some((0, rows)), columns]);
                 }
             }
             Work::OneRow(n) => {
                 if rows.contains(&lane.start) {
-                    launch.run_rows_here(self.frame, 0..*n);
+                    launch.run_box_here(self.frame, &[Some((0, 0..*n)), columns]);
                 }
             }
             Work::Chunks { ranges, width } => {

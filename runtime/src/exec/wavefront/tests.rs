@@ -85,7 +85,11 @@ fn program(rows: usize, steps: usize, reach: i64, boundaries: bool, changes: boo
 }
 
 fn run(prepared: &Prepared, rows: usize) -> Vec<Vec<u8>> {
-    let data: Vec<u8> = (0..rows * COLUMNS).flat_map(|i| (((i * 7919) % 1013) as f64 / 7.0).to_le_bytes()).collect();
+    run_on(prepared, rows * COLUMNS)
+}
+
+fn run_on(prepared: &Prepared, elements: usize) -> Vec<Vec<u8>> {
+    let data: Vec<u8> = (0..elements).flat_map(|i| (((i * 7919) % 1013) as f64 / 7.0).to_le_bytes()).collect();
     let input: Arc<Store> = Store::from_bytes(&data).unwrap();
     prepared.run(&[input], &[]).unwrap().iter().map(|out| out.as_slice().to_vec()).collect()
 }
@@ -111,6 +115,53 @@ fn a_wavefront_has_the_bits_of_one_sweep_after_the_other() {
             }
         }
     }
+}
+
+/// Sweeps of a stencil of seven points over arrays of planes, which write some faces between them.
+fn of_planes(shape: [usize; 3], steps: usize, faces: bool) -> Graph {
+    let mut g = Graph { donated: vec![true], ..Graph::default() };
+    let mut u = g.push(Op::Input(0), &[], ty(&shape));
+    let inner = shape.map(|n| n - 2);
+    for step in 0..steps {
+        let starts = [[0, 1, 1], [2, 1, 1], [1, 0, 1], [1, 2, 1], [1, 1, 0], [1, 1, 2], [1, 1, 1]];
+        let parts = starts.map(|start| read(&mut g, u, &start, &inner));
+        let mut sum = parts[0];
+        for &part in &parts[1..] {
+            sum = g.push(Op::Map(Ufunc::Add), &[sum, part], ty(&inner));
+        }
+        let factor = g.push(Op::Const(Scalar::f64(0.14 + step as f64 / 1000.0)), &[], ty(&[]));
+        let factor = g.push(Op::View(View::broadcast(&[], &inner)), &[factor], ty(&inner));
+        let value = g.push(Op::Map(Ufunc::Multiply), &[factor, sum], ty(&inner));
+        u = g.push(Op::Update(window(&[1, 1, 1], &inner)), &[u, value], ty(&shape));
+        for axis in (0..3).filter(|_| faces) {
+            let mut face = shape;
+            face[axis] = 1;
+            let mut from = [0; 3];
+            from[axis] = shape[axis] as i64 - 2;
+            let value = read(&mut g, u, &from, &face);
+            from[axis] += 1;
+            u = g.push(Op::Update(window(&from, &face)), &[u, value], ty(&shape));
+        }
+    }
+    g.outputs = vec![u];
+    g
+}
+
+#[test]
+fn bands_of_columns_have_the_bits_of_one_sweep_after_the_other() {
+    let mut banded = 0;
+    for shape in [[120, 40, 9], [64, 90, 33], [97, 61, 20], [200, 700, 3]] {
+        for (steps, faces) in [(2, false), (5, false), (12, false), (4, true)] {
+            let plan = legate_jit_passes::compile(&of_planes(shape, steps, faces), &Cx::default()).unwrap();
+            let together = Prepared::build(plan.clone(), Tier::Vm, true).unwrap();
+            let apart = Prepared::build(plan, Tier::Vm, false).unwrap();
+            let in_bands = |a: &&Action| matches!(a, Action::Wavefront(w) if w.bands.is_some());
+            banded += together.actions.iter().filter(in_bands).count();
+            let of = |prepared| run_on(prepared, shape.iter().product());
+            assert!(of(&together) == of(&apart), "{shape:?}, {steps} steps, faces: {faces}");
+        }
+    }
+    assert!(banded > 8, "{banded} wavefronts in bands");
 }
 
 #[test]
