@@ -8,8 +8,10 @@
 
 mod body;
 pub mod build;
+mod course;
 mod emitter;
 mod gpu;
+mod length;
 mod memory;
 
 use std::collections::BTreeSet;
@@ -28,6 +30,7 @@ use legate_jit_ir::{InnerStride, Kernel, Ufunc};
 use crate::target::CpuTarget;
 use crate::{Error, Result};
 use body::Body;
+use course::Course;
 pub use gpu::lower_gpu;
 
 use build::{Build, Common, Elem, Math, V};
@@ -130,11 +133,12 @@ pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name
     let common = Common::new(context);
     let module = Module::new(common.location);
     let steps = Steps::choose(kernel, target);
+    let course = Course::of(kernel);
     let region = Region::new();
     let block = region.append_block(Block::new(&[(common.ptr, common.location); 5]));
     let build = Build { common: &common, block, lanes: 1, math: Math::Cpu(target.level) };
     let arguments = Arguments::load(&build, kernel);
-    loops(&build, kernel, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?;
+    loops(&build, &course, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?;
     build.effect("llvm.return", &[], &[]);
     add_function(&common, &module, name, &[common.ptr; 5], region, None)?;
     let calls = common.declare(&module);
@@ -247,15 +251,15 @@ impl<'c> Arguments<'c> {
 /// The loop over axis `d` and everything inside it. `ptrs` and `index` hold where the loops around it stand.
 fn loops<'c>(
     build: &Build<'c, '_>,
-    kernel: &Kernel,
+    course: &Course,
     steps: Steps,
     arguments: &Arguments<'c>,
     d: usize,
     ptrs: &[V<'c>],
     index: &[Option<V<'c>>],
 ) -> Result<()> {
-    if d + 1 == kernel.rank as usize {
-        return row(build, kernel, steps, arguments, ptrs, index);
+    if d + 1 == course.kernel.rank as usize {
+        return row(build, course, steps, arguments, ptrs, index);
     }
     let mut result = Ok(());
     build.for_each(build.int(Elem::I64, 0), arguments.extent[d], build.int(Elem::I64, 1), |inner, i| {
@@ -268,7 +272,7 @@ fn loops<'c>(
             .collect();
         let mut index = index.to_vec();
         index[d] = index[d].map(|lo| inner.op("arith.addi", &[lo, i], Elem::I64));
-        result = loops(inner, kernel, steps, arguments, d + 1, &ptrs, &index);
+        result = loops(inner, course, steps, arguments, d + 1, &ptrs, &index);
     });
     result
 }
@@ -276,14 +280,14 @@ fn loops<'c>(
 /// The innermost axis: whole vectors, then the rest.
 fn row<'c>(
     build: &Build<'c, '_>,
-    kernel: &Kernel,
+    course: &Course,
     steps: Steps,
     arguments: &Arguments<'c>,
     ptrs: &[V<'c>],
     index: &[Option<V<'c>>],
 ) -> Result<()> {
     let n = *arguments.extent.last().expect("at least one axis");
-    let row = Row::new(build, kernel, arguments, ptrs, index);
+    let row = Row::new(build, &course.kernel, arguments, ptrs, index);
     let mut result = Ok(());
     let zero = build.int(Elem::I64, 0);
     let step = build.int(Elem::I64, (steps.lanes * steps.unroll) as i64);
@@ -302,15 +306,15 @@ fn row<'c>(
             })
             .map(memory::At::whole)
             .collect();
-        result = Body::new(&inner, kernel, &row).run(&parts);
+        result = Body::new(&inner, course, &row).run(&parts);
     });
     result?;
     let lanes = if steps.masked { steps.lanes } else { 1 };
     let mut result = Ok(());
     build.for_each(whole, n, build.int(Elem::I64, lanes as i64), |inner, i| {
         let inner = inner.with_lanes(lanes);
-        let at = if steps.masked { memory::At::masked(&inner, kernel, i, n) } else { memory::At::whole(i) };
-        result = Body::new(&inner, kernel, &row).run(&[at]);
+        let at = if steps.masked { memory::At::masked(&inner, &course.kernel, i, n) } else { memory::At::whole(i) };
+        result = Body::new(&inner, course, &row).run(&[at]);
     });
     result
 }
