@@ -49,6 +49,8 @@ pub struct Steps {
     pub unroll: u32,
     /// The rest of a row is masked vectors; otherwise single points.
     pub masked: bool,
+    /// Lines are asked for before they are needed.
+    pub prefetch: bool,
 }
 
 impl Steps {
@@ -68,7 +70,8 @@ impl Steps {
         let lanes = if strided { vector.min(16) } else { vector };
         let small = kernel.body.insts.len() <= 4;
         let unroll = if !strided && (small || !calls && arithmetic.waits()) { 2 } else { 1 };
-        Steps { vector_bytes, lanes, unroll, masked }
+        let prefetch = arithmetic.slow || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32;
+        Steps { vector_bytes, lanes, unroll, masked, prefetch }
     }
 }
 
@@ -76,6 +79,10 @@ impl Steps {
 const ARITHMETIC_BOUND: u32 = 4;
 /// The most operations of a body with roots or quotients that is worth its code twice.
 const WORTH_TWICE: u32 = 40;
+
+/// Bytes by which a body that works long at each vector asks for what it reads. The processor sees further where vectors follow
+/// each other quickly, but not from one page into the next.
+const AHEAD: i32 = 1536;
 
 /// What the body's operations ask of a core.
 struct Arithmetic {
@@ -306,6 +313,11 @@ fn row<'c>(
             })
             .map(memory::At::whole)
             .collect();
+        if steps.prefetch {
+            for (a, _) in course.kernel.accesses.iter().enumerate().filter(|(_, access)| !access.write) {
+                parts.iter().for_each(|at| row.prefetch(&inner, &course.kernel, a as u32, at, AHEAD));
+            }
+        }
         result = Body::new(&inner, course, &row).run(&parts);
     });
     result?;

@@ -310,6 +310,14 @@ impl<'c, 'b> Build<'c, 'b> {
         self.op_typed("llvm.load", &[from], &[self.alignment(Elem::I64)], self.common.ptr)
     }
 
+    /// Asks for the line of an address, which need not be memory, to be read again and again from the nearest cache.
+    pub fn prefetch(&self, address: V<'c>) {
+        let number = |n: i64| IntegerAttribute::new(self.common.elem(Elem::I32), n).into();
+        let name = |name: &str| self.common.name(name);
+        let attributes = [(name("rw"), number(0)), (name("hint"), number(3)), (name("cache"), number(1))];
+        self.effect("llvm.intr.prefetch", &[address], &attributes);
+    }
+
     /// Loads the lanes that the mask names; the others get `other`.
     pub fn masked_load(&self, e: Elem, from: V<'c>, mask: V<'c>, other: V<'c>) -> V<'c> {
         let alignment =
