@@ -8,8 +8,10 @@
 
 mod body;
 pub mod build;
+mod course;
 mod emitter;
 mod gpu;
+mod length;
 mod memory;
 
 use std::collections::BTreeSet;
@@ -28,6 +30,7 @@ use legate_jit_ir::{InnerStride, Kernel, Ufunc};
 use crate::target::CpuTarget;
 use crate::{Error, Result};
 use body::Body;
+use course::Course;
 pub use gpu::lower_gpu;
 
 use build::{Build, Common, Elem, Math, V};
@@ -48,6 +51,8 @@ pub struct Steps {
     pub masked: bool,
     /// A row begins with as many points as bring the first store to a vector's boundary.
     pub aligned: bool,
+    /// Lines are asked for before they are needed.
+    pub prefetch: bool,
 }
 
 impl Steps {
@@ -70,7 +75,8 @@ impl Steps {
         let complex = kernel.accesses.iter().any(|a| a.dtype.is_complex());
         let loads = kernel.accesses.iter().filter(|a| !a.write && a.inner == InnerStride::Unit).count();
         let aligned = masked && !complex && loads >= STENCIL && kernel.body.insts.len() <= WORTH_ALIGNING;
-        Steps { vector_bytes, lanes, unroll, masked, aligned }
+        let prefetch = arithmetic.slow || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32;
+        Steps { vector_bytes, lanes, unroll, masked, aligned, prefetch }
     }
 }
 
@@ -87,6 +93,10 @@ const LONG_ROW: u32 = 8;
 const ARITHMETIC_BOUND: u32 = 4;
 /// The most operations of a body with roots or quotients that is worth its code twice.
 const WORTH_TWICE: u32 = 40;
+
+/// Bytes by which a body that works long at each vector asks for what it reads. The processor sees further where vectors follow
+/// each other quickly, but not from one page into the next.
+const AHEAD: i32 = 1536;
 
 /// What the body's operations ask of a core.
 struct Arithmetic {
@@ -144,11 +154,12 @@ pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name
     let common = Common::new(context);
     let module = Module::new(common.location);
     let steps = Steps::choose(kernel, target);
+    let course = Course::of(kernel);
     let region = Region::new();
     let block = region.append_block(Block::new(&[(common.ptr, common.location); 5]));
     let build = Build { common: &common, block, lanes: 1, math: Math::Cpu(target.level) };
     let arguments = Arguments::load(&build, kernel);
-    loops(&build, kernel, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?;
+    loops(&build, &course, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?;
     build.effect("llvm.return", &[], &[]);
     add_function(&common, &module, name, &[common.ptr; 5], region, None)?;
     let calls = common.declare(&module);
@@ -261,15 +272,15 @@ impl<'c> Arguments<'c> {
 /// The loop over axis `d` and everything inside it. `ptrs` and `index` hold where the loops around it stand.
 fn loops<'c>(
     build: &Build<'c, '_>,
-    kernel: &Kernel,
+    course: &Course,
     steps: Steps,
     arguments: &Arguments<'c>,
     d: usize,
     ptrs: &[V<'c>],
     index: &[Option<V<'c>>],
 ) -> Result<()> {
-    if d + 1 == kernel.rank as usize {
-        return row(build, kernel, steps, arguments, ptrs, index);
+    if d + 1 == course.kernel.rank as usize {
+        return row(build, course, steps, arguments, ptrs, index);
     }
     let mut result = Ok(());
     build.for_each(build.int(Elem::I64, 0), arguments.extent[d], build.int(Elem::I64, 1), |inner, i| {
@@ -282,7 +293,7 @@ fn loops<'c>(
             .collect();
         let mut index = index.to_vec();
         index[d] = index[d].map(|lo| inner.op("arith.addi", &[lo, i], Elem::I64));
-        result = loops(inner, kernel, steps, arguments, d + 1, &ptrs, &index);
+        result = loops(inner, course, steps, arguments, d + 1, &ptrs, &index);
     });
     result
 }
@@ -304,23 +315,23 @@ fn head<'c>(build: &Build<'c, '_>, kernel: &Kernel, steps: Steps, row: &Row<'c>,
 /// The innermost axis: the points up to a vector's boundary where that pays, whole vectors, then the rest.
 fn row<'c>(
     build: &Build<'c, '_>,
-    kernel: &Kernel,
+    course: &Course,
     steps: Steps,
     arguments: &Arguments<'c>,
     ptrs: &[V<'c>],
     index: &[Option<V<'c>>],
 ) -> Result<()> {
     let n = *arguments.extent.last().expect("at least one axis");
-    let row = Row::new(build, kernel, arguments, ptrs, index);
+    let row = Row::new(build, &course.kernel, arguments, ptrs, index);
     let mut result = Ok(());
     let head = match steps.aligned {
         true => {
-            let head = head(build, kernel, steps, &row, n);
+            let head = head(build, &course.kernel, steps, &row, n);
             let lanes = build.int(Elem::I64, steps.lanes as i64);
             build.for_each(build.int(Elem::I64, 0), head, lanes, |inner, i| {
                 let inner = inner.with_lanes(steps.lanes);
-                let at = memory::At::masked(&inner, kernel, i, head);
-                result = Body::new(&inner, kernel, &row).run(&[at]);
+                let at = memory::At::masked(&inner, &course.kernel, i, head);
+                result = Body::new(&inner, course, &row).run(&[at]);
             });
             head
         }
@@ -350,15 +361,20 @@ fn row<'c>(
             })
             .map(memory::At::whole)
             .collect();
-        result = Body::new(&inner, kernel, &row).run(&parts);
+        if steps.prefetch {
+            for (a, _) in course.kernel.accesses.iter().enumerate().filter(|(_, access)| !access.write) {
+                parts.iter().for_each(|at| row.prefetch(&inner, &course.kernel, a as u32, at, AHEAD));
+            }
+        }
+        result = Body::new(&inner, course, &row).run(&parts);
     });
     result?;
     let lanes = if steps.masked { steps.lanes } else { 1 };
     let mut result = Ok(());
     build.for_each(whole, n, build.int(Elem::I64, lanes as i64), |inner, i| {
         let inner = inner.with_lanes(lanes);
-        let at = if steps.masked { memory::At::masked(&inner, kernel, i, n) } else { memory::At::whole(i) };
-        result = Body::new(&inner, kernel, &row).run(&[at]);
+        let at = if steps.masked { memory::At::masked(&inner, &course.kernel, i, n) } else { memory::At::whole(i) };
+        result = Body::new(&inner, course, &row).run(&[at]);
     });
     result
 }

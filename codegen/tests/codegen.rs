@@ -6,6 +6,8 @@ mod cache;
 mod casts;
 #[path = "codegen/compiler.rs"]
 mod compiler;
+#[path = "codegen/exits.rs"]
+mod exits;
 #[path = "codegen/harness.rs"]
 mod harness;
 #[path = "codegen/load.rs"]

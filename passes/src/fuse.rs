@@ -13,6 +13,7 @@
 mod body;
 mod cluster;
 mod cuts;
+mod pack;
 mod roots;
 mod tasks;
 #[cfg(test)]
@@ -31,6 +32,8 @@ const MAX_ROUNDS: usize = 10_000;
 
 /// See the module's documentation.
 pub fn fuse(graph: &Graph) -> Result<Plan> {
+    let packed = pack::pack(graph);
+    let graph = packed.as_ref().unwrap_or(graph);
     let mut roots = Roots::new(graph, Cuts::default());
     for _ in 0..MAX_ROUNDS {
         let tasks = Tasks::new(graph, &roots);

@@ -310,6 +310,14 @@ impl<'c, 'b> Build<'c, 'b> {
         self.op_typed("llvm.load", &[from], &[self.alignment(Elem::I64)], self.common.ptr)
     }
 
+    /// Asks for the line of an address, which need not be memory, to be read again and again from the nearest cache.
+    pub fn prefetch(&self, address: V<'c>) {
+        let number = |n: i64| IntegerAttribute::new(self.common.elem(Elem::I32), n).into();
+        let name = |name: &str| self.common.name(name);
+        let attributes = [(name("rw"), number(0)), (name("hint"), number(3)), (name("cache"), number(1))];
+        self.effect("llvm.intr.prefetch", &[address], &attributes);
+    }
+
     /// Loads the lanes that the mask names; the others get `other`.
     pub fn masked_load(&self, e: Elem, from: V<'c>, mask: V<'c>, other: V<'c>) -> V<'c> {
         let alignment =
@@ -388,6 +396,46 @@ impl<'c, 'b> Build<'c, 'b> {
                 .add_regions([region]),
         );
         op.results().map(V::from).collect()
+    }
+
+    /// The values of one of two bodies; both yield as many, of the same types.
+    pub fn if_else(
+        &self,
+        condition: V<'c>,
+        yes: impl FnOnce(&Build<'c, 'b>) -> Vec<V<'c>>,
+        no: impl FnOnce(&Build<'c, 'b>) -> Vec<V<'c>>,
+    ) -> Vec<V<'c>> {
+        let branch = || {
+            let region = Region::new();
+            let block: BlockRef<'c, 'c> = region.append_block(Block::new(&[]));
+            (region, Build { block, ..*self })
+        };
+        let ((yes_region, yes_build), (no_region, no_build)) = (branch(), branch());
+        let (chosen, other) = (yes(&yes_build), no(&no_build));
+        yes_build.effect("scf.yield", &chosen, &[]);
+        no_build.effect("scf.yield", &other, &[]);
+        let types: Vec<Type<'c>> = other.iter().map(|v| v.r#type()).collect();
+        let op = self.append(
+            OperationBuilder::new("scf.if", self.common.location)
+                .add_operands(&[condition])
+                .add_results(&types)
+                .add_regions([yes_region, no_region]),
+        );
+        op.results().map(V::from).collect()
+    }
+
+    /// Whether a mask is true in some lane, as one bit.
+    pub fn any(&self, mask: V<'c>) -> V<'c> {
+        if self.lanes == 1 {
+            return mask;
+        }
+        const NE: i64 = 1;
+        let one = self.with_lanes(1);
+        let ty: Type<'c> = IntegerType::new(self.common.context, self.lanes).into();
+        let bits = one.op_typed("llvm.bitcast", &[mask], &[], ty);
+        let zero = IntegerAttribute::new(ty, 0).into();
+        let zero = one.op_typed("arith.constant", &[], &[(self.common.value, zero)], ty);
+        one.compare("arith.cmpi", NE, bits, zero)
     }
 
     /// A call of a function outside, which only computes. [`Common::declare`] makes it known to the module at the end.

@@ -14,6 +14,7 @@ use legate_jit_ir::{DType, InnerStride, Kernel};
 
 use super::body::Body;
 use super::build::{Build, Common, Elem, Math, V};
+use super::course::Course;
 use super::memory::{At, Row};
 use super::{Arguments, Val, add_function, check};
 use crate::Result;
@@ -33,6 +34,7 @@ pub fn lower_gpu<'c>(context: &'c Context, kernel: &Kernel, name: &str) -> Resul
     let block = region.append_block(Block::new(&parameters));
     let build = Build { common: &common, block, lanes: 1, math: Math::Gpu };
     let arguments = parameters_as_arguments(&build, kernel);
+    let course = Course::of(kernel);
     let mut result = Ok(());
     let (first, step) = (thread(&build, "y"), threads(&build, "y"));
     let rows = arguments.extent[..rank - 1]
@@ -43,7 +45,7 @@ pub fn lower_gpu<'c>(context: &'c Context, kernel: &Kernel, name: &str) -> Resul
         let row = Row::new(build, kernel, &arguments, &ptrs, &index);
         let n = arguments.extent[rank - 1];
         build.for_each(thread(build, "x"), n, threads(build, "x"), |build, i| {
-            result = Body::new(build, kernel, &row).run(&[At::whole(i)]);
+            result = Body::new(build, &course, &row).run(&[At::whole(i)]);
         });
     });
     result?;

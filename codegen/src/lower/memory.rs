@@ -113,6 +113,15 @@ impl<'c> Row<'c> {
         }
     }
 
+    /// Asks for what a reading access will need some vectors later.
+    pub fn prefetch(&self, build: &Build<'c, '_>, kernel: &Kernel, a: u32, at: &At<'c>, ahead: i32) {
+        let access = kernel.accesses[a as usize];
+        if access.inner == InnerStride::Unit {
+            let one = build.with_lanes(1);
+            one.prefetch(one.offset_bytes(self.unit_address(build, access.dtype, a, at), ahead));
+        }
+    }
+
     fn unit_address(&self, build: &Build<'c, '_>, dtype: DType, a: u32, at: &At<'c>) -> V<'c> {
         let one = build.with_lanes(1);
         let i = if dtype.is_complex() { one.op("arith.shli", &[at.i, one.int(Elem::I64, 1)], Elem::I64) } else { at.i };

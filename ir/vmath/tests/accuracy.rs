@@ -149,6 +149,42 @@ fn signs_of_f32_powers() {
     }
 }
 
+/// Exponents that have ways of their own: within 1 ulp, the same bits among other exponents, and right where those ways end.
+#[test]
+fn short_powers_of_f64() {
+    let x: Vec<f64> = (0..40_000)
+        .map(|i| {
+            let t = (i as f64 * 0.618_033_988_749_894_9).fract();
+            match i % 4 {
+                0 => 1.0 + 3.0 * t,
+                1 => (t - 0.5) * 20.0,
+                2 => 2f64.powf(2000.0 * t - 1000.0),
+                _ => 2f64.powi(if i % 8 == 3 { 300 } else { -300 }) * (1.0 + (i % 5 - 2) as f64 * f64::EPSILON),
+            }
+        })
+        .chain([0.0, -0.0, 1.0, -1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 5e-324, -1e-310, f64::MAX])
+        .collect();
+    for y in [-1.5, -0.5, 1.5, 3.0] {
+        let alike = run(Func::Pow, Float::F64, &x, &vec![y; x.len()]);
+        for (&x, &got) in x.iter().zip(&alike) {
+            let want = f64::powf(x, y);
+            let same = got == want || (got.is_nan() && want.is_nan());
+            // The library's own error is half a unit.
+            assert!(same || (got - want).abs() <= 1.01 * place(want, 52, -1022), "{x:e} ** {y}: {got:e}, not {want:e}");
+        }
+        // Every third lane has this exponent; and vectors in which a lane is beyond the short way's range.
+        let mixed: Vec<f64> = (0..x.len()).map(|i| if i % 3 == 0 { y } else { 0.7 }).collect();
+        let among = run(Func::Pow, Float::F64, &x, &mixed);
+        for i in (0..x.len()).step_by(3) {
+            assert_eq!(among[i].to_bits(), alike[i].to_bits(), "{:e} ** {y}", x[i]);
+        }
+        for i in 0..x.len() {
+            let alone = run(Func::Pow, Float::F64, &x[i..=i], &[y])[0];
+            assert_eq!(alone.to_bits(), alike[i].to_bits(), "{:e} ** {y}", x[i]);
+        }
+    }
+}
+
 /// The vectors ask the library only where its result is in doubt; then all of theirs are its own.
 #[test]
 fn sine_and_cosine_of_f64_are_the_librarys() {

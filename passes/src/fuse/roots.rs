@@ -59,6 +59,10 @@ impl Roots {
                     roots.root[i] = true;
                     roots.root[node.args[0].index()] = true;
                 }
+                // See `pack`.
+                Op::View(_) if matches!(graph.node(node.args[0]).op, Op::View(_)) => {
+                    roots.root[node.args[0].index()] = true;
+                }
                 // A window that is no box cannot be inlined: it is written over a copy of its base, or in place.
                 Op::Update(window) if !is_box(window) => {
                     roots.root[i] = true;

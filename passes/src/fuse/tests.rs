@@ -160,3 +160,24 @@ fn a_long_loop_at_one_point_is_cut_between_two_rounds() {
 fn a_loop_that_fits_into_one_body_is_not_cut() {
     assert_eq!(launches(&fuse(&rounds_at_one_point(60)).unwrap()).len(), 1);
 }
+
+/// Differences of all pairs of a column's elements.
+fn pairs(columns: usize) -> Graph {
+    let mut g = Graph { donated: vec![false], ..Graph::default() };
+    let a = g.push(Op::Input(0), &[], f64s(&[200, columns]));
+    let along = |axis| View {
+        shape: smallvec![200, 200],
+        axes: smallvec![AxisMap::along(0, axis, 1), AxisMap::at(columns as i64 - 1)],
+    };
+    let (rows, cols) = (view(&mut g, a, along(0)), view(&mut g, a, along(1)));
+    let difference = map(&mut g, Ufunc::Subtract, &[cols, rows]);
+    g.outputs = vec![difference];
+    g
+}
+
+#[test]
+fn a_column_that_is_spread_is_put_together_first() {
+    assert_eq!(launches(&fuse(&pairs(3)).unwrap()).len(), 2);
+    // What lies together already is read where it is.
+    assert_eq!(launches(&fuse(&pairs(1)).unwrap()).len(), 1);
+}
