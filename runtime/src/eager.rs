@@ -49,7 +49,7 @@ impl Pace {
     /// what was expected.
     fn learn(&mut self, guess: f64, took: Duration) {
         let seen = (took.as_nanos() as f64 / guess.max(1.0)).min(4.0 * self.0);
-        self.0 = (self.0 + (seen - self.0) / 16.0).clamp(0.1, 30.0);
+        self.0 = (self.0 + (seen - self.0) / 8.0).clamp(0.1, 30.0);
     }
 }
 
@@ -78,7 +78,8 @@ impl Default for Eager {
         Eager {
             spent: HashMap::default(),
             runs: Pace(1.0),
-            plans: Pace(1.0),
+            // The first plans of a process also make what all later ones use.
+            plans: Pace(3.0),
             values: Vec::new(),
             last_use: Vec::new(),
             input_use: Vec::new(),
