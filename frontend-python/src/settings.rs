@@ -79,7 +79,7 @@ const VARIABLES: &[Variable] = &[
         name: "LEGATE_JIT_INLINE",
         kind: Kind::Word(&["on", "off"]),
         default: "on",
-        help: "whether small operations on what is in memory are done at once (while nothing is dumped)",
+        help: "whether small operations on what is in memory are done at once, and new traces run without a plan (while nothing is dumped)",
     },
     Variable {
         name: "LEGATE_JIT_CACHE_DIR",

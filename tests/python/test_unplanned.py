@@ -70,6 +70,27 @@ def test_a_program_that_goes_on_is_planned():
     assert after["unplanned"] > before["unplanned"] and after["plan_hits"] > before["plan_hits"] + 100
 
 
+def test_long_traces_are_planned_by_the_helper():
+    def program(np):
+        a = array(np, (60, 70), "f8", 12) * 1.0
+        for k in range(40):
+            a = 0.25 * (np.roll(a, 1, 0) + np.roll(a, -1, 0) + np.roll(a, 1, 1) + np.roll(a, -1, 1)) + 0.001 * k
+        return a
+
+    want = program(numpy)
+    start = legate_jit.stats()
+    assert_same(program(ours), want)
+    assert legate_jit.stats()["unplanned"] > start["unplanned"], "nobody waits for the plan"
+    for _ in range(3000):
+        before = legate_jit.stats()
+        assert_same(program(ours), want)
+        after = legate_jit.stats()
+        if after["unplanned"] == before["unplanned"] and after["plan_hits"] > before["plan_hits"]:
+            break
+    else:
+        raise AssertionError("the plan has never come")
+
+
 def overlapping(np):
     a = array(np, (40, 50), "f8", 2)
     b = a * 1.0
