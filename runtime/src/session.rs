@@ -357,7 +357,9 @@ impl Session {
         }
         let records = self.trace.recs.len();
         // The first rounds of a loop are new only once.
-        let known = self.eager.has_met(key) || records > ROUNDS && repeats::has_rounds(&self.trace);
+        let known = self.eager.has_met(key)
+            || self.plans.is_coming(key)
+            || records > ROUNDS && repeats::has_rounds(&self.trace);
         self.inline.flushed(&self.trace, !known);
         let unplanned = self.may_go_unplanned();
         if unplanned && let Some(stores) = self.eager.run(key, &self.trace, outputs, donated, &mut self.passes)? {
