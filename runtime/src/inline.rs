@@ -84,7 +84,7 @@ impl Inline {
     }
 
     pub(crate) fn off(&mut self) {
-        self.limit = 0;
+        (self.limit, self.immediate) = (0, 0);
     }
 
     /// Whether a record is to run at once. Where a program's traces are tiny, or never the same again, there is nothing to gain

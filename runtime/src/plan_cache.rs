@@ -55,6 +55,9 @@ struct Known {
 /// Plans that are kept; beyond it the half that was not used for longest goes.
 const KEPT: usize = 4096;
 
+/// Plans that wait for the helper at a time.
+const COMING: usize = 4;
+
 /// Runs in next to no time before a plan is held to be such.
 const BRIEF: u32 = 16;
 
@@ -108,6 +111,17 @@ impl PlanCache {
             self.coming.insert(key, place);
         }
         started
+    }
+
+    /// Whether the helper may be given another plan to make. What it has made is put with the others, whether or not somebody has
+    /// asked for it again.
+    pub(crate) fn has_room(&mut self) -> bool {
+        let done: SmallVec<[Key; COMING]> =
+            self.coming.iter().filter(|(_, place)| place.get().is_some()).map(|(key, _)| *key).collect();
+        for key in done {
+            self.made(key);
+        }
+        self.coming.len() < COMING
     }
 
     /// Whether the helper makes a plan for this.

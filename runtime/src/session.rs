@@ -288,8 +288,7 @@ impl Session {
 
     fn run_key(&mut self, key: Key, round: Key, outputs: &[u32], donated: &[bool]) -> Result<()> {
         let at_once = self.inline.is_immediate() && self.trace.elements < LITTLE && !self.trace.exported;
-        let at_once =
-            if at_once { self.eager.run_at_once(&self.trace, outputs, donated, &mut self.passes)? } else { None };
+        let at_once = if at_once { self.unplanned(outputs, donated)? } else { None };
         let stores = match at_once {
             Some(stores) => stores,
             None => match self.ahead.take(round, &self.trace.inputs, &self.trace.scalars)? {
@@ -369,10 +368,11 @@ impl Session {
         }
         let graph = |trace: &Trace| crate::capture::graph(trace, outputs, donated);
         if unplanned && self.is_long_and_near() {
-            if !self.plans.is_coming(key) && self.plans.make_later(key, graph(&self.trace), &self.config) {
+            let room = self.plans.has_room();
+            if room && !self.plans.is_coming(key) && self.plans.make_later(key, graph(&self.trace), &self.config) {
                 self.counters.plans += 1;
             }
-            if self.plans.is_coming(key)
+            if (self.plans.is_coming(key) || !room)
                 && let Some(stores) = self.unplanned(outputs, donated)?
             {
                 return Ok(Planned::Ran(stores));

@@ -20,7 +20,7 @@ const FOR_GOOD: u32 = 1 << 31;
 /// More references than this there are never.
 const MANY: u32 = 1 << 30;
 
-/// Blocks of up to `UNIT * SIZES` bytes are kept (a layout has some six hundred), so many of each size, or so many bytes.
+/// Blocks of up to `UNIT * SIZES` bytes are kept (a layout has hundreds), so many of each size, or so many bytes.
 const UNIT: usize = 16;
 const SIZES: usize = 44;
 const KEPT: usize = 1024;
