@@ -119,6 +119,25 @@ fn another_kernels_file_under_this_ones_name() {
 }
 
 #[test]
+fn an_older_builds_entry_under_this_ones_name() {
+    let (dir, cache, _) = filled("older");
+    let entry = dir.entry();
+    let bytes = fs::read(&entry).unwrap();
+    let build = cache::BUILD_ID.as_bytes();
+    let at = bytes.windows(build.len()).position(|w| w == build).expect("the build stands in the file");
+    // Whole in every respect, its checksum too, but from a build that differs in one letter.
+    let mut older = bytes[..bytes.len() - 16].to_vec();
+    older[at + build.len() - 1] ^= 1;
+    let sum = xxhash_rust::xxh3::xxh3_128(&older);
+    older.extend_from_slice(&sum.to_le_bytes());
+    fs::write(&entry, &older).unwrap();
+    let listed = cache::list(&dir.0).unwrap();
+    assert!(listed[0].target.is_some() && !listed[0].current, "it is no damaged one");
+    assert!(cache.get(&kernel(), &target()).is_err());
+    assert!(!entry.exists(), "it makes room for this build's");
+}
+
+#[test]
 fn foreign_files_are_found_and_pruned() {
     let (dir, _cache, _) = filled("foreign");
     let good = dir.entry().file_name().unwrap().to_string_lossy().into_owned();
