@@ -27,7 +27,7 @@ bench:
 	  && "$$venv/bin/python" bench/report.py
 
 instructions:
-	@scripts/setup instructions && scripts/build
+	@scripts/setup test && scripts/build
 	@$(ENV) && "$$venv/bin/python" bench/instructions.py
 
 wheel:
