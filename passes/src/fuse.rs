@@ -13,6 +13,7 @@
 mod body;
 mod cluster;
 mod cuts;
+mod joined;
 mod pack;
 mod roots;
 mod tasks;

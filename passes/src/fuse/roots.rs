@@ -5,6 +5,7 @@ use legate_jit_ir::{Value, View};
 
 use super::cluster::Group;
 use super::cuts::{Cuts, can_be_root};
+use super::joined::joined;
 use super::tasks::{Kind, Tasks, is_box};
 use crate::cost;
 use crate::relate::disjoint;
@@ -45,6 +46,7 @@ impl Roots {
         for v in roots.cuts.crossing(graph) {
             roots.root[v.index()] = true;
         }
+        let joined = joined(graph);
         for (i, node) in graph.nodes.iter().enumerate() {
             match &node.op {
                 Op::Input(_) | Op::Reduce(_) => roots.root[i] = true,
@@ -69,7 +71,9 @@ impl Roots {
                     roots.root[node.args[0].index()] = true;
                 }
                 // A boundary: cheaper to write over the base where it lies than to cut every later pass into more pieces.
-                Op::Update(window) if legate_jit_ir::shape::size(&window.shape) * SMALL_WINDOW <= node.ty.size() => {
+                Op::Update(window)
+                    if !joined[i] && legate_jit_ir::shape::size(&window.shape) * SMALL_WINDOW <= node.ty.size() =>
+                {
                     let base = node.args[0];
                     roots.root[i] = true;
                     roots.root[base.index()] |= can_be_root(graph, base);
