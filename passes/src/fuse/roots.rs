@@ -87,7 +87,7 @@ impl Roots {
         // What the graph reads through several views, or spread over more elements, is computed once if it is not cheap.
         let mut views: FxHashMap<Value, Vec<(View, usize)>> = FxHashMap::default();
         let mut as_it_is = vec![false; n];
-        for (i, node) in graph.nodes.iter().enumerate() {
+        for node in &graph.nodes {
             if let Op::View(view) = &node.op {
                 let (source, view) = roots.through_views(graph, node.args[0], view.clone());
                 let seen = views.entry(source).or_default();
@@ -98,12 +98,11 @@ impl Roots {
             } else {
                 node.args.iter().for_each(|a| as_it_is[a.index()] = true);
             }
-            let (work, leaves) = roots.inlined(graph, Value(i as u32));
-            roots.work[i] = work;
-            roots.leaves[i] = leaves;
         }
-        let mut expensive: Vec<Value> = Vec::new();
-        for (&v, seen) in &mut views {
+        // In order of the graph, so that a user sees the reduced cost of what became a root before it.
+        for v in (0..n).map(|i| Value(i as u32)) {
+            (roots.work[v.index()], roots.leaves[v.index()]) = roots.inlined(graph, v);
+            let Some(seen) = views.get_mut(&v).filter(|_| can_be_root(graph, v) && !roots.is_root(v)) else { continue };
             let size = graph.ty(v).size().max(1);
             if as_it_is[v.index()] {
                 seen.push((View::identity(&graph.ty(v).shape), size));
@@ -111,14 +110,7 @@ impl Roots {
             let read: usize = seen.iter().map(|(_, n)| n).sum();
             let once = if overlap(seen) { seen.iter().map(|(_, n)| *n).max().unwrap_or(0) } else { size };
             let again = read.saturating_sub(once) as f64 / size as f64;
-            if roots.recomputing(v) as f64 * again > STORE_AND_LOAD as f64 {
-                expensive.push(v);
-            }
-        }
-        // In order of the graph, so that a user sees the reduced cost of what became a root before it.
-        expensive.sort_unstable();
-        for v in expensive {
-            roots.root[v.index()] |= can_be_root(graph, v);
+            roots.root[v.index()] = roots.recomputing(v) as f64 * again > STORE_AND_LOAD as f64;
         }
         roots.cut_long_chains(graph);
         roots.measure(graph);
