@@ -15,14 +15,15 @@
 //! what it reads at a band's edge was computed with the band before, and nothing is computed twice.
 //!
 //! Threads share the rows by split tiling: each works on a segment whose edges draw in by the launches' lags, and then the
-//! wedges left between two segments are filled in.
+//! wedges left between two segments are filled in. In a periodic array (the first row reads the last one) the rows are a ring:
+//! the first segment begins where the last one ends, and a wedge is left there too.
 //!
 //! The legality rule. Launch j handles row y of the array. It must come after every launch i < j in the run has handled the
 //! rows that hold what j reads there, that read what j overwrites there, and that write the same row. For constant
 //! distances between rows that is: j's front stays at least `lag(j, i)` rows behind i's, upwards and downwards; more by the rows
 //! that i's last chunk may leave undone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use legate_jit_ir::plan::{BufferId, Launch, Operand, Plan, Step, Target};
@@ -66,6 +67,8 @@ pub struct Wavefront {
     rows: usize,
     /// Rows that the leading front moves at a time.
     step: usize,
+    /// The last row is the first one's neighbour.
+    ring: bool,
     bands: Option<Bands>,
 }
 
@@ -122,6 +125,8 @@ struct Uses {
     one_row: bool,
     /// Rows at the edge of a range that may stay undone, because a chunk reaches over it.
     slack: i64,
+    /// It reads from the last row to the first or from the first to the last.
+    ring: bool,
     /// None where the launch does not go column by column at constant distances.
     columns: Option<Columns>,
 }
@@ -153,6 +158,7 @@ pub struct Shape {
     run: Run,
     rows: usize,
     step: usize,
+    ring: bool,
     bands: Option<Bands>,
 }
 
@@ -221,7 +227,8 @@ pub fn find(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> Option<Sh
     // Steps no larger than the window behind them, so that the window decides what stays in cache, but worth a call.
     let largest = (run.deepest(length, 0).max(1) as usize + 1).max(STEP_BYTES / moved);
     let step = (budget.saturating_sub(held) / moved).clamp(1, largest);
-    Some(Shape { run, rows, step, bands })
+    let ring = run.parts.iter().flatten().any(|uses| uses.ring);
+    Some(Shape { run, rows, step, ring, bands })
 }
 
 /// Bytes that one thread may keep in the second-level cache: most of it, as what passes through wants some.
@@ -389,13 +396,15 @@ fn uses(plan: &Plan, memory: &[BufferId], launch: &Launch) -> Option<Uses> {
     let along = |o: &Operand| o.view.axes.first().is_some_and(|m| !m.terms.is_empty());
     let one_row = launch.streams.is_empty() && operands().filter(|o| written(plan, launch, o)).all(|o| !along(o));
     let rows = if one_row { 1 } else { launch.domain[0] };
-    // The array row of a launch row, for a map of the array's first axis.
-    let row_of = |o: &Operand| -> Option<i64> {
+    // The array row of the launch's row 0, for a map of the array's first axis. A row of the array that only pieces of single rows
+    // use lies at another distance from each of them. None where that depends on the row.
+    let rows_of = |o: &Operand| -> Option<BTreeSet<i64>> {
         let map = o.view.axes.first()?;
         match map.terms[..] {
-            [] if rows == 1 => Some(map.start),
+            [] if rows == 1 => Some(BTreeSet::from([map.start])),
+            [] if !one_row => single_rows(launch, o).map(|row| Some(map.start - row?)).collect(),
             [(0, 1)] if !one_row && o.view.axes[1..].iter().all(|m| m.terms.iter().all(|t| t.0 != 0)) => {
-                Some(map.start)
+                Some(BTreeSet::from([map.start]))
             }
             _ => None,
         }
@@ -403,33 +412,49 @@ fn uses(plan: &Plan, memory: &[BufferId], launch: &Launch) -> Option<Uses> {
     let mut start = (!launch.streams.is_empty()).then_some(0);
     for o in operands() {
         if written(plan, launch, o) {
-            let row = row_of(o)?;
-            if *start.get_or_insert(row) != row {
-                return None;
+            for row in rows_of(o)? {
+                if *start.get_or_insert(row) != row {
+                    return None;
+                }
             }
         }
     }
     let start = start?;
+    let height = array_rows(plan, launch) as i64;
+    let mut ring = false;
+    // More than half of the rows in one direction are fewer in the other.
+    let mut around = |distance: i64, o: &Operand| {
+        let turns = (2 * distance.abs() > height && plan.buffer(o.buffer).ty.shape[0] as i64 == height) as i64;
+        ring |= turns != 0;
+        distance - turns * distance.signum() * height
+    };
     let axis = !one_row as usize;
     let columns = columns(launch, axis, operands().filter(|o| written(plan, launch, o)));
-    let list = operands().map(|o| {
+    let mut list = Vec::new();
+    for o in operands() {
         let ty = &plan.buffer(o.buffer).ty;
         let is_large = ty.shape.len() >= 2 || ty.shape.first() == Some(&rows);
-        // Only what the run does not write may be read in any other way; `FAR` says so.
         let column = columns.and_then(|c| Some(column_of(o, axis, c.axis.is_none())? - c.start));
-        let row = row_of(o).map(|row| row - start);
-        Use {
+        // Only what the run does not write may be read in any other way; `FAR` says so.
+        let distances = rows_of(o).map_or(vec![FAR], |rows| rows.iter().map(|row| around(row - start, o)).collect());
+        list.extend(distances.into_iter().map(|rows| Use {
             memory: memory[o.buffer.0 as usize],
-            rows: row.unwrap_or(FAR),
+            rows,
             columns: column.unwrap_or(FAR),
             writes: written(plan, launch, o),
             bytes: if is_large { ty.bytes() / ty.shape[0].max(1) } else { 0 },
-        }
-    });
-    let list = list.collect();
+        }));
+    }
     let width = size(&launch.domain[1..]).max(1);
     let slack = if launch.streams.is_empty() { 0 } else { PreparedLaunch::FINE_CHUNK.div_ceil(width) as i64 };
-    Some(Uses { rows, start, list, one_row, slack, columns })
+    Some(Uses { rows, start, list, one_row, slack, ring, columns })
+}
+
+/// The domain's row of each piece that uses an operand; None for one that has several.
+fn single_rows<'a>(launch: &'a Launch, operand: &'a Operand) -> impl Iterator<Item = Option<i64>> + 'a {
+    let is_it = move |target: u32| matches!(&launch.targets[target as usize], Target::Buffer(o) if o == operand);
+    let users = launch.pieces.iter().filter(move |p| p.accesses.iter().any(|&a| is_it(a)));
+    users.map(|p| (p.hi[0] == p.lo[0] + 1).then_some(p.lo[0] as i64))
 }
 
 /// The columns that a launch writes, where the domain's axis `axis` goes along them or it has one only. Chunks of a reduction are
@@ -470,7 +495,7 @@ impl Wavefront {
 
     /// `None` if one of the launches turns out not to be divisible.
     pub fn new(plan: &Plan, launches: &[&Launch], shape: Shape, tier: Tier) -> Result<Option<Wavefront>> {
-        let Shape { run, rows, step, bands } = shape;
+        let Shape { run, rows, step, ring, bands } = shape;
         let deepest = run.deepest(run.parts.len(), 0);
         let mut lags = run.lags.into_iter();
         let (mut prepared, mut parts) = (Vec::new(), Vec::new());
@@ -501,7 +526,7 @@ impl Wavefront {
             });
             prepared.push(ready);
         }
-        Ok(Some(Wavefront { launches: prepared, parts, deepest, rows, step, bands }))
+        Ok(Some(Wavefront { launches: prepared, parts, deepest, rows, step, ring, bands }))
     }
 
     pub fn run(&self, frame: &Frame) -> Result<()> {
@@ -510,9 +535,10 @@ impl Wavefront {
         let cut = |s: usize| (self.rows * s / segments) as i64;
         let partials: Vec<Partials> = self.launches.iter().map(PreparedLaunch::room_for_partials).collect();
         let now = Now { wavefront: self, frame, partials: &partials };
-        pool::run(segments, &|s, _| now.segment(cut(s), cut(s + 1), s > 0, s + 1 < segments))
+        pool::run(segments, &|s, _| now.segment(cut(s), cut(s + 1), self.ring || s > 0, self.ring || s + 1 < segments))
             .map_err(Error::Runtime)?;
-        pool::run(segments - 1, &|s, _| now.wedge(cut(s + 1))).map_err(Error::Runtime)?;
+        let wedge = |s: usize| if s + 1 < segments { now.wedge(&[cut(s + 1)]) } else { now.wedge(&[0, cut(segments)]) };
+        pool::run(segments - !self.ring as usize, &|s, _| wedge(s)).map_err(Error::Runtime)?;
         for ((launch, part), partials) in self.launches.iter().zip(&self.parts).zip(&partials) {
             match part {
                 Part::Lane(_) => launch.finish(frame, partials),
@@ -569,13 +595,14 @@ impl Now<'_> {
         }
     }
 
-    /// What two segments left around the row between them.
-    fn wedge(&self, at: i64) {
-        self.wavefront.bands().for_each(|band| self.wedge_of_band(band, at));
+    /// What two segments left around the row between them, or around the first one and behind the last one of a ring.
+    fn wedge(&self, around: &[i64]) {
+        self.wavefront.bands().for_each(|band| self.wedge_of_band(band, around));
     }
 
-    fn wedge_of_band(&self, band: Range<i64>, at: i64) {
-        for (l, lane) in self.wavefront.lanes() {
+    fn wedge_of_band(&self, band: Range<i64>, around: &[i64]) {
+        let lanes = self.wavefront.lanes();
+        for (l, lane, at) in lanes.flat_map(|(l, lane)| around.iter().map(move |&at| (l, lane, at))) {
             match &lane.work {
                 Work::Chunks { ranges, width } => {
                     let row = |y: i64| y.max(0) as usize * width;

@@ -117,6 +117,100 @@ fn a_wavefront_has_the_bits_of_one_sweep_after_the_other() {
     }
 }
 
+/// `a` rolled by `shift` along an axis: two windows over a fill, which nobody sees.
+fn roll(g: &mut Graph, a: Value, shift: i64, axis: usize, shape: &[usize]) -> Value {
+    let n = shape[axis] as i64;
+    let fill = g.push(Op::Const(Scalar::f64(0.0)), &[], ty(&[]));
+    let mut out = g.push(Op::View(View::broadcast(&[], shape)), &[fill], ty(shape));
+    let cut = shift.rem_euclid(n);
+    for (from, to, length) in [(n - cut, 0, cut), (0, cut, n - cut)] {
+        let (mut part, mut source, mut target) = (shape.to_vec(), vec![0; shape.len()], vec![0; shape.len()]);
+        (part[axis], source[axis], target[axis]) = (length as usize, from, to);
+        let value = read(g, a, &source, &part);
+        out = g.push(Op::Update(window(&target, &part)), &[out, value], ty(shape));
+    }
+    out
+}
+
+/// Sweeps over a ring of rows (and of columns, if there are any) that reach `up` and `down` rows, with a look at how much each
+/// has changed.
+fn rolled(shape: &[usize], steps: usize, up: i64, down: i64, changes: bool) -> Graph {
+    let mut g = Graph { donated: vec![true], ..Graph::default() };
+    let mut p = g.push(Op::Input(0), &[], ty(shape));
+    let mut outputs = Vec::new();
+    for step in 0..steps {
+        let before = p;
+        let mut sum = p;
+        for shift in [up, -down].into_iter().filter(|&s| s != 0) {
+            let part = roll(&mut g, p, shift, 0, shape);
+            sum = g.push(Op::Map(Ufunc::Add), &[sum, part], ty(shape));
+        }
+        if shape.len() > 1 {
+            let part = roll(&mut g, p, 1, 1, shape);
+            sum = g.push(Op::Map(Ufunc::Subtract), &[sum, part], ty(shape));
+        }
+        let factor = g.push(Op::Const(Scalar::f64(0.4 + step as f64 / 1000.0)), &[], ty(&[]));
+        let factor = g.push(Op::View(View::broadcast(&[], shape)), &[factor], ty(shape));
+        p = g.push(Op::Map(Ufunc::Multiply), &[factor, sum], ty(shape));
+        if changes {
+            outputs.push(change(&mut g, p, before, shape));
+        }
+    }
+    outputs.push(p);
+    g.outputs = outputs;
+    g
+}
+
+#[test]
+fn periodic_rows_are_a_ring() {
+    for shape in [&[40, COLUMNS][..], &[300, COLUMNS], &[9001]] {
+        for (steps, up, down) in [(2, 1, 1), (9, 1, 0), (9, 0, 2), (25, 1, 1), (12, 2, 1)] {
+            for changes in [false, true] {
+                let graph = rolled(shape, steps, up, down, changes);
+                let plan = legate_jit_passes::compile(&graph, &Cx::default()).unwrap();
+                let together = Prepared::build(plan.clone(), Tier::Vm, true).unwrap();
+                let apart = Prepared::build(plan, Tier::Vm, false).unwrap();
+                let case = format!("{shape:?}, {steps} steps, {up} up, {down} down, changes: {changes}");
+                let rings = together.actions.iter().filter(|a| matches!(a, Action::Wavefront(w) if w.ring)).count();
+                let alone = together.actions.iter().filter(|a| matches!(a, Action::Launch(_))).count();
+                assert!(
+                    shape[0] == 40 || rings > 0 && alone <= rings + 4,
+                    "{case}: {rings} rings, {alone} launches apart"
+                );
+                let elements = shape.iter().product();
+                assert!(run_on(&together, elements) == run_on(&apart, elements), "{case}");
+            }
+        }
+    }
+}
+
+/// A program that keeps the outermost rows equal to the ones next to the other edge, as periodic boundaries are written by hand.
+#[test]
+fn boundaries_that_are_copied_around() {
+    for (rows, steps) in [(40, 5), (300, 12)] {
+        let (whole, inner) = ([rows, COLUMNS], [rows - 2, COLUMNS - 2]);
+        let mut g = Graph { donated: vec![true], ..Graph::default() };
+        let mut p = g.push(Op::Input(0), &[], ty(&whole));
+        for _ in 0..steps {
+            let parts = [[0, 1], [2, 1], [1, 2]].map(|start| read(&mut g, p, &start, &inner));
+            let sum = g.push(Op::Map(Ufunc::Add), &parts[..2], ty(&inner));
+            let value = g.push(Op::Map(Ufunc::Subtract), &[sum, parts[2]], ty(&inner));
+            p = g.push(Op::Update(window(&[1, 1], &inner)), &[p, value], ty(&whole));
+            for (to, from) in [(0, rows as i64 - 2), (rows as i64 - 1, 1)] {
+                let value = g.push(Op::View(row(from)), &[p], ty(&[COLUMNS]));
+                p = g.push(Op::Update(row(to)), &[p, value], ty(&whole));
+            }
+        }
+        g.outputs = vec![p];
+        let plan = legate_jit_passes::compile(&g, &Cx::default()).unwrap();
+        let together = Prepared::build(plan.clone(), Tier::Vm, true).unwrap();
+        let apart = Prepared::build(plan, Tier::Vm, false).unwrap();
+        let rings = together.actions.iter().filter(|a| matches!(a, Action::Wavefront(w) if w.ring)).count();
+        assert!(rows == 40 || rings > 0);
+        assert!(run(&together, rows) == run(&apart, rows), "{rows} rows, {steps} steps");
+    }
+}
+
 /// Sweeps of a stencil of seven points over arrays of planes, which write some faces between them.
 fn of_planes(shape: [usize; 3], steps: usize, faces: bool) -> Graph {
     let mut g = Graph { donated: vec![true], ..Graph::default() };
