@@ -117,8 +117,7 @@ PROGRAMS = (
             lambda n, radius: dict(bytes=16 * n * n, flops=4 * (2 * radius + 1) * n * n, working_set=16 * n * n),
             dict(out=bits(1e-12)), exact_setup=False),
     Program("equalise", "histogram equalisation of grey values", photograph, equalise,
-            sizes(dict(n=20), dict(n=300), dict(n=4000)), pixels(2, 2), dict(out=bits(0), counts=bits(0)),
-            fallbacks=1),  # np.bincount
+            sizes(dict(n=20), dict(n=300), dict(n=4000)), pixels(2, 2), dict(out=bits(0), counts=bits(0))),
     Program("bilateral", "a bilateral filter, offset by offset", bilateral_inputs, bilateral,
             sizes(dict(n=16, radius=2), dict(n=120, radius=3), dict(n=800, radius=3)),
             lambda n, radius: dict(bytes=16 * n * n, flops=25 * (2 * radius + 1) ** 2 * n * n, working_set=16 * n * n),

@@ -123,7 +123,6 @@ PROGRAMS = (
         "group_means", "means by group with bincount", grouped, group_means,
         sizes(dict(n=100, groups=5), dict(n=50_000, groups=100), dict(n=5_000_000, groups=1000)),
         lambda n, groups: dict(bytes=32 * n, flops=6 * n, working_set=16 * n), dict(mean=bits(1e-12), spread=bits(1e-12)),
-        fallbacks=2,  # np.bincount
     ),
 )  # fmt: skip
 

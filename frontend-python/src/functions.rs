@@ -495,6 +495,19 @@ pub fn nonzero_of(py: Python<'_>, a: &Bound<'_, Value>) -> PyResult<Py<PyAny>> {
     Ok(PyTuple::new(py, columns)?.into_any().unbind())
 }
 
+/// How often each integer of an array of ours occurs; None where that is NumPy's to say.
+#[pyfunction]
+pub fn bincount_of(
+    py: Python<'_>,
+    a: &Bound<'_, Value>,
+    weights: Option<&Bound<'_, Value>>,
+    minlength: usize,
+) -> PyResult<Option<Py<PyAny>>> {
+    let (array, weights) = (a.get().get().clone(), weights.map(|w| w.get().get().clone()));
+    let counts = adopt::detached(py, || rt::bincount(&array, weights.as_ref(), minlength))?;
+    counts.map(|c| value::new_array(py, c)).transpose()
+}
+
 /// How many elements of an array of ours with axes are not zero.
 #[pyfunction]
 pub fn count_of(py: Python<'_>, a: &Bound<'_, Value>) -> PyResult<usize> {

@@ -84,6 +84,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(functions::copy, m)?)?;
     m.add_function(wrap_pyfunction!(functions::where_, m)?)?;
     m.add_function(wrap_pyfunction!(functions::nonzero_of, m)?)?;
+    m.add_function(wrap_pyfunction!(functions::bincount_of, m)?)?;
     m.add_function(wrap_pyfunction!(functions::coordinates, m)?)?;
     m.add_function(wrap_pyfunction!(functions::count_of, m)?)?;
     m.add_function(wrap_pyfunction!(functions::concatenate, m)?)?;

@@ -20,11 +20,13 @@ use crate::shared::Shared;
 use crate::ufunc::{UfuncArgs, signature, ufunc};
 use crate::{Casting, Error, Result};
 
+mod bins;
 mod integers;
 mod masked;
 mod moves;
 mod selection;
 
+pub use bins::bincount;
 pub use integers::{IndexPart, count_nonzero, nonzero};
 use selection::{Selection, is_sparse};
 

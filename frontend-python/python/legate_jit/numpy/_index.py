@@ -3,7 +3,7 @@
 import numpy as _np
 
 from .. import _fallback
-from .._native import asarray, asvalue, coordinates, ndarray, nonzero_of
+from .._native import asarray, asvalue, bincount_of, coordinates, ndarray, nonzero_of
 
 _integers = (int, _np.integer)
 
@@ -31,6 +31,15 @@ def argwhere(a):
     at = coordinates(a)
     # NumPy joins one array for each axis: they lie one behind the other.
     return at.T.copy().T if a.ndim > 1 else at
+
+
+def bincount(x, /, weights=None, minlength=0):
+    a, w = asvalue(x), None if weights is None else asvalue(weights)
+    if _ours(a) and (w is None or _ours(w)) and type(minlength) is int and minlength >= 0:
+        counts = bincount_of(a, w, minlength)
+        if counts is not None:
+            return counts
+    return _fallback.run("bincount", _np.bincount, (x,), dict(weights=weights, minlength=minlength))
 
 
 def take(a, indices, axis=None, out=None, mode="raise"):
