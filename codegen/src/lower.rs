@@ -13,6 +13,7 @@ mod emitter;
 mod gpu;
 mod length;
 mod memory;
+mod rounds;
 
 use std::collections::BTreeSet;
 
@@ -154,7 +155,7 @@ pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name
     let common = Common::new(context);
     let module = Module::new(common.location);
     let steps = Steps::choose(kernel, target);
-    let course = Course::of(kernel);
+    let course = Course::of(kernel, true);
     let region = Region::new();
     let block = region.append_block(Block::new(&[(common.ptr, common.location); 5]));
     let build = Build { common: &common, block, lanes: 1, math: Math::Cpu(target.level) };
@@ -228,6 +229,8 @@ pub(crate) struct Arguments<'c> {
     /// For each access and axis, bytes between neighbours; None where the kernel's type already says it.
     pub strides: Vec<Vec<Option<V<'c>>>>,
     pub scalars: Vec<Val<'c>>,
+    /// Where the scalars are, if they lie in memory.
+    pub numbered: Option<V<'c>>,
     /// For each axis, the first coordinate, where some instruction asks for it.
     pub lo: Vec<Option<V<'c>>>,
     pub extent: Vec<V<'c>>,
@@ -265,7 +268,7 @@ impl<'c> Arguments<'c> {
             })
             .collect();
         let extent = (0..rank).map(|d| build.load(Elem::I64, at(argument(4), d * 8))).collect();
-        Arguments { ptrs, strides, scalars, lo, extent }
+        Arguments { ptrs, strides, scalars, numbered: Some(argument(2)), lo, extent }
     }
 }
 

@@ -22,6 +22,7 @@ mod tests;
 
 use legate_jit_ir::graph::{Graph, Op};
 use legate_jit_ir::plan::{Buffer, BufferId, Operand, Plan, Source, Step};
+use legate_jit_ir::shape::Shape;
 use legate_jit_ir::{Error, Result, Value, View};
 
 use cuts::Cuts;
@@ -48,6 +49,10 @@ pub fn fuse(graph: &Graph) -> Result<Plan> {
         }
         match build(graph, &roots, &tasks, &launches) {
             Ok(plan) => return Ok(plan),
+            Err(Obstacle::TooLong(shape)) => {
+                roots.cuts.add(graph, &shape);
+                roots = Roots::new(graph, roots.cuts);
+            }
             Err(Obstacle::NeedsRoot(values)) => {
                 let before = roots.count();
                 values.into_iter().for_each(|v| roots.add(graph, v));
@@ -64,6 +69,8 @@ pub fn fuse(graph: &Graph) -> Result<Plan> {
 enum Obstacle {
     /// These values cannot be inlined as they are used.
     NeedsRoot(Vec<Value>),
+    /// A body over this shape is too long, even with its rounds as loops.
+    TooLong(Shape),
 }
 
 /// The buffer of each value that has one, and the plan as it grows.

@@ -2,23 +2,24 @@
 
 use legate_jit_ir::kernel::Op;
 use legate_jit_ir::ufunc::emit;
-use legate_jit_ir::{DType, Inst, Reg, Scalar};
+use legate_jit_ir::{DType, Reg, Scalar};
 
 use super::Val;
 use super::build::{Build, Elem, V};
-use super::course::{Course, Exit, Known};
+use super::course::{Code, Course, Exit, Known};
 use super::emitter::Emitter;
 use super::memory::{self, At, Row};
+use super::rounds::{Unflat, some};
 use crate::{Error, Result};
 
 pub struct Body<'c, 'b> {
-    build: &'b Build<'c, 'b>,
-    course: &'b Course,
-    row: &'b Row<'c>,
+    pub build: &'b Build<'c, 'b>,
+    pub course: &'b Course,
+    pub row: &'b Row<'c>,
 }
 
 /// For each of several vectors, the instructions' values so far.
-type Values<'c> = Vec<Vec<Option<Val<'c>>>>;
+pub type Values<'c> = Vec<Vec<Option<Val<'c>>>>;
 
 impl<'c, 'b> Body<'c, 'b> {
     pub fn new(build: &'b Build<'c, 'b>, course: &'b Course, row: &'b Row<'c>) -> Body<'c, 'b> {
@@ -38,6 +39,11 @@ impl<'c, 'b> Body<'c, 'b> {
                 }
             }
         }
+        if let Some(rounds) = &self.course.rounds {
+            let after = &rounds.rounds.after;
+            self.some_of(&self.course.code, parts, &mut values, |k| !after[k])?;
+            self.rounds(rounds, parts, &mut values)?;
+        }
         let stored = self.rest(parts, 0, &self.course.exits, values)?;
         for (at, stored) in parts.iter().zip(&stored) {
             for (&(a, _), &value) in kernel.body.stores.iter().zip(stored) {
@@ -51,26 +57,13 @@ impl<'c, 'b> Body<'c, 'b> {
     fn rest(&self, parts: &[At<'c>], from: usize, exits: &[Exit], mut values: Values<'c>) -> Result<Vec<Vec<Val<'c>>>> {
         let body = &self.course.kernel.body;
         let end = exits.first().map_or(body.insts.len(), |e| e.condition.0 as usize + 1);
-        for (k, inst) in body.insts.iter().enumerate().take(end).skip(from) {
-            for (at, values) in parts.iter().zip(&mut values) {
-                if values[k].is_none() && self.course.needed[k] {
-                    values[k] = Some(self.inst(k, inst, values, at)?);
-                }
-            }
-        }
+        self.some_of(&self.course.code, parts, &mut values, |k| (from..end).contains(&k))?;
         let value = |values: &[Option<Val<'c>>], r: Reg| values[r.0 as usize].expect("every instruction has run");
         let Some((exit, later)) = exits.split_first() else {
             return Ok(values.iter().map(|v| body.stores.iter().map(|&(_, r)| value(v, r)).collect()).collect());
         };
         let b = self.build;
-        let some_go_on = values
-            .iter()
-            .map(|v| {
-                let condition = value(v, exit.condition).one();
-                b.any(if exit.holds { emit::not(&mut Emitter::new(*b), DType::Bool, condition) } else { condition })
-            })
-            .reduce(|x, y| b.with_lanes(1).op("arith.ori", &[x, y], Elem::I1))
-            .expect("a body runs at some vector");
+        let some_go_on = some(b, &values, exit.condition, exit.holds);
         let types: Vec<DType> = body.stores.iter().map(|&(_, r)| body.dtype(r)).collect();
         let mut result = Ok(());
         let chosen = b.if_else(
@@ -95,15 +88,37 @@ impl<'c, 'b> Body<'c, 'b> {
             },
         );
         result?;
-        let mut chosen = chosen.into_iter();
-        let mut next = || chosen.next().expect("as many values as were yielded");
-        let mut of_type = |t: &DType| if t.is_complex() { Val::Pair(next(), next()) } else { Val::One(next()) };
-        Ok(parts.iter().map(|_| types.iter().map(&mut of_type).collect()).collect())
+        let mut chosen = Unflat(chosen.iter());
+        Ok(parts.iter().map(|_| types.iter().map(|&t| chosen.next(t)).collect()).collect())
     }
 
-    fn inst(&self, k: usize, inst: &Inst, values: &[Option<Val<'c>>], at: &At<'c>) -> Result<Val<'c>> {
+    /// All instructions of a code, for each vector.
+    pub fn code(&self, code: &Code, parts: &[At<'c>], values: &mut Values<'c>) -> Result<()> {
+        self.some_of(code, parts, values, |_| true)
+    }
+
+    /// Some of a code's instructions, for each vector; those that are needed and have no value yet.
+    fn some_of(
+        &self,
+        code: &Code,
+        parts: &[At<'c>],
+        values: &mut Values<'c>,
+        which: impl Fn(usize) -> bool,
+    ) -> Result<()> {
+        for k in (0..code.body.insts.len()).filter(|&k| code.needed[k] && which(k)) {
+            for (at, values) in parts.iter().zip(&mut *values) {
+                if values[k].is_none() {
+                    values[k] = Some(self.inst(code, k, values, at)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn inst(&self, code: &Code, k: usize, values: &[Option<Val<'c>>], at: &At<'c>) -> Result<Val<'c>> {
         let b = self.build;
-        let body = &self.course.kernel.body;
+        let body = &code.body;
+        let inst = &body.insts[k];
         let dtype = inst.dtype;
         let value = |r: Reg| values[r.0 as usize].expect("operands come first");
         Ok(match &inst.op {
@@ -112,7 +127,7 @@ impl<'c, 'b> Body<'c, 'b> {
             Op::Const(c) => constant(b, *c),
             Op::Index(d) => self.index(*d, at),
             Op::Map(f, args) => {
-                if let Some(length) = &self.course.lengths[k] {
+                if let Some(length) = &code.lengths[k] {
                     return Ok(Val::One(length.lower(b, body.dtype(length.of), value(length.of))));
                 }
                 let types: Vec<DType> = args.iter().map(|&r| body.dtype(r)).collect();
@@ -137,7 +152,7 @@ impl<'c, 'b> Body<'c, 'b> {
 }
 
 /// The values of several vectors one behind the other, complex ones as two.
-fn flat<'c>(values: &[Vec<Val<'c>>]) -> Vec<V<'c>> {
+pub fn flat<'c>(values: &[Vec<Val<'c>>]) -> Vec<V<'c>> {
     let parts = |v: &Val<'c>| match *v {
         Val::One(v) => vec![v],
         Val::Pair(re, im) => vec![re, im],

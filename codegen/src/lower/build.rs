@@ -398,6 +398,40 @@ impl<'c, 'b> Build<'c, 'b> {
         op.results().map(V::from).collect()
     }
 
+    /// A loop whose body runs once or more. Given the state, the body says whether there is another round, the state for it, and
+    /// further values; the last round's further values come back.
+    pub fn do_while(
+        &self,
+        state: &[V<'c>],
+        body: impl FnOnce(&Build<'c, 'b>, &[V<'c>]) -> (V<'c>, Vec<V<'c>>, Vec<V<'c>>),
+    ) -> Vec<V<'c>> {
+        let location = self.common.location;
+        let block_of = |types: &[Type<'c>]| {
+            let arguments: Vec<_> = types.iter().map(|&t| (t, location)).collect();
+            let region = Region::new();
+            let block: BlockRef<'c, 'c> = region.append_block(Block::new(&arguments));
+            let values: Vec<V<'c>> =
+                (0..types.len()).map(|k| block.argument(k).expect("an argument for each value").into()).collect();
+            (region, Build { block, ..*self }, values)
+        };
+        let types_of = |values: &[V<'c>]| values.iter().map(|v| v.r#type()).collect::<Vec<Type<'c>>>();
+        let (round, inner, arguments) = block_of(&types_of(state));
+        let (again, next, further) = body(&inner, &arguments);
+        let mut operands = vec![again];
+        operands.extend(next.iter().chain(&further));
+        inner.effect("scf.condition", &operands, &[]);
+        let types = types_of(&operands[1..]);
+        let (after, pass, arguments) = block_of(&types);
+        pass.effect("scf.yield", &arguments[..state.len()], &[]);
+        let op = self.append(
+            OperationBuilder::new("scf.while", location)
+                .add_operands(state)
+                .add_results(&types)
+                .add_regions([round, after]),
+        );
+        op.results().skip(state.len()).map(V::from).collect()
+    }
+
     /// The values of one of two bodies; both yield as many, of the same types.
     pub fn if_else(
         &self,

@@ -12,6 +12,7 @@ use legate_jit_ir::kernel::Op;
 use legate_jit_ir::{Body, DType, Inst, Kernel, Reg, Scalar, Ufunc, cast};
 
 use super::length::Length;
+use super::rounds::Loop;
 
 /// Operations that an exit must save: a branch that is not foreseen takes as long as some of them.
 const WORTH_AN_EXIT: usize = 16;
@@ -36,19 +37,50 @@ pub struct Exit {
     pub stores: Vec<Known>,
 }
 
-pub struct Course {
-    /// The kernel, its instructions in the order in which they run.
-    pub kernel: Kernel,
-    /// In the order of their conditions.
-    pub exits: Vec<Exit>,
+/// Instructions in the order in which they run.
+pub struct Code {
+    pub body: Body,
     /// For each instruction, whether it is a comparison that can do without its operand.
     pub lengths: Vec<Option<Length>>,
     /// For each instruction, whether some other one or a store needs it.
     pub needed: Vec<bool>,
 }
 
+impl Code {
+    /// The code of a body, of which these values are needed.
+    pub fn new(body: Body, roots: impl Iterator<Item = Reg>) -> Code {
+        let lengths: Vec<Option<Length>> = body.insts.iter().map(|i| Length::of(&body, &i.op)).collect();
+        let mut needed = vec![false; body.insts.len()];
+        roots.for_each(|r| needed[r.0 as usize] = true);
+        for (k, inst) in body.insts.iter().enumerate().rev() {
+            if !needed[k] {
+                continue;
+            }
+            match &lengths[k] {
+                Some(length) => needed[length.of.0 as usize] = true,
+                None => args(&inst.op).iter().for_each(|r| needed[r.0 as usize] = true),
+            }
+        }
+        Code { body, lengths, needed }
+    }
+}
+
+pub struct Course {
+    pub kernel: Kernel,
+    /// The kernel's body.
+    pub code: Code,
+    /// In the order of their conditions.
+    pub exits: Vec<Exit>,
+    /// A part of the body as a loop; then there are no exits but the loop's own.
+    pub rounds: Option<Loop>,
+}
+
 impl Course {
-    pub fn of(kernel: &Kernel) -> Course {
+    /// The course of a kernel where scalar arguments can be asked for by number, or not.
+    pub fn of(kernel: &Kernel, numbered: bool) -> Course {
+        if let Some(rounds) = Loop::of(kernel, numbered) {
+            return Course::with_rounds(kernel, rounds);
+        }
         let mut kernel = kernel.clone();
         let body = by_depth(&kernel.body);
         let exits = exits(&body);
@@ -56,31 +88,31 @@ impl Course {
         if !exits.is_empty() {
             kernel.body = body;
         }
-        let body = &kernel.body;
-        let lengths: Vec<Option<Length>> = body.insts.iter().map(|i| Length::of(body, &i.op)).collect();
-        let needed = needed(body, &lengths, &exits);
-        Course { kernel, exits, lengths, needed }
+        let body = kernel.body.clone();
+        let of_exit = |known: &Known| match *known {
+            Known::Reg(r) => Some(r),
+            Known::Const(_) => None,
+        };
+        let roots = body.stores.iter().map(|s| s.1);
+        let roots: Vec<Reg> = roots.chain(exits.iter().flat_map(|e| &e.stores).filter_map(of_exit)).collect();
+        Course { kernel, code: Code::new(body, roots.into_iter()), exits, rounds: None }
     }
-}
 
-fn needed(body: &Body, lengths: &[Option<Length>], exits: &[Exit]) -> Vec<bool> {
-    let mut needed = vec![false; body.insts.len()];
-    body.stores.iter().for_each(|(_, r)| needed[r.0 as usize] = true);
-    for known in exits.iter().flat_map(|e| &e.stores) {
-        if let Known::Reg(r) = known {
-            needed[r.0 as usize] = true;
+    fn with_rounds(kernel: &Kernel, rounds: Loop) -> Course {
+        let body = kernel.body.clone();
+        let inside = &rounds.rounds.inside;
+        let roots: Vec<Reg> = body.stores.iter().map(|s| s.1).chain(rounds.needs()).collect();
+        let mut code = Code::new(body, roots.into_iter());
+        // What the loop runs is needed there and not here, and of what it runs only its results are there afterwards.
+        let is_there = |r: Reg| !inside[r.0 as usize] || rounds.rounds.results.iter().any(|result| result.1 == r);
+        for (length, (needed, inside)) in code.lengths.iter_mut().zip(code.needed.iter_mut().zip(inside)) {
+            *needed &= !inside;
+            if length.as_ref().is_some_and(|length| !is_there(length.of)) {
+                *length = None;
+            }
         }
+        Course { kernel: kernel.clone(), code, exits: Vec::new(), rounds: Some(rounds) }
     }
-    for (k, inst) in body.insts.iter().enumerate().rev() {
-        if !needed[k] {
-            continue;
-        }
-        match &lengths[k] {
-            Some(length) => needed[length.of.0 as usize] = true,
-            None => args(&inst.op).iter().for_each(|r| needed[r.0 as usize] = true),
-        }
-    }
-    needed
 }
 
 fn args(op: &Op) -> &[Reg] {
@@ -91,7 +123,7 @@ fn args(op: &Op) -> &[Reg] {
     }
 }
 
-fn with_args(op: &Op, mut f: impl FnMut(Reg) -> Reg) -> Op {
+pub fn with_args(op: &Op, mut f: impl FnMut(Reg) -> Reg) -> Op {
     match op {
         Op::Map(ufunc, args) => Op::Map(*ufunc, args.iter().map(|&r| f(r)).collect()),
         Op::Cast(arg) => Op::Cast(f(*arg)),
@@ -153,11 +185,7 @@ fn exits(body: &Body) -> Vec<Exit> {
 
 /// What the body stores if the condition has this value, where that is known when the condition is.
 fn settled(body: &Body, condition: Reg, holds: bool) -> Option<Vec<Known>> {
-    let mut known = Assumed::new(body, condition, holds);
-    for (k, inst) in body.insts.iter().enumerate().skip(condition.0 as usize + 1) {
-        let id = known.value(inst);
-        known.of[k] = id;
-    }
+    let known = Assumed::all(body, condition, holds);
     let computed = |&(_, r): &(u32, Reg)| {
         let id = known.of[r.0 as usize];
         match known.constant.get(&id) {
@@ -170,7 +198,7 @@ fn settled(body: &Body, condition: Reg, holds: bool) -> Option<Vec<Known>> {
 
 /// The body's values under an assumption. Up to the condition a value's name is its instruction; later ones that equal none of
 /// these get new names.
-struct Assumed {
+pub struct Assumed {
     /// The name of each instruction's value.
     of: Vec<Reg>,
     names: BTreeMap<Inst, Reg>,
@@ -180,6 +208,21 @@ struct Assumed {
 }
 
 impl Assumed {
+    /// The values of a whole body.
+    pub fn all(body: &Body, condition: Reg, holds: bool) -> Assumed {
+        let mut known = Assumed::new(body, condition, holds);
+        for (k, inst) in body.insts.iter().enumerate().skip(condition.0 as usize + 1) {
+            let id = known.value(inst);
+            known.of[k] = id;
+        }
+        known
+    }
+
+    /// Whether two instructions have one value.
+    pub fn is_same(&self, a: Reg, b: Reg) -> bool {
+        self.of[a.0 as usize] == self.of[b.0 as usize]
+    }
+
     fn new(body: &Body, condition: Reg, holds: bool) -> Assumed {
         let mut known = Assumed {
             of: (0..body.insts.len() as u32).map(Reg).collect(),
@@ -280,7 +323,7 @@ mod tests {
         body.stores.push((1, x));
         let access = |write| Access { dtype: DType::F64, inner: InnerStride::Unit, write };
         let accesses = vec![access(false), access(true)];
-        Course::of(&Kernel { rank: 1, accesses, scalars: vec![], body: std::mem::take(body) }).exits.len()
+        Course::of(&Kernel { rank: 1, accesses, scalars: vec![], body: std::mem::take(body) }, true).exits.len()
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub fn lower_gpu<'c>(context: &'c Context, kernel: &Kernel, name: &str) -> Resul
     let block = region.append_block(Block::new(&parameters));
     let build = Build { common: &common, block, lanes: 1, math: Math::Gpu };
     let arguments = parameters_as_arguments(&build, kernel);
-    let course = Course::of(kernel);
+    let course = Course::of(kernel, false);
     let mut result = Ok(());
     let (first, step) = (thread(&build, "y"), threads(&build, "y"));
     let rows = arguments.extent[..rank - 1]
@@ -75,7 +75,7 @@ fn parameters_as_arguments<'c>(build: &Build<'c, '_>, kernel: &Kernel) -> Argume
     let scalars = kernel.scalars.iter().map(|&d| scalar(build, d, word(), word())).collect();
     let lo = (0..rank).map(|_| Some(word())).collect();
     let extent = (0..rank).map(|_| word()).collect();
-    Arguments { ptrs, strides, scalars, lo, extent }
+    Arguments { ptrs, strides, scalars, numbered: None, lo, extent }
 }
 
 /// A scalar argument from its bits.

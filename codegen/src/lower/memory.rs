@@ -58,6 +58,8 @@ pub struct Row<'c> {
     /// The element of `Zero` accesses.
     pub fixed: Vec<Option<Val<'c>>>,
     pub scalars: Vec<Val<'c>>,
+    /// Where the scalar arguments are.
+    numbered: Option<V<'c>>,
     /// The coordinate along each outer axis, and the first one along the innermost, where they are used.
     pub index: Vec<Option<V<'c>>>,
 }
@@ -81,6 +83,7 @@ impl<'c> Row<'c> {
             strides: arguments.strides.iter().map(|s| *s.last().expect("at least one axis")).collect(),
             fixed,
             scalars: arguments.scalars.clone(),
+            numbered: arguments.numbered,
             index: index.to_vec(),
         }
     }
@@ -88,6 +91,15 @@ impl<'c> Row<'c> {
     /// Where an access's first element is.
     pub fn address(&self, a: u32) -> V<'c> {
         self.ptrs[a as usize]
+    }
+
+    /// Scalar argument number `first + step * round`, in every lane.
+    pub fn scalar(&self, build: &Build<'c, '_>, dtype: DType, first: u32, step: i64, round: V<'c>) -> Val<'c> {
+        let one = build.with_lanes(1);
+        let base = self.numbered.expect("only asked for where scalars have an address");
+        let apart = one.op("arith.muli", &[round, one.int(Elem::I64, 16 * step)], Elem::I64);
+        let at = one.offset(one.offset_bytes(base, 16 * first as i32), apart, Elem::I8);
+        splat(build, dtype, load_scalar(build, dtype, at))
     }
 
     /// The elements of a reading access.

@@ -1,11 +1,12 @@
 //! Bodies that end early where no lane can change any more, and comparisons of lengths: the bits of the whole body.
 
 use legate_jit_ir::kernel::Op;
-use legate_jit_ir::{Body, DType, InnerStride, Kernel, Reg, Scalar, Ufunc};
+use legate_jit_ir::{Body, DType, InnerStride, Kernel, Reg, Rounds, Scalar, Ufunc};
 
 use crate::harness::{Array, Bench, load_access, read, write};
 
-const ROUNDS: usize = 12;
+/// Rounds that are written out, and those that are a loop.
+const ROUNDS: [usize; 2] = [12, 40];
 const LENGTHS: [usize; 6] = [1, 7, 16, 33, 100, 515];
 
 fn map(body: &mut Body, ufunc: Ufunc, args: &[Reg], dtype: DType) -> Reg {
@@ -28,7 +29,7 @@ enum Style {
 }
 
 /// Rounds of z² + c, of complex numbers or of floats. `behind` has the counts computed after everything else.
-fn rounds(dtype: DType, style: Style, behind: bool) -> Kernel {
+fn rounds(n: usize, dtype: DType, style: Style, behind: bool) -> Kernel {
     let body = &mut Body::default();
     let mut z = load_access(body, 0, dtype);
     let c = load_access(body, 1, dtype);
@@ -49,7 +50,7 @@ fn rounds(dtype: DType, style: Style, behind: bool) -> Kernel {
             map(body, Ufunc::Add, &[count, more], DType::I64)
         }
     };
-    for _ in 0..ROUNDS {
+    for _ in 0..n {
         let length = map(body, Ufunc::Absolute, &[z], dtype.real());
         let comparison = if style == Style::Done { Ufunc::Greater } else { Ufunc::LessEqual };
         let mut condition = map(body, comparison, &[length, bound], DType::Bool);
@@ -93,25 +94,55 @@ fn rounds_that_end() {
     let bench = Bench::all();
     for dtype in [DType::F32, DType::F64, DType::C64, DType::C128] {
         for style in [Style::Alive, Style::Done, Style::Kept] {
-            for behind in [false, true] {
-                let what = format!("{dtype} {style:?} {behind}");
-                let kernel = rounds(dtype, style, behind);
-                let compiled = bench.compile(&what, &kernel);
-                for n in LENGTHS {
-                    // Neighbours are alike, so that whole vectors end; a few are NaN, and some never end.
-                    let points: Vec<Scalar> = (0..n)
-                        .map(|k| match k % 97 {
-                            13 => number(dtype, f64::NAN, 0.0),
-                            14 => number(dtype, f64::INFINITY, f64::NAN),
-                            r => number(dtype, (k / 32) as f64 * 0.3 - 2.0, r as f64 * 0.01),
-                        })
-                        .collect();
-                    let start = vec![number(dtype, 0.0, 0.0); n];
-                    let arrays =
-                        [Array::of(&start), Array::of(&points), Array::blank(dtype, n), Array::blank(DType::I64, n)];
-                    compiled.check(&what, &arrays, &[], &[0], &[n]);
-                }
+            for (n, behind) in ROUNDS.into_iter().flat_map(|n| [(n, false), (n, true)]) {
+                check_rounds(&bench, n, dtype, style, behind);
             }
+        }
+    }
+}
+
+fn check_rounds(bench: &Bench, rounds_of: usize, dtype: DType, style: Style, behind: bool) {
+    let what = format!("{rounds_of} {dtype} {style:?} {behind}");
+    let kernel = rounds(rounds_of, dtype, style, behind);
+    assert_eq!(Rounds::of(&kernel.body).is_some(), rounds_of == ROUNDS[1], "{what}");
+    let compiled = bench.compile(&what, &kernel);
+    for n in LENGTHS {
+        // Neighbours are alike, so that whole vectors end; a few are NaN, and some never end.
+        let points: Vec<Scalar> = (0..n)
+            .map(|k| match k % 97 {
+                13 => number(dtype, f64::NAN, 0.0),
+                14 => number(dtype, f64::INFINITY, f64::NAN),
+                r => number(dtype, (k / 32) as f64 * 0.3 - 2.0, r as f64 * 0.01),
+            })
+            .collect();
+        let start = vec![number(dtype, 0.0, 0.0); n];
+        let arrays = [Array::of(&start), Array::of(&points), Array::blank(dtype, n), Array::blank(DType::I64, n)];
+        compiled.check(&what, &arrays, &[], &[0], &[n]);
+    }
+}
+
+/// A polynomial by Horner's rule: its coefficients are scalar arguments, of which each round takes the next one.
+#[test]
+fn rounds_with_a_scalar_each() {
+    let bench = Bench::all();
+    for dtype in [DType::F32, DType::F64, DType::C128] {
+        let body = &mut Body::default();
+        let x = load_access(body, 0, dtype);
+        let mut sum = body.push(Op::Scalar(0), dtype);
+        for k in 1..90 {
+            let coefficient = body.push(Op::Scalar(k), dtype);
+            let product = map(body, Ufunc::Multiply, &[sum, x], dtype);
+            sum = map(body, Ufunc::Add, &[product, coefficient], dtype);
+        }
+        body.stores.push((1, sum));
+        assert!(Rounds::of(body).is_some());
+        let accesses = vec![read(dtype, InnerStride::Unit), write(dtype, InnerStride::Unit)];
+        let kernel = Kernel { rank: 1, accesses, scalars: vec![dtype; 90], body: std::mem::take(body) };
+        let scalars: Vec<Scalar> = (0..90).map(|k| number(dtype, 1.0 - k as f64 * 0.02, 0.1)).collect();
+        for n in LENGTHS {
+            let points: Vec<Scalar> = (0..n).map(|k| number(dtype, 0.9 - k as f64 * 0.003, 0.2)).collect();
+            let arrays = [Array::of(&points), Array::blank(dtype, n)];
+            bench.check(&format!("{dtype}"), &kernel, &arrays, &scalars, &[0], &[n]);
         }
     }
 }

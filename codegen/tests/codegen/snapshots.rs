@@ -77,3 +77,21 @@ fn strided_bools_and_a_scalar_of_a_row() {
 fn complex_numbers_are_taken_apart() {
     insta::assert_snapshot!(mlir(&one_op(Ufunc::Conjugate, &[DType::C128], DType::C128), "x86-64-v4"));
 }
+
+/// Newton's method, forty rounds: the text has one.
+#[test]
+fn equal_rounds_are_a_loop() {
+    let mut body = Body::default();
+    let (a, start) = (load_access(&mut body, 0, DType::F64), load_access(&mut body, 1, DType::F64));
+    let half = body.push(Op::Const(Scalar::f64(0.5)), DType::F64);
+    let mut map = |f, x, y| body.push(Op::Map(f, [x, y].into_iter().collect()), DType::F64);
+    let root = (0..40).fold(start, |x, _| {
+        let other = map(Ufunc::Divide, a, x);
+        let sum = map(Ufunc::Add, x, other);
+        map(Ufunc::Multiply, half, sum)
+    });
+    body.stores.push((2, root));
+    let unit = read(DType::F64, InnerStride::Unit);
+    let accesses = vec![unit, unit, write(DType::F64, InnerStride::Unit)];
+    insta::assert_snapshot!(mlir(&Kernel { rank: 1, accesses, scalars: vec![], body }, "x86-64-v4"));
+}

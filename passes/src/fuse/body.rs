@@ -5,9 +5,10 @@ use legate_jit_ir::graph::Op;
 use legate_jit_ir::kernel::{self, Access, Body, InnerStride, Kernel, Reg};
 use legate_jit_ir::plan::{BufferId, Launch, Operand, Piece, Source, Step, Stream, Target};
 use legate_jit_ir::shape::{Shape, c_strides};
-use legate_jit_ir::{DType, Scalar, Ufunc, Value, View};
+use legate_jit_ir::{DType, Inst, Rounds, Scalar, Ufunc, Value, View};
 use smallvec::SmallVec;
 
+use super::cluster::MAX_VALUES;
 use super::tasks::{Kind, inside_window};
 use super::{Builder, Obstacle};
 use rustc_hash::FxHashMap;
@@ -34,6 +35,8 @@ struct Writer<'b, 'a> {
     lo: Shape,
     hi: Shape,
     body: Body,
+    /// The instructions of the body.
+    written: FxHashMap<Inst, Reg>,
     accesses: Vec<Access>,
     targets: Vec<Target>,
     scalars: SmallVec<[u32; 4]>,
@@ -114,6 +117,7 @@ impl Builder<'_> {
                 lo: lo.clone(),
                 hi: hi.clone(),
                 body: Body::default(),
+                written: FxHashMap::default(),
                 accesses: Vec::new(),
                 targets: Vec::new(),
                 scalars: SmallVec::new(),
@@ -130,6 +134,13 @@ impl Builder<'_> {
                         }
                     }
                     let Writer { body, accesses, targets: own, scalars, .. } = writer;
+                    // Of bodies that were not taken for rounds, the length has been limited before.
+                    if self.roots.cuts.limit(&domain) > MAX_VALUES
+                        && body.insts.len() > MAX_VALUES
+                        && Rounds::rolled(&body) > MAX_VALUES
+                    {
+                        return Err(Obstacle::TooLong(domain));
+                    }
                     let kernel = Kernel {
                         rank: domain.len().max(1) as u32,
                         accesses,
@@ -182,6 +193,15 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
+    /// As `Body::push`, for bodies that may be long.
+    fn push(&mut self, op: kernel::Op, dtype: DType) -> Reg {
+        let insts = &mut self.body.insts;
+        *self.written.entry(Inst { op, dtype }).or_insert_with_key(|inst| {
+            insts.push(inst.clone());
+            Reg(insts.len() as u32 - 1)
+        })
+    }
+
     fn access(&mut self, target: Target, dtype: DType, write: bool) -> u32 {
         let inner = match &target {
             Target::Stream(_) => InnerStride::Unit,
@@ -230,7 +250,7 @@ impl Writer<'_, '_> {
 
     fn load(&mut self, buffer: BufferId, dtype: DType, view: View) -> Reg {
         let access = self.access(Target::Buffer(Operand { buffer, view }), dtype, false);
-        self.body.push(kernel::Op::Load(access), dtype)
+        self.push(kernel::Op::Load(access), dtype)
     }
 
     fn definition(&mut self, v: Value, view: &View) -> Result<Reg, Stop> {
@@ -238,13 +258,13 @@ impl Writer<'_, '_> {
         let node = graph.node(v);
         let dtype = node.ty.dtype;
         Ok(match &node.op {
-            Op::Const(scalar) => self.body.push(kernel::Op::Const(*scalar), dtype),
+            Op::Const(scalar) => self.push(kernel::Op::Const(*scalar), dtype),
             Op::Scalar(n) => {
                 let at = self.scalars.iter().position(|s| s == n).unwrap_or_else(|| {
                     self.scalars.push(*n);
                     self.scalars.len() - 1
                 });
-                self.body.push(kernel::Op::Scalar(at as u32), dtype)
+                self.push(kernel::Op::Scalar(at as u32), dtype)
             }
             Op::Index(axis) => self.index(view, *axis as usize),
             Op::View(inner) => self.value(node.args[0], inner.then(view))?,
@@ -253,11 +273,11 @@ impl Writer<'_, '_> {
                 for &arg in &node.args {
                     regs.push(self.value(arg, view.clone())?);
                 }
-                self.body.push(kernel::Op::Map(*ufunc, regs), dtype)
+                self.push(kernel::Op::Map(*ufunc, regs), dtype)
             }
             Op::Cast => {
                 let reg = self.value(node.args[0], view.clone())?;
-                if self.body.dtype(reg) == dtype { reg } else { self.body.push(kernel::Op::Cast(reg), dtype) }
+                if self.body.dtype(reg) == dtype { reg } else { self.push(kernel::Op::Cast(reg), dtype) }
             }
             Op::Update(window) => {
                 self.updates.push(v);
@@ -277,23 +297,23 @@ impl Writer<'_, '_> {
         let map = &view.axes[axis];
         let mut sum = None;
         for &(d, step) in &map.terms {
-            let mut term = self.body.push(kernel::Op::Index(d), DType::I64);
+            let mut term = self.push(kernel::Op::Index(d), DType::I64);
             if step != 1 {
-                let step = self.body.push(kernel::Op::Const(Scalar::i64(step)), DType::I64);
-                term = self.body.push(kernel::Op::Map(Ufunc::Multiply, [term, step].into_iter().collect()), DType::I64);
+                let step = self.push(kernel::Op::Const(Scalar::i64(step)), DType::I64);
+                term = self.push(kernel::Op::Map(Ufunc::Multiply, [term, step].into_iter().collect()), DType::I64);
             }
             sum = Some(match sum {
                 None => term,
-                Some(s) => self.body.push(kernel::Op::Map(Ufunc::Add, [s, term].into_iter().collect()), DType::I64),
+                Some(s) => self.push(kernel::Op::Map(Ufunc::Add, [s, term].into_iter().collect()), DType::I64),
             });
         }
         let start = Scalar::i64(map.start);
         match sum {
-            None => self.body.push(kernel::Op::Const(start), DType::I64),
+            None => self.push(kernel::Op::Const(start), DType::I64),
             Some(s) if map.start == 0 => s,
             Some(s) => {
-                let start = self.body.push(kernel::Op::Const(start), DType::I64);
-                self.body.push(kernel::Op::Map(Ufunc::Add, [s, start].into_iter().collect()), DType::I64)
+                let start = self.push(kernel::Op::Const(start), DType::I64);
+                self.push(kernel::Op::Map(Ufunc::Add, [s, start].into_iter().collect()), DType::I64)
             }
         }
     }

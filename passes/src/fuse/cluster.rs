@@ -131,7 +131,7 @@ impl State<'_> {
         let candidates = self.over.get(&task.domain).map_or(&[][..], |v| v);
         let start = candidates.partition_point(|&g| if share { g < first } else { g <= first });
         // With no dependency at all (`first` is 0 and nothing was computed there) every candidate will do.
-        let mut full = task.inlined.len() >= MAX_VALUES;
+        let mut full = task.inlined.len() >= self.cuts.limit(&task.domain);
         let found = candidates[start..].iter().copied().find(|&g| {
             let has_room = self.has_room(t, g);
             let takes = (has_room || !full) && self.agrees(t, g);
@@ -163,7 +163,7 @@ impl State<'_> {
     fn has_room(&self, t: usize, g: usize) -> bool {
         let Group::Launch { tasks: members, values, reads, .. } = &self.groups[g] else { return false };
         let task = &self.tasks.list[t];
-        if values.len() + task.inlined.iter().filter(|v| !values.contains(v)).count() >= MAX_VALUES {
+        if values.len() + task.inlined.iter().filter(|v| !values.contains(v)).count() >= self.cuts.limit(&task.domain) {
             return false;
         }
         let more = |r: &&Read| is_array(r) && self.at[r.root.index()] != Some(g) && !reads.contains(*r);

@@ -17,7 +17,7 @@ const STORE_AND_LOAD: u64 = 8;
 /// A window is small if this many of it fit into the base.
 pub(super) const SMALL_WINDOW: usize = 8;
 /// Operations on the longest way through one body: bounds the depth of our own recursion.
-const MAX_DEPTH: u32 = 512;
+pub(super) const MAX_DEPTH: u32 = 512;
 /// Buffers that may be read again instead of one more write and read.
 const FREE_LEAVES: u64 = 3;
 
