@@ -258,11 +258,25 @@ impl Trace {
             self.consts.push(value);
             Src::Const(self.consts.len() as u32 - 1)
         } else {
-            self.scalars.push(value.bits);
-            self.scalar_types.push(value.dtype);
-            Src::Scalar(self.scalars.len() as u32 - 1)
+            Src::Scalar(self.argument(value))
         };
         Arg { src, layout: u32::MAX, cast: value.dtype, part: Part::Whole }
+    }
+
+    /// The number of a scalar argument. Numbers that come again after a few others, as a loop's do, are one argument, so that
+    /// what is computed from them is seen to be the same.
+    #[inline(always)]
+    fn argument(&mut self, value: Scalar) -> u32 {
+        const FEW: usize = 8;
+        let first = self.scalars.len().saturating_sub(FEW);
+        for k in (first..self.scalars.len()).rev() {
+            if self.scalars[k] == value.bits && self.scalar_types[k] == value.dtype {
+                return k as u32;
+            }
+        }
+        self.scalars.push(value.bits);
+        self.scalar_types.push(value.dtype);
+        self.scalars.len() as u32 - 1
     }
 
     pub(crate) fn reduce(&mut self, reduce: Reduce) -> Op {
