@@ -29,6 +29,12 @@ pub type SinkFor = Arc<dyn Fn(&Kernel) -> Box<dyn Sink> + Send + Sync>;
 /// millisecond of theirs, where compiling takes 5 to 10 of another thread's.
 const WORTH: u64 = 500_000;
 
+/// Operations of the prebuilt loops after which they wait for the compiler: some ten milliseconds of theirs.
+const WORTH_WAITING: u64 = 60_000_000;
+
+/// How long they wait, at most.
+const LONGEST_WAIT: Duration = Duration::from_millis(80);
+
 /// How long the process's end waits, at most, for kernels that go into the cache.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
@@ -87,6 +93,8 @@ pub struct Slot {
     work: AtomicU64,
     /// It has been in the queue.
     queued: AtomicBool,
+    /// Somebody has waited for it in vain.
+    waited: AtomicBool,
     /// Set once; keeps the code in memory.
     outcome: OnceLock<Result<Loaded>>,
     shared: Weak<Shared>,
@@ -116,6 +124,27 @@ impl Slot {
         }
     }
 
+    /// The same, unless there is code now.
+    ///
+    /// Who has worked for longer than compiling takes waits for it once, not longer than that again: the compiler is of low
+    /// priority, and beside loops on all cores it would get a tenth of one.
+    #[inline]
+    pub fn code_or_work(self: &Arc<Slot>, operations: u64) -> Option<KernelFn> {
+        self.worked(operations);
+        let long = self.work.load(Ordering::Relaxed) - operations >= WORTH_WAITING;
+        if long && !self.is_settled() { self.wait_once() } else { self.entry() }
+    }
+
+    #[cold]
+    fn wait_once(self: &Arc<Slot>) -> Option<KernelFn> {
+        if self.waited.load(Ordering::Relaxed) {
+            return None;
+        }
+        let entry = self.wait_at_most(LONGEST_WAIT);
+        self.waited.store(true, Ordering::Relaxed);
+        entry
+    }
+
     /// Puts it into the queue, unless it was there already or needs no compiling.
     #[cold]
     fn enqueue(self: &Arc<Slot>) {
@@ -129,9 +158,16 @@ impl Slot {
 
     /// Waits until the code is there. None where the kernel cannot be compiled, or the compiler was shut down.
     pub fn wait(self: &Arc<Slot>) -> Option<KernelFn> {
+        self.wait_at_most(Duration::MAX)
+    }
+
+    /// Waits for the code, but not longer than that.
+    pub fn wait_at_most(self: &Arc<Slot>, limit: Duration) -> Option<KernelFn> {
+        let since = Instant::now();
         self.urgent.store(true, Ordering::Relaxed);
         self.enqueue();
         while self.outcome.get().is_none() {
+            let left = limit.checked_sub(since.elapsed())?;
             let shared = self.shared.upgrade()?;
             if !shared.ensure_worker() {
                 return None;
@@ -139,7 +175,7 @@ impl Slot {
             let state = lock(shared.state);
             if self.outcome.get().is_none() {
                 // The time limit is for a compiler that is shut down while this waits.
-                let _ = shared.done.wait_timeout(state, Duration::from_millis(100));
+                let _ = shared.done.wait_timeout(state, left.min(Duration::from_millis(100)));
             }
         }
         self.entry()
@@ -225,6 +261,7 @@ impl Compiler {
             urgent: AtomicBool::new(false),
             work: AtomicU64::new(0),
             queued: AtomicBool::new(false),
+            waited: AtomicBool::new(false),
             outcome: OnceLock::new(),
             shared: Arc::downgrade(&self.shared),
         });

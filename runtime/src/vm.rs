@@ -147,6 +147,11 @@ impl Program {
         self.rank
     }
 
+    /// Arrays that it reads and writes.
+    pub fn accesses(&self) -> usize {
+        self.accesses
+    }
+
     /// Passes over a box's points that it makes.
     pub fn operations(&self) -> u64 {
         self.steps.len().max(1) as u64

@@ -25,6 +25,9 @@ const TASKS_A_THREAD: usize = 8;
 const GRAIN: i64 = 512;
 /// Bytes that are read again and again by one task, at most: a part of the second-level cache.
 const NEAR_BYTES: i64 = 256 << 10;
+/// Operations on single elements, some milliseconds of the prebuilt loops, after which a long box is looked at again: its
+/// kernel may have been compiled meanwhile.
+const LOOK_AGAIN: u64 = 4_000_000;
 /// Points of a task of a rank's rows, at least.
 const TASK_POINTS: i64 = 16_384;
 
@@ -80,11 +83,59 @@ impl Runner {
                 return entry(ptrs, strides, scalars, lo, extent);
             }
             let program = self.program.as_ref().expect("prebuilt loops where there is no code");
-            if let Some(slot) = &self.slot {
-                let points: i64 = std::slice::from_raw_parts(extent, program.rank()).iter().product();
-                slot.worked(points as u64 * program.operations());
+            let Some(slot) = &self.slot else { return program.run(ptrs, strides, scalars, lo, extent) };
+            let shape = std::slice::from_raw_parts(extent, program.rank());
+            let operations = shape.iter().product::<i64>() as u64 * program.operations();
+            if operations >= 2 * LOOK_AGAIN && !slot.is_settled() {
+                return self.in_parts(program, slot, ptrs, strides, scalars, lo, shape);
             }
-            program.run(ptrs, strides, scalars, lo, extent)
+            match slot.code_or_work(operations) {
+                Some(entry) => entry(ptrs, strides, scalars, lo, extent),
+                None => program.run(ptrs, strides, scalars, lo, extent),
+            }
+        }
+    }
+
+    /// Runs the prebuilt loops on parts of a box, until the code is there.
+    ///
+    /// # Safety
+    /// As for `call`.
+    #[allow(clippy::too_many_arguments)]
+    #[cold]
+    unsafe fn in_parts(
+        &self,
+        program: &vm::Program,
+        slot: &Arc<Slot>,
+        ptrs: *const *mut u8,
+        strides: *const i64,
+        scalars: *const [u64; 2],
+        lo: *const i64,
+        shape: &[i64],
+    ) {
+        // Along the first axis that has some.
+        let axis = shape.iter().position(|&n| n > 1).unwrap_or(0);
+        let each = shape.iter().product::<i64>() as u64 * program.operations() / shape[axis] as u64;
+        let part = (LOOK_AGAIN / each.max(1)).max(1) as i64;
+        // SAFETY: the caller gives as many pointers, strides and coordinates as the kernel has accesses and axes; the parts are
+        // boxes inside the caller's.
+        unsafe {
+            let mut at: SmallVec<[*mut u8; 8]> = std::slice::from_raw_parts(ptrs, program.accesses()).into();
+            let mut lo: SmallVec<[i64; 4]> = std::slice::from_raw_parts(lo, shape.len()).into();
+            let mut size: SmallVec<[i64; 4]> = shape.into();
+            let mut left = shape[axis];
+            while left > 0 {
+                let entry = slot.code_or_work(each * part.min(left) as u64);
+                size[axis] = if entry.is_some() { left } else { part.min(left) };
+                match entry {
+                    Some(entry) => entry(at.as_ptr(), strides, scalars, lo.as_ptr(), size.as_ptr()),
+                    None => program.run(at.as_ptr(), strides, scalars, lo.as_ptr(), size.as_ptr()),
+                }
+                for (a, p) in at.iter_mut().enumerate() {
+                    *p = p.wrapping_offset((*strides.add(a * shape.len() + axis) * size[axis]) as isize);
+                }
+                lo[axis] += size[axis];
+                left -= size[axis];
+            }
         }
     }
 }
