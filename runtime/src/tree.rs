@@ -9,6 +9,7 @@
 
 mod arg;
 pub(crate) mod array;
+mod extreme;
 mod fold;
 mod pairwise;
 pub mod parts;

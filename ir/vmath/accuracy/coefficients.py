@@ -200,7 +200,6 @@ def logarithms():
     polynomial("LOG", "(log(1 + r) - r) / r² for |r| ≤ 1/16, relative to r.", tail2, lambda x: abs(x) + mpf("1e-9"), a, b, 57.3)
     polynomial("LOG_TAIL", "(log(1 + r) - r + r²/2) / r³ for |r| ≤ 1/32, relative to r.", tail3, lambda x: x ** 2, a / 2, b / 2, 64)
     polynomial("LOG_POWER", "(log(1 + r) - r) / r², exact enough for the powers of f32.", tail2, lambda x: abs(x) + mpf("1e-9"), a, b, 35)
-    polynomial("LOG_SINGLE", "(log(1 + r) - r) / r² for f32.", tail2, lambda x: abs(x) + mpf("1e-9"), a, b, 28.3)
     for n, prefix in ((16, "LOG"), (32, "LOG32")):
         cs, hi, lo = log_table(n)
         table(f"{prefix}_C", f"Nearly 1/m in each of {n} intervals of m in [0.6875, 1.375), so short that m c - 1 is exact.", cs)
@@ -403,6 +402,8 @@ def more_singles():
     polynomial32("TAN_F32", "(tan √z / √z - 1) / z for √z ≤ π/4.", tan, lambda z: z, 0, q, 28)
     sinh = series(lambda z: (mpmath.sinh(root(z)) / root(z) - 1) / z, lambda k: 1 / mpmath.factorial(2 * k + 3))
     polynomial32("SINH_F32", "SINH for √z ≤ 1, in f32.", sinh, lambda z: z, 0, 1, 27)
+    asinh = series(lambda z: (mpmath.asinh(root(z)) / root(z) - 1) / z, lambda k: (-1) ** (k + 1) * mpmath.binomial(2 * k + 2, k + 1) / (mpf(4) ** (k + 1) * (2 * k + 3)))
+    polynomial32("ASINH_F32", "(asinh √z / √z - 1) / z for √z ≤ 1/4, in f32.", asinh, lambda z: z, 0, mpf("0.0626"), 27)
     parts32(["PI_F32_HI", "PI_F32_LO"], "π.", mp.pi)
     tail = series(lambda x: (mpmath.exp(x) - 1 - x) / x ** 2, lambda k: 1 / mpmath.factorial(k + 2))
     h = LN2 / 32 + mpf(1) / 32

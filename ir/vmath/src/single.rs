@@ -26,48 +26,11 @@ fn exp_near<V: Lanes>(x: V) -> V {
 
 /// log x for a positive normal f64 that is no result of cancellation.
 #[inline(always)]
-fn log_plain<V: Lanes>(x: V) -> V {
-    log_with(x, &LOG_SINGLE)
-}
-
-#[inline(always)]
 fn log_with<V: Lanes, const K: usize>(x: V, c: &[f64; K]) -> V {
     let parts = reduce(x);
     let r = parts.rest();
     let table = parts.k.fma(V::all(LN2_HI), parts.index.lookup16(&LOG_HI));
     table + (r * r).fma(poly(r, c), r)
-}
-
-/// Below this two terms of a series are enough.
-const SMALL: f64 = 1e-4;
-
-#[inline(always)]
-pub fn asinh<V: Lanes>(x: V) -> V {
-    let a = x.abs();
-    let one = V::all(1.0);
-    let r = log_plain(a + a.fma(a, one).sqrt());
-    let series = (a * a * a).fma(V::all(-1.0 / 6.0), a);
-    let r = V::select(a.lt(V::all(SMALL)), series, r);
-    V::select(a.lt(V::all(f64::INFINITY)), r, x).with_sign(x)
-}
-
-#[inline(always)]
-pub fn acosh<V: Lanes>(x: V) -> V {
-    let one = V::all(1.0);
-    let r = log_plain(x + x.fms(x, one).sqrt());
-    let r = V::select(one.le(x), r, V::all(f64::NAN));
-    V::select(x.eq(V::all(f64::INFINITY)), x, r)
-}
-
-#[inline(always)]
-pub fn atanh<V: Lanes>(x: V) -> V {
-    let a = x.abs();
-    let one = V::all(1.0);
-    let r = log_plain((one + a) / (one - a)) * V::all(0.5);
-    let series = (a * a * a).fma(V::all(1.0 / 3.0), a);
-    let r = V::select(a.lt(V::all(SMALL)), series, r);
-    let edge = V::select(a.eq(one), V::all(f64::INFINITY), V::all(f64::NAN));
-    V::select(a.lt(one), r, edge).with_sign(x)
 }
 
 /// n in the lowest bits, sin r and cos r.

@@ -50,20 +50,10 @@ functions!(dispatch);
 
 /// The functions of f32 that are computed in f64 lanes; the others are in f32 arithmetic.
 const fn is_short(f: usize) -> bool {
-    !matches!(func(f), Func::Asinh | Func::Acosh | Func::Atanh | Func::Hypot)
+    !matches!(func(f), Func::Hypot)
 }
 
 /// The function number F of f32, in f64 lanes.
-#[inline(always)]
-fn single1<V: Lanes, const F: usize>(x: V) -> V {
-    match func(F) {
-        Func::Asinh => single::asinh(x),
-        Func::Acosh => single::acosh(x),
-        Func::Atanh => single::atanh(x),
-        _ => unreachable!("is_short knows those above"),
-    }
-}
-
 #[inline(always)]
 fn single2<V: Lanes, const F: usize>(x: V, y: V) -> V {
     match func(F) {
@@ -93,8 +83,11 @@ fn short1<V: Singles, const F: usize>(x: V) -> V {
         Func::Sinh => short::sinh(x),
         Func::Cosh => short::cosh(x),
         Func::Tanh => short::tanh(x),
+        Func::Asinh => short::asinh(x),
+        Func::Acosh => short::acosh(x),
+        Func::Atanh => short::atanh(x),
         Func::Erf => short::erf(x),
-        _ => unreachable!("is_short knows the others"),
+        _ => unreachable!("two arguments"),
     }
 }
 
@@ -116,7 +109,7 @@ fn scalar1_f64<const F: usize>(x: f64) -> f64 {
 /// The function number F of one f32 number.
 #[inline(always)]
 fn scalar1_f32<const F: usize>(x: f32) -> f32 {
-    if is_short(F) { short1::<f32, F>(x) } else { single1::<f64, F>(x as f64) as f32 }
+    short1::<f32, F>(x)
 }
 
 #[inline(always)]
@@ -332,13 +325,13 @@ width!(
     4,
     __m512,
     "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
-    |x| if is_short(F) { short1::<F32x16, F>(F32x16(x)).0 } else { join8(single1::<Two<F64x8>, F>(split8(x))) },
+    |x| short1::<F32x16, F>(F32x16(x)).0,
     |a, b| if is_short(F) {
         short2::<F32x16, F>(F32x16(a), F32x16(b)).0
     } else {
         join8(single2::<Two<F64x8>, F>(split8(a), split8(b)))
     },
-    |x| if is_short(F) { pair!(F32x16, short1(x)) } else { [unary::<F>(x[0]), unary::<F>(x[1])] },
+    |x| pair!(F32x16, short1(x)),
     |a, b| if is_short(F) { pair!(F32x16, short2(a, b)) } else { [binary::<F>(a[0], b[0]), binary::<F>(a[1], b[1])] }
 );
 width!(
@@ -347,13 +340,13 @@ width!(
     3,
     __m256,
     "avx2,fma",
-    |x| if is_short(F) { short1::<F32x8, F>(F32x8(x)).0 } else { join4(single1::<Two<F64x4>, F>(split4(x))) },
+    |x| short1::<F32x8, F>(F32x8(x)).0,
     |a, b| if is_short(F) {
         short2::<F32x8, F>(F32x8(a), F32x8(b)).0
     } else {
         join4(single2::<Two<F64x4>, F>(split4(a), split4(b)))
     },
-    |x| if is_short(F) { pair!(F32x8, short1(x)) } else { [unary::<F>(x[0]), unary::<F>(x[1])] },
+    |x| pair!(F32x8, short1(x)),
     |a, b| if is_short(F) { pair!(F32x8, short2(a, b)) } else { [binary::<F>(a[0], b[0]), binary::<F>(a[1], b[1])] }
 );
 
@@ -441,11 +434,7 @@ mod half32 {
         __m128,
         one1_f32,
         one2_f32,
-        |x| if is_short(F) {
-            _mm256_castps256_ps128(short1::<F32x8, F>(F32x8(_mm256_set_m128(x, x))).0)
-        } else {
-            _mm256_cvtpd_ps(single1::<F64x4, F>(F64x4(_mm256_cvtps_pd(x))).0)
-        },
+        |x| _mm256_castps256_ps128(short1::<F32x8, F>(F32x8(_mm256_set_m128(x, x))).0),
         |a, b| if is_short(F) {
             let (a, b) = (F32x8(_mm256_set_m128(a, a)), F32x8(_mm256_set_m128(b, b)));
             _mm256_castps256_ps128(short2::<F32x8, F>(a, b).0)

@@ -5,77 +5,49 @@ use legate_jit_ir::ufunc::native::Native;
 use legate_jit_vmath::{Isa, isa};
 
 use super::Element;
-
-/// Real numbers in the order that `argmax` sees.
-trait Ordered: Native + PartialOrd {
-    const LOWEST: Self;
-    const HIGHEST: Self;
-    fn is_nan(self) -> bool;
-}
-
-macro_rules! ordered {
-    ($($t:ident $lowest:expr, $highest:expr, |$v:ident| $nan:expr;)*) => {
-        $(impl Ordered for $t {
-            const LOWEST: $t = $lowest;
-            const HIGHEST: $t = $highest;
-
-            #[inline(always)]
-            fn is_nan(self) -> bool {
-                let $v = self;
-                $nan
-            }
-        })*
-    };
-}
-ordered! {
-    bool false, true, |_v| false;
-    i8 i8::MIN, i8::MAX, |_v| false;
-    i16 i16::MIN, i16::MAX, |_v| false;
-    i32 i32::MIN, i32::MAX, |_v| false;
-    i64 i64::MIN, i64::MAX, |_v| false;
-    u8 u8::MIN, u8::MAX, |_v| false;
-    u16 u16::MIN, u16::MAX, |_v| false;
-    u32 u32::MIN, u32::MAX, |_v| false;
-    u64 u64::MIN, u64::MAX, |_v| false;
-    f32 f32::NEG_INFINITY, f32::INFINITY, |v| v.is_nan();
-    f64 f64::NEG_INFINITY, f64::INFINITY, |v| v.is_nan();
-}
+use super::extreme::{Ordered, beats, extreme};
 
 /// Whether y takes x's place, coming after it.
 #[inline(always)]
 fn better<T: Ordered, const MAX: bool>(x: T, y: T) -> bool {
-    let beats = if MAX { y > x } else { y < x };
-    beats | (y.is_nan() & !x.is_nan())
+    beats::<T, MAX>(x, y) | (y.is_nan() & !x.is_nan())
 }
 
-/// First the value in lanes, then its place: two fast passes over what is in the cache.
+/// The best of each block, which is then looked for in the first block that has it: it is in the first-level cache.
 #[inline(always)]
 fn first_best<T: Ordered, const MAX: bool>(x: &[T]) -> usize {
+    let block = 8192 / size_of::<T>();
+    let (mut best, mut start) = (None, 0);
+    for (k, some) in x.chunks(block).enumerate() {
+        let (value, nan) = extreme::<T, MAX>(some);
+        if nan {
+            return k * block + place(some, |v| v.is_nan());
+        }
+        if best.is_none_or(|b| beats::<T, MAX>(b, value)) {
+            (best, start) = (Some(value), k * block);
+        }
+    }
+    let Some(best) = best else { return 0 };
+    start + place(&x[start..x.len().min(start + block)], |v| v == best)
+}
+
+/// The first element of which it is true, or 0.
+#[inline(always)]
+fn place<T: Copy>(x: &[T], is: impl Fn(T) -> bool) -> usize {
     const LANES: usize = 32;
-    let mut best = [if MAX { T::LOWEST } else { T::HIGHEST }; LANES];
-    let mut nan = [false; LANES];
-    let (groups, rest) = x.as_chunks::<LANES>();
-    for g in groups {
-        for i in 0..LANES {
-            let beats = if MAX { g[i] > best[i] } else { g[i] < best[i] };
-            best[i] = if beats { g[i] } else { best[i] };
-            nan[i] |= g[i].is_nan();
-        }
-    }
-    let mut top = best[0];
-    for &v in best[1..].iter().chain(rest) {
-        if if MAX { v > top } else { v < top } {
-            top = v;
-        }
-    }
-    if nan.contains(&true) || rest.iter().any(|v| v.is_nan()) {
-        return x.iter().position(|v| v.is_nan()).unwrap_or(0);
-    }
-    x.iter().position(|v| *v == top).unwrap_or(0)
+    let (groups, _) = x.as_chunks::<LANES>();
+    let here = |g: &[T; LANES]| g.iter().fold(false, |any, &v| any | is(v));
+    let skipped = LANES * groups.iter().position(here).unwrap_or(groups.len());
+    skipped + x[skipped..].iter().position(|&v| is(v)).unwrap_or(0)
 }
 
 #[target_feature(enable = "avx2")]
 unsafe fn first_best_avx2<T: Ordered, const MAX: bool>(x: &[T]) -> usize {
+    first_best::<T, MAX>(x)
+}
+
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2")]
+unsafe fn first_best_avx512<T: Ordered, const MAX: bool>(x: &[T]) -> usize {
     first_best::<T, MAX>(x)
 }
 
@@ -91,10 +63,14 @@ pub struct Arg {
 }
 
 unsafe fn find<T: Ordered, const MAX: bool>(x: *const u8, n: usize) -> usize {
-    // SAFETY: the caller gives n elements; AVX2 is used where the machine has it.
+    // SAFETY: the caller gives n elements; instructions are used where the machine has them.
     unsafe {
         let x = std::slice::from_raw_parts(x as *const T, n);
-        if isa() == Isa::Base { first_best::<T, MAX>(x) } else { first_best_avx2::<T, MAX>(x) }
+        match isa() {
+            Isa::Base => first_best::<T, MAX>(x),
+            Isa::Avx2 => first_best_avx2::<T, MAX>(x),
+            Isa::Avx512 => first_best_avx512::<T, MAX>(x),
+        }
     }
 }
 
@@ -102,11 +78,17 @@ fn value<T: Native>(e: Element) -> T {
     T::from_scalar(legate_jit_ir::Scalar { dtype: T::DTYPE, bits: e })
 }
 
-fn better_bits<T: Ordered, const MAX: bool>(x: Element, y: Element) -> bool {
+fn better_bits<T: Ordered + Native, const MAX: bool>(x: Element, y: Element) -> bool {
     better::<T, MAX>(value(x), value(y))
 }
 
-unsafe fn rows<T: Ordered, const MAX: bool>(out: *mut i64, best: *mut Element, row: *const u8, n: usize, index: i64) {
+unsafe fn rows<T: Ordered + Native, const MAX: bool>(
+    out: *mut i64,
+    best: *mut Element,
+    row: *const u8,
+    n: usize,
+    index: i64,
+) {
     // SAFETY: the caller gives n elements at each address.
     let (out, best, row) = unsafe {
         (

@@ -7,6 +7,8 @@ use legate_jit_ir::ufunc::native::{Native, c64, c128};
 use legate_jit_ir::{DType, Ufunc, ufunc_loops};
 use legate_jit_vmath::{Isa, isa};
 
+use super::extreme::extreme;
+
 /// What a reduction by one operation over one type needs. The types are erased; the caller looks the entry up by them.
 #[derive(Clone, Copy)]
 pub struct Fold {
@@ -19,6 +21,7 @@ pub struct Fold {
 /// The operation of a `Fold`.
 trait Op: 'static {
     type T: Native;
+    const UFUNC: Ufunc;
     fn call(x: Self::T, y: Self::T) -> Self::T;
 }
 
@@ -27,6 +30,12 @@ trait Lane: Native {
     /// The result that combining acc and x in order gives, when lanes gave `self`. Of floats only the largest and smallest
     /// are reduced in lanes: of several NaNs the first stays, of several zeros the last.
     fn settle(self, acc: Self, x: &[Self]) -> Self;
+
+    /// The largest or smallest one in a way of its own, where the type has one and that gives the result.
+    #[inline(always)]
+    fn extreme(_ufunc: Ufunc, _x: &[Self]) -> Option<Self> {
+        None
+    }
 }
 
 macro_rules! exact {
@@ -54,6 +63,18 @@ macro_rules! floats {
                     self
                 }
             }
+
+            #[inline(always)]
+            fn extreme(ufunc: Ufunc, x: &[$t]) -> Option<$t> {
+                let (value, nan) = match ufunc {
+                    Ufunc::Maximum | Ufunc::Fmax => extreme::<$t, true>(x),
+                    Ufunc::Minimum | Ufunc::Fmin => extreme::<$t, false>(x),
+                    _ => return None,
+                };
+                // An infinity may stand for no number at all.
+                let known = !nan || (matches!(ufunc, Ufunc::Fmax | Ufunc::Fmin) && value.is_finite());
+                known.then_some(value)
+            }
         })*
     };
 }
@@ -67,6 +88,12 @@ fn in_order<O: Op>(acc: &mut O::T, x: &[O::T]) {
 /// For associative and commutative operations.
 #[inline(always)]
 fn in_lanes<O: Op<T: Lane>, const LANES: usize>(acc: &mut O::T, x: &[O::T]) {
+    if x.len() >= 4 * LANES
+        && let Some(result) = O::T::extreme(O::UFUNC, x)
+    {
+        *acc = O::call(*acc, result).settle(*acc, x);
+        return;
+    }
     let (groups, rest) = x.as_chunks::<LANES>();
     let Some((first, groups)) = groups.split_first() else { return in_order::<O>(acc, x) };
     let mut lanes = *first;
@@ -168,20 +195,21 @@ macro_rules! versions {
 }
 versions!(base, "sse2");
 versions!(avx2, "avx2");
+versions!(avx512, "avx512f,avx512vl,avx512dq,avx512bw,avx2");
 
 fn ordered<O: Op>() -> Fold {
-    if isa() == Isa::Base {
-        Fold { fold: base::in_order::<O>, rows: base::side_by_side::<O> }
-    } else {
-        Fold { fold: avx2::in_order::<O>, rows: avx2::side_by_side::<O> }
+    match isa() {
+        Isa::Base => Fold { fold: base::in_order::<O>, rows: base::side_by_side::<O> },
+        Isa::Avx2 => Fold { fold: avx2::in_order::<O>, rows: avx2::side_by_side::<O> },
+        Isa::Avx512 => Fold { fold: avx512::in_order::<O>, rows: avx512::side_by_side::<O> },
     }
 }
 
 fn laned<O: Op<T: Lane>>() -> Fold {
-    if isa() == Isa::Base {
-        Fold { fold: base::in_lanes::<O>, rows: base::side_by_side::<O> }
-    } else {
-        Fold { fold: avx2::in_lanes::<O>, rows: avx2::side_by_side::<O> }
+    match isa() {
+        Isa::Base => Fold { fold: base::in_lanes::<O>, rows: base::side_by_side::<O> },
+        Isa::Avx2 => Fold { fold: avx2::in_lanes::<O>, rows: avx2::side_by_side::<O> },
+        Isa::Avx512 => Fold { fold: avx512::in_lanes::<O>, rows: avx512::side_by_side::<O> },
     }
 }
 
@@ -221,18 +249,19 @@ macro_rules! entry {
     (@same $table:ident $variant:ident c128 c128 c128 $meaning:expr) => { entry! { @ordered $table $variant c128 $meaning } };
     (@same $($other:tt)*) => {};
     (@laned $table:ident $variant:ident $t:ident $meaning:expr) => {{
-        entry!(@op $t $meaning);
+        entry!(@op $variant $t $meaning);
         let lanes = associative(Ufunc::$variant, <$t as Native>::DTYPE) && Ufunc::$variant.flops() < 100;
         $table[Ufunc::$variant as usize][<$t as Native>::DTYPE as usize] = Some(if lanes { laned::<K>() } else { ordered::<K>() });
     }};
     (@ordered $table:ident $variant:ident $t:ident $meaning:expr) => {{
-        entry!(@op $t $meaning);
+        entry!(@op $variant $t $meaning);
         $table[Ufunc::$variant as usize][<$t as Native>::DTYPE as usize] = Some(ordered::<K>());
     }};
-    (@op $t:ident $meaning:expr) => {
+    (@op $variant:ident $t:ident $meaning:expr) => {
         struct K;
         impl Op for K {
             type T = $t;
+            const UFUNC: Ufunc = Ufunc::$variant;
 
             #[inline(always)]
             fn call(x: $t, y: $t) -> $t {

@@ -96,6 +96,25 @@ pub fn log1p<V: Singles>(x: V) -> V {
     V::select(x.eq(V::all(-1.0)), V::all(f32::NEG_INFINITY), r)
 }
 
+/// log(u + u_lo) + n log 2 for a positive normal u with a rest of its last place's size, and a small integer n; where the sum is
+/// near 1 the result is as exact as its distance from 1.
+#[inline(always)]
+pub fn log_of_sum<V: Singles>(u: V, u_lo: V, n: V) -> V {
+    let base = &LOG_E_F32;
+    let (m, offset) = split(u);
+    let i = offset.shr::<19>();
+    let c = i.lookup16(&LOG_C_F32);
+    let r = m.fms(c, V::all(1.0));
+    // 2^(1-k) is normal for every k.
+    let power = V::all(2.0).isub(u.isub(m));
+    let rest = ((u_lo * V::all(0.5)) * power) * c;
+    let k = offset.high_bits() + n;
+    let table = k.fma(V::all(base.power[0]), i.lookup16(&base.hi));
+    let lo = k.fma(V::all(base.power[1]), i.lookup16(&base.lo)) + r.fnma(rest, rest);
+    let (hi, hi_lo) = fast_two_sum(table, r);
+    hi + (hi_lo + (r * r).fma(poly(r, &base.terms), lo))
+}
+
 /// log x in two parts to some 2^-34 of it, for positive normal x, as [`crate::log::log_precise`]; the second part is up to
 /// 2^-11 of the first.
 #[inline(always)]

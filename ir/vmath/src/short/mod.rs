@@ -1,6 +1,7 @@
 //! The f32 functions that are computed in f32 arithmetic, which has twice as many lanes as f64: all where f32's range and a few
 //! exact sums are enough. Rare arguments that need more are computed one by one by [`crate::single`].
 
+mod area;
 mod exp;
 mod inverse;
 mod log;
@@ -9,6 +10,7 @@ mod pow;
 mod root;
 mod trig;
 
+pub use area::{acosh, asinh, atanh};
 pub use exp::{cosh, exp, exp2, expm1, sinh};
 pub use inverse::{acos, asin, atan, atan2};
 pub use log::{log, log1p, log2, log10};
