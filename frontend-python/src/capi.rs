@@ -20,6 +20,8 @@ const ARRAY_TYPE: usize = 2;
 const SCALAR: usize = 60;
 const SCALAR_AS_CTYPE: usize = 62;
 const NEW_FROM_DESCR: usize = 94;
+const SORT: usize = 129;
+const ARG_SORT: usize = 130;
 const SET_BASE_OBJECT: usize = 282;
 
 /// NPY_ARRAY_WRITEABLE
@@ -37,6 +39,9 @@ type NewFromDescrFn = unsafe extern "C" fn(
     c_int,
     *mut ffi::PyObject,
 ) -> *mut ffi::PyObject;
+/// The array, the axis and the kind, of which 0 is the default.
+type SortFn = unsafe extern "C" fn(*mut ffi::PyObject, c_int, c_int) -> c_int;
+type ArgSortFn = unsafe extern "C" fn(*mut ffi::PyObject, c_int, c_int) -> *mut ffi::PyObject;
 type SetBaseFn = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> c_int;
 
 /// The head of `PyArrayObject`.
@@ -68,6 +73,8 @@ struct Api {
     scalar_as_ctype: ScalarAsCtypeFn,
     new_from_descr: NewFromDescrFn,
     set_base: SetBaseFn,
+    sort: SortFn,
+    arg_sort: ArgSortFn,
 }
 // SAFETY: the pointers name immutable things that live as long as the process.
 unsafe impl Send for Api {}
@@ -91,6 +98,8 @@ pub fn init(py: Python) -> PyResult<()> {
             scalar_as_ctype: std::mem::transmute::<*mut c_void, ScalarAsCtypeFn>(*table.add(SCALAR_AS_CTYPE)),
             new_from_descr: std::mem::transmute::<*mut c_void, NewFromDescrFn>(*table.add(NEW_FROM_DESCR)),
             set_base: std::mem::transmute::<*mut c_void, SetBaseFn>(*table.add(SET_BASE_OBJECT)),
+            sort: std::mem::transmute::<*mut c_void, SortFn>(*table.add(SORT)),
+            arg_sort: std::mem::transmute::<*mut c_void, ArgSortFn>(*table.add(ARG_SORT)),
         }
     };
     let numpy = py.import("numpy")?;
@@ -239,6 +248,70 @@ pub fn array_base<'py>(obj: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     }
 }
 
+/// A NumPy array over memory that the caller keeps for as long as this lives.
+///
+/// # Safety
+/// As for [`array_over`], where the caller is the owner.
+unsafe fn brief_array<'py>(
+    py: Python<'py>,
+    dtype: DType,
+    shape: &[isize],
+    strides: &[isize],
+    data: *mut u8,
+    writeable: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let api = api(py);
+    let descr = dtypes::descr_ptr(py, dtype);
+    // SAFETY: NewFromDescr steals the reference to the descriptor.
+    unsafe {
+        ffi::Py_INCREF(descr);
+        let array = (api.new_from_descr)(
+            api.array_type,
+            descr,
+            shape.len() as c_int,
+            shape.as_ptr(),
+            strides.as_ptr(),
+            data as *mut c_void,
+            if writeable { WRITEABLE } else { 0 },
+            ptr::null_mut(),
+        );
+        Bound::from_owned_ptr_or_err(py, array)
+    }
+}
+
+/// Sorts memory along its last axis, as NumPy does.
+///
+/// # Safety
+/// As for [`array_over`]; nobody else sees the memory, and the caller keeps it.
+pub unsafe fn sort(py: Python, dtype: DType, shape: &[isize], strides: &[isize], data: *mut u8) -> PyResult<()> {
+    // SAFETY: the caller's promise; a live array that has axes.
+    unsafe {
+        let array = brief_array(py, dtype, shape, strides, data, true)?;
+        if (api(py).sort)(array.as_ptr(), shape.len() as c_int - 1, 0) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+    }
+    Ok(())
+}
+
+/// The indices that would sort memory along its last axis, as NumPy finds them: an array of NumPy's.
+///
+/// # Safety
+/// As for [`array_over`]; nobody writes the memory, and the caller keeps it.
+pub unsafe fn arg_sort<'py>(
+    py: Python<'py>,
+    dtype: DType,
+    shape: &[isize],
+    strides: &[isize],
+    data: *mut u8,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: as in `sort`.
+    unsafe {
+        let array = brief_array(py, dtype, shape, strides, data, false)?;
+        Bound::from_owned_ptr_or_err(py, (api(py).arg_sort)(array.as_ptr(), shape.len() as c_int - 1, 0))
+    }
+}
+
 /// A NumPy array over foreign memory. `owner` is kept alive as the array's base.
 ///
 /// # Safety
@@ -252,23 +325,10 @@ pub unsafe fn array_over<'py>(
     writeable: bool,
     owner: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let api = api(py);
-    let descr = dtypes::descr_ptr(py, dtype);
-    // SAFETY: NewFromDescr steals the reference to the descriptor, SetBaseObject that to the owner.
+    // SAFETY: the caller's promise; SetBaseObject steals the reference to the owner.
     unsafe {
-        ffi::Py_INCREF(descr);
-        let array = (api.new_from_descr)(
-            api.array_type,
-            descr,
-            shape.len() as c_int,
-            shape.as_ptr(),
-            strides.as_ptr(),
-            data as *mut c_void,
-            if writeable { WRITEABLE } else { 0 },
-            ptr::null_mut(),
-        );
-        let array = Bound::from_owned_ptr_or_err(py, array)?;
-        if (api.set_base)(array.as_ptr(), owner.into_ptr()) < 0 {
+        let array = brief_array(py, dtype, shape, strides, data, writeable)?;
+        if (api(py).set_base)(array.as_ptr(), owner.into_ptr()) < 0 {
             return Err(PyErr::fetch(py));
         }
         Ok(array)

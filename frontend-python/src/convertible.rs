@@ -171,12 +171,6 @@ impl Value {
         inputs: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
-        if kwargs.is_none_or(|k| k.is_empty())
-            && method.eq(intern!(slf.py(), "__call__"))?
-            && let Some(done) = crate::ufunc::called_by_numpy(ufunc, inputs)?
-        {
-            return Ok(done);
-        }
         let dispatch = slf.py().import("legate_jit._dispatch")?.getattr("array_ufunc")?;
         Ok(dispatch.call1((ufunc, method, inputs, kwargs))?.unbind())
     }

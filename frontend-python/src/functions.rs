@@ -480,7 +480,7 @@ pub fn where_(py: Python<'_>, condition: Obj<'_, '_>, x: Given<'_, '_>, y: Given
 }
 
 /// The indices of the elements that are not zero, one array an axis.
-fn nonzero_columns(py: Python<'_>, array: &Array) -> PyResult<Vec<Py<PyAny>>> {
+pub fn nonzero_columns(py: Python<'_>, array: &Array) -> PyResult<Vec<Py<PyAny>>> {
     let array = array.clone();
     let all = adopt::detached(py, || rt::nonzero(&array))?;
     (0..array.ndim())

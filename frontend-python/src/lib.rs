@@ -23,6 +23,7 @@ mod reduce;
 mod sequence;
 mod settings;
 mod slots;
+mod sort;
 mod ufunc;
 mod value;
 

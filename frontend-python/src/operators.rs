@@ -212,6 +212,11 @@ pub fn unary(op: Ufunc, a: &Bound<PyAny>, v: &Value) -> PyResult<Py<PyAny>> {
 #[inline]
 pub fn in_place(op: Ufunc, a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyResult<()> {
     let py = a.py();
+    if let (Some(target), Some(right)) = (v.array(), convert::quick(b))
+        && attempt(py, || rt::into_now(op, &[Operand::Array(target), right], target))? == Some(true)
+    {
+        return Ok(());
+    }
     if v.array().is_none() && picked::in_place(op, a, v, &[a, b])? {
         return Ok(());
     }

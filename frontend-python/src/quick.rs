@@ -21,7 +21,7 @@ use smallvec::SmallVec;
 use crate::error::{attempt, direct};
 use crate::slots::{Object, enter_object, seen};
 use crate::value::{self, NdArray};
-use crate::{adopt, capi, convert, dtypes};
+use crate::{adopt, capi, convert, dtypes, sort};
 
 /// The arguments of a call: those by position, then those by name.
 #[derive(Clone, Copy)]
@@ -123,31 +123,30 @@ fn int(x: &Bound<PyAny>) -> Option<i64> {
     (overflow == 0).then_some(v)
 }
 
-/// `a.sum()`, `a.sum(0)`, `a.sum(axis=0)`
+/// The axis of `a.sum()` (none), `a.sum(0)`, `a.sum(axis=0)`; `None` for other arguments.
+#[inline(always)]
+fn axis_of(py: Python, args: Args) -> Option<Option<i64>> {
+    match (args.len(), args.has_names()) {
+        (0, false) => Some(None),
+        (0, true) => match args.single_name(py) {
+            Some((name, x)) if name.is(intern!(py, "axis")) => int(&x).map(Some),
+            _ => None,
+        },
+        (1, false) => int(&args.get(py, 0)).map(Some),
+        _ => None,
+    }
+}
+
 #[inline]
 fn reduction(py: Python, reducer: Reducer, array: &Array, axis: Args) -> Done {
+    let Some(axis) = axis_of(py, axis) else { return NOT_PLAIN };
     let mut args = ReduceArgs::default();
-    let mut axes = [0];
-    match (axis.len(), axis.has_names()) {
-        (0, false) => {}
-        (0, true) => match axis.single_name(py) {
-            Some((name, x)) if name.is(intern!(py, "axis")) => match int(&x) {
-                Some(i) => axes = [i],
-                None => return NOT_PLAIN,
-            },
-            _ => return NOT_PLAIN,
-        },
-        (1, false) => match int(&axis.get(py, 0)) {
-            Some(i) => axes = [i],
-            None => return NOT_PLAIN,
-        },
-        _ => return NOT_PLAIN,
-    }
-    if axis.len() > 0 || axis.has_names() {
+    let axes = axis.map(|i| [i]);
+    if let Some(axes) = &axes {
         if array.ndim() == 0 {
             return NOT_PLAIN;
         }
-        args.axes = Some(&axes);
+        args.axes = Some(axes);
     } else if let Some(Some(number)) = attempt(py, || Ok(rt::reduce_all_now(reducer, array)))? {
         return capi::scalar(py, number).map(Some);
     }
@@ -192,15 +191,80 @@ reductions! {
     argmax argmax_of = Reducer::ArgMax;
 }
 
-/// `a.mean()`
+/// `a.mean()`, `a.mean(0)`, `a.mean(axis=0)`
 fn mean(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
-    let (Some(array), 0, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
-    if array.size() == 0 || array.dtype().is_complex() {
+    let (Some(array), Some(axis)) = (array_of(a), axis_of(py, args)) else { return NOT_PLAIN };
+    if array.size() == 0 || array.dtype().is_complex() || axis.is_some() && array.ndim() == 0 {
         return NOT_PLAIN;
     }
-    match attempt(py, || rt::mean(array, &ReduceArgs::default()))? {
+    let axes = axis.map(|i| [i]);
+    let args = ReduceArgs { axes: axes.as_ref().map(|axes| &axes[..]), ..ReduceArgs::default() };
+    match attempt(py, || rt::mean(array, &args))? {
         Some(a) => value::result(py, a).map(Some),
         None => NOT_PLAIN,
+    }
+}
+
+fn mean_of(py: Python, args: Args) -> Done {
+    if args.len() == 0 {
+        return NOT_PLAIN;
+    }
+    // SAFETY: the arguments behind the first.
+    let rest = unsafe { Args::new(args.first.add(1), args.positional - 1, args.names) };
+    mean(py, &args.get(py, 0), rest)
+}
+
+fn argsort(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    match array_of(a) {
+        Some(array) if args.len() == 0 && !args.has_names() => sort::order(py, array),
+        _ => NOT_PLAIN,
+    }
+}
+
+fn argsort_of(py: Python, args: Args) -> Done {
+    as_method(py, args, argsort)
+}
+
+fn sort_of(py: Python, args: Args) -> Done {
+    as_method(py, args, |py, a, args| match array_of(a) {
+        Some(array) if args.len() == 0 => sort::sorted(py, array),
+        _ => NOT_PLAIN,
+    })
+}
+
+fn searchsorted(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    match array_of(a) {
+        Some(array) if args.len() == 1 && !args.has_names() => sort::place(py, array, &args.get(py, 0)),
+        _ => NOT_PLAIN,
+    }
+}
+
+fn searchsorted_of(py: Python, args: Args) -> Done {
+    as_method(py, args, searchsorted)
+}
+
+fn nonzero(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    match array_of(a) {
+        Some(array) if args.len() == 0 && !args.has_names() && array.ndim() > 0 => {
+            let columns = crate::functions::nonzero_columns(py, array)?;
+            Ok(Some(PyTuple::new(py, columns)?.into_any().unbind()))
+        }
+        _ => NOT_PLAIN,
+    }
+}
+
+fn nonzero_of(py: Python, args: Args) -> Done {
+    as_method(py, args, nonzero)
+}
+
+/// `np.eye(n)`
+fn eye(py: Python, args: Args) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    match int(&args.get(py, 0)) {
+        Some(n @ 0..1024) => value::new_array(py, direct(py, || Array::eye(n as usize, DType::F64))?).map(Some),
+        _ => NOT_PLAIN,
     }
 }
 
@@ -660,6 +724,17 @@ fn where_(py: Python, args: Args) -> Done {
     }
 }
 
+/// NumPy's own ufunc, called with an array of ours: `s * a` with a scalar of NumPy's on the left.
+fn array_ufunc(py: Python, _: &Bound<PyAny>, args: Args) -> Done {
+    if args.has_names() || !(3..=4).contains(&args.len()) || !args.get(py, 1).eq(intern!(py, "__call__"))? {
+        return NOT_PLAIN;
+    }
+    let Some(op) = crate::ufunc::of_numpy(&args.get(py, 0))? else { return NOT_PLAIN };
+    // SAFETY: the arguments behind the first two.
+    let operands = unsafe { Args::new(args.first.add(2), args.positional - 2, std::ptr::null_mut()) };
+    ufunc(py, op, operands)
+}
+
 fn of_one(py: Python, op: Ufunc, args: Args) -> Done {
     let x = args.get(py, 0);
     let Some(x) = convert::quick(&x) else { return NOT_PLAIN };
@@ -690,13 +765,15 @@ pub fn ufunc(py: Python, op: Ufunc, args: Args) -> Done {
     let with_out = rt::UfuncArgs { out: Some(out), ..rt::UfuncArgs::default() };
     let first = args.get(py, 0);
     let Some(x) = convert::quick(&first) else { return NOT_PLAIN };
+    let into = |operands: &[Operand]| {
+        attempt(py, || Ok(rt::into_now(op, operands, out)? || rt::ufunc(op, operands, &with_out).map(|_| true)?))
+    };
     let done = if op.nin() == 1 {
-        attempt(py, || rt::ufunc(op, &[x], &with_out))?
+        into(&[x])?
     } else {
         let second = args.get(py, 1);
         let Some(y) = convert::quick(&second) else { return NOT_PLAIN };
-        let operands: [Operand; 2] = [x, y];
-        attempt(py, || rt::ufunc(op, &operands, &with_out))?
+        into(&[x, y])?
     };
     Ok(done.map(|_| target.to_owned().unbind()))
 }
@@ -758,6 +835,11 @@ macro_rules! entries {
             vec![$(entry($method_name, c::$method)),*]
         }
 
+        /// The method by which NumPy's own ufuncs come here, for the class of scalars.
+        pub fn protocol() -> ffi::PyMethodDef {
+            entry(c"__array_ufunc__", c::m_array_ufunc)
+        }
+
         fn functions() -> Vec<ffi::PyMethodDef> {
             vec![$(entry($name, c::$function)),*]
         }
@@ -782,6 +864,10 @@ entries! {
     m_dot c"dot" = dot;
     m_item c"item" = item;
     m_tolist c"tolist" = tolist;
+    m_argsort c"argsort" = argsort;
+    m_searchsorted c"searchsorted" = searchsorted;
+    m_nonzero c"nonzero" = nonzero;
+    m_array_ufunc c"__array_ufunc__" = array_ufunc;
     }
     functions {
     f_sum c"sum" = sum_of;
@@ -809,6 +895,12 @@ entries! {
     p_stack c"stack" "(arrays, axis=0, out=None, *, dtype=None, casting='same_kind')" = stack_of;
     p_vstack c"vstack" "(tup, *, dtype=None, casting='same_kind')" = vstack_of;
     p_hstack c"hstack" "(tup, *, dtype=None, casting='same_kind')" = hstack_of;
+    p_mean c"mean" "(a, axis=None, dtype=None, out=None, keepdims=None, *, where=None)" = mean_of;
+    p_sort c"sort" "(a, axis=-1, kind=None, order=None, *, stable=None)" = sort_of;
+    p_argsort c"argsort" "(a, axis=-1, kind=None, order=None, *, stable=None)" = argsort_of;
+    p_searchsorted c"searchsorted" "(a, v, side='left', sorter=None)" = searchsorted_of;
+    p_nonzero c"nonzero" "(a)" = nonzero_of;
+    p_eye c"eye" "(N, M=None, k=0, dtype=float, order='C', *, device=None, like=None)" = eye;
     p_count_nonzero c"count_nonzero" "(a, axis=None, *, keepdims=False)" = count_nonzero_of;
     p_linspace c"linspace" "(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None)" = linspace;
     }

@@ -383,7 +383,7 @@ pub fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let mut slots = numbers();
     slots.push(slot(ffi::Py_tp_hash, hash as *mut c_void));
     // One class for scalars of all types; most are of this one.
-    let scalar = class(&NdScalar::type_object(py), c"numpy.float64", known(), Vec::new(), slots)?;
+    let scalar = class(&NdScalar::type_object(py), c"numpy.float64", known(), vec![quick::protocol()], slots)?;
     scalar.setattr("__qualname__", "scalar")?;
     value::init(array.as_type_ptr(), scalar.as_type_ptr());
     m.add("ndarray", array)?;

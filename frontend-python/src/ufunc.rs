@@ -99,27 +99,23 @@ fn make(py: Python<'_>) -> PyResult<Py<PyDict>> {
     Ok(all.unbind())
 }
 
-static OF_NUMPY: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-
-/// A call of NumPy's own ufunc object, where nothing has to be looked up or converted: `s * a` is one where s is a scalar of
-/// NumPy's, as everything is that a program divides two known sums for.
-pub fn called_by_numpy(ufunc: &Bound<PyAny>, inputs: &Bound<PyTuple>) -> PyResult<Option<Py<PyAny>>> {
+/// The operation of a ufunc object of NumPy's own.
+pub fn of_numpy(ufunc: &Bound<PyAny>) -> PyResult<Option<Ufunc>> {
+    /// By the objects' addresses, in order; our own objects keep them alive.
+    static OF_NUMPY: PyOnceLock<Vec<(usize, Ufunc)>> = PyOnceLock::new();
     let py = ufunc.py();
-    let by_real = OF_NUMPY.get_or_try_init(py, || {
-        let by_real = PyDict::new(py);
+    let all = OF_NUMPY.get_or_try_init(py, || {
+        let mut all = Vec::new();
         for ours in ufuncs(py)?.bind(py).values() {
-            by_real.set_item(&ours.cast::<UfuncObject>()?.get().real, &ours)?;
+            let ours = ours.cast::<UfuncObject>()?.get();
+            if let Kind::One(op) = ours.kind {
+                all.push((ours.real.as_ptr() as usize, op));
+            }
         }
-        PyResult::Ok(by_real.unbind())
+        all.sort_unstable_by_key(|known| known.0);
+        PyResult::Ok(all)
     })?;
-    let Some(ours) = by_real.bind(py).get_item(ufunc)? else { return Ok(None) };
-    let Kind::One(op) = ours.cast::<UfuncObject>()?.get().kind else { return Ok(None) };
-    if inputs.len() != op.nin() {
-        return Ok(None);
-    }
-    let inputs: SmallVec<[Bound<PyAny>; 2]> = inputs.iter().collect();
-    let operands: Option<SmallVec<[Operand; 2]>> = inputs.iter().map(convert::quick).collect();
-    operands.map_or(Ok(None), |operands| plain(py, op, &operands))
+    Ok(all.binary_search_by_key(&(ufunc.as_ptr() as usize), |known| known.0).ok().map(|i| all[i].1))
 }
 
 /// The result of an operation on operands as they are; `None` where more has to be looked at.

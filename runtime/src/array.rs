@@ -371,7 +371,7 @@ impl Session {
         }
         // `a[i] += b` writes the view that it has just changed back to its place.
         if Shared::ptr_eq(&to.base, &from.base)
-            && Shared::ptr_eq(&to.layout, &from.layout)
+            && to.layout.hash == from.layout.hash
             && (to.part, to.dtype) == (from.part, from.dtype)
         {
             return Ok(());

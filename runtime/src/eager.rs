@@ -407,8 +407,7 @@ impl<'a> Run<'a> {
         let plain = self.layout(rec.shape);
         let (from, _copied) = self.together(arg, plain.shape(), rec.perm)?;
         let shape = permuted(self.trace, rec);
-        let kept: usize = (0..shape.len()).filter(|d| !reduce.axes.contains(&(*d as u32))).map(|d| shape[d]).product();
-        let store = Store::alloc(kept * rec.dtype.size())?;
+        let store = Store::alloc(array::kept(reduce, &shape) * rec.dtype.size())?;
         // SAFETY: `from` has all elements in C order; the memory is new and has room for a result for each kept place.
         unsafe { array::reduce(reduce, dtype, &shape, from, rec.dtype, store.raw_ptr())? };
         Ok(store)

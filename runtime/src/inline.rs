@@ -10,11 +10,17 @@
 //!
 //! A boundary file: it reads and writes elements of stores, which no one else touches while the session is held.
 
+mod create;
+mod pick;
+mod product;
+mod reduce;
+mod when;
+
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use legate_jit_ir::cast::cast;
-use legate_jit_ir::graph::{Opaque, Reduce, Reducer};
 use legate_jit_ir::ufunc::Signature;
 use legate_jit_ir::{DType, Scalar, Ufunc};
 use smallvec::SmallVec;
@@ -22,138 +28,18 @@ use smallvec::SmallVec;
 use crate::array::{Array, Operand};
 use crate::base::{State, Version};
 use crate::layout::{Class, Layout, Strides, kept_in_order};
-use crate::library::Strided;
 use crate::pass::{Code, Feed, Source};
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::strided::{apart, copy, in_order, packed, reach, steps};
-use crate::trace::{PackedPerm, Part, TINY, Trace};
-use crate::tree::array;
-use crate::vm::moves::{self, Rect};
-use crate::vm::{Loop, Operation, operation};
-use crate::{Config, Result, Store, Tier};
+use crate::trace::{PackedPerm, Part};
+use crate::vm::{Loop, Operation, cast_loop, operation};
+use crate::{Result, Store};
 
-/// Elements of a result that is always computed at once: a pass over them takes less than a record does.
-const ALWAYS: usize = 256;
-/// The same in a program that asks for values after every operation or two: less than a flush.
-const ASKING: usize = 2048;
-/// The same where records run as soon as they are made: less than what other threads would need to join in.
-const IMMEDIATE: usize = 1 << 15;
-/// Multiplications of a product that take no longer than its record and flush.
-const PRODUCT: usize = 1 << 14;
-/// Elements that are taken one by one in less time than it takes to look for another way.
-const GATHERED: usize = 1 << 14;
+pub(crate) use when::Inline;
+
 /// Bytes of a base of which a copy is made at once when somebody else keeps the old contents.
 const COPIED: usize = 4096;
-/// Operations between two looks at how often the program asks.
-const WINDOW: u32 = 64;
-/// Records between two looks at what recording has been good for.
-const RECORDS: usize = 512;
-/// Operations that a program is not recorded for, at first and at most.
-const SPAN: (u32, u32) = (1 << 11, 1 << 17);
-
-/// What decides how small is small.
-#[derive(Default)]
-pub(crate) struct Inline {
-    /// Elements; 0: nothing is done at once.
-    limit: usize,
-    operations: u32,
-    asks: u32,
-    /// Somebody has looked at a value since the last operation.
-    pub(crate) asked: bool,
-    /// Operations to go for which records run as soon as they are made.
-    immediate: u32,
-    /// How many they will be the next time.
-    span: u32,
-    /// Records since the last look, and those of them that had better not been recorded.
-    records: usize,
-    useless: usize,
-}
-
-impl Inline {
-    pub(crate) fn new(config: &Config) -> Inline {
-        // Dumps show what is recorded, so everything is; ranks and the other tiers are there to run plans.
-        let on =
-            config.inline && config.tier == Tier::Auto && config.cx.hook.is_none() && crate::ranks::active().is_none();
-        Inline { limit: if on { ALWAYS } else { 0 }, ..Inline::default() }
-    }
-
-    /// Whether operations may be done at once, or traces without a plan.
-    pub(crate) fn is_on(&self) -> bool {
-        self.limit != 0
-    }
-
-    pub(crate) fn off(&mut self) {
-        (self.limit, self.immediate) = (0, 0);
-    }
-
-    /// Whether a record is to run at once. Where a program's traces are tiny, or never the same again, there is nothing to gain
-    /// from having several operations in a trace, and all that has a pending operand would be recorded too.
-    #[inline]
-    pub(crate) fn is_immediate(&self) -> bool {
-        self.immediate > 0
-    }
-
-    /// Notes what became of a trace; `new` says that none like it was met before.
-    pub(crate) fn flushed(&mut self, trace: &Trace, new: bool) {
-        if self.limit == 0 || self.is_immediate() {
-            return;
-        }
-        let records = trace.recs.len();
-        let all = new || trace.elements < TINY * records;
-        self.records += records;
-        self.useless += if all { records } else { trace.tiny };
-        if self.records < RECORDS {
-            return;
-        }
-        if self.useless > self.records / 4 * 3 {
-            self.immediate = self.span.max(SPAN.0);
-            self.span = (2 * self.immediate).min(SPAN.1);
-            self.limit = IMMEDIATE;
-        } else {
-            self.span = SPAN.0;
-        }
-        (self.records, self.useless) = (0, 0);
-    }
-
-    /// Counts an operation.
-    #[inline(always)]
-    fn count(&mut self) {
-        self.operations += 1;
-        self.asks += self.asked as u32;
-        self.asked = false;
-        if self.operations == WINDOW {
-            self.adapt();
-        }
-    }
-
-    #[cold]
-    fn adapt(&mut self) {
-        if self.is_immediate() {
-            self.immediate = self.immediate.saturating_sub(WINDOW);
-            self.limit = if self.is_immediate() { IMMEDIATE } else { ALWAYS };
-        } else if self.limit != 0 {
-            // Between the two limits of the ratio all stays as it is, so that plans are not made for both ways.
-            match self.operations / self.asks.max(1) {
-                0..=2 => self.limit = ASKING,
-                3..=5 => {}
-                _ => self.limit = ALWAYS,
-            }
-        }
-        (self.operations, self.asks) = (0, 0);
-    }
-
-    #[inline(always)]
-    fn allows(&self, n: usize) -> bool {
-        n.wrapping_sub(1) < self.limit
-    }
-
-    /// The same for what takes more than one pass of a loop over what lies one after the other.
-    #[inline(always)]
-    fn allows_more(&self, n: usize) -> bool {
-        n.wrapping_sub(1) < if self.is_immediate() { self.limit } else { self.limit.min(ALWAYS) }
-    }
-}
 
 /// Where the elements of a handle begin, if they are in memory here.
 #[inline(always)]
@@ -226,42 +112,9 @@ impl Session {
             return Ok(None);
         }
         let n = full.size;
-        let mut scalars = [[0u64; 2]; 3];
-        let mut single = [false; 3];
-        let mut from = [std::ptr::null::<u8>(); 3];
-        let mut scattered = false;
-        for (k, (o, &to)) in operands.iter().zip(l.ins()).enumerate() {
-            let value = match o {
-                Operand::Array(a) => {
-                    let Some(p) = at_rest(self, a) else { return Ok(None) };
-                    if a.size() != 1 {
-                        from[k] = p;
-                        scattered |= !(a.layout.c_contiguous && a.size() == n && a.dtype == to);
-                        continue;
-                    }
-                    // SAFETY: the address of its only element.
-                    unsafe { only(a, p) }
-                }
-                Operand::Weak(w) => w.value(to)?,
-                Operand::Typed(v) => *v,
-            };
-            scalars[k] = cast(value, to).bits;
-            single[k] = true;
-            from[k] = scalars[k].as_ptr().cast();
-        }
+        let Some((all, together)) = Sources::new(self, operands, l, n)? else { return Ok(None) };
         let Some(operation) = operation(op, l.ins()) else { return Ok(None) };
-        let spread = match operation {
-            Operation::Loops(_) if n == 1 => false,
-            Operation::Loops(loops) => match single {
-                [false, false, false] => false,
-                [false, true, _] if loops.second_scalar.is_some() && operands.len() == 2 => false,
-                [true, false, _] if loops.first_scalar.is_some() && operands.len() == 2 => false,
-                _ => true,
-            },
-            Operation::Math1(_) => single[0] && n > 1,
-            Operation::Math2(_) => false,
-        };
-        let one_loop = !scattered && !spread && perm == 0;
+        let one_loop = together && perm == 0 && all.suit(operation, operands.len(), n);
         if !one_loop && !self.inline.allows_more(n) {
             return Ok(None);
         }
@@ -270,7 +123,7 @@ impl Session {
         let out = store.raw_ptr();
         if one_loop {
             // SAFETY: every operand is n elements, or one where `single` says so.
-            unsafe { run(operation, &from, &single, out, n) };
+            unsafe { run(operation, &all.from(l.ins(), 0), &all.single, out, n) };
         } else {
             let Some(feeds) = self.feeds(operands, l.ins(), full.shape(), perm)? else { return Ok(None) };
             let ordered = if perm == 0 { None } else { Some(in_order(full.shape(), perm)) };
@@ -315,9 +168,11 @@ impl Session {
 
     /// The result of an elementwise operation, written where `to` shows it; false where that has to be recorded.
     pub(crate) fn map_into(&mut self, op: Ufunc, operands: &[Operand], l: &Signature, to: &Array) -> Result<bool> {
-        if !self.inline.allows_more(to.size()) || !writes_apart(to) || operation(op, l.ins()).is_none() {
+        let in_one = to.layout.c_contiguous && to.dtype == l.out && self.inline.allows_in_place(to.size());
+        if !(in_one || self.inline.allows_more(to.size())) || !writes_apart(to) {
             return Ok(false);
         }
+        let Some(operation) = operation(op, l.ins()) else { return Ok(false) };
         let at_rest = |o: &Operand| match o {
             Operand::Array(a) => at_rest(self, a).is_some(),
             Operand::Weak(_) | Operand::Typed(_) => true,
@@ -326,9 +181,31 @@ impl Session {
             return Ok(false);
         }
         let Some(out) = own(self, to)? else { return Ok(false) };
-        let (shape, item) = (to.shape(), to.dtype.size());
-        let by = steps(&to.layout, shape, item);
+        let (shape, item, n) = (to.shape(), to.dtype.size(), to.size());
         // (Only now: one may have shared the memory that was copied.)
+        let Some((all, together)) = Sources::new(self, operands, l, n)? else { return Ok(false) };
+        if in_one
+            && together
+            && all.suit(operation, operands.len(), n)
+            && let Some(in_place) = all.meet(l.ins(), out, item, n)
+        {
+            self.inline.count();
+            // SAFETY: every operand is n elements, or one where `single` says so, and so are the results; they lie apart, or
+            // where `in_place` says so at the same place.
+            unsafe {
+                if in_place {
+                    run_over(operation, &all, l, out, n);
+                } else {
+                    run(operation, &all.from(l.ins(), 0), &all.single, out, n);
+                }
+            }
+            self.counters.inline += 1;
+            return Ok(true);
+        }
+        if !self.inline.allows_more(n) {
+            return Ok(false);
+        }
+        let by = steps(&to.layout, shape, item);
         let Some(feeds) = self.feeds(operands, l.ins(), shape, 0)? else { return Ok(false) };
         if !feeds.iter().all(|feed| feed.lets_write(shape, out, &by, item)) {
             return Ok(false);
@@ -351,8 +228,22 @@ impl Session {
         if !self.inline.allows_more(full.size) {
             return Ok(None);
         }
-        let Some(feed) = self.feed(a, dtype, full.shape(), perm) else { return Ok(None) };
-        let store = self.passed(feed, full.shape(), perm)?;
+        let store = if perm == 0 && a.layout.c_contiguous && a.size() == full.size {
+            let Some(p) = at_rest(self, a) else { return Ok(None) };
+            let store = Store::alloc(full.size * dtype.size())?;
+            // SAFETY: so many elements, one after the other; the memory is new and has room for them.
+            unsafe {
+                if a.dtype == dtype {
+                    store.raw_ptr().copy_from_nonoverlapping(p, full.size * dtype.size());
+                } else {
+                    cast_loop(a.dtype, dtype)(&p.cast_const(), store.raw_ptr(), full.size);
+                }
+            }
+            store
+        } else {
+            let Some(feed) = self.feed(a, dtype, full.shape(), perm) else { return Ok(None) };
+            self.passed(feed, full.shape(), perm)?
+        };
         self.counters.inline += 1;
         Ok(Some(made(store, dtype, full, perm)))
     }
@@ -368,20 +259,6 @@ impl Session {
         // SAFETY: feeds name elements in memory; the new memory has room for them.
         unsafe { self.passes.run(Code::Copy, &[feed], dtype, shape, to)? };
         Ok(store)
-    }
-
-    /// A new array that is the same everywhere.
-    #[inline]
-    pub(crate) fn full_now(&mut self, value: Scalar, full: &Shared<Layout>, perm: PackedPerm) -> Result<Option<Array>> {
-        if !self.inline.allows_more(full.size) {
-            return Ok(None);
-        }
-        let (item, n) = (value.dtype.size(), full.size);
-        let store = Store::alloc(n * item)?;
-        // SAFETY: the memory is new and of this size.
-        unsafe { moves::fill(item, value.bits.as_ptr().cast(), Rect::packed(store.raw_ptr(), item, n), 1, n) };
-        self.counters.inline += 1;
-        Ok(Some(made(store, value.dtype, full, perm)))
     }
 
     /// Writes one array into another, of whose shape it is or to which it is broadcast; false where that is to be recorded.
@@ -428,319 +305,88 @@ impl Session {
         self.counters.inline += 1;
         Ok(true)
     }
+}
 
-    /// A reduction over the axes of `a`, seen in the order `perm`; gives the elements that are left, in that order.
-    pub(crate) fn reduce_now(
-        &mut self,
-        a: &Array,
-        dtype: DType,
-        result: DType,
-        reduce: &Reduce,
-        perm: PackedPerm,
-    ) -> Result<Option<Arc<Store>>> {
-        self.inline.count();
-        if !self.inline.allows(a.size()) {
-            return Ok(None);
-        }
-        let Some(p) = at_rest(self, a) else { return Ok(None) };
-        let ordered = if perm == 0 { None } else { Some(in_order(a.shape(), perm)) };
-        let shape = ordered.as_deref().unwrap_or(a.shape());
-        let direct = a.layout.c_contiguous && perm == 0 && a.dtype == dtype;
-        if !array::reduces(reduce, dtype, shape) || !direct && !self.inline.allows_more(a.size()) {
-            return Ok(None);
-        }
-        let gathered = match (direct, self.feed(a, dtype, a.shape(), perm)) {
-            (false, Some(feed)) => Some(self.passed(feed, a.shape(), perm)?),
-            _ => None,
-        };
-        let from = gathered.as_ref().map_or(p, |g| g.raw_ptr());
-        let kept: usize = (0..shape.len()).filter(|d| !reduce.axes.contains(&(*d as u32))).map(|d| shape[d]).product();
-        let store = Store::alloc(kept * result.size())?;
-        // SAFETY: all elements lie in C order at `from`; the new memory has room for a result for each kept place.
-        unsafe { array::reduce(reduce, dtype, shape, from, result, store.raw_ptr())? };
-        self.counters.inline += 1;
-        Ok(Some(store))
-    }
+/// Operands as one loop takes them.
+struct Sources {
+    arrays: [*const u8; 3],
+    /// Which operands are one element, for all results.
+    single: [bool; 3],
+    scalars: [[u64; 2]; 3],
+}
 
-    /// The reduction of all elements to one number.
-    pub(crate) fn reduce_all_now(
-        &mut self,
-        a: &Array,
-        reducer: Reducer,
-        dtype: DType,
-        result: DType,
-    ) -> Option<Scalar> {
-        self.inline.count();
-        if !self.inline.allows(a.size()) || !a.layout.c_contiguous || a.dtype != dtype {
-            return None;
-        }
-        let p = at_rest(self, a)?;
-        // SAFETY: the elements lie one after the other.
-        let bits = unsafe { crate::tree::reduce(reducer, dtype, p, a.size()) };
-        self.counters.inline += 1;
-        Some(Scalar { dtype: result, bits: low_bits(bits, result) })
-    }
-
-    /// A product of matrices.
-    pub(crate) fn matmul_now(
-        &mut self,
-        a: &Array,
-        b: &Array,
-        dtype: DType,
-        full: &Shared<Layout>,
-    ) -> Result<Option<Array>> {
-        self.inline.count();
-        let work = full.size * a.shape().last().copied().unwrap_or(1);
-        if !self.inline.allows(full.size) || work > PRODUCT || work == 0 || a.dtype != dtype || b.dtype != dtype {
-            return Ok(None);
-        }
-        let (Some(p), Some(q)) = (at_rest(self, a), at_rest(self, b)) else { return Ok(None) };
-        let item = dtype.size();
-        let store = Store::alloc(full.size * item)?;
-        let (a_by, b_by, by) = (steps_of(a), steps_of(b), packed(full.shape(), item));
-        let a = Strided { ptr: p, dtype, shape: a.shape(), strides: &a_by };
-        let b = Strided { ptr: q, dtype, shape: b.shape(), strides: &b_by };
-        let out = Strided { ptr: store.raw_ptr(), dtype, shape: full.shape(), strides: &by };
-        crate::library::run(&Opaque::Matmul, &[a, b], &out)?;
-        self.counters.inline += 1;
-        Ok(Some(made(store, dtype, full, 0)))
-    }
-
-    /// `a[index]` for one array of 64-bit integers, over the first axis.
-    pub(crate) fn take_now(&mut self, a: &Array, index: &Array) -> Result<Option<Array>> {
-        let (n, row) = (index.size(), a.shape()[1..].iter().product::<usize>());
-        if self.inline.limit == 0 || n * row > GATHERED || n * row == 0 || !index.layout.c_contiguous {
-            return Ok(None);
-        }
-        let item = a.dtype.size();
-        let together = a.ndim() == 1 || a.layout.c_contiguous;
-        let (Some(from), Some(at), true) = (at_rest(self, a), at_rest(self, index), together) else { return Ok(None) };
-        let (extent, by) = (a.shape()[0] as i64, a.layout.strides[0] as isize * item as isize);
-        let store = Store::alloc(n * row * item)?;
-        let to = store.raw_ptr();
-        // SAFETY: an aligned run of n integers: stores are aligned, and so is foreign memory that is not copied.
-        let index_at = unsafe { std::slice::from_raw_parts(at.cast::<i64>(), n) };
-        let Some(places) = Places::new(index_at, extent) else { return Ok(None) };
-        // SAFETY: places within the array, and room for each.
-        unsafe {
-            match (item * row, places) {
-                (8, Places::Plain) => {
-                    for (k, &i) in index_at.iter().enumerate() {
-                        let p = from.wrapping_offset(i as isize * by);
-                        to.cast::<u64>().add(k).write(p.cast::<u64>().read_unaligned());
+impl Sources {
+    /// Of an operation with n results; `None` where an operand is not in memory. The flag says that all elements lie one after
+    /// the other, in the types that the loop takes.
+    #[inline(always)]
+    fn new(s: &Session, operands: &[Operand], l: &Signature, n: usize) -> Result<Option<(Sources, bool)>> {
+        let mut all = Sources { arrays: [std::ptr::null(); 3], single: [false; 3], scalars: [[0; 2]; 3] };
+        let mut together = true;
+        for (k, (o, &to)) in operands.iter().zip(l.ins()).enumerate() {
+            let value = match o {
+                Operand::Array(a) => {
+                    let Some(p) = at_rest(s, a) else { return Ok(None) };
+                    if a.size() != 1 {
+                        all.arrays[k] = p;
+                        together &= a.layout.c_contiguous && a.size() == n && a.dtype == to;
+                        continue;
                     }
+                    // SAFETY: the address of its only element.
+                    unsafe { only(a, p) }
                 }
-                (bytes, _) => {
-                    for (k, &i) in index_at.iter().enumerate() {
-                        let i = if i < 0 { i + extent } else { i };
-                        to.add(k * bytes).copy_from_nonoverlapping(from.wrapping_offset(i as isize * by), bytes);
-                    }
-                }
-            }
+                Operand::Weak(w) => w.value(to)?,
+                Operand::Typed(v) => *v,
+            };
+            all.scalars[k] = cast(value, to).bits;
+            all.single[k] = true;
         }
-        self.counters.inline += 1;
-        let shape: SmallVec<[usize; 4]> = index.shape().iter().chain(&a.shape()[1..]).copied().collect();
-        Ok(Some(made(store, a.dtype, &Layout::identity(&shape), 0)))
+        Ok(Some((all, together)))
     }
 
-    /// `a[index] = value` for one array of 64-bit integers and an array of one axis; false where another way is to be found.
-    pub(crate) fn put_now(&mut self, a: &Array, index: &Array, value: &Operand) -> Result<bool> {
-        let n = index.size();
-        if self.inline.limit == 0 || n > GATHERED || n == 0 || a.ndim() != 1 || !index.layout.c_contiguous {
-            return Ok(false);
-        }
-        if index.dtype != DType::I64 || !writes_apart(a) {
-            return Ok(false);
-        }
-        let item = a.dtype.size();
-        let (same, by_each) = match value {
-            Operand::Weak(w) => match w.assigned(a.dtype) {
-                Ok(v) => (v.bits, None),
-                // NumPy has words for what does not fit.
-                Err(_) => return Ok(false),
+    /// Whether the loop takes these single elements as they are.
+    #[inline(always)]
+    fn suit(&self, operation: Operation, operands: usize, n: usize) -> bool {
+        match operation {
+            Operation::Loops(_) if n == 1 => true,
+            Operation::Loops(loops) => match self.single {
+                [false, false, false] => true,
+                [false, true, _] if operands == 2 => loops.second_scalar.is_some(),
+                [true, false, _] if operands == 2 => loops.first_scalar.is_some(),
+                _ => false,
             },
-            Operand::Typed(v) if v.dtype == a.dtype => (v.bits, None),
-            Operand::Array(v)
-                if v.dtype == a.dtype
-                    && v.shape() == index.shape()
-                    && v.layout.c_contiguous
-                    && !Shared::ptr_eq(&v.base, &a.base)
-                    && at_rest(self, v).is_some() =>
-            {
-                ([0; 2], Some(*v))
-            }
-            Operand::Typed(_) | Operand::Array(_) => return Ok(false),
-        };
-        if Shared::ptr_eq(&index.base, &a.base) || at_rest(self, index).is_none() {
-            return Ok(false);
+            Operation::Math1(_) => !self.single[0] || n == 1,
+            Operation::Math2(_) => true,
         }
-        let extent = a.shape()[0] as i64;
-        let indices = |s: &Session| {
-            // SAFETY: as in `take_now`.
-            at_rest(s, index).map(|at| unsafe { std::slice::from_raw_parts(at.cast::<i64>(), n) })
-        };
-        if indices(self).and_then(|i| Places::new(i, extent)).is_none() {
-            return Ok(false);
-        }
-        let Some(to) = own(self, a)? else { return Ok(false) };
-        let by = a.layout.strides[0] as isize * item as isize;
-        let Some(all) = indices(self) else { return Ok(false) };
-        let together =
-            |p: *const u8, x: &Array| !apart(reach(p, &x.layout, x.dtype.size()), reach(to, &a.layout, item));
-        if together(all.as_ptr().cast(), index) {
-            return Ok(false);
-        }
-        let (from, step) = match by_each {
-            Some(v) => match at_rest(self, v) {
-                Some(p) if !together(p, v) => (p.cast_const(), item),
-                Some(_) | None => return Ok(false),
-            },
-            None => (same.as_ptr().cast::<u8>(), 0),
-        };
-        // SAFETY: places within the array, which is nobody else's; a value for each of them, or one for all.
-        unsafe {
-            for (k, &i) in all.iter().enumerate() {
-                let i = if i < 0 { i + extent } else { i };
-                let (p, v) = (to.wrapping_offset(i as isize * by), from.add(k * step));
-                if item == 8 {
-                    p.cast::<u64>().write_unaligned(v.cast::<u64>().read_unaligned());
-                } else {
-                    std::ptr::copy(v, p, item);
-                }
+    }
+
+    /// Whether an operand lies where n results of `item` bytes go, each element at its result's place; `None` where they
+    /// overlap otherwise.
+    #[inline]
+    fn meet(&self, ins: &[DType], out: *const u8, item: usize, n: usize) -> Option<bool> {
+        let mut met = false;
+        for (k, to) in ins.iter().enumerate().filter(|(k, _)| !self.single[*k]) {
+            let (p, size) = (self.arrays[k], to.size());
+            if p == out && size == item {
+                met = true;
+            } else if !apart((p as usize, p as usize + n * size), (out as usize, out as usize + n * item)) {
+                return None;
             }
         }
-        self.counters.inline += 1;
-        Ok(true)
+        Some(met)
     }
 
-    /// The sum of products of two vectors.
-    pub(crate) fn dot_now(&mut self, a: &Array, b: &Array) -> Result<Option<Scalar>> {
-        let (dtype, n) = (a.dtype, a.size());
-        if self.inline.limit == 0 || n > PRODUCT || b.dtype != dtype || a.ndim() != 1 || b.shape() != a.shape() {
-            return Ok(None);
+    /// Where the loop finds them, from element number `at` on.
+    #[inline(always)]
+    fn from(&self, ins: &[DType], at: usize) -> [*const u8; 3] {
+        let mut from = self.arrays;
+        for (k, to) in ins.iter().enumerate() {
+            from[k] = if self.single[k] {
+                self.scalars[k].as_ptr().cast()
+            } else {
+                self.arrays[k].wrapping_add(at * to.size())
+            };
         }
-        let mut bits = [0u64; 2];
-        if n == 0 {
-            return Ok(Some(Scalar { dtype, bits }));
-        }
-        let (Some(p), Some(q)) = (at_rest(self, a), at_rest(self, b)) else { return Ok(None) };
-        self.inline.count();
-        let item = dtype.size() as i64;
-        let (by_a, by_b) = (a.layout.strides[0] * item, b.layout.strides[0] * item);
-        let a = Strided { ptr: p, dtype, shape: &[1, n], strides: &[by_a * n as i64, by_a] };
-        let b = Strided { ptr: q, dtype, shape: &[n, 1], strides: &[by_b, item] };
-        let out = Strided { ptr: bits.as_mut_ptr().cast(), dtype, shape: &[1, 1], strides: &[item, item] };
-        crate::library::run(&Opaque::Matmul, &[a, b], &out)?;
-        self.counters.inline += 1;
-        Ok(Some(Scalar { dtype, bits }))
-    }
-
-    /// How many elements of a boolean array are true.
-    pub(crate) fn count_now(&mut self, a: &Array) -> Option<usize> {
-        if self.inline.limit == 0 || a.dtype != DType::Bool || a.size() > GATHERED || !a.layout.c_contiguous {
-            return None;
-        }
-        let p = at_rest(self, a)?;
-        // SAFETY: so many bytes, one after the other.
-        let all = unsafe { std::slice::from_raw_parts(p, a.size()) };
-        Some(all.chunks(255).map(|c| c.iter().map(|&b| (b != 0) as u8).sum::<u8>() as usize).sum())
-    }
-
-    /// Arrays joined along an axis of a new one.
-    pub(crate) fn join_now(
-        &mut self,
-        parts: &[Array],
-        axis: usize,
-        dtype: DType,
-        full: &Shared<Layout>,
-    ) -> Result<Option<Array>> {
-        if !self.inline.allows_more(full.size) {
-            return Ok(None);
-        }
-        if parts.iter().any(|p| at_rest(self, p).is_none()) {
-            return Ok(None);
-        }
-        let item = dtype.size();
-        let store = Store::alloc(full.size * item)?;
-        let by = packed(full.shape(), item);
-        let mut to = store.raw_ptr();
-        for part in parts.iter().filter(|p| p.size() > 0) {
-            let Some(p) = at_rest(self, part) else { return Ok(None) };
-            let (shape, in_one) = (part.shape(), part.layout.c_contiguous && axis == 0);
-            // SAFETY: the parts' places in the new memory; the rooms hold as many elements of any type.
-            unsafe {
-                if part.dtype != dtype {
-                    let Some(feed) = self.feed(part, dtype, shape, 0) else { return Ok(None) };
-                    self.passes.run(Code::Copy, &[feed], dtype, shape, (to, &by))?;
-                } else if in_one {
-                    to.copy_from_nonoverlapping(p, part.size() * item);
-                } else {
-                    copy(shape, p, &steps(&part.layout, shape, item), to, &by, item);
-                }
-            }
-            to = to.wrapping_offset(part.shape()[axis] as isize * by[axis] as isize);
-        }
-        self.counters.inline += 1;
-        Ok(Some(made(store, dtype, full, 0)))
-    }
-
-    /// `start + i * delta` for each place.
-    pub(crate) fn ramp_now(&mut self, start: Scalar, delta: Scalar, full: &Shared<Layout>) -> Result<Option<Array>> {
-        if !self.inline.allows_more(full.size) {
-            return Ok(None);
-        }
-        let store = Store::alloc(full.size * 8)?;
-        // SAFETY: the memory is new and has room for so many 64-bit numbers.
-        unsafe {
-            match start.dtype {
-                DType::I64 => {
-                    let (start, delta) = (start.bits[0] as i64, delta.bits[0] as i64);
-                    let out = std::slice::from_raw_parts_mut(store.raw_ptr().cast::<i64>(), full.size);
-                    out.iter_mut()
-                        .enumerate()
-                        .for_each(|(i, o)| *o = start.wrapping_add((i as i64).wrapping_mul(delta)));
-                }
-                DType::F64 => {
-                    let (start, delta) = (start.as_f64(), delta.as_f64());
-                    let out = std::slice::from_raw_parts_mut(store.raw_ptr().cast::<f64>(), full.size);
-                    out.iter_mut().enumerate().for_each(|(i, o)| *o = start + i as f64 * delta);
-                }
-                _ => return Ok(None),
-            }
-        }
-        self.counters.inline += 1;
-        Ok(Some(made(store, start.dtype, full, 0)))
-    }
-}
-
-/// The lowest bytes that a type has.
-fn low_bits(bits: [u64; 2], dtype: DType) -> [u64; 2] {
-    match dtype.size() {
-        16 => bits,
-        8 => [bits[0], 0],
-        n => [bits[0] & ((1 << (8 * n)) - 1), 0],
-    }
-}
-
-fn steps_of(a: &Array) -> Strides {
-    a.layout.strides.iter().map(|&s| s * a.dtype.size() as i64).collect()
-}
-
-/// Indices within an axis.
-enum Places {
-    /// None of them counts from the end.
-    Plain,
-    Wrapped,
-}
-
-impl Places {
-    /// `None` where one is outside.
-    fn new(all: &[i64], extent: i64) -> Option<Places> {
-        // The sign says whether one is below 0 or beyond the end, for all of them at once.
-        if all.iter().fold(0, |bad, &i| bad | i | (extent - 1).wrapping_sub(i)) >= 0 {
-            return Some(Places::Plain);
-        }
-        all.iter().all(|&i| (-extent..extent).contains(&i)).then_some(Places::Wrapped)
+        from
     }
 }
 
@@ -767,6 +413,25 @@ unsafe fn run(operation: Operation, from: &[*const u8; 3], single: &[bool; 3], o
             }
             Operation::Math1(f) => f(from[0], out, n),
             Operation::Math2(f) => f(from[0], !single[0] as usize, from[1], !single[1] as usize, out, n),
+        }
+    }
+}
+
+/// The same where an operand lies at the results' place: no loop works in place, so the results go through a block.
+///
+/// # Safety
+/// As for `run`, but that operands may lie where the results go, each element at its result's place.
+unsafe fn run_over(operation: Operation, all: &Sources, l: &Signature, out: *mut u8, n: usize) {
+    const BLOCK: usize = 256;
+    let mut block = [const { MaybeUninit::<[u64; 8]>::uninit() }; BLOCK / 8];
+    let (to, item) = (block.as_mut_ptr().cast::<u8>(), l.out.size());
+    let each = size_of_val(&block) / item;
+    for at in (0..n).step_by(each) {
+        let count = each.min(n - at);
+        // SAFETY: the caller's promise for some of the elements; the block has room for them.
+        unsafe {
+            run(operation, &all.from(l.ins(), at), &all.single, to, count);
+            out.add(at * item).copy_from_nonoverlapping(to, count * item);
         }
     }
 }

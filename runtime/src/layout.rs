@@ -136,24 +136,18 @@ impl Shared<Layout> {
 impl Layout {
     fn make(lshape: Shape, view: View) -> Layout {
         let (offset, strides) = view.strided(&c_strides(&lshape));
-        Layout::strided(lshape, view, strides, offset)
+        let class = class_of(&lshape, &view);
+        let injective = view.is_injective();
+        Layout::strided(lshape, view, strides, offset, class, injective)
     }
 
-    fn strided(lshape: Shape, view: View, strides: Strides, offset: i64) -> Layout {
-        let size = shape::size(&view.shape);
-        let class = if size != shape::size(&lshape) {
-            Class::Partial
-        } else if view.is_identity(&lshape) {
-            Class::Identity
-        } else if is_permutation(&lshape, &view) {
-            Class::Permuted
-        } else {
-            Class::Partial
-        };
+    #[inline(always)]
+    fn strided(lshape: Shape, view: View, strides: Strides, offset: i64, class: Class, injective: bool) -> Layout {
+        let size = view.shape.iter().product();
         let (c, f) = contiguity(&view.shape, &strides);
         Layout {
             hash: hash_of(&lshape, &view),
-            injective: view.is_injective(),
+            injective,
             c_ordered: c_ordered(&view.shape, &strides),
             c_contiguous: c,
             f_contiguous: f,
@@ -234,9 +228,10 @@ impl Layout {
     }
 
     /// A part of what this layout shows: of each axis the place where it begins and the step along an axis of `shape`, or a
-    /// single place.
+    /// single place. This is what a slice that was never seen costs, so it looks at nothing twice.
     pub(crate) fn part(&self, shape: Shape, taken: &[Taken]) -> Shared<Layout> {
-        let mut strides = Strides::from_elem(0, shape.len());
+        let mut strides = Strides::new();
+        strides.resize(shape.len(), 0);
         let mut offset = self.offset;
         for (t, &stride) in taken.iter().zip(&self.strides) {
             offset += stride * t.start;
@@ -244,17 +239,25 @@ impl Layout {
                 strides[axis as usize] = stride * t.step;
             }
         }
-        let along = |m: &AxisMap| {
+        let mut axes: SmallVec<[AxisMap; 4]> = SmallVec::new();
+        for m in &self.view.axes {
             let mut part = AxisMap::at(m.start);
             for &(d, step) in &m.terms {
                 let t = &taken[d as usize];
                 part.start += step * t.start;
-                part.terms.extend(t.axis.map(|axis| (axis, step * t.step)));
+                if let Some(axis) = t.axis {
+                    part.terms.push((axis, step * t.step));
+                }
             }
-            part
-        };
-        let view = View { shape, axes: self.view.axes.iter().map(along).collect() };
-        Shared::new(Layout::strided(self.lshape.clone(), view, strides, offset))
+            axes.push(part);
+        }
+        let view = View { shape, axes };
+        let injective = self.injective || view.is_injective();
+        // What shows fewer elements than a layout that shows none twice is a part of the base.
+        let fewer = self.injective && view.shape.iter().product::<usize>() < self.size;
+        let class = if fewer { Class::Partial } else { class_of(&self.lshape, &view) };
+        let lshape = Shape::from_slice(&self.lshape);
+        Shared::new(Layout::strided(lshape, view, strides, offset, class, injective))
     }
 
     /// A layout with given strides over a base of `total` elements. Where the strides allow it, each axis of the handle gets
@@ -321,6 +324,18 @@ impl Layout {
 
     pub(crate) fn set_note(&self, note: u64) {
         self.mark.store(note, Ordering::Relaxed);
+    }
+}
+
+fn class_of(lshape: &[usize], view: &View) -> Class {
+    if shape::size(&view.shape) != shape::size(lshape) {
+        Class::Partial
+    } else if view.is_identity(lshape) {
+        Class::Identity
+    } else if is_permutation(lshape, view) {
+        Class::Permuted
+    } else {
+        Class::Partial
     }
 }
 

@@ -54,4 +54,4 @@ pub use reduce::{ReduceArgs, accumulate, mean, reduce, reduce_all_now, var};
 pub use scalar_eval::{Known, asks, known};
 pub use session::{config, element_reads, hardly_pending, little_pending, prepare, set_config, sync};
 pub use stats::stats;
-pub use ufunc::{UfuncArgs, power, ufunc, where_};
+pub use ufunc::{UfuncArgs, into_now, power, ufunc, where_};

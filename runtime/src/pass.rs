@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use crate::Result;
 use crate::layout::Strides;
+use crate::plan_cache::BuildKey;
 use crate::strided::{apart, span};
 use crate::vm::Program;
 
@@ -55,7 +56,7 @@ impl Feed {
 /// The programs of single operations, made as they are met. There are only so many.
 #[derive(Default)]
 pub(crate) struct Passes {
-    programs: HashMap<u64, Program>,
+    programs: HashMap<u64, Program, BuildKey>,
 }
 
 impl Passes {
@@ -114,7 +115,8 @@ impl Passes {
             word = word << 9 | (feed.dtype as u64) << 5 | (feed.cast as u64) << 1 | array as u64;
         }
         word = (word << 2 | feeds.len() as u64) << 9 | (dtype as u64) << 5 | rank as u64;
-        match self.programs.entry(word) {
+        // (The table takes low bits as they are: all that differs has to reach them.)
+        match self.programs.entry(word.wrapping_mul(0x9e37_79b9_7f4a_7c15).swap_bytes()) {
             std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
             std::collections::hash_map::Entry::Vacant(new) => {
                 Ok(new.insert(Program::new(&kernel(code, feeds, dtype, rank))?))

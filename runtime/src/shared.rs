@@ -128,8 +128,11 @@ impl<T> Shared<T> {
     #[inline(always)]
     pub(crate) fn new(value: T) -> Shared<T> {
         let block = allocate::<T>();
-        // SAFETY: fresh memory for such a value.
-        unsafe { block.write(Counted { count: AtomicU32::new(1), value }) };
+        // SAFETY: fresh memory for such a value. (Part by part: as a whole, a large value would be put together elsewhere first.)
+        unsafe {
+            (&raw mut (*block.as_ptr()).count).write(AtomicU32::new(1));
+            (&raw mut (*block.as_ptr()).value).write(value);
+        }
         Shared(block)
     }
 

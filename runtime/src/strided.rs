@@ -67,6 +67,9 @@ pub(crate) fn span(p: *const u8, shape: &[usize], by: &[i64], item: usize) -> (u
 
 /// The addresses between which a handle's elements lie.
 pub(crate) fn reach(p: *const u8, layout: &Layout, item: usize) -> (usize, usize) {
+    if layout.c_contiguous {
+        return (p as usize, p as usize + layout.size * item);
+    }
     span(p, layout.shape(), &steps(layout, layout.shape(), item), item)
 }
 

@@ -65,6 +65,31 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
     record(&mut s, op, operands, l, &full)
 }
 
+/// `np.<op>(operands…, out=out)` in the form that has nothing to look up: results of the shape and type of `out`, all in
+/// memory. False where [`ufunc`] has to do it.
+#[inline]
+pub fn into_now(op: Ufunc, operands: &[Operand], out: &Array) -> Result<bool> {
+    if !out.writable() || op == Ufunc::Power || operands.len() > 2 {
+        return Ok(false);
+    }
+    let mut types = [ArgType::strong(DType::Bool); 2];
+    for (t, o) in types.iter_mut().zip(operands) {
+        *t = match o {
+            Operand::Array(a) if Shared::ptr_eq(&a.layout, &out.layout) => a.dtype.into(),
+            Operand::Array(a) if a.shape() == out.shape() || a.ndim() == 0 => a.dtype.into(),
+            Operand::Array(_) => return Ok(false),
+            Operand::Typed(v) => v.dtype.into(),
+            Operand::Weak(w) => w.arg_type(),
+        };
+    }
+    let l = resolve(op, &types[..operands.len()])?;
+    // (A comparison has an answer for numbers that the operands' type does not hold.)
+    if l.out != out.dtype || l.out == DType::Bool {
+        return Ok(false);
+    }
+    lock().map_into(op, operands, l, out)
+}
+
 /// The loop that NumPy chooses for these operands.
 pub(crate) fn signature(op: Ufunc, operands: &[Operand]) -> Result<&'static Signature> {
     let types: SmallVec<[ArgType; 3]> = operands
@@ -338,6 +363,9 @@ fn check_out(
             out.dtype().numpy_name(),
             casting.name()
         )));
+    }
+    if *shape == *out.shape() {
+        return Ok(());
     }
     match legate_jit_ir::shape::broadcast(shape, out.shape()) {
         Some(wide) if wide[..] == *out.shape() => Ok(()),

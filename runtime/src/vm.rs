@@ -24,7 +24,7 @@ use legate_jit_vmath::{Float, Slice1, Slice2, slice1, slice2};
 use smallvec::SmallVec;
 
 use crate::{Error, Result};
-pub(crate) use loops::Loop;
+pub(crate) use loops::{Loop, cast as cast_loop};
 use moves::Rect;
 
 /// Bytes that the blocks of a kernel may take, of the 32 KiB or more of a first-level cache.

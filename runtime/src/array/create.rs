@@ -5,7 +5,7 @@ use std::any::Any;
 use legate_jit_ir::shape::size;
 use legate_jit_ir::{DType, Scalar};
 
-use super::{Array, Operand};
+use super::{Array, Index, Operand};
 use crate::base::{State, Version};
 use crate::error::shape_text;
 use crate::layout::{Layout, contiguity};
@@ -35,6 +35,14 @@ impl Array {
 
     pub fn ones(shape: &[usize], dtype: DType) -> Result<Array> {
         Array::full(shape, WeakScalar::Int(1).value(dtype)?)
+    }
+
+    /// A square matrix with ones on its diagonal.
+    pub fn eye(n: usize, dtype: DType) -> Result<Array> {
+        let matrix = Array::zeros(&[n, n], dtype)?;
+        let diagonal = Index::Slice { start: 0, stop: i64::MAX, step: n as i64 + 1 };
+        matrix.reshape(&[-1])?.index(&[diagonal])?.assign(Operand::Weak(WeakScalar::Int(1)), Casting::Unsafe)?;
+        Ok(matrix)
     }
 
     /// NumPy leaves the elements undefined; here they are zeros until written.

@@ -54,11 +54,14 @@ struct Known {
     to: Shared<Layout>,
 }
 
-/// The index expressions that were met last, by their hash. A loop over the rows of an array has as many as there are rows: where
-/// many expressions take each other's places, there are more places, up to a number.
+/// The index expressions that were met last, by their hash. One is kept when it is met for the second time: a program whose views
+/// are others in every round has nothing to find here, and what it would leave fills the caches. A loop over the rows of an
+/// array has as many as there are rows: where many expressions take each other's places, there are more places, up to a number.
 #[derive(Default)]
 struct Memory {
     known: Vec<Option<Known>>,
+    /// By place, the hash of the expression that was met there last.
+    met: Vec<u64>,
     /// How often an expression has lost its place to another one.
     lost: usize,
 }
@@ -66,7 +69,8 @@ struct Memory {
 const PLACES: (usize, usize) = (256, 2048);
 
 thread_local! {
-    static MEMORY: RefCell<Memory> = const { RefCell::new(Memory { known: Vec::new(), lost: 0 }) };
+    static MEMORY: RefCell<Memory> =
+        const { RefCell::new(Memory { known: Vec::new(), met: Vec::new(), lost: 0 }) };
 }
 
 impl Memory {
@@ -81,24 +85,43 @@ impl Memory {
             return Ok(k.to.clone());
         }
         let to = indexed(layout, items)?;
-        self.note(Known { hash, from: layout.clone(), items: items.into(), to: to.clone() });
+        self.note(hash, layout, items, &to);
         Ok(to)
     }
 
-    fn note(&mut self, new: Known) {
-        if self.known.is_empty() {
-            self.known.resize_with(PLACES.0, || None);
-        } else if self.lost > self.known.len() && self.known.len() < PLACES.1 {
-            let (old, places) = (std::mem::take(&mut self.known), PLACES.1);
-            self.known.resize_with(places, || None);
-            for k in old.into_iter().flatten() {
-                let place = k.hash as usize & (places - 1);
-                self.known[place] = Some(k);
+    #[inline(always)]
+    fn note(&mut self, hash: u64, from: &Shared<Layout>, items: &[Index], to: &Shared<Layout>) {
+        let place = hash as usize & self.met.len().wrapping_sub(1);
+        match self.met.get_mut(place) {
+            Some(met) if *met != hash => {
+                self.lost += (*met != 0) as usize;
+                *met = hash;
+                if self.lost > PLACES.0 && self.met.len() < PLACES.1 {
+                    self.grow(PLACES.1);
+                }
+            }
+            Some(_) => {
+                self.known[place] = Some(Known { hash, from: from.clone(), items: items.into(), to: to.clone() });
+            }
+            None => {
+                self.grow(PLACES.0);
+                self.met[hash as usize & (PLACES.0 - 1)] = hash;
             }
         }
-        let place = new.hash as usize & (self.known.len() - 1);
-        self.lost += self.known[place].is_some() as usize;
-        self.known[place] = Some(new);
+    }
+
+    #[cold]
+    fn grow(&mut self, places: usize) {
+        let (known, met) = (std::mem::take(&mut self.known), std::mem::take(&mut self.met));
+        self.known.resize_with(places, || None);
+        self.met.resize(places, 0);
+        for k in known.into_iter().flatten() {
+            let place = k.hash as usize & (places - 1);
+            self.known[place] = Some(k);
+        }
+        for hash in met.into_iter().filter(|hash| *hash != 0) {
+            self.met[hash as usize & (places - 1)] = hash;
+        }
     }
 }
 
@@ -119,8 +142,15 @@ impl Array {
 
 fn indexed(layout: &Layout, items: &[Index]) -> Result<Shared<Layout>> {
     let shape = layout.shape();
-    let taken = items.iter().filter(|i| matches!(i, Index::Int(_) | Index::Slice { .. })).count();
-    if items.iter().filter(|i| **i == Index::Ellipsis).count() > 1 {
+    let (mut taken, mut ellipses) = (0, 0);
+    for item in items {
+        match item {
+            Index::Int(_) | Index::Slice { .. } => taken += 1,
+            Index::Ellipsis => ellipses += 1,
+            Index::NewAxis => {}
+        }
+    }
+    if ellipses > 1 {
         return Err(Error::Index("an index can only have a single ellipsis ('...')".into()));
     }
     if taken > shape.len() {
@@ -132,18 +162,20 @@ fn indexed(layout: &Layout, items: &[Index]) -> Result<Shared<Layout>> {
         part.push(n);
         Taken { start, step, axis: Some(part.len() as u32 - 1) }
     };
-    for item in items.iter().chain([Index::Ellipsis].iter().filter(|_| !items.contains(&Index::Ellipsis))) {
+    for item in items {
         let axis = all.len();
         match *item {
-            Index::NewAxis => part.push(1),
-            Index::Ellipsis => (axis..axis + rest).for_each(|a| all.push(along(&mut part, 0, 1, shape[a]))),
-            Index::Int(i) => all.push(Taken { start: wrap(i, axis, shape[axis])?, step: 1, axis: None }),
             Index::Slice { start, stop, step } => {
                 let (start, step, n) = slice(start, stop, step, shape[axis])?;
                 all.push(along(&mut part, start, step, n));
             }
+            Index::Int(i) => all.push(Taken { start: wrap(i, axis, shape[axis])?, step: 1, axis: None }),
+            Index::NewAxis => part.push(1),
+            Index::Ellipsis => (axis..axis + rest).for_each(|a| all.push(along(&mut part, 0, 1, shape[a]))),
         }
     }
+    // Axes that no item names are whole.
+    (all.len()..shape.len()).for_each(|a| all.push(along(&mut part, 0, 1, shape[a])));
     Ok(layout.part(part, &all))
 }
 
@@ -165,7 +197,9 @@ fn slice(start: i64, stop: i64, step: i64, n: usize) -> Result<(i64, i64, usize)
     let (low, high) = if step > 0 { (0, n) } else { (-1, n - 1) };
     let clamp = |v: i64| (if v < 0 { v.saturating_add(n) } else { v }).clamp(low, high);
     let (start, stop) = (clamp(start), clamp(stop));
-    let length = if step > 0 {
+    let length = if step == 1 {
+        (stop - start).max(0)
+    } else if step > 0 {
         if start < stop { (stop - start - 1) / step + 1 } else { 0 }
     } else if stop < start {
         (start - stop - 1) / step.wrapping_neg().max(1) + 1
@@ -197,5 +231,51 @@ mod tests {
         assert_eq!(s(Some(100), None, None).2, 0);
         assert_eq!(s(Some(100), None, Some(-4)), (9, -4, 3));
         assert!(cut(None, None, Some(0), 3).is_err());
+    }
+
+    /// What a part takes over from where it was cut is what its map alone says.
+    #[test]
+    fn parts_are_what_their_maps_say() {
+        let (all, one) = (Index::ALL, Index::slice(Some(1), Some(3), None));
+        let (back, none) = (Index::slice(None, None, Some(-2)), Index::slice(Some(2), Some(2), None));
+        let keys: [&[Index]; 8] = [
+            &[all],
+            &[one],
+            &[back, one],
+            &[Index::Int(1)],
+            &[Index::NewAxis, one, Index::Ellipsis, Index::Int(-1)],
+            &[none],
+            &[Index::Ellipsis, back],
+            &[Index::Ellipsis, Index::NewAxis],
+        ];
+        let whole = Layout::identity(&[4, 3, 5]);
+        let spread = whole.then(&legate_jit_ir::View::broadcast(&[4, 3, 5], &[2, 4, 3, 5]));
+        for from in [whole.clone(), whole.reversed(), spread] {
+            for first in keys {
+                for second in keys {
+                    let Ok(part) = indexed(&from, first).and_then(|part| indexed(&part, second)) else { continue };
+                    let said = Layout::new(part.lshape.clone(), part.view.clone());
+                    assert_eq!((&part.strides, part.offset), (&said.strides, said.offset), "{first:?} {second:?}");
+                    assert_eq!((part.hash, part.size, part.class), (said.hash, said.size, said.class));
+                    assert_eq!((part.injective, part.c_ordered), (said.injective, said.c_ordered));
+                    assert_eq!((part.c_contiguous, part.f_contiguous), (said.c_contiguous, said.f_contiguous));
+                }
+            }
+        }
+    }
+
+    /// Expressions that come back are found; those that come once leave no trace.
+    #[test]
+    fn an_expression_is_kept_from_the_second_time_on() {
+        let whole = Layout::identity(&[50, 60]);
+        let mut memory = Memory::default();
+        let mut find = |i: i64| memory.find(&whole, &[Index::Int(i), Index::slice(Some(i), Some(60), None)]).unwrap();
+        for _ in 0..2 {
+            (0..50).for_each(|i| drop(find(i)));
+        }
+        let found: Vec<_> = (0..50).map(&mut find).collect();
+        let again = (0..50).filter(|&i| Shared::ptr_eq(&find(i), &found[i as usize])).count();
+        assert!(again > 25, "{again} of 50");
+        assert!(found.iter().enumerate().all(|(i, l)| l.offset == 61 * i as i64 && l.shape() == [60 - i]));
     }
 }

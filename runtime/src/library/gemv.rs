@@ -21,6 +21,8 @@ const TASK_BYTES: usize = 96 << 10;
 pub(crate) const TERMS: usize = 512;
 /// Results that one task of the second kind keeps in the first-level cache.
 const STRIP: usize = 2048;
+/// Strips of a matrix that has few parts.
+const NARROW: usize = 4;
 /// Rows that a step takes.
 const ROWS: usize = 8;
 /// Rows whose sums are formed side by side. A thread that reads four rows at once gets 30 GB/s out of memory where one that reads
@@ -408,12 +410,13 @@ fn inner<T: Real>(a: &[T], x: &[T]) -> T {
 /// A valid matrix, with as many rows as `x` has elements, and room for as many results as it has columns; they overlap nothing.
 pub(crate) unsafe fn vector_times<T: Real>(x: &[T], b: Rows<T>, out: Out<T>) {
     let parts = b.rows.div_ceil(TERMS);
-    let strips = b.columns.div_ceil(STRIP);
+    let strip = strip(parts, b.columns);
+    let strips = b.columns.div_ceil(strip);
     let mut sums = vec![T::ZERO; parts * b.columns];
     let own = Out { ptr: sums.as_mut_ptr(), step: 1 };
     spread(parts * strips, b.bytes() / (parts * strips).max(1), &|task| {
         let (p, s) = (task / strips, task % strips);
-        let columns = s * STRIP..((s + 1) * STRIP).min(b.columns);
+        let columns = s * strip..((s + 1) * strip).min(b.columns);
         let own = &own;
         // SAFETY: columns of the matrix; the part of the sums belongs to this task.
         unsafe {
@@ -423,6 +426,14 @@ pub(crate) unsafe fn vector_times<T: Real>(x: &[T], b: Rows<T>, out: Out<T>) {
     });
     // SAFETY: an element for each column.
     unsafe { add_parts(&mut sums, b.columns, out) };
+}
+
+/// Results of a task: matrices of few parts are cut into narrower strips, so that there is something for every thread.
+fn strip(parts: usize, columns: usize) -> usize {
+    if parts * columns.div_ceil(STRIP) >= 2 * NARROW {
+        return STRIP;
+    }
+    columns.div_ceil(NARROW).next_multiple_of(16).clamp(64, STRIP)
 }
 
 /// Adds to `y` the part number `p` of the sums in some columns: [`TERMS`] rows, each times its element of `x`.

@@ -20,6 +20,11 @@ fn groups(shape: &[usize], reduce: &Reduce) -> SmallVec<[(usize, bool); 4]> {
     groups
 }
 
+/// How many results there are: elements of the axes that are kept.
+pub fn kept(reduce: &Reduce, shape: &[usize]) -> usize {
+    (0..shape.len()).filter(|d| !reduce.axes.contains(&(*d as u32))).map(|d| shape[d]).product()
+}
+
 /// Whether [`reduce`] does this.
 pub fn reduces(reduce: &Reduce, dtype: DType, shape: &[usize]) -> bool {
     let is: SmallVec<[bool; 4]> = groups(shape, reduce).iter().map(|g| g.1).collect();

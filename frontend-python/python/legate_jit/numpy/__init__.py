@@ -27,7 +27,20 @@ from .._native import (
 )
 from .._native import all, any, argmax, argmin, cumprod, cumsum, max, min, prod, sum, ufunc
 from . import _index, _linalg, _math, _methods, _shape
-from ._index import argwhere, bincount, compress, extract, flatnonzero, nonzero, place, putmask, take
+from ._index import (
+    argsort,
+    argwhere,
+    bincount,
+    compress,
+    extract,
+    flatnonzero,
+    nonzero,
+    place,
+    putmask,
+    searchsorted,
+    sort,
+    take,
+)
 from ._einsum import cross, einsum, kron
 from ._math import (
     allclose,

@@ -20,6 +20,18 @@ def nonzero(a):
     return nonzero_of(a)
 
 
+def sort(a, axis=-1, kind=None, order=None, *, stable=None):
+    return _fallback.run("sort", _np.sort, (a, axis, kind, order), {} if stable is None else {"stable": stable})
+
+
+def argsort(a, axis=-1, kind=None, order=None, *, stable=None):
+    return _fallback.run("argsort", _np.argsort, (a, axis, kind, order), {} if stable is None else {"stable": stable})
+
+
+def searchsorted(a, v, side="left", sorter=None):
+    return _fallback.run("searchsorted", _np.searchsorted, (a, v, side, sorter), {})
+
+
 def flatnonzero(a):
     return nonzero(asarray(a).ravel())[0]
 
@@ -113,3 +125,7 @@ def putmask(a, /, mask, values):
                 a[mask] = values[mask]
                 return
     _fallback.run("putmask", _np.putmask, (a, mask, values), {})
+
+
+for _f in (sort, argsort, searchsorted):
+    _f.__doc__ = getattr(_np, _f.__name__).__doc__

@@ -1,0 +1,126 @@
+//! What decides how small is small: which operations run at once, and for how long a program is not recorded at all.
+
+use crate::trace::{TINY, Trace};
+use crate::{Config, Tier};
+
+/// Elements of a result that is always computed at once: a pass over them takes less than a record does.
+const ALWAYS: usize = 256;
+/// The same in a program that asks for values after every operation or two: less than a flush.
+const ASKING: usize = 2048;
+/// The same where records run as soon as they are made: less than what other threads would need to join in.
+const IMMEDIATE: usize = 1 << 15;
+/// Operations between two looks at how often the program asks.
+const WINDOW: u32 = 64;
+/// Records between two looks at what recording has been good for.
+const RECORDS: usize = 512;
+/// Operations that a program is not recorded for, at first and at most.
+const SPAN: (u32, u32) = (1 << 11, 1 << 17);
+
+/// What decides how small is small.
+#[derive(Default)]
+pub(crate) struct Inline {
+    /// Elements; 0: nothing is done at once.
+    pub(super) limit: usize,
+    operations: u32,
+    asks: u32,
+    /// Somebody has looked at a value since the last operation.
+    pub(crate) asked: bool,
+    /// Operations to go for which records run as soon as they are made.
+    immediate: u32,
+    /// How many they will be the next time.
+    span: u32,
+    /// Records since the last look, and those of them that had better not been recorded.
+    records: usize,
+    useless: usize,
+}
+
+impl Inline {
+    pub(crate) fn new(config: &Config) -> Inline {
+        // Dumps show what is recorded, so everything is; ranks and the other tiers are there to run plans.
+        let on =
+            config.inline && config.tier == Tier::Auto && config.cx.hook.is_none() && crate::ranks::active().is_none();
+        Inline { limit: if on { ALWAYS } else { 0 }, ..Inline::default() }
+    }
+
+    /// Whether operations may be done at once, or traces without a plan.
+    pub(crate) fn is_on(&self) -> bool {
+        self.limit != 0
+    }
+
+    pub(crate) fn off(&mut self) {
+        (self.limit, self.immediate) = (0, 0);
+    }
+
+    /// Whether a record is to run at once. Where a program's traces are tiny, or never the same again, there is nothing to gain
+    /// from having several operations in a trace, and all that has a pending operand would be recorded too.
+    #[inline]
+    pub(crate) fn is_immediate(&self) -> bool {
+        self.immediate > 0
+    }
+
+    /// Notes what became of a trace; `new` says that none like it was met before.
+    pub(crate) fn flushed(&mut self, trace: &Trace, new: bool) {
+        if self.limit == 0 || self.is_immediate() {
+            return;
+        }
+        let records = trace.recs.len();
+        let all = new || trace.elements < TINY * records;
+        self.records += records;
+        self.useless += if all { records } else { trace.tiny };
+        if self.records < RECORDS {
+            return;
+        }
+        if self.useless > self.records / 4 * 3 {
+            self.immediate = self.span.max(SPAN.0);
+            self.span = (2 * self.immediate).min(SPAN.1);
+            self.limit = IMMEDIATE;
+        } else {
+            self.span = SPAN.0;
+        }
+        (self.records, self.useless) = (0, 0);
+    }
+
+    /// Counts an operation.
+    #[inline(always)]
+    pub(super) fn count(&mut self) {
+        self.operations += 1;
+        self.asks += self.asked as u32;
+        self.asked = false;
+        if self.operations == WINDOW {
+            self.adapt();
+        }
+    }
+
+    #[cold]
+    fn adapt(&mut self) {
+        if self.is_immediate() {
+            self.immediate = self.immediate.saturating_sub(WINDOW);
+            self.limit = if self.is_immediate() { IMMEDIATE } else { ALWAYS };
+        } else if self.limit != 0 {
+            // Between the two limits of the ratio all stays as it is, so that plans are not made for both ways.
+            match self.operations / self.asks.max(1) {
+                0..=2 => self.limit = ASKING,
+                3..=5 => {}
+                _ => self.limit = ALWAYS,
+            }
+        }
+        (self.operations, self.asks) = (0, 0);
+    }
+
+    #[inline(always)]
+    pub(super) fn allows(&self, n: usize) -> bool {
+        n.wrapping_sub(1) < self.limit
+    }
+
+    /// The same for one loop into an array that is there: recorded, it would be an operation and a write.
+    #[inline(always)]
+    pub(super) fn allows_in_place(&self, n: usize) -> bool {
+        n.wrapping_sub(1) < if self.limit == 0 { 0 } else { self.limit.max(ASKING) }
+    }
+
+    /// The same for what takes more than one pass of a loop over what lies one after the other.
+    #[inline(always)]
+    pub(super) fn allows_more(&self, n: usize) -> bool {
+        n.wrapping_sub(1) < if self.is_immediate() { self.limit } else { self.limit.min(ALWAYS) }
+    }
+}

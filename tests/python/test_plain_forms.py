@@ -1,0 +1,163 @@
+"""Calls in the forms that have ways of their own, beside NumPy's: the same bits, types and aliasing."""
+
+import numpy
+import pytest
+
+import legate_jit.numpy as ours
+
+ODD = [3.0, -0.0, numpy.nan, 0.0, -numpy.inf, 2.5, -0.0, 3.0, numpy.inf, 0.0, numpy.nan, -1.0]
+
+
+def same(got, want):
+    got, want = numpy.asarray(got), numpy.asarray(want)
+    assert (got.dtype, got.shape, got.tobytes()) == (want.dtype, want.shape, want.tobytes())
+
+
+ARRAYS = [
+    lambda np: np.array(ODD),
+    lambda np: np.array(ODD, dtype="f4"),
+    lambda np: np.array(ODD * 400),
+    lambda np: np.array([5, -3, 2, 2, 7, -9]),
+    lambda np: np.array([True, False, True]),
+    lambda np: np.array(ODD).reshape(3, 4),
+    lambda np: np.array(ODD).reshape(3, 4).T,
+    lambda np: np.array(ODD)[::-2],
+    lambda np: np.array(ODD) * 2.0 + 1.0,
+    lambda np: np.zeros((0,)),
+    lambda np: np.array([2.0 + 1.0j, 1.0 - 3.0j, 1.0 - 4.0j]),
+]
+FORMS = [
+    lambda np, a: np.sort(a),
+    lambda np, a: np.argsort(a),
+    lambda np, a: a.argsort(),
+    lambda np, a: np.sort(a, axis=0),
+    lambda np, a: np.argsort(a, kind="stable"),
+    lambda np, a: np.nonzero(a)[0],
+    lambda np, a: a.nonzero()[-1],
+    lambda np, a: a.astype("f8") if a.dtype.kind != "c" else a.astype("c8"),
+    lambda np, a: a.astype("f4") if a.dtype.kind == "f" else a,
+    lambda np, a: a.mean(0) if a.size and a.dtype.kind != "c" else a,
+    lambda np, a: np.mean(a, axis=-1) if a.size and a.dtype.kind != "c" else a,
+    lambda np, a: np.mean(a) if a.size and a.dtype.kind != "c" else a,
+]
+
+
+@pytest.mark.parametrize("form", range(len(FORMS)))
+@pytest.mark.parametrize("array", range(len(ARRAYS)))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_as_numpy(form, array):
+    want, a = ARRAYS[array](numpy), ARRAYS[array](ours)
+    same(FORMS[form](ours, a), FORMS[form](numpy, want))
+    same(a, want)
+
+
+def test_a_sorted_array_is_one_of_its_own():
+    a = ours.array(ODD)
+    b = ours.sort(a)
+    b[0] = 77.0
+    same(a, numpy.array(ODD))
+    assert type(ours.argsort(a)) is type(a)
+
+
+@pytest.mark.parametrize("key", [-1e9, 0.0, -0.0, 2.5, 3, 1e9, numpy.nan, numpy.inf, numpy.float64(2.5), numpy.int64(2), True])
+def test_places_of_numbers(key):
+    for values in ([-3.0, -0.0, 0.0, 2.5, 2.5, 9.0, numpy.inf, numpy.nan, numpy.nan], [5.0, 1.0, 3.0, 2.0, 4.0], [1, 2, 2, 3], []):
+        got, want = ours.searchsorted(ours.array(values), key), numpy.searchsorted(numpy.array(values), key)
+        assert got == want and type(got) is type(want)
+        assert ours.array(values).searchsorted(key) == want
+    strided = numpy.arange(20.0)
+    assert ours.array(strided)[1::3].searchsorted(key) == strided[1::3].searchsorted(key)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 40, 300])
+def test_eye(n):
+    same(ours.eye(n), numpy.eye(n))
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 255, 256, 300])
+def test_in_place_operations_where_operands_meet(n):
+    def run(np):
+        a, b = np.arange(1.0, n + 1), np.arange(2.0, n + 2)
+        a += a
+        a *= b
+        a[1:] += a[:-1]
+        a[:-1] -= a[1:]
+        a[::-1] += a
+        c = a
+        c += 1.5
+        a -= c[-1]
+        np.add(a, b, out=a)
+        np.subtract(b, a, out=a)
+        np.sqrt(np.abs(a), out=a)
+        kept = a.copy()
+        a *= 0.5
+        i = np.arange(n)
+        i += 3
+        i *= i
+        f = a.astype("f4")
+        f += 1
+        f *= f
+        return a, b, kept, i, f
+
+    for got, want in zip(run(ours), run(numpy)):
+        same(got, want)
+
+
+def test_in_place_operations_with_the_errors_of_numpy():
+    a, i = ours.arange(5.0), ours.arange(5)
+    with pytest.raises(ValueError):
+        a += ours.arange(4.0)
+    with pytest.raises(TypeError):
+        i += 0.5
+    with pytest.raises(ValueError):
+        a.flags.writeable = False
+        a += 1.0
+    with pytest.raises(OverflowError):
+        small = ours.zeros(3, dtype="i1")
+        small += 1000
+    b = ours.zeros(3)
+    b += ours.ones((1,))
+    same(b, numpy.ones(3))
+
+
+def test_scalars_of_numpy_on_the_left():
+    for n in (3, 1000):
+        want = numpy.arange(1.0, n + 1)
+        a = ours.array(want)
+        for s in (numpy.float64(1.5), numpy.float32(1.5), numpy.int64(3), numpy.complex128(1 + 2j), numpy.bool_(True)):
+            for f in (lambda x: s * x, lambda x: s - x, lambda x: s / x, lambda x: s < x, lambda x: s == x):
+                same(f(a), f(want))
+                same(f(a[::-1]), f(want[::-1]))
+        assert type(numpy.float64(1.5) * a) is ours.ndarray
+        assert type(numpy.add(want, a)) is ours.ndarray
+        same(numpy.add.reduce(a), numpy.add.reduce(want))
+        with pytest.raises(ValueError):
+            numpy.float64(1.0) @ a
+
+
+def test_views_of_views():
+    want = numpy.arange(4 * 5 * 6.0).reshape(4, 5, 6)
+    keys = [
+        1, -1, slice(1, 3), slice(None, None, -1), slice(3, 1, -1), slice(2, 2), (slice(None), 2), (..., 1), (1, ...),
+        (slice(0, 4, 3), slice(1, None, 2)), None, (slice(1, 2), None), (..., None), (slice(5, 0, -2),), (0, slice(1, 4)),
+    ]  # fmt: skip
+    for start in (lambda x: x, lambda x: x.T, lambda x: x[::-1, 1:]):
+        for first in keys:
+            for second in keys:
+                for _ in range(3):
+                    a, b = start(ours.array(want)), start(want)
+                    try:
+                        b = b[first][second]
+                    except IndexError:
+                        with pytest.raises(IndexError):
+                            a[first][second]
+                        continue
+                    a = a[first][second]
+                    assert a.shape == b.shape
+                    if b.size > 0:
+                        # Where an axis has one place, its stride says nothing.
+                        steps = [[s for s, n in zip(x.strides, x.shape) if n > 1] for x in (a, b)]
+                        assert steps[0] == steps[1]
+                    flags = ("C_CONTIGUOUS", "F_CONTIGUOUS")
+                    assert [a.flags[f] for f in flags] == [b.flags[f] for f in flags]
+                    same(a, b)
