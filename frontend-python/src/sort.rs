@@ -5,7 +5,6 @@
 
 use legate_jit_ir::{DType, Scalar};
 use legate_jit_runtime::{Array, HostView, Operand, WeakScalar};
-use pyo3::prelude::*;
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
 use smallvec::SmallVec;
 
