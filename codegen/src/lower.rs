@@ -52,6 +52,8 @@ pub struct Steps {
     pub masked: bool,
     /// A row begins with as many points as bring the first store to a vector's boundary.
     pub aligned: bool,
+    /// Some stores go past the caches.
+    pub past: bool,
     /// Lines are asked for before they are needed.
     pub prefetch: bool,
 }
@@ -75,9 +77,10 @@ impl Steps {
         let unroll = if !strided && (small || !calls && arithmetic.waits()) { 2 } else { 1 };
         let complex = kernel.accesses.iter().any(|a| a.dtype.is_complex());
         let loads = kernel.accesses.iter().filter(|a| !a.write && a.inner == InnerStride::Unit).count();
-        let aligned = masked && !complex && loads >= STENCIL && kernel.body.insts.len() <= WORTH_ALIGNING;
+        let past = kernel.accesses.iter().any(|&a| memory::past(a, lanes));
+        let aligned = past || masked && !complex && loads >= STENCIL && kernel.body.insts.len() <= WORTH_ALIGNING;
         let prefetch = arithmetic.slow || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32;
-        Steps { vector_bytes, lanes, unroll, masked, aligned, prefetch }
+        Steps { vector_bytes, lanes, unroll, masked, aligned, past, prefetch }
     }
 }
 
@@ -161,6 +164,9 @@ pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name
     let build = Build { common: &common, block, lanes: 1, math: Math::Cpu(target.level) };
     let arguments = Arguments::load(&build, kernel);
     loops(&build, &course, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?;
+    if steps.past {
+        build.fence();
+    }
     build.effect("llvm.return", &[], &[]);
     add_function(&common, &module, name, &[common.ptr; 5], region, None)?;
     let calls = common.declare(&module);
@@ -330,18 +336,12 @@ fn row<'c>(
     let head = match steps.aligned {
         true => {
             let head = head(build, &course.kernel, steps, &row, n);
-            let lanes = build.int(Elem::I64, steps.lanes as i64);
-            build.for_each(build.int(Elem::I64, 0), head, lanes, |inner, i| {
-                let inner = inner.with_lanes(steps.lanes);
-                let at = memory::At::masked(&inner, &course.kernel, i, head);
-                result = Body::new(&inner, course, &row).run(&[at]);
-            });
+            result = rest(build, course, steps, &row, build.int(Elem::I64, 0), head);
             head
         }
         false => build.int(Elem::I64, 0),
     };
     result?;
-    let mut result = Ok(());
     let step = build.int(Elem::I64, (steps.lanes * steps.unroll) as i64);
     let mask = build.int(Elem::I64, !((steps.lanes * steps.unroll) as i64 - 1));
     let whole = match steps.aligned {
@@ -351,33 +351,56 @@ fn row<'c>(
         }
         false => build.op("arith.andi", &[n, mask], Elem::I64),
     };
-    build.for_each(head, whole, step, |inner, i| {
-        let inner = inner.with_lanes(steps.lanes);
-        let parts: Vec<_> = (0..steps.unroll)
-            .map(|u| match u {
-                0 => i,
-                u => inner.with_lanes(1).op(
-                    "arith.addi",
-                    &[i, inner.with_lanes(1).int(Elem::I64, (u * steps.lanes) as i64)],
-                    Elem::I64,
-                ),
-            })
-            .map(memory::At::whole)
-            .collect();
-        if steps.prefetch {
-            for (a, _) in course.kernel.accesses.iter().enumerate().filter(|(_, access)| !access.write) {
-                parts.iter().for_each(|at| row.prefetch(&inner, &course.kernel, a as u32, at, AHEAD));
+    let main = |build: &Build<'c, '_>, past: bool| {
+        let mut result = Ok(());
+        build.for_each(head, whole, step, |inner, i| {
+            let inner = inner.with_lanes(steps.lanes);
+            let one = inner.with_lanes(1);
+            let parts: Vec<_> = (0..steps.unroll)
+                .map(|u| match u {
+                    0 => i,
+                    u => one.op("arith.addi", &[i, one.int(Elem::I64, (u * steps.lanes) as i64)], Elem::I64),
+                })
+                .map(|i| if past { memory::At::whole(i).past() } else { memory::At::whole(i) })
+                .collect();
+            if steps.prefetch {
+                for (a, _) in course.kernel.accesses.iter().enumerate().filter(|(_, access)| !access.write) {
+                    parts.iter().for_each(|at| row.prefetch(&inner, &course.kernel, a as u32, at, AHEAD));
+                }
             }
-        }
-        result = Body::new(&inner, course, &row).run(&parts);
-    });
-    result?;
+            result = Body::new(&inner, course, &row).run(&parts);
+        });
+        result
+    };
+    if steps.past {
+        let aligned = row.is_aligned(build, &course.kernel, steps.lanes, head);
+        let (mut yes, mut no) = (Ok(()), Ok(()));
+        build.if_else(
+            aligned,
+            |build| {
+                yes = main(build, true);
+                Vec::new()
+            },
+            |build| {
+                no = main(build, false);
+                Vec::new()
+            },
+        );
+        yes.and(no)?;
+    } else {
+        main(build, false)?;
+    }
+    rest(build, course, steps, &row, whole, n)
+}
+
+/// Some points of a row, by masked vectors or one by one.
+fn rest<'c>(build: &Build<'c, '_>, course: &Course, steps: Steps, row: &Row<'c>, from: V<'c>, to: V<'c>) -> Result<()> {
     let lanes = if steps.masked { steps.lanes } else { 1 };
     let mut result = Ok(());
-    build.for_each(whole, n, build.int(Elem::I64, lanes as i64), |inner, i| {
+    build.for_each(from, to, build.int(Elem::I64, lanes as i64), |inner, i| {
         let inner = inner.with_lanes(lanes);
-        let at = if steps.masked { memory::At::masked(&inner, &course.kernel, i, n) } else { memory::At::whole(i) };
-        result = Body::new(&inner, course, &row).run(&[at]);
+        let at = if steps.masked { memory::At::masked(&inner, &course.kernel, i, to) } else { memory::At::whole(i) };
+        result = Body::new(&inner, course, row).run(&[at]);
     });
     result
 }

@@ -26,6 +26,8 @@ pub enum InnerStride {
     Zero,
     /// Anything else, known at run time.
     Any,
+    /// One element, for a store of more than the caches hold: it goes past them, so that no line is read to be overwritten.
+    Past,
 }
 
 /// One array operand of the kernel. At run time it is a pointer to the element at the box's first point and one byte

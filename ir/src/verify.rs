@@ -208,6 +208,7 @@ pub fn kernel(kernel: &Kernel) -> Result<()> {
         ensure!(kernel.rank >= 1, "a kernel of rank 0");
         for (i, access) in kernel.accesses.iter().enumerate() {
             ensure!(!access.write || access.inner != InnerStride::Zero, "#{i} is written with an inner stride of zero");
+            ensure!(access.write || access.inner != InnerStride::Past, "#{i} is read past the caches");
         }
         for i in 0..kernel.body.insts.len() {
             instruction(kernel, i).map_err(|m| format!("%{i}: {m}"))?;

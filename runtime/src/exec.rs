@@ -171,7 +171,7 @@ impl Prepared {
             for step in steps {
                 match step {
                     Step::Launch(launch) if !together => {
-                        let launch = PreparedLaunch::new(&plan, launch, tier)?;
+                        let launch = PreparedLaunch::alone(&plan, launch, tier)?;
                         actions.push(Action::Launch(if wavefronts { launch } else { launch.cut_finely() }));
                     }
                     Step::Launch(_) => {}

@@ -5,10 +5,18 @@ use std::sync::OnceLock;
 /// Bytes of a processor's second-level cache.
 pub(crate) fn second_level_cache() -> usize {
     static SIZE: OnceLock<usize> = OnceLock::new();
-    *SIZE.get_or_init(|| {
-        let text = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cache/index2/size").unwrap_or_default();
-        size(&text).unwrap_or(512 << 10)
-    })
+    *SIZE.get_or_init(|| cache(2).unwrap_or(512 << 10))
+}
+
+/// Bytes of the largest cache.
+pub(crate) fn last_level_cache() -> usize {
+    static SIZE: OnceLock<usize> = OnceLock::new();
+    *SIZE.get_or_init(|| cache(3).unwrap_or(32 << 20).max(second_level_cache()))
+}
+
+fn cache(index: usize) -> Option<usize> {
+    let path = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/size");
+    size(&std::fs::read_to_string(path).unwrap_or_default())
 }
 
 /// `2048K` in bytes.

@@ -306,6 +306,21 @@ impl<'c, 'b> Build<'c, 'b> {
         self.effect("llvm.store", &[value, to], &[self.alignment(e)]);
     }
 
+    /// Stores past the caches, to an address at the vector's (or a cache line's) boundary.
+    pub fn store_past(&self, e: Elem, value: V<'c>, to: V<'c>) {
+        let bytes = (self.lanes * e.bytes()).min(64) as i64;
+        let alignment = (self.common.alignment, self.common.i64_attribute(bytes));
+        let past = (self.common.name("nontemporal"), Attribute::unit(self.common.context));
+        self.effect("llvm.store", &[value, to], &[alignment, past]);
+    }
+
+    /// What was stored before is seen by other threads before what is stored later, stores past the caches included.
+    pub fn fence(&self) {
+        const SEQUENTIALLY_CONSISTENT: i64 = 7;
+        let ordering = self.common.i64_attribute(SEQUENTIALLY_CONSISTENT);
+        self.effect("llvm.fence", &[], &[(self.common.name("ordering"), ordering)]);
+    }
+
     pub fn load_ptr(&self, from: V<'c>) -> V<'c> {
         self.op_typed("llvm.load", &[from], &[self.alignment(Elem::I64)], self.common.ptr)
     }

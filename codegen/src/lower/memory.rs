@@ -1,6 +1,6 @@
 //! Loads and stores of a kernel's accesses: whole vectors, masked vectors, strided lanes, complex numbers taken apart.
 
-use legate_jit_ir::{DType, InnerStride, Kernel};
+use legate_jit_ir::{Access, DType, InnerStride, Kernel};
 
 use super::build::{Build, Elem, V};
 use super::{Arguments, Val};
@@ -12,11 +12,18 @@ pub struct At<'c> {
     pub i: V<'c>,
     /// Which lanes are points of the row, where those may be fewer than all: for values of one part, and for complex ones.
     masks: [Option<V<'c>>; 2],
+    /// Stores that may go past the caches do: all lanes are points, and begin at a vector's boundary.
+    past: bool,
 }
 
 impl<'c> At<'c> {
     pub fn whole(i: V<'c>) -> At<'c> {
-        At { i, masks: [None; 2] }
+        At { i, masks: [None; 2], past: false }
+    }
+
+    /// The same with stores past the caches.
+    pub fn past(self) -> At<'c> {
+        At { past: true, ..self }
     }
 
     /// As many lanes as are left up to `n`, at least one.
@@ -25,7 +32,7 @@ impl<'c> At<'c> {
         let left = one.op("arith.subi", &[n, i], Elem::I64);
         let live = one.op("arith.minsi", &[left, one.int(Elem::I64, build.lanes as i64)], Elem::I64);
         let complex = kernel.accesses.iter().any(|a| a.dtype.is_complex());
-        At { i, masks: [Some(mask(build, live, 1)), complex.then(|| mask(build, live, 2))] }
+        At { i, masks: [Some(mask(build, live, 1)), complex.then(|| mask(build, live, 2))], past: false }
     }
 }
 
@@ -102,12 +109,30 @@ impl<'c> Row<'c> {
         splat(build, dtype, load_scalar(build, dtype, at))
     }
 
+    /// Whether what goes past the caches begins at a vector's boundary `head` points after the row's first.
+    pub fn is_aligned(&self, build: &Build<'c, '_>, kernel: &Kernel, lanes: u32, head: V<'c>) -> V<'c> {
+        const EQUAL: i64 = 0;
+        let int = |n: i64| build.int(Elem::I64, n);
+        let mut off = int(0);
+        for (a, access) in kernel.accesses.iter().enumerate().filter(|&(_, &access)| past(access, lanes)) {
+            let size = access.dtype.size() as i64;
+            let address = build.op("llvm.ptrtoint", &[self.ptrs[a]], Elem::I64);
+            let bytes = build.op("arith.muli", &[head, int(size)], Elem::I64);
+            let address = build.op("arith.addi", &[address, bytes], Elem::I64);
+            let own = build.op("arith.andi", &[address, int((size * lanes as i64).min(64) - 1)], Elem::I64);
+            off = build.op("arith.ori", &[off, own], Elem::I64);
+        }
+        build.compare("arith.cmpi", EQUAL, off, int(0))
+    }
+
     /// The elements of a reading access.
     pub fn load(&self, build: &Build<'c, '_>, kernel: &Kernel, a: u32, at: &At<'c>) -> Val<'c> {
         let access = kernel.accesses[a as usize];
         match access.inner {
             InnerStride::Zero => splat(build, access.dtype, self.fixed[a as usize].expect("loaded once a row")),
-            InnerStride::Unit => from_memory(build, access.dtype, self.load_unit(build, access.dtype, a, at)),
+            InnerStride::Unit | InnerStride::Past => {
+                from_memory(build, access.dtype, self.load_unit(build, access.dtype, a, at))
+            }
             InnerStride::Any => self.load_any(build, access.dtype, a, at),
         }
     }
@@ -199,10 +224,17 @@ impl<'c> Row<'c> {
         };
         let wide = build.with_lanes(build.lanes * parts);
         match at.masks[parts as usize - 1] {
+            None if at.past && past(access, build.lanes) => wide.store_past(e, v, to),
             None => wide.store(e, v, to),
             Some(mask) => wide.masked_store(e, v, to, mask),
         }
     }
+}
+
+/// Whether vectors of a store go past the caches where they can; narrow ones do not fill a line in time.
+pub fn past(access: Access, lanes: u32) -> bool {
+    const NARROW: u32 = 32;
+    access.write && access.inner == InnerStride::Past && lanes * access.dtype.size() as u32 >= NARROW
 }
 
 /// One element from memory (or a scalar argument's bits, which start with the element).

@@ -33,7 +33,8 @@ fn every_stride_and_length() {
     let bench = Bench::all();
     for dtype in [DType::Bool, DType::I8, DType::U16, DType::F32, DType::F64, DType::C64, DType::C128] {
         for (x_class, x_step) in WAYS {
-            for (out_class, out_step) in WAYS.into_iter().filter(|w| w.1 != 0) {
+            let past = (InnerStride::Past, 1);
+            for (out_class, out_step) in WAYS.into_iter().filter(|w| w.1 != 0).chain([past]) {
                 let mut body = Body::default();
                 let x = load_access(&mut body, 0, dtype);
                 let y = load_access(&mut body, 1, dtype);

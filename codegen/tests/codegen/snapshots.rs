@@ -95,3 +95,13 @@ fn equal_rounds_are_a_loop() {
     let accesses = vec![unit, unit, write(DType::F64, InnerStride::Unit)];
     insta::assert_snapshot!(mlir(&Kernel { rank: 1, accesses, scalars: vec![], body }, "x86-64-v4"));
 }
+
+/// What is more than the caches hold goes past them, if it lies at a line's boundary after the row's first points.
+#[test]
+fn stores_past_the_caches() {
+    let past = Access { inner: InnerStride::Past, ..write(DType::F64, InnerStride::Unit) };
+    let mut kernel = one_op(Ufunc::Add, &[DType::F64; 2], DType::F64);
+    kernel.accesses[2] = past;
+    let code = text(Stage::Asm, &kernel, "x86-64-v4");
+    assert!(code.contains("vmovntp") && code.contains("mfence") | code.contains("lock"), "{code}");
+}

@@ -23,6 +23,7 @@ impl fmt::Display for InnerStride {
             InnerStride::Unit => "unit",
             InnerStride::Zero => "zero",
             InnerStride::Any => "any",
+            InnerStride::Past => "past",
         })
     }
 }
@@ -103,7 +104,8 @@ pub(crate) fn parse_kernel(p: &mut Lexer) -> PResult<Kernel> {
             () if p.eat("unit") => InnerStride::Unit,
             () if p.eat("zero") => InnerStride::Zero,
             () if p.eat("any") => InnerStride::Any,
-            () => return Err(p.expected("unit, zero or any")),
+            () if p.eat("past") => InnerStride::Past,
+            () => return Err(p.expected("unit, zero, any or past")),
         };
         kernel.accesses.push(Access { dtype, inner, write: p.eat("write") });
         Ok(())

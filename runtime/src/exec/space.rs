@@ -99,8 +99,9 @@ impl Walk {
     }
 }
 
-/// The kernel for a walk over `axes` with `strides`: its rank, its inner stride classes, its index instructions.
-pub fn specialise(kernel: &Kernel, walk: &Walk, axes: &[u32], strides: &[i64]) -> Kernel {
+/// The kernel for a walk over `axes` with `strides`: its rank, its inner stride classes, its index instructions. `past` says
+/// of an access whether it is a store that may go past the caches.
+pub fn specialise(kernel: &Kernel, walk: &Walk, axes: &[u32], strides: &[i64], past: impl Fn(usize) -> bool) -> Kernel {
     let rank = axes.len();
     let accesses = kernel
         .accesses
@@ -108,6 +109,7 @@ pub fn specialise(kernel: &Kernel, walk: &Walk, axes: &[u32], strides: &[i64]) -
         .enumerate()
         .map(|(a, access)| {
             let inner = match strides[a * rank + rank - 1] {
+                s if s == access.dtype.size() as i64 && past(a) => InnerStride::Past,
                 s if s == access.dtype.size() as i64 => InnerStride::Unit,
                 0 if !access.write => InnerStride::Zero,
                 _ => InnerStride::Any,
