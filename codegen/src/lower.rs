@@ -11,6 +11,7 @@ pub mod build;
 mod course;
 mod emitter;
 mod gpu;
+mod leaves;
 mod length;
 mod memory;
 mod rounds;
@@ -163,7 +164,10 @@ pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name
     let block = region.append_block(Block::new(&[(common.ptr, common.location); 5]));
     let build = Build { common: &common, block, lanes: 1, math: Math::Cpu(target.level) };
     let arguments = Arguments::load(&build, kernel);
-    loops(&build, &course, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?;
+    match leaves::adds_up(kernel) {
+        true => leaves::leaves(&build, &course, &arguments)?,
+        false => loops(&build, &course, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?,
+    }
     if steps.past {
         build.fence();
     }
@@ -219,6 +223,7 @@ fn check(kernel: &Kernel) -> Result<()> {
         let fits = kernel.accesses.get(a as usize).is_some_and(|x| {
             x.write
                 && x.inner != InnerStride::Zero
+                && (x.inner != InnerStride::Leaves || x.dtype.is_float())
                 && kernel.body.insts.get(r.0 as usize).map(|i| i.dtype) == Some(x.dtype)
         });
         if !fits {

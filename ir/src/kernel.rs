@@ -28,6 +28,9 @@ pub enum InnerStride {
     Any,
     /// One element, for a store of more than the caches hold: it goes past them, so that no line is read to be overwritten.
     Past,
+    /// For a store only: what it would store is added up, leaf by leaf of NumPy's pairwise sum, and the array gets one sum after the
+    /// other. The kernel has one axis; its points are those of the leaves, one behind the other. See [`KernelFn`].
+    Leaves,
 }
 
 /// One array operand of the kernel. At run time it is a pointer to the element at the box's first point and one byte
@@ -103,7 +106,8 @@ impl Body {
 ///   one equals the element size, for `Zero` it is 0);
 /// * `scalars[s]`: bits of scalar argument `s` as in [`Scalar::bits`];
 /// * `lo[d]`: the box's first coordinate in the launch's domain (only `Index` looks at it);
-/// * `extent[d]`: points along each axis, all ≥ 1.
+/// * `extent[d]`: points along each axis, all ≥ 1. Of a kernel with [`InnerStride::Leaves`], which has one axis, `extent[0]` is
+///   the number of leaves and `extent[1]` the address of their lengths, i64, of at least 8 points each.
 pub type KernelFn = unsafe extern "C" fn(
     ptrs: *const *mut u8,
     strides: *const i64,

@@ -207,6 +207,10 @@ pub fn kernel(kernel: &Kernel) -> Result<()> {
     let check = || {
         ensure!(kernel.rank >= 1, "a kernel of rank 0");
         for (i, access) in kernel.accesses.iter().enumerate() {
+            ensure!(
+                access.inner != InnerStride::Leaves || access.write && access.dtype.is_float() && kernel.rank == 1,
+                "#{i} is no sum along one axis"
+            );
             ensure!(!access.write || access.inner != InnerStride::Zero, "#{i} is written with an inner stride of zero");
             ensure!(access.write || access.inner != InnerStride::Past, "#{i} is read past the caches");
         }

@@ -22,6 +22,9 @@ use legate_jit_ir::{DType, Ufunc};
 /// One element's bits, as in `Scalar::bits`; while an argmin or argmax is under way (value, index) instead.
 pub type Element = [u64; 2];
 
+/// The most elements of a leaf of the tree.
+pub const LEAF: usize = pairwise::BLOCK;
+
 /// How a reduction must go.
 enum Kind {
     /// A float sum: NumPy's pairwise tree.
@@ -160,6 +163,23 @@ pub unsafe fn reduce_rows(reducer: Reducer, dtype: DType, ptr: *const u8, n: usi
                     (out as *mut i64).add(row).write_unaligned(index as i64);
                 }
             }
+        }
+    }
+}
+
+/// The contribution of a chunk of `n` floats from the sums of its leaves: the chunks that [`cut`] makes of it with [`LEAF`].
+///
+/// # Safety
+/// `sums` must point to `count` numbers.
+pub unsafe fn join_leaves(dtype: DType, n: usize, sums: *const u8, count: usize) -> Element {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match dtype {
+            DType::F32 => {
+                let sums = std::slice::from_raw_parts(sums as *const f32, count);
+                [pairwise::join_f32(n, sums).to_bits() as u64, 0]
+            }
+            _ => [pairwise::join_f64(n, std::slice::from_raw_parts(sums as *const f64, count)).to_bits(), 0],
         }
     }
 }

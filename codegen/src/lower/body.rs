@@ -30,6 +30,18 @@ impl<'c, 'b> Body<'c, 'b> {
     /// for their own results so stand side by side.
     pub fn run(&self, parts: &[At<'c>]) -> Result<()> {
         let kernel = &self.course.kernel;
+        let stored = self.values(parts)?;
+        for (at, stored) in parts.iter().zip(&stored) {
+            for (&(a, _), &value) in kernel.body.stores.iter().zip(stored) {
+                self.row.store(self.build, kernel, a, at, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be stored, for each vector.
+    pub fn values(&self, parts: &[At<'c>]) -> Result<Vec<Vec<Val<'c>>>> {
+        let kernel = &self.course.kernel;
         let insts = &kernel.body.insts;
         let mut values: Values = vec![vec![None; insts.len()]; parts.len()];
         for (at, values) in parts.iter().zip(&mut values) {
@@ -44,13 +56,7 @@ impl<'c, 'b> Body<'c, 'b> {
             self.some_of(&self.course.code, parts, &mut values, |k| !after[k])?;
             self.rounds(rounds, parts, &mut values)?;
         }
-        let stored = self.rest(parts, 0, &self.course.exits, values)?;
-        for (at, stored) in parts.iter().zip(&stored) {
-            for (&(a, _), &value) in kernel.body.stores.iter().zip(stored) {
-                self.row.store(self.build, kernel, a, at, value);
-            }
-        }
-        Ok(())
+        self.rest(parts, 0, &self.course.exits, values)
     }
 
     /// The instructions from number `from` on. For each vector, what is stored.

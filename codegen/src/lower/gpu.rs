@@ -17,10 +17,13 @@ use super::build::{Build, Common, Elem, Math, V};
 use super::course::Course;
 use super::memory::{At, Row};
 use super::{Arguments, Val, add_function, check};
-use crate::Result;
+use crate::{Error, Result};
 
 /// Builds the module of a kernel for a GPU, and says what it calls of CUDA's library.
 pub fn lower_gpu<'c>(context: &'c Context, kernel: &Kernel, name: &str) -> Result<(Module<'c>, BTreeSet<String>)> {
+    if super::leaves::adds_up(kernel) {
+        return Err(Error::Unsupported("sums on a GPU".into()));
+    }
     check(kernel)?;
     let common = Common::new(context);
     let module = Module::new(common.location);

@@ -134,6 +134,7 @@ impl<'c> Row<'c> {
                 from_memory(build, access.dtype, self.load_unit(build, access.dtype, a, at))
             }
             InnerStride::Any => self.load_any(build, access.dtype, a, at),
+            InnerStride::Leaves => unreachable!("leaves are not read"),
         }
     }
 

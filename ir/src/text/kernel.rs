@@ -24,6 +24,7 @@ impl fmt::Display for InnerStride {
             InnerStride::Zero => "zero",
             InnerStride::Any => "any",
             InnerStride::Past => "past",
+            InnerStride::Leaves => "leaves",
         })
     }
 }
@@ -105,7 +106,8 @@ pub(crate) fn parse_kernel(p: &mut Lexer) -> PResult<Kernel> {
             () if p.eat("zero") => InnerStride::Zero,
             () if p.eat("any") => InnerStride::Any,
             () if p.eat("past") => InnerStride::Past,
-            () => return Err(p.expected("unit, zero, any or past")),
+            () if p.eat("leaves") => InnerStride::Leaves,
+            () => return Err(p.expected("unit, zero, any, past or leaves")),
         };
         kernel.accesses.push(Access { dtype, inner, write: p.eat("write") });
         Ok(())

@@ -18,6 +18,12 @@ const MAX_OPERANDS: usize = 32;
 /// Values that one launch computes at each point, about; a larger body gains nothing and takes the compiler long.
 pub const MAX_VALUES: usize = 400;
 
+/// Values that a reduction computes from what is in memory, and arrays that it reads, for that to be little beside a stencil.
+const SOON_MADE: usize = 8;
+const FEW_READS: usize = 3;
+/// Places at which a stencil reads an array, at least.
+const STENCIL: usize = 3;
+
 #[derive(Clone, Debug)]
 pub enum Group {
     /// Indices of tasks over one iteration space.
@@ -80,6 +86,12 @@ pub fn cluster(graph: &Graph, tasks: &Tasks, cuts: &Cuts) -> (Vec<Group>, Vec<Sh
 /// Whether a read goes along an array: the others are single elements, read once.
 fn is_array(read: &Read) -> bool {
     read.view.axes.iter().any(|axis| !axis.terms.is_empty())
+}
+
+/// Whether a task reads an array at several places around each point.
+fn is_stencil(task: &Task) -> bool {
+    let shifts = |read: &Read| task.reads.iter().filter(|r| r.root == read.root && is_array(r)).count();
+    task.reads.iter().any(|r| is_array(r) && shifts(r) >= STENCIL)
 }
 
 impl State<'_> {
@@ -191,6 +203,11 @@ impl State<'_> {
             }
         }
         let list = || members.iter().map(|&m| &self.tasks.list[m]).chain([task]);
+        // A stencil's kernel has its hands full with what it reads and writes. Sums of what is in memory then are formed faster by
+        // reading that again, straight along, while it is in cache.
+        if list().any(|t| self.sums_what_is_there(t)) && list().any(is_stencil) {
+            return false;
+        }
         // A reduction needs the launch's pieces to fill its space with every value known; a window written in place fills
         // its own space, so that holds for every kind of member.
         list().filter(|w| w.kind == Kind::InPlace).all(|writer| {
@@ -213,6 +230,16 @@ impl State<'_> {
             self.at[base.index()] != Some(g)
                 || members.iter().all(|&m| self.tasks.list[m].value != base || self.tasks.list[m].kind == Kind::InPlace)
         })
+    }
+
+    /// Whether a task reduces everything to one element, and reads little but what lies at its own point in whole arrays.
+    fn sums_what_is_there(&self, task: &Task) -> bool {
+        let Op::Reduce(reduce) = &self.graph.node(task.value).op else { return false };
+        let at_its_point = |r: &Read| r.view.is_identity(&self.graph.ty(r.root).shape) && r.view.shape == task.domain;
+        reduce.axes.len() == task.domain.len()
+            && task.inlined.len() <= SOON_MADE
+            && task.reads.iter().filter(|r| is_array(r)).count() <= FEW_READS
+            && task.reads.iter().filter(|r| is_array(r)).all(at_its_point)
     }
 
     fn written(&self, task: &Task) -> (Value, &View) {

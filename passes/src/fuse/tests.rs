@@ -53,7 +53,7 @@ fn launches(plan: &Plan) -> Vec<&legate_jit_ir::plan::Launch> {
 }
 
 #[test]
-fn a_stencil_its_rim_and_both_sums_are_one_pass() {
+fn a_stencil_and_its_rim_are_one_pass_and_both_sums_another() {
     let mut g = Graph { donated: vec![false], ..Graph::default() };
     let p0 = g.push(Op::Input(0), &[], f64s(&[100, 100]));
     let p1 = jacobi_step(&mut g, p0, 100);
@@ -66,10 +66,11 @@ fn a_stencil_its_rim_and_both_sums_are_one_pass() {
     g.outputs = vec![p1, l2];
     let plan = fuse(&g).unwrap();
     let launches = launches(&plan);
-    assert_eq!(launches.len(), 2, "one sweep, one scalar");
-    assert_eq!(launches[0].streams.len(), 2);
+    assert_eq!(launches.len(), 3, "one sweep, the sums, one scalar");
     assert_eq!(launches[0].pieces.len(), 5, "the window and four sides");
-    assert_eq!(plan.kernels.len(), 3, "window, rim, l2");
+    assert_eq!((launches[0].streams.len(), launches[1].streams.len()), (0, 2));
+    assert_eq!(launches[1].pieces.len(), 1, "straight along");
+    assert_eq!(plan.kernels.len(), 4, "window, rim, sums, l2");
     let points: usize =
         launches[0].pieces.iter().map(|p| p.lo.iter().zip(&p.hi).map(|(l, h)| h - l).product::<usize>()).sum();
     assert_eq!(points, 10_000);

@@ -42,6 +42,8 @@ pub struct Runner {
     slot: Option<Arc<Slot>>,
     /// None where there was code from the beginning.
     program: Option<vm::Program>,
+    /// The code adds up leaves, which the prebuilt loops cannot.
+    adds_leaves: bool,
 }
 
 impl Runner {
@@ -55,7 +57,24 @@ impl Runner {
         }
         let ready = slot.as_ref().is_some_and(|s| s.entry().is_some());
         let program = if ready { None } else { Some(vm::Program::new(kernel)?) };
-        Ok(Runner { slot, program })
+        Ok(Runner { slot, program, adds_leaves: false })
+    }
+
+    /// One whose code adds up leaves of a sum; the prebuilt loops store what is to be added.
+    fn adding(kernel: &Kernel, adding: &Kernel, tier: Tier) -> Result<Runner> {
+        let slot = match tier {
+            Tier::Vm | Tier::Interp => None,
+            Tier::Auto | Tier::Compiled => crate::tier::compiler().map(|c| c.get(adding)),
+        };
+        if let (Tier::Compiled, Some(slot)) = (tier, &slot) {
+            slot.wait();
+        }
+        Ok(Runner { slot, program: Some(vm::Program::new(kernel)?), adds_leaves: true })
+    }
+
+    /// The code, if it adds up leaves.
+    fn leaves(&self) -> Option<legate_jit_ir::kernel::KernelFn> {
+        self.slot.as_ref().filter(|_| self.adds_leaves)?.entry()
     }
 
     /// Whether nothing better is to come.
@@ -85,7 +104,7 @@ impl Runner {
     ) {
         // SAFETY: the caller's promise is the kernel's own.
         unsafe {
-            if let Some(entry) = self.slot.as_ref().and_then(|s| s.entry()) {
+            if let Some(entry) = self.slot.as_ref().filter(|_| !self.adds_leaves).and_then(|s| s.entry()) {
                 return entry(ptrs, strides, scalars, lo, extent);
             }
             let program = self.program.as_ref().expect("prebuilt loops where there is no code");
@@ -264,7 +283,7 @@ impl PreparedLaunch {
                 reduced.push(true);
             }
         }
-        let streams =
+        let mut streams =
             if launch.streams.is_empty() { None } else { Some(Streams::new(plan, launch, &domain, &reduced)?) };
         let goes_past =
             as_what == Use::Alone && streams.is_none() && written(plan, launch) >= machine::last_level_cache() / PAST;
@@ -295,7 +314,13 @@ impl PreparedLaunch {
                 of_place.count() > 0
             };
             let past = |a: usize| goes_past && long && kernel.accesses[a].write && !is_read(&places[a]);
-            let runner = Runner::new(&specialise(kernel, &walk, &axes, &strides, past), tier)?;
+            let special = specialise(kernel, &walk, &axes, &strides, past);
+            let adding = if walk.rank() == 1 { super::stream::adding(launch, &special, &places) } else { None };
+            let adding = adding.filter(|_| streams.as_mut().is_some_and(Streams::expect_leaves));
+            let runner = match &adding {
+                Some(adding) => Runner::adding(&special, adding, tier)?,
+                None => Runner::new(&special, tier)?,
+            };
             pieces.push(PreparedPiece {
                 walk,
                 per_axis,
@@ -496,12 +521,14 @@ impl PreparedPiece {
         if lo.iter().zip(hi).any(|(l, h)| h <= l) {
             return;
         }
-        let first: SmallVec<[i64; 4]> = gathered(self.axes.len(), 0, |k| lo[self.axes[k] as usize]);
-        let extent: SmallVec<[i64; 4]> = gathered(self.axes.len(), 0, |k| {
+        let (mut first, mut extent) = (Short::<_, 4>::of(0), Short::<_, 4>::of(0));
+        let (mut ptrs, mut scalars) = (Short::<_, 16>::of(std::ptr::null_mut()), Short::<_, 4>::of([0; 2]));
+        let first = first.fill(self.axes.len(), |k| lo[self.axes[k] as usize]);
+        let extent = extent.fill(self.axes.len(), |k| {
             let d = self.axes[k] as usize;
             hi[d] - lo[d]
         });
-        let ptrs: SmallVec<[*mut u8; 16]> = gathered(self.places.len(), std::ptr::null_mut(), |a| {
+        let ptrs = ptrs.fill(self.places.len(), |a| {
             let base = match self.places[a] {
                 Place::Buffer(b) => frame.bases[b as usize],
                 Place::Stream(k) => streams[k as usize],
@@ -512,8 +539,7 @@ impl PreparedPiece {
             }
             base.wrapping_offset(offset as isize)
         });
-        let scalars: SmallVec<[[u64; 2]; 4]> =
-            gathered(self.scalars.len(), [0; 2], |k| frame.scalars[self.scalars[k] as usize]);
+        let scalars = scalars.fill(self.scalars.len(), |k| frame.scalars[self.scalars[k] as usize]);
         // SAFETY: the caller's promise.
         unsafe {
             self.runner.call(ptrs.as_ptr(), self.strides.as_ptr(), scalars.as_ptr(), first.as_ptr(), extent.as_ptr())
@@ -521,21 +547,61 @@ impl PreparedPiece {
     }
 }
 
-/// `f(0), f(1) … f(n - 1)`. Small launches are made of little else than such lists, and extending a vector element by element
-/// costs more than all the elements.
-#[inline(always)]
-pub(super) fn gathered<T: Copy, const N: usize>(n: usize, zero: T, mut f: impl FnMut(usize) -> T) -> SmallVec<[T; N]>
-where
-    [T; N]: smallvec::Array<Item = T>,
-{
-    if n > N {
-        return (0..n).map(f).collect();
+impl PreparedPiece {
+    /// Whether the kernel adds up leaves by now.
+    pub fn adds_leaves(&self) -> bool {
+        self.runner.leaves().is_some()
     }
-    let mut list = [zero; N];
-    for (k, item) in list.iter_mut().enumerate().take(n) {
-        *item = f(k);
+
+    /// Adds up leaves of these lengths, the first of which begins at point `start` of the walk's only axis; `sums[k]` gets those of
+    /// stream k.
+    ///
+    /// # Safety
+    /// The kernel [adds leaves](Self::adds_leaves) up, the leaves lie in the walk, and there is room for their sums. No other
+    /// thread writes what is read or written.
+    pub unsafe fn run_leaves(&self, frame: &Frame, start: usize, lengths: &[i64], sums: &[*mut u8]) {
+        let Some(entry) = self.runner.leaves() else { return };
+        let mut ptrs = Short::<_, 16>::of(std::ptr::null_mut());
+        let ptrs = ptrs.fill(self.places.len(), |a| match self.places[a] {
+            Place::Buffer(b) => {
+                let offset = self.walk.offset[a] + start as i64 * self.walk.strides[a];
+                frame.bases[b as usize].wrapping_offset(offset as isize)
+            }
+            Place::Stream(k) => sums[k as usize],
+        });
+        let mut scalars = Short::<_, 4>::of([0; 2]);
+        let scalars = scalars.fill(self.scalars.len(), |k| frame.scalars[self.scalars[k] as usize]);
+        let (lo, extent) = ([start as i64], [lengths.len() as i64, lengths.as_ptr() as i64]);
+        // SAFETY: the caller's promise.
+        unsafe { entry(ptrs.as_ptr(), self.strides.as_ptr(), scalars.as_ptr(), lo.as_ptr(), extent.as_ptr()) };
     }
-    SmallVec::from_buf_and_len(list, n)
+}
+
+/// Room for a list that is mostly short. Small launches are made of little else than such lists: extending a vector element by
+/// element costs more than all the elements, and so does moving one that was just written.
+pub(super) struct Short<T, const N: usize> {
+    short: [T; N],
+    long: Vec<T>,
+}
+
+impl<T: Copy, const N: usize> Short<T, N> {
+    #[inline(always)]
+    pub(super) fn of(any: T) -> Short<T, N> {
+        Short { short: [any; N], long: Vec::new() }
+    }
+
+    /// `f(0), f(1) … f(n - 1)`.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, n: usize, mut f: impl FnMut(usize) -> T) -> &[T] {
+        if n > N {
+            self.long = (0..n).map(f).collect();
+            return &self.long;
+        }
+        for (k, item) in self.short[..n].iter_mut().enumerate() {
+            *item = f(k);
+        }
+        &self.short[..n]
+    }
 }
 
 /// Bytes of the buffers that a launch writes.

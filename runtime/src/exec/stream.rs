@@ -3,7 +3,12 @@
 //!
 //! Chunks are subtrees of NumPy's summation tree, so the result has NumPy's bits whoever computes which chunk.
 
-use std::cell::{RefCell, UnsafeCell};
+mod boxes;
+mod chunks;
+mod in_order;
+mod leaves;
+
+use std::cell::RefCell;
 use std::ops::Range;
 
 use legate_jit_ir::DType;
@@ -13,9 +18,13 @@ use legate_jit_ir::plan::{Launch, Plan, Target};
 use smallvec::SmallVec;
 
 use super::Frame;
-use super::launch::{PreparedLaunch, gathered};
+use super::launch::{PreparedLaunch, Short};
 use crate::{Error, Result};
 use crate::{pool, tree};
+use boxes::boxes;
+pub use chunks::Partials;
+use leaves::Leaves;
+pub use leaves::adding;
 
 /// Bytes of all streams of a chunk: half of a first-level cache. What the kernel writes must still be there when it is summed,
 /// and a line that is written over in the second-level cache costs as much as the whole stencil.
@@ -78,6 +87,8 @@ pub struct Streams {
     fine: usize,
     /// The streams are complex sums, whose tree is cut elsewhere.
     complex: bool,
+    /// The leaves of the chunks of each length, where the launch's kernel adds them up itself.
+    leaves: Vec<Leaves>,
     /// The streams are plain contiguous arrays: (buffer, byte offset) to reduce straight from memory.
     direct: Option<Vec<(u32, i64)>>,
 }
@@ -146,20 +157,18 @@ impl Streams {
         // made of little else.
         let chunk = if width * points <= WHOLE_BYTES { points.max(fine) } else { fine };
         let cuts = cuts.filter(|_| !matches!(mode, Mode::InOrder { .. }));
-        Ok(Streams { cuts, chunk, fine, list, domain: domain.into(), points, mode, complex, direct })
-    }
-
-    /// The most elements of a chunk after [`cut_finely`](Self::cut_finely). (Tests have small arrays.)
-    pub const FINE_CHUNK: usize = if cfg!(test) { 128 } else { CHUNK.end };
-
-    /// Small chunks, so that several ranks have some to do, and a wavefront can go from one to the next.
-    pub fn cut_finely(&mut self) {
-        self.chunk = self.fine.min(Streams::FINE_CHUNK);
-    }
-
-    /// The number of partial results of all [`chunks`](Self::chunks).
-    pub fn room(&self) -> usize {
-        self.chunks().len() * self.list.len()
+        Ok(Streams {
+            cuts,
+            chunk,
+            fine,
+            list,
+            domain: domain.into(),
+            points,
+            mode,
+            complex,
+            leaves: Vec::new(),
+            direct,
+        })
     }
 
     /// The byte strides of a stream access along the launch's axes, where they are not those of the domain in C order.
@@ -187,6 +196,15 @@ impl Streams {
                     })?;
                     (0..*outputs).for_each(|k| self.write(frame, info, k, identity));
                 }
+                Ok(())
+            }
+            Mode::Rows { outputs: 1, n } if *n <= self.chunk && self.adds_leaves(launch) => {
+                self.sum_leaves(launch, frame, 0..*n, |s, partial| self.write(frame, &self.list[s], 0, partial));
+                Ok(())
+            }
+            Mode::Rows { outputs: 1, .. } if self.adds_leaves(launch) => {
+                let partials = self.partials(launch, frame, 0..self.chunks().len())?;
+                self.finish(frame, &partials);
                 Ok(())
             }
             Mode::Chunked if self.splits() => {
@@ -234,103 +252,11 @@ impl Streams {
         self.list.iter().all(|i| tree::splits(i.reducer, i.dtype))
     }
 
-    /// Where everything is reduced to one element: the chunks of the domain, each a subtree, whose partial results anybody
-    /// may compute. Empty where the reduction cannot be cut.
-    pub fn chunks(&self) -> Vec<Range<usize>> {
-        match self.mode {
-            Mode::Rows { outputs: 1, n } if n > self.chunk && self.splits() => self.cut(n),
-            Mode::Chunked if self.splits() => self.cut(self.points),
-            _ => Vec::new(),
-        }
-    }
-
     /// The parts of an output's n elements that are reduced apart.
     fn cut(&self, n: usize) -> Vec<Range<usize>> {
         match self.cuts {
             Some((block, chunk)) => blocks(n, block, chunk),
             None => tree::cut(n, self.chunk, self.complex),
-        }
-    }
-
-    /// The partial results of some of the [`chunks`](Self::chunks), those of each stream together.
-    pub fn partials(&self, launch: &PreparedLaunch, frame: &Frame, chunks: Range<usize>) -> Result<Vec<Element>> {
-        let ranges = &self.chunks()[chunks];
-        let partials = Partials::new(ranges.len() * self.list.len());
-        let group = ranges.len().div_ceil(pool::threads() * 16).max(1);
-        self.tasks(ranges.len().div_ceil(group), &|task| {
-            let some = task * group..((task + 1) * group).min(ranges.len());
-            self.run_chunks(launch, frame, ranges, some, &partials);
-        })?;
-        Ok(partials.into_vec())
-    }
-
-    /// Runs some of the chunks `all` on the calling thread.
-    pub fn run_chunks(
-        &self,
-        launch: &PreparedLaunch,
-        frame: &Frame,
-        all: &[Range<usize>],
-        chunks: Range<usize>,
-        partials: &Partials,
-    ) {
-        for c in chunks {
-            let range = &all[c];
-            self.compute(launch, frame, range.clone(), |ptrs| {
-                for (s, info) in self.list.iter().enumerate() {
-                    // SAFETY: the chunk has `range.len()` elements.
-                    partials.set(s * all.len() + c, unsafe { info.partial(ptrs[s], range.len(), range.start) });
-                }
-            });
-        }
-    }
-
-    /// Combines the partial results of all chunks and writes the outputs.
-    pub fn finish(&self, frame: &Frame, partials: &[Element]) {
-        let chunks = partials.len() / self.list.len();
-        for (s, info) in self.list.iter().enumerate() {
-            let total = self.combine(info, self.points, &partials[s * chunks..(s + 1) * chunks]);
-            self.write(frame, info, 0, total);
-        }
-    }
-
-    /// What one rank's partial results of some chunks leave for the root: as few numbers as the order of combination allows.
-    pub fn contract(&self, chunks: &Range<usize>, partials: Vec<Element>) -> Vec<Element> {
-        if self.cuts.is_some() {
-            return partials;
-        }
-        let of_stream = |(s, info): (usize, &Info)| {
-            let own = &partials[s * chunks.len()..(s + 1) * chunks.len()];
-            tree::parts::contract(info.reducer, info.dtype, self.points, self.chunk, chunks, own)
-        };
-        self.list.iter().enumerate().flat_map(of_stream).collect()
-    }
-
-    /// For each stream, how many numbers [`contract`](Self::contract) leaves of these chunks.
-    pub fn parts(&self, chunks: &Range<usize>) -> Vec<usize> {
-        let of_stream = |info: &Info| match self.cuts {
-            Some(_) => chunks.len(),
-            None => tree::parts::parts(info.reducer, info.dtype, self.points, self.chunk, chunks),
-        };
-        self.list.iter().map(of_stream).collect()
-    }
-
-    /// Combines what all ranks have left and writes the outputs. `left[r]` belongs to the chunks `owners[r]`.
-    pub fn join(&self, frame: &Frame, owners: &[Range<usize>], left: &[Vec<Element>]) {
-        let counts: Vec<Vec<usize>> = owners.iter().map(|o| self.parts(o)).collect();
-        for (s, info) in self.list.iter().enumerate() {
-            let of_rank = |(l, c): (&'_ Vec<Element>, &Vec<usize>)| {
-                let start: usize = c[..s].iter().sum();
-                l[start..start + c[s]].to_vec()
-            };
-            let parts: Vec<Vec<Element>> = left.iter().zip(&counts).map(of_rank).collect();
-            let total = match self.cuts {
-                Some(_) => self.combine(info, self.points, &parts.concat()),
-                None => {
-                    let parts: Vec<&[Element]> = parts.iter().map(|p| &p[..]).collect();
-                    tree::parts::join(info.reducer, info.dtype, self.points, self.chunk, owners, &parts)
-                }
-            };
-            self.write(frame, info, 0, total);
         }
     }
 
@@ -343,13 +269,6 @@ impl Streams {
             }
             None => tree::combine(info.reducer, info.dtype, n, self.chunk, partials),
         }
-    }
-
-    /// Runs the launch on points of the domain for what it writes to buffers alone.
-    pub fn discard(&self, launch: &PreparedLaunch, frame: &Frame, points: Range<usize>) {
-        points.clone().step_by(self.chunk).for_each(|from| {
-            self.compute(launch, frame, from..(from + self.chunk).min(points.end), |_| ());
-        });
     }
 
     /// Runs tasks 0..n, on the pool if there is enough to do.
@@ -375,7 +294,6 @@ impl Streams {
         range: Range<usize>,
         f: impl FnOnce(&[*mut u8]) -> R,
     ) -> R {
-        let at = |base: *mut u8, size: usize| base.wrapping_sub(range.start * size);
         if let Some(direct) = &self.direct {
             let ptrs: SmallVec<[*mut u8; 4]> = direct
                 .iter()
@@ -388,19 +306,21 @@ impl Streams {
                 .collect();
             return f(&ptrs);
         }
-        // Streams lie one after the other, each from a cache line on.
-        let bytes = |info: &Info| (range.len() * info.dtype.size() + 127) & !63;
+        // Streams lie one after the other, each at the same place in a cache line as in the whole domain: so vectors that are
+        // aligned where the kernel writes to arrays are so here.
+        let bytes = |info: &Info| (range.len() * info.dtype.size() + 191) & !63;
         with_scratch(self.list.iter().map(bytes).sum(), |scratch| {
             let mut next = scratch;
             let starts: SmallVec<[*mut u8; 4]> = self
                 .list
                 .iter()
                 .map(|info| {
-                    let start = next;
+                    let start = next.wrapping_add(range.start * info.dtype.size() % 64);
                     next = next.wrapping_add(bytes(info));
                     start
                 })
                 .collect();
+            let at = |base: *mut u8, size: usize| base.wrapping_sub(range.start * size);
             let origins: SmallVec<[*mut u8; 4]> =
                 starts.iter().zip(&self.list).map(|(&s, info)| at(s, info.dtype.size())).collect();
             boxes(&self.domain, range.clone(), &mut |lo, hi| {
@@ -418,11 +338,12 @@ impl Streams {
             if (0..lo.len()).any(|d| lo[d] >= last[d] || hi[d] <= first[d]) {
                 continue;
             }
-            let from: SmallVec<[i64; 4]> = gathered(lo.len(), 0, |d| lo[d].max(first[d]));
-            let to: SmallVec<[i64; 4]> = gathered(lo.len(), 0, |d| hi[d].min(last[d]));
+            let (mut from, mut to) = (Short::<_, 4>::of(0), Short::<_, 4>::of(0));
+            let from = from.fill(lo.len(), |d| lo[d].max(first[d]));
+            let to = to.fill(lo.len(), |d| hi[d].min(last[d]));
             // SAFETY: the box lies in the piece, so its accesses are valid; the streams' addresses are those of this
             // thread's scratch, which is as large as the box needs; boxes of different tasks are disjoint.
-            unsafe { piece.run(frame, &from, &to, origins) };
+            unsafe { piece.run(frame, from, to, origins) };
         }
     }
 
@@ -505,173 +426,6 @@ impl Streams {
             self.write(frame, info, out, total);
         }
     }
-
-    /// The last axis is kept: rows are combined in order, in blocks of columns.
-    fn columns(
-        &self,
-        launch: &PreparedLaunch,
-        frame: &Frame,
-        reduced: &[bool],
-        columns: usize,
-        rows: usize,
-        range: Range<usize>,
-    ) -> Result<()> {
-        let rank = self.domain.len();
-        let width = self.domain[rank - 1] as usize;
-        let outer: Vec<usize> = (0..rank - 1).filter(|&d| !reduced[d]).collect();
-        // Reduced axes in C order; the one next to the columns, if it is reduced, goes in blocks of rows.
-        let blocked = rank >= 2 && reduced[rank - 2];
-        let walked: Vec<usize> = (0..rank - 1 - blocked as usize).filter(|&d| reduced[d]).collect();
-        let walked_count: usize = walked.iter().map(|&d| self.domain[d] as usize).product();
-        let height = if blocked { self.domain[rank - 2] as usize } else { 1 };
-        let blocks = width.div_ceil(columns);
-        let reduced_count = walked_count * height;
-        if reduced_count == 0 {
-            for info in &self.list {
-                let identity = tree::identity(info.reducer, info.dtype).ok_or_else(|| {
-                    Error::Value("zero-size array to reduction operation which has no identity".into())
-                })?;
-                (range.start * width..range.end * width).for_each(|k| self.write(frame, info, k, identity));
-            }
-            return Ok(());
-        }
-        self.tasks(range.len() * blocks, &|task| {
-            let (k, block) = (range.start + task / blocks, task % blocks);
-            let from = block * columns;
-            let to = (from + columns).min(width);
-            let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
-            let mut hi: SmallVec<[i64; 4]> = SmallVec::from_elem(1, rank);
-            unflatten(k, &outer, &self.domain, &mut lo, &mut hi);
-            (lo[rank - 1], hi[rank - 1]) = (from as i64, to as i64);
-            let bytes = |info: &Info| (rows * columns * info.dtype.size() + 127) & !63;
-            let arg = self.list.iter().any(|i| tree::is_arg(i.reducer));
-            let values = if arg { columns * 16 * self.list.len() } else { 0 };
-            with_scratch(self.list.iter().map(bytes).sum::<usize>() + values, |scratch| {
-                let mut next = scratch.wrapping_add(values);
-                let starts: SmallVec<[*mut u8; 4]> = self
-                    .list
-                    .iter()
-                    .map(|info| {
-                        let start = next;
-                        next = next.wrapping_add(bytes(info));
-                        start
-                    })
-                    .collect();
-                let mut seen = 0;
-                for w in 0..walked_count {
-                    unflatten(w, &walked, &self.domain, &mut lo, &mut hi);
-                    for top in (0..height).step_by(rows) {
-                        let count = rows.min(height - top);
-                        if blocked {
-                            (lo[rank - 2], hi[rank - 2]) = (top as i64, (top + count) as i64);
-                        }
-                        // Where the rows are in memory, and elements from one to the next.
-                        let lines: SmallVec<[(*mut u8, usize); 4]> = match &self.direct {
-                            Some(direct) => {
-                                let first = flatten(&lo, &self.domain);
-                                let at = |(&(buffer, offset), info): (&(u32, i64), &Info)| {
-                                    let base = frame.bases[buffer as usize].wrapping_offset(offset as isize);
-                                    (base.wrapping_add(first * info.dtype.size()), width)
-                                };
-                                direct.iter().zip(&self.list).map(at).collect()
-                            }
-                            None => {
-                                let skipped = from + if rank >= 2 { lo[rank - 2] as usize * columns } else { 0 };
-                                let origin =
-                                    |(&s, info): (&*mut u8, &Info)| s.wrapping_sub(skipped * info.dtype.size());
-                                let origins: SmallVec<[*mut u8; 4]> =
-                                    starts.iter().zip(&self.list).map(origin).collect();
-                                self.run_box(launch, frame, &lo, &hi, &origins);
-                                starts.iter().map(|&s| (s, columns)).collect()
-                            }
-                        };
-                        for (s, info) in self.list.iter().enumerate() {
-                            let out = frame.bases[info.out as usize].wrapping_add((k * width + from) * info.out_size);
-                            let best = scratch.wrapping_add(s * columns * 16);
-                            let rows = tree::Lines { first: lines[s].0, step: lines[s].1, count };
-                            // SAFETY: each row holds to - from elements, computed or read from memory; out and best have
-                            // room for as many, and this task alone writes these columns.
-                            unsafe { tree::accumulate(info.reducer, info.dtype, out, best, rows, to - from, seen) };
-                        }
-                        seen += count;
-                    }
-                }
-            });
-        })
-    }
-
-    /// Trees over the trailing reduced axes, combined in order of the other reduced ones.
-    fn trees_in_order(
-        &self,
-        launch: &PreparedLaunch,
-        frame: &Frame,
-        reduced: &[bool],
-        range: Range<usize>,
-    ) -> Result<()> {
-        let rank = self.domain.len();
-        let trailing = reduced.iter().rev().take_while(|&&r| r).count();
-        let n: usize = self.domain[rank - trailing..].iter().product::<i64>() as usize;
-        let outer: Vec<usize> = (0..rank - trailing).filter(|&d| !reduced[d]).collect();
-        let walked: Vec<usize> = (0..rank - trailing).filter(|&d| reduced[d]).collect();
-        let count = |axes: &[usize]| axes.iter().map(|&d| self.domain[d] as usize).product::<usize>();
-        let steps = count(&walked);
-        if n * steps == 0 {
-            for info in &self.list {
-                let identity = tree::identity(info.reducer, info.dtype).ok_or_else(|| {
-                    Error::Value("zero-size array to reduction operation which has no identity".into())
-                })?;
-                range.clone().for_each(|k| self.write(frame, info, k, identity));
-            }
-            return Ok(());
-        }
-        let ranges = tree::cut(n, self.chunk, self.complex);
-        self.tasks(range.len(), &|k| {
-            let k = range.start + k;
-            let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
-            let mut hi: SmallVec<[i64; 4]> = SmallVec::from_elem(1, rank);
-            unflatten(k, &outer, &self.domain, &mut lo, &mut hi);
-            let mut total: SmallVec<[Option<Element>; 4]> = SmallVec::from_elem(None, self.list.len());
-            for w in 0..steps {
-                unflatten(w, &walked, &self.domain, &mut lo, &mut hi);
-                let start = flatten(&lo[..rank - trailing], &self.domain) * n;
-                let mut partials: Vec<SmallVec<[Element; 4]>> = vec![SmallVec::new(); self.list.len()];
-                for range in &ranges {
-                    self.compute(launch, frame, start + range.start..start + range.end, |ptrs| {
-                        for (s, info) in self.list.iter().enumerate() {
-                            // SAFETY: the chunk has `range.len()` elements.
-                            unsafe {
-                                if tree::splits(info.reducer, info.dtype) {
-                                    partials[s].push(info.partial(ptrs[s], range.len(), range.start));
-                                } else {
-                                    // Strictly in order: the row goes on where the last one ended.
-                                    let next =
-                                        tree::reduce_from(info.reducer, info.dtype, total[s], ptrs[s], range.len());
-                                    total[s] = Some(next);
-                                }
-                            }
-                        }
-                    });
-                }
-                for (s, info) in self.list.iter().enumerate() {
-                    if partials[s].is_empty() {
-                        continue;
-                    }
-                    let mut value = tree::combine_partial(info.reducer, info.dtype, n, self.chunk, &partials[s]);
-                    if tree::is_arg(info.reducer) {
-                        value = tree::arg_shift(value, w * n);
-                    }
-                    total[s] = Some(match total[s] {
-                        None => value,
-                        Some(t) => tree::pair(info.reducer, info.dtype, t, value),
-                    });
-                }
-            }
-            for (s, info) in self.list.iter().enumerate() {
-                let value = total[s].expect("there is at least one step");
-                self.write(frame, info, k, tree::finish(info.reducer, value));
-            }
-        })
-    }
 }
 
 /// 0..n in blocks of `len`.
@@ -679,33 +433,6 @@ fn blocks(n: usize, block: usize, chunk: usize) -> Vec<Range<usize>> {
     let parts =
         |from: usize, to: usize, step: usize| (from..to).step_by(step).map(move |x| x..to.min(x.saturating_add(step)));
     parts(0, n, block).flat_map(|b| parts(b.start, b.end, chunk)).collect()
-}
-
-/// Partial results that several tasks write, each its own.
-pub struct Partials(Box<[UnsafeCell<Element>]>);
-
-// SAFETY: no index is written by two tasks, and none is read before all tasks have ended.
-unsafe impl Sync for Partials {}
-
-impl Partials {
-    pub fn new(n: usize) -> Partials {
-        Partials((0..n).map(|_| UnsafeCell::new([0; 2])).collect())
-    }
-
-    fn set(&self, index: usize, value: Element) {
-        // SAFETY: see the type.
-        unsafe { *self.0[index].get() = value };
-    }
-
-    /// When all tasks have ended.
-    pub fn as_slice(&self) -> &[Element] {
-        // SAFETY: see the type; a cell is laid out like what is in it.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr() as *const Element, self.0.len()) }
-    }
-
-    fn into_vec(self) -> Vec<Element> {
-        self.0.into_iter().map(UnsafeCell::into_inner).collect()
-    }
 }
 
 /// The streams' buffers if the whole launch only loads them, contiguous over the whole domain.
@@ -727,69 +454,4 @@ fn plain_loads(plan: &Plan, launch: &Launch) -> Option<Vec<(u32, i64)>> {
         direct[*k as usize] = Some((operand.buffer.0, offset * plan.buffer(operand.buffer).ty.dtype.size() as i64));
     }
     direct.into_iter().collect()
-}
-
-/// Cuts a range of a domain in C order into boxes.
-fn boxes(domain: &[i64], range: Range<usize>, f: &mut impl FnMut(&[i64], &[i64])) {
-    let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, domain.len());
-    let mut hi: SmallVec<[i64; 4]> = domain.into();
-    cut_boxes(domain, 0, range.start, range.end, &mut lo, &mut hi, f);
-}
-
-fn cut_boxes(
-    domain: &[i64],
-    axis: usize,
-    start: usize,
-    end: usize,
-    lo: &mut [i64],
-    hi: &mut [i64],
-    f: &mut impl FnMut(&[i64], &[i64]),
-) {
-    if start >= end {
-        return;
-    }
-    if axis + 1 == domain.len() {
-        (lo[axis], hi[axis]) = (start as i64, end as i64);
-        return f(lo, hi);
-    }
-    let row: usize = domain[axis + 1..].iter().product::<i64>() as usize;
-    let (first, last) = (start / row, (end - 1) / row);
-    let mut part = |index: usize, from: usize, to: usize, f: &mut _| {
-        (lo[axis], hi[axis]) = (index as i64, index as i64 + 1);
-        cut_boxes(domain, axis + 1, from, to, lo, hi, f);
-    };
-    if first == last {
-        return part(first, start - first * row, end - first * row, f);
-    }
-    let mut body_start = first;
-    if start > first * row {
-        part(first, start - first * row, row, f);
-        body_start += 1;
-    }
-    let body_end = if end == (last + 1) * row { last + 1 } else { last };
-    if body_start < body_end {
-        (lo[axis], hi[axis]) = (body_start as i64, body_end as i64);
-        for d in axis + 1..domain.len() {
-            (lo[d], hi[d]) = (0, domain[d]);
-        }
-        f(lo, hi);
-    }
-    if body_end == last {
-        let (index, to) = (last, end - last * row);
-        (lo[axis], hi[axis]) = (index as i64, index as i64 + 1);
-        cut_boxes(domain, axis + 1, 0, to, lo, hi, f);
-    }
-}
-
-/// Sets some axes of a box to the point with this number in C order.
-fn unflatten(mut index: usize, axes: &[usize], domain: &[i64], lo: &mut [i64], hi: &mut [i64]) {
-    for &d in axes.iter().rev() {
-        let extent = domain[d] as usize;
-        (lo[d], hi[d]) = ((index % extent) as i64, (index % extent) as i64 + 1);
-        index /= extent;
-    }
-}
-
-fn flatten(index: &[i64], domain: &[i64]) -> usize {
-    index.iter().zip(domain).fold(0, |at, (i, n)| at * *n as usize + *i as usize)
 }

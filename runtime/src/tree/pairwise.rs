@@ -20,6 +20,14 @@ pub const fn half(n: usize) -> usize {
     n / 2 - n / 2 % 8
 }
 
+/// The leaves of a run of n numbers, if they are surely all on one level: nodes on a level differ by less than 16.
+fn full(n: usize) -> Option<usize> {
+    let level = (n / BLOCK).ilog2() + 1;
+    let fits = |level: u32| n + (16 << level) <= BLOCK << level;
+    let is_above = n >= (BLOCK + 16) << (level - 1);
+    (fits(level) && is_above).then_some(1 << level)
+}
+
 /// Eight accumulators in registers of one kind: `load`, `add` and `lanes`.
 macro_rules! accumulators {
     ($name:ident, $t:ident, $features:literal, $register:ident, $count:literal, $load:ident, $add:ident) => {
@@ -140,7 +148,45 @@ macro_rules! trees {
 }
 
 macro_rules! float {
-    ($t:ident, $base:ident, $avx2:ident, $avx512:ident, $rows:ident, $rows_complex:ident) => {
+    ($t:ident, $base:ident, $avx2:ident, $avx512:ident, $rows:ident, $rows_complex:ident, $join:ident) => {
+        /// The sum of a run of n numbers from the sums of its leaves.
+        pub fn $join(n: usize, leaves: &[$t]) -> $t {
+            fn tree(n: usize, leaves: &mut &[$t]) -> $t {
+                if n <= BLOCK {
+                    let (sum, rest) = leaves.split_first().expect("a sum for each leaf");
+                    *leaves = rest;
+                    return *sum;
+                }
+                if let Some(count) = full(n).filter(|count| (8..=128).contains(count)) {
+                    let (own, rest) = leaves.split_at(count);
+                    *leaves = rest;
+                    return level_by_level(own);
+                }
+                let first = half(n);
+                let sum = tree(first, leaves);
+                sum + tree(n - first, leaves)
+            }
+            /// Of 8 to 128 leaves, all on one level.
+            fn level_by_level(leaves: &[$t]) -> $t {
+                let mut sums = [0.0; 64];
+                let mut count = leaves.len() / 2;
+                for (sum, pair) in sums.iter_mut().zip(leaves.as_chunks::<2>().0) {
+                    *sum = pair[0] + pair[1];
+                }
+                while count > 1 {
+                    count /= 2;
+                    for k in 0..count {
+                        sums[k] = sums[2 * k] + sums[2 * k + 1];
+                    }
+                }
+                sums[0]
+            }
+            let mut rest = leaves;
+            let sum = 0.0 + tree(n, &mut rest);
+            debug_assert!(rest.is_empty(), "more sums than leaves");
+            sum
+        }
+
         mod $t {
             trees!(base, $t, "sse2", $base);
             trees!(avx2, $t, "avx2", $avx2);
@@ -172,8 +218,8 @@ macro_rules! float {
         }
     };
 }
-float!(f32, f32_sse2, f32_avx2, f32_avx2, rows_f32, rows_c64);
-float!(f64, f64_sse2, f64_avx2, f64_avx512, rows_f64, rows_c128);
+float!(f32, f32_sse2, f32_avx2, f32_avx2, rows_f32, rows_c64, join_f32);
+float!(f64, f64_sse2, f64_avx2, f64_avx512, rows_f64, rows_c128, join_f64);
 
 #[cfg(test)]
 mod tests {
@@ -225,6 +271,14 @@ mod tests {
                 let base = unsafe { f64::base::tree_complex(&x[..n]) };
                 assert_eq!(pair[0], base);
             }
+        }
+        // Put together again from the sums of its leaves.
+        let mut n = 129;
+        let x: Vec<f64> = (0..70_000u64).map(|i| ((i * 2654435761) % 1000003) as f64 * 1e-3 - 300.0).collect();
+        while n < x.len() {
+            let leaves: Vec<f64> = super::super::cut(n, BLOCK, false).into_iter().map(|r| model(&x[r])).collect();
+            assert_eq!(join_f64(n, &leaves).to_bits(), (0.0 + model(&x[..n])).to_bits(), "{n}");
+            n += if n < 3000 { 1 } else { 97 };
         }
         let mut zero = [1.0];
         rows_f64(&[-0.0, -0.0], 2, &mut zero);

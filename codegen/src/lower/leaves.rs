@@ -1,0 +1,107 @@
+//! Kernels that add up what they would store: NumPy's pairwise sum of the values of a row, leaf by leaf.
+//!
+//! A leaf's eight accumulators are the lanes of one vector, which stays in a register until the leaf is done. Written to memory and
+//! read again, even from the first-level cache, the values take twice as long. The same order as in the runtime's `tree::pairwise`.
+
+use melior::ir::Value;
+use melior::ir::block::BlockLike;
+
+use super::body::Body;
+use super::build::{Build, Elem, V};
+use super::course::Course;
+use super::memory::{At, Row};
+use super::{Arguments, Val};
+use crate::{Error, Result};
+use legate_jit_ir::{InnerStride, Kernel};
+
+/// Accumulators of a leaf.
+const LANES: u32 = 8;
+
+/// Whether a kernel is one of these.
+pub fn adds_up(kernel: &Kernel) -> bool {
+    kernel.accesses.iter().any(|a| a.inner == InnerStride::Leaves)
+}
+
+/// The loop over the leaves and everything inside it.
+pub fn leaves<'c>(build: &Build<'c, '_>, course: &Course, arguments: &Arguments<'c>) -> Result<()> {
+    let kernel = &course.kernel;
+    if kernel.rank != 1 || kernel.accesses.iter().any(|a| a.inner == InnerStride::Any || a.dtype.is_complex()) {
+        return Err(Error::Kernel("leaves are added up along one axis of contiguous numbers".into()));
+    }
+    let extent = Value::from(build.block.argument(4).expect("five arguments"));
+    let lengths = build.load_ptr(build.offset_bytes(extent, 8));
+    let row = Row::new(build, kernel, arguments, &arguments.ptrs, &[None]);
+    let sums: Vec<(u32, Elem)> = kernel
+        .body
+        .stores
+        .iter()
+        .map(|&(a, _)| (a, kernel.accesses[a as usize]))
+        .filter(|(_, access)| access.inner == InnerStride::Leaves)
+        .map(|(a, access)| (a, Elem::of(access.dtype)))
+        .collect();
+    let mut result = Ok(());
+    let (zero, one) = (build.int(Elem::I64, 0), build.int(Elem::I64, 1));
+    build.for_state(zero, arguments.extent[0], one, &[zero], |b, leaf, at| {
+        let from = at[0];
+        let length = b.load(Elem::I64, b.offset(lengths, leaf, Elem::I64));
+        let whole = b.op("arith.andi", &[length, b.int(Elem::I64, -(LANES as i64))], Elem::I64);
+        let middle = b.op("arith.addi", &[from, whole], Elem::I64);
+        let end = b.op("arith.addi", &[from, length], Elem::I64);
+        // -0.0 plus anything is that.
+        let start: Vec<V<'c>> = sums.iter().map(|&(_, e)| b.with_lanes(LANES).float(e, -0.0)).collect();
+        let mut part = |b: &Build<'c, '_>, i: V<'c>, state: Vec<V<'c>>| match add(b, course, &row, i, &state) {
+            Ok(next) => next,
+            Err(e) => {
+                result = Err(e);
+                state
+            }
+        };
+        let step = b.int(Elem::I64, LANES as i64);
+        let lanes = b.for_state(from, middle, step, &start, |b, i, state| part(&b.with_lanes(LANES), i, state));
+        let total: Vec<V<'c>> = lanes.iter().zip(&sums).map(|(&v, &(_, e))| across(b, e, v)).collect();
+        let total = b.for_state(middle, end, b.int(Elem::I64, 1), &total, |b, i, state| part(b, i, state));
+        for (&(a, e), &sum) in sums.iter().zip(&total) {
+            b.store(e, sum, b.offset(row.address(a), leaf, e));
+        }
+        vec![end]
+    });
+    result
+}
+
+/// The body at the points from `i` on, its results added to `state`.
+fn add<'c>(b: &Build<'c, '_>, course: &Course, row: &Row<'c>, i: V<'c>, state: &[V<'c>]) -> Result<Vec<V<'c>>> {
+    let kernel = &course.kernel;
+    let at = At::whole(i);
+    let mut values = Body::new(b, course, row).values(&[at])?;
+    let values = values.pop().expect("what is stored at one place");
+    let mut sums = state.iter();
+    let mut next = Vec::new();
+    for (&(a, _), value) in kernel.body.stores.iter().zip(values) {
+        let access = kernel.accesses[a as usize];
+        match (access.inner, value) {
+            (InnerStride::Leaves, Val::One(v)) => {
+                let sum = *sums.next().expect("a sum for each such access");
+                next.push(b.op("arith.addf", &[sum, v], Elem::of(access.dtype)));
+            }
+            _ => row.store(b, kernel, a, &at, value),
+        }
+    }
+    Ok(next)
+}
+
+/// ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7)).
+fn across<'c>(b: &Build<'c, '_>, e: Elem, v: V<'c>) -> V<'c> {
+    let mut v = v;
+    let mut n = LANES as i32;
+    while n > 1 {
+        n /= 2;
+        let every_other = |first: i32| (0..n).map(|k| 2 * k + first).collect::<Vec<_>>();
+        let half = b.with_lanes(n as u32);
+        let pick = |first: i32| match n {
+            1 => b.with_lanes(2).extract(e, v, first as u32),
+            _ => b.shuffle(e, v, v, &every_other(first)),
+        };
+        v = half.op("arith.addf", &[pick(0), pick(1)], e);
+    }
+    v
+}

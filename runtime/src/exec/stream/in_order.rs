@@ -1,0 +1,180 @@
+//! Reduced axes before kept ones: for each output, what the trailing axes leave is combined in order of the others.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use super::boxes::{flatten, unflatten};
+use super::{Element, Info, Streams, with_scratch};
+use crate::exec::Frame;
+use crate::exec::launch::PreparedLaunch;
+use crate::{Error, Result, tree};
+
+impl Streams {
+    /// The last axis is kept: rows are combined in order, in blocks of columns.
+    pub(super) fn columns(
+        &self,
+        launch: &PreparedLaunch,
+        frame: &Frame,
+        reduced: &[bool],
+        columns: usize,
+        rows: usize,
+        range: Range<usize>,
+    ) -> Result<()> {
+        let rank = self.domain.len();
+        let width = self.domain[rank - 1] as usize;
+        let outer: Vec<usize> = (0..rank - 1).filter(|&d| !reduced[d]).collect();
+        // Reduced axes in C order; the one next to the columns, if it is reduced, goes in blocks of rows.
+        let blocked = rank >= 2 && reduced[rank - 2];
+        let walked: Vec<usize> = (0..rank - 1 - blocked as usize).filter(|&d| reduced[d]).collect();
+        let walked_count: usize = walked.iter().map(|&d| self.domain[d] as usize).product();
+        let height = if blocked { self.domain[rank - 2] as usize } else { 1 };
+        let blocks = width.div_ceil(columns);
+        let reduced_count = walked_count * height;
+        if reduced_count == 0 {
+            for info in &self.list {
+                let identity = tree::identity(info.reducer, info.dtype).ok_or_else(|| {
+                    Error::Value("zero-size array to reduction operation which has no identity".into())
+                })?;
+                (range.start * width..range.end * width).for_each(|k| self.write(frame, info, k, identity));
+            }
+            return Ok(());
+        }
+        self.tasks(range.len() * blocks, &|task| {
+            let (k, block) = (range.start + task / blocks, task % blocks);
+            let from = block * columns;
+            let to = (from + columns).min(width);
+            let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
+            let mut hi: SmallVec<[i64; 4]> = SmallVec::from_elem(1, rank);
+            unflatten(k, &outer, &self.domain, &mut lo, &mut hi);
+            (lo[rank - 1], hi[rank - 1]) = (from as i64, to as i64);
+            let bytes = |info: &Info| (rows * columns * info.dtype.size() + 127) & !63;
+            let arg = self.list.iter().any(|i| tree::is_arg(i.reducer));
+            let values = if arg { columns * 16 * self.list.len() } else { 0 };
+            with_scratch(self.list.iter().map(bytes).sum::<usize>() + values, |scratch| {
+                let mut next = scratch.wrapping_add(values);
+                let starts: SmallVec<[*mut u8; 4]> = self
+                    .list
+                    .iter()
+                    .map(|info| {
+                        let start = next;
+                        next = next.wrapping_add(bytes(info));
+                        start
+                    })
+                    .collect();
+                let mut seen = 0;
+                for w in 0..walked_count {
+                    unflatten(w, &walked, &self.domain, &mut lo, &mut hi);
+                    for top in (0..height).step_by(rows) {
+                        let count = rows.min(height - top);
+                        if blocked {
+                            (lo[rank - 2], hi[rank - 2]) = (top as i64, (top + count) as i64);
+                        }
+                        // Where the rows are in memory, and elements from one to the next.
+                        let lines: SmallVec<[(*mut u8, usize); 4]> = match &self.direct {
+                            Some(direct) => {
+                                let first = flatten(&lo, &self.domain);
+                                let at = |(&(buffer, offset), info): (&(u32, i64), &Info)| {
+                                    let base = frame.bases[buffer as usize].wrapping_offset(offset as isize);
+                                    (base.wrapping_add(first * info.dtype.size()), width)
+                                };
+                                direct.iter().zip(&self.list).map(at).collect()
+                            }
+                            None => {
+                                let skipped = from + if rank >= 2 { lo[rank - 2] as usize * columns } else { 0 };
+                                let origin =
+                                    |(&s, info): (&*mut u8, &Info)| s.wrapping_sub(skipped * info.dtype.size());
+                                let origins: SmallVec<[*mut u8; 4]> =
+                                    starts.iter().zip(&self.list).map(origin).collect();
+                                self.run_box(launch, frame, &lo, &hi, &origins);
+                                starts.iter().map(|&s| (s, columns)).collect()
+                            }
+                        };
+                        for (s, info) in self.list.iter().enumerate() {
+                            let out = frame.bases[info.out as usize].wrapping_add((k * width + from) * info.out_size);
+                            let best = scratch.wrapping_add(s * columns * 16);
+                            let rows = tree::Lines { first: lines[s].0, step: lines[s].1, count };
+                            // SAFETY: each row holds to - from elements, computed or read from memory; out and best have
+                            // room for as many, and this task alone writes these columns.
+                            unsafe { tree::accumulate(info.reducer, info.dtype, out, best, rows, to - from, seen) };
+                        }
+                        seen += count;
+                    }
+                }
+            });
+        })
+    }
+
+    /// Trees over the trailing reduced axes, combined in order of the other reduced ones.
+    pub(super) fn trees_in_order(
+        &self,
+        launch: &PreparedLaunch,
+        frame: &Frame,
+        reduced: &[bool],
+        range: Range<usize>,
+    ) -> Result<()> {
+        let rank = self.domain.len();
+        let trailing = reduced.iter().rev().take_while(|&&r| r).count();
+        let n: usize = self.domain[rank - trailing..].iter().product::<i64>() as usize;
+        let outer: Vec<usize> = (0..rank - trailing).filter(|&d| !reduced[d]).collect();
+        let walked: Vec<usize> = (0..rank - trailing).filter(|&d| reduced[d]).collect();
+        let count = |axes: &[usize]| axes.iter().map(|&d| self.domain[d] as usize).product::<usize>();
+        let steps = count(&walked);
+        if n * steps == 0 {
+            for info in &self.list {
+                let identity = tree::identity(info.reducer, info.dtype).ok_or_else(|| {
+                    Error::Value("zero-size array to reduction operation which has no identity".into())
+                })?;
+                range.clone().for_each(|k| self.write(frame, info, k, identity));
+            }
+            return Ok(());
+        }
+        let ranges = tree::cut(n, self.chunk, self.complex);
+        self.tasks(range.len(), &|k| {
+            let k = range.start + k;
+            let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
+            let mut hi: SmallVec<[i64; 4]> = SmallVec::from_elem(1, rank);
+            unflatten(k, &outer, &self.domain, &mut lo, &mut hi);
+            let mut total: SmallVec<[Option<Element>; 4]> = SmallVec::from_elem(None, self.list.len());
+            for w in 0..steps {
+                unflatten(w, &walked, &self.domain, &mut lo, &mut hi);
+                let start = flatten(&lo[..rank - trailing], &self.domain) * n;
+                let mut partials: Vec<SmallVec<[Element; 4]>> = vec![SmallVec::new(); self.list.len()];
+                for range in &ranges {
+                    self.compute(launch, frame, start + range.start..start + range.end, |ptrs| {
+                        for (s, info) in self.list.iter().enumerate() {
+                            // SAFETY: the chunk has `range.len()` elements.
+                            unsafe {
+                                if tree::splits(info.reducer, info.dtype) {
+                                    partials[s].push(info.partial(ptrs[s], range.len(), range.start));
+                                } else {
+                                    // Strictly in order: the row goes on where the last one ended.
+                                    let next =
+                                        tree::reduce_from(info.reducer, info.dtype, total[s], ptrs[s], range.len());
+                                    total[s] = Some(next);
+                                }
+                            }
+                        }
+                    });
+                }
+                for (s, info) in self.list.iter().enumerate() {
+                    if partials[s].is_empty() {
+                        continue;
+                    }
+                    let mut value = tree::combine_partial(info.reducer, info.dtype, n, self.chunk, &partials[s]);
+                    if tree::is_arg(info.reducer) {
+                        value = tree::arg_shift(value, w * n);
+                    }
+                    total[s] = Some(match total[s] {
+                        None => value,
+                        Some(t) => tree::pair(info.reducer, info.dtype, t, value),
+                    });
+                }
+            }
+            for (s, info) in self.list.iter().enumerate() {
+                let value = total[s].expect("there is at least one step");
+                self.write(frame, info, k, tree::finish(info.reducer, value));
+            }
+        })
+    }
+}
