@@ -1,6 +1,10 @@
 //! What the table's operations mean where the meaning is longer than a line, in NumPy's terms. Generic over the native types,
 //! so that the interpreter and the prebuilt loops run the same code.
 
+pub mod analytic;
+
+pub use analytic::{exp_complex, log_complex, sqrt_complex};
+
 pub use super::native::{Complex, Float, Int, Native};
 
 // Integers. NumPy warns where it divides by zero and gives 0; what would overflow wraps.

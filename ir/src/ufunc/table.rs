@@ -148,8 +148,9 @@ macro_rules! ufunc_table {
             Complex = "complex" (x, y) [flops = 0] {
                 float -> complex: |x, y| m::Complex::new(x, y) => pairs emit::complex::complex;
             };
-            Exp = "exp" (x) [lacks_complex, transcendental, flops = 12] {
+            Exp = "exp" (x) [transcendental, flops = 12] {
                 float: |x| m::Float::exp(x) => vmath Exp;
+                complex: |x| m::exp_complex(x) => pairs emit::complex::exp;
             };
             Exp2 = "exp2" (x) [lacks_complex, transcendental, flops = 12] {
                 float: |x| m::Float::exp2(x) => vmath Exp2;
@@ -157,8 +158,9 @@ macro_rules! ufunc_table {
             Expm1 = "expm1" (x) [lacks_complex, transcendental, flops = 20] {
                 float: |x| m::Float::expm1(x) => vmath Expm1;
             };
-            Log = "log" (x) [lacks_complex, transcendental, flops = 16] {
+            Log = "log" (x) [transcendental, flops = 16] {
                 float: |x| m::Float::log(x) => vmath Log;
+                complex: |x| m::log_complex(x) => pairs emit::complex::log;
             };
             Log2 = "log2" (x) [lacks_complex, transcendental, flops = 16] {
                 float: |x| m::Float::log2(x) => vmath Log2;
@@ -169,8 +171,9 @@ macro_rules! ufunc_table {
             Log1p = "log1p" (x) [lacks_complex, transcendental, flops = 20] {
                 float: |x| m::Float::log1p(x) => vmath Log1p;
             };
-            Sqrt = "sqrt" (x) [lacks_complex, flops = 6] {
+            Sqrt = "sqrt" (x) [flops = 6] {
                 float: |x| x.sqrt() => mlir "math.sqrt";
+                complex: |x| m::sqrt_complex(x) => pairs emit::complex::sqrt;
             };
             Cbrt = "cbrt" (x) [transcendental, flops = 24] {
                 float: |x| m::Float::cbrt(x) => vmath Cbrt;

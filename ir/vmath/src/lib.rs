@@ -6,7 +6,7 @@
 //! the C library's exact `fma`, slowly.
 //!
 //! The functions of f64 are in `exp`, `log`, `pow`, `trig`, `inverse`, `root` and `erf`; those of f32 in `short`, in f32
-//! arithmetic, and a few in `single`, in f64 lanes; `vector` makes every width of them. `sin` and `cos` of f64 have the C
+//! arithmetic, and `hypot` in `single`, in f64 lanes; `vector` makes every width of them. `sin` and `cos` of f64 have the C
 //! library's bits: NumPy calls it too, and programs whose arrays begin with a sine (boundary values, phases) are to have
 //! NumPy's bits from the start.
 //!

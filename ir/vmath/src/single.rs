@@ -1,5 +1,5 @@
 //! Functions of f32 computed in f64 lanes and rounded once: short polynomials are enough there, nothing cancels, overflows or
-//! is subnormal, and the results are within 0.51 ulp. Some are all that f32 needs, the others serve the rare arguments that
+//! is subnormal, and the results are within 0.51 ulp. One is all that f32 needs, the others serve the rare arguments that
 //! [`crate::short`] has no room for.
 
 use crate::coefficients::*;

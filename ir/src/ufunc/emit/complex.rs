@@ -1,5 +1,9 @@
 //! Complex operations on pairs of float vectors. Each follows its meaning step by step, so that the bits are the same.
 
+mod analytic;
+
+pub use analytic::{exp, log, sqrt};
+
 use legate_jit_vmath::Func;
 
 use super::{CmpF, Emit, Val, float};
