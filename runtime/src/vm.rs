@@ -10,6 +10,7 @@
 //!
 //! This is a boundary file: it takes addresses from the executor and trusts the kernel's contract about them.
 
+mod composed;
 mod loops;
 pub(crate) mod moves;
 #[cfg(test)]
@@ -69,7 +70,7 @@ fn find(op: Ufunc, types: &[DType]) -> Option<Operation> {
             return Some(Operation::Math2(f));
         }
     }
-    loops::find(op, types).map(Operation::Loops)
+    composed::find(op, types).or_else(|| loops::find(op, types)).map(Operation::Loops)
 }
 
 /// One instruction: slots of its arguments and its result.
