@@ -58,7 +58,7 @@ pub struct Arg {
     pub find: unsafe fn(x: *const u8, n: usize) -> usize,
     /// Whether the second value takes the first one's place.
     pub better: fn(x: Element, y: Element) -> bool,
-    /// For each j where row[j] is better than best[j] (16 bytes apart): takes it, and sets out[j] to `index`.
+    /// For each j where row[j] is better than best[j], which are of its type: takes it, and sets out[j] to `index`.
     pub rows: unsafe fn(out: *mut i64, best: *mut Element, row: *const u8, n: usize, index: i64),
 }
 
@@ -89,20 +89,40 @@ unsafe fn rows<T: Ordered + Native, const MAX: bool>(
     n: usize,
     index: i64,
 ) {
-    // SAFETY: the caller gives n elements at each address.
-    let (out, best, row) = unsafe {
-        (
-            std::slice::from_raw_parts_mut(out, n),
-            std::slice::from_raw_parts_mut(best, n),
-            std::slice::from_raw_parts(row as *const T, n),
-        )
-    };
-    for j in 0..n {
-        if index == 0 || better::<T, MAX>(value(best[j]), row[j]) {
-            best[j] = row[j].to_scalar().bits;
-            out[j] = index;
+    // SAFETY: the caller gives n elements at each address, and more room than that for the best.
+    unsafe {
+        let out = std::slice::from_raw_parts_mut(out, n);
+        let best = std::slice::from_raw_parts_mut(best as *mut T, n);
+        let row = std::slice::from_raw_parts(row as *const T, n);
+        if index == 0 {
+            best.copy_from_slice(row);
+            return out.fill(0);
+        }
+        match isa() {
+            Isa::Base => row_of::<T, MAX>(out, best, row, index),
+            Isa::Avx2 => row_of_avx2::<T, MAX>(out, best, row, index),
+            Isa::Avx512 => row_of_avx512::<T, MAX>(out, best, row, index),
         }
     }
+}
+
+#[inline(always)]
+fn row_of<T: Ordered, const MAX: bool>(out: &mut [i64], best: &mut [T], row: &[T], index: i64) {
+    for ((out, best), &v) in out.iter_mut().zip(best).zip(row) {
+        let takes = better::<T, MAX>(*best, v);
+        *best = if takes { v } else { *best };
+        *out = if takes { index } else { *out };
+    }
+}
+
+#[target_feature(enable = "avx2")]
+unsafe fn row_of_avx2<T: Ordered, const MAX: bool>(out: &mut [i64], best: &mut [T], row: &[T], index: i64) {
+    row_of::<T, MAX>(out, best, row, index)
+}
+
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2")]
+unsafe fn row_of_avx512<T: Ordered, const MAX: bool>(out: &mut [i64], best: &mut [T], row: &[T], index: i64) {
+    row_of::<T, MAX>(out, best, row, index)
 }
 
 /// None for complex numbers, which the front end leaves to NumPy.
@@ -117,7 +137,8 @@ pub fn arg(dtype: DType, max: bool) -> Option<Arg> {
         };
     }
     match dtype {
-        DType::Bool => of!(bool),
+        // Vectors of bytes, of which bools are no more than these two.
+        DType::Bool => of!(u8),
         DType::I8 => of!(i8),
         DType::I16 => of!(i16),
         DType::I32 => of!(i32),

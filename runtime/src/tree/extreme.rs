@@ -45,35 +45,87 @@ pub fn beats<T: Ordered, const MAX: bool>(x: T, y: T) -> bool {
 /// NaN. Of zeros it may be either.
 #[inline(always)]
 pub fn extreme<T: Ordered, const MAX: bool>(x: &[T]) -> (T, bool) {
-    // Sixteen registers of 16 bytes, or four of 64.
+    // Four registers of 64 bytes, of short rows one of 32.
     match size_of::<T>() {
-        1 => in_lanes::<T, MAX, 128>(x),
-        2 => in_lanes::<T, MAX, 64>(x),
-        4 => in_lanes::<T, MAX, 32>(x),
-        _ => in_lanes::<T, MAX, 16>(x),
+        1 => by_length::<T, MAX, 128, 16>(x),
+        2 => by_length::<T, MAX, 64, 8>(x),
+        4 => by_length::<T, MAX, 32, 4>(x),
+        _ => by_length::<T, MAX, 16, 2>(x),
     }
 }
 
 #[inline(always)]
-fn in_lanes<T: Ordered, const MAX: bool, const LANES: usize>(x: &[T]) -> (T, bool) {
+fn by_length<T: Ordered, const MAX: bool, const LANES: usize, const FEW: usize>(x: &[T]) -> (T, bool) {
+    if let Some(last) = x.last_chunk::<LANES>().filter(|_| x.len() >= 2 * LANES) {
+        return in_lanes::<T, MAX, LANES>(x, last);
+    }
+    if let Some(last) = x.last_chunk::<FEW>() {
+        return in_lanes::<T, MAX, FEW>(x, last);
+    }
     let none = if MAX { T::LOWEST } else { T::HIGHEST };
-    let (groups, rest) = x.as_chunks::<LANES>();
+    x.iter().fold((none, false), |(best, nan), &v| (further::<T, MAX>(best, v), nan | v.is_nan()))
+}
+
+#[inline(always)]
+fn further<T: Ordered, const MAX: bool>(x: T, y: T) -> T {
+    if beats::<T, MAX>(x, y) { y } else { x }
+}
+
+/// `last` are the last elements: what is left over is met twice.
+#[inline(always)]
+fn in_lanes<T: Ordered, const MAX: bool, const LANES: usize>(x: &[T], last: &[T; LANES]) -> (T, bool) {
+    let none = if MAX { T::LOWEST } else { T::HIGHEST };
+    let other = if MAX { T::HIGHEST } else { T::LOWEST };
+    let (groups, _) = x.as_chunks::<LANES>();
     let (pairs, odd) = groups.as_chunks::<2>();
     let (mut a, mut b) = ([none; LANES], [none; LANES]);
-    // A number of the pair's lane that was NaN, for which no comparison holds.
-    let mut strange = [false; LANES];
-    for [p, q] in pairs {
+    // Marks of the element's own width: a vector of bools would be packed and unpacked in every round.
+    let mut marks = [none; LANES];
+    let mut add = |p: &[T; LANES], q: &[T; LANES]| {
         for i in 0..LANES {
-            a[i] = if beats::<T, MAX>(a[i], p[i]) { p[i] } else { a[i] };
-            b[i] = if beats::<T, MAX>(b[i], q[i]) { q[i] } else { b[i] };
-            strange[i] |= p[i].is_nan() | q[i].is_nan();
+            a[i] = further::<T, MAX>(a[i], p[i]);
+            b[i] = further::<T, MAX>(b[i], q[i]);
+            marks[i] = if p[i].is_nan() | q[i].is_nan() { other } else { marks[i] };
+        }
+    };
+    for [p, q] in pairs {
+        add(p, q);
+    }
+    add(odd.first().unwrap_or(last), last);
+    let mut width = LANES;
+    for i in 0..LANES {
+        a[i] = further::<T, MAX>(a[i], b[i]);
+    }
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            a[i] = further::<T, MAX>(a[i], a[i + width]);
         }
     }
-    let mut best = none;
-    let mut nan = strange.contains(&true);
-    for &v in a.iter().chain(&b).chain(odd.as_flattened()).chain(rest) {
-        best = if beats::<T, MAX>(best, v) { v } else { best };
-        nan |= v.is_nan();
+    (a[0], marks.iter().fold(false, |nan, &m| nan | (m == other)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_and_place() {
+        for n in 0..300usize {
+            let x: Vec<f32> = (0..n).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();
+            let top = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let low = x.iter().copied().fold(f32::INFINITY, f32::min);
+            assert_eq!(extreme::<f32, true>(&x), (top, false));
+            assert_eq!(extreme::<f32, false>(&x), (low, false));
+            for at in (0..n).step_by(7) {
+                let mut x = x.clone();
+                x[at] = f32::NAN;
+                assert!(extreme::<f32, true>(&x).1 && extreme::<f32, false>(&x).1);
+                let rest = x.iter().copied().filter(|v| !v.is_nan()).fold(f32::NEG_INFINITY, f32::max);
+                assert_eq!(extreme::<f32, true>(&x).0, rest);
+            }
+            let x: Vec<i8> = (0..n).map(|i| (i * 89) as u8 as i8).collect();
+            assert_eq!(extreme::<i8, true>(&x), (x.iter().copied().max().unwrap_or(i8::MIN), false));
+        }
     }
-    (best, nan)
 }

@@ -45,6 +45,15 @@ macro_rules! exact {
             fn settle(self, _acc: $t, _x: &[$t]) -> $t {
                 self
             }
+
+            #[inline(always)]
+            fn extreme(ufunc: Ufunc, x: &[$t]) -> Option<$t> {
+                match ufunc {
+                    Ufunc::Maximum | Ufunc::Fmax => Some(extreme::<$t, true>(x).0),
+                    Ufunc::Minimum | Ufunc::Fmin => Some(extreme::<$t, false>(x).0),
+                    _ => None,
+                }
+            }
         })*
     };
 }
@@ -88,7 +97,7 @@ fn in_order<O: Op>(acc: &mut O::T, x: &[O::T]) {
 /// For associative and commutative operations.
 #[inline(always)]
 fn in_lanes<O: Op<T: Lane>, const LANES: usize>(acc: &mut O::T, x: &[O::T]) {
-    if x.len() >= 4 * LANES
+    if x.len() >= 8
         && let Some(result) = O::T::extreme(O::UFUNC, x)
     {
         *acc = O::call(*acc, result).settle(*acc, x);

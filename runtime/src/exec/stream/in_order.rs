@@ -8,7 +8,7 @@ use super::boxes::{flatten, unflatten};
 use super::{Element, Info, Streams, with_scratch};
 use crate::exec::Frame;
 use crate::exec::launch::PreparedLaunch;
-use crate::{Error, Result, tree};
+use crate::{Error, Result, pool, tree};
 
 impl Streams {
     /// The last axis is kept: rows are combined in order, in blocks of columns.
@@ -105,6 +105,60 @@ impl Streams {
         })
     }
 
+    /// Short trees over the trailing axes: those of neighbouring outputs lie one after the other and are computed together, then
+    /// combined with what the other reduced axes have given so far.
+    fn short_trees(
+        &self,
+        launch: &PreparedLaunch,
+        frame: &Frame,
+        reduced: &[bool],
+        range: Range<usize>,
+        n: usize,
+        walked: &[usize],
+    ) -> Result<()> {
+        let count = |axes: &[usize]| axes.iter().map(|&d| self.domain[d] as usize).product::<usize>();
+        let end = self.domain.len() - reduced.iter().rev().take_while(|&&r| r).count();
+        let outer: Vec<usize> = (0..end).filter(|&d| !reduced[d]).collect();
+        // Outputs that differ in the kept axes next to the trees.
+        let next: Vec<usize> = (0..end).rev().take_while(|&d| !reduced[d]).collect();
+        let neighbours = count(&next);
+        let most = (self.chunk / n).min(range.len().div_ceil(pool::threads() * 4)).max(1);
+        let groups: Vec<Range<usize>> = (range.start / neighbours..range.end.div_ceil(neighbours))
+            .flat_map(|k| {
+                let (from, to) = ((k * neighbours).max(range.start), ((k + 1) * neighbours).min(range.end));
+                (from..to).step_by(most).map(move |k| k..(k + most).min(to))
+            })
+            .collect();
+        self.tasks(groups.len(), &|task| {
+            let outputs = &groups[task];
+            let rank = self.domain.len();
+            let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
+            let mut hi: SmallVec<[i64; 4]> = SmallVec::from_elem(1, rank);
+            unflatten(outputs.start, &outer, &self.domain, &mut lo, &mut hi);
+            let mut values: Vec<Element> = vec![[0; 2]; outputs.len()];
+            for w in 0..count(walked) {
+                unflatten(w, walked, &self.domain, &mut lo, &mut hi);
+                let start = flatten(&lo[..end], &self.domain) * n;
+                self.compute(launch, frame, start..start + outputs.len() * n, |ptrs| {
+                    for (info, ptr) in self.list.iter().zip(ptrs) {
+                        let out = frame.bases[info.out as usize].wrapping_add(outputs.start * info.out_size);
+                        let to = if w == 0 { out } else { values.as_mut_ptr() as *mut u8 };
+                        // SAFETY: the chunk holds these trees; an Element has room for every result, the output one place
+                        // for each tree, and this task alone writes these.
+                        unsafe {
+                            tree::reduce_rows(info.reducer, info.dtype, *ptr, n, outputs.len(), to);
+                            if w > 0 {
+                                let lines = tree::Lines { first: to, step: outputs.len(), count: 1 };
+                                let none = std::ptr::null_mut();
+                                tree::accumulate(info.reducer, info.dtype, out, none, lines, outputs.len(), w);
+                            }
+                        }
+                    }
+                });
+            }
+        })
+    }
+
     /// Trees over the trailing reduced axes, combined in order of the other reduced ones.
     pub(super) fn trees_in_order(
         &self,
@@ -128,6 +182,9 @@ impl Streams {
                 range.clone().for_each(|k| self.write(frame, info, k, identity));
             }
             return Ok(());
+        }
+        if n <= self.chunk && self.list.iter().all(|i| tree::splits(i.reducer, i.dtype) && !tree::is_arg(i.reducer)) {
+            return self.short_trees(launch, frame, reduced, range, n, &walked);
         }
         let ranges = tree::cut(n, self.chunk, self.complex);
         self.tasks(range.len(), &|k| {
