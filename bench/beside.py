@@ -16,7 +16,8 @@ def arguments(description, types, rounds=5, ms=10.0):
     """The options that every table has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--ms", type=float, default=ms, help="time of a turn in milliseconds")
+    if ms:
+        parser.add_argument("--ms", type=float, default=ms, help="time of a turn in milliseconds")
     parser.add_argument("--only", help="rows with one of these words in their names, with commas between")
     parser.add_argument("--types", default=types)
     parser.add_argument("--out", type=harness.Path, help="a folder for the table as JSON")

@@ -1,20 +1,19 @@
-"""What an element of every mathematical function costs, beside NumPy: one table.
+"""What an element of every elementwise function costs, beside NumPy: one table.
 
-    python bench/functions.py [--rounds 9] [--only exp,log] [--types f64,f32] [--sizes 4000,100000] [--out bench/results]
+    python bench/functions.py [--rounds 9] [--only exp,log] [--types f64,f32,i64,i32,bool,c128,c64] [--sizes 4000,100000]
+                              [--out bench/results]
 
 For each function, type and size three take turns in this process: NumPy, our prebuilt loops (what runs until a kernel is
 compiled), and the compiled kernel. Each computes `np.f(a, out=b)`, ours with a `sync()` behind it, so that all its cost is
 counted, on one thread. Times are processor time of that thread, so that a loaded machine says the same; the median of the
-rounds counts. The last two columns are our times over NumPy's: above 1 we are slower, and the line is marked.
+rounds counts. The last two columns are our times over NumPy's: above 1 we are slower, and above 1.05 the line is marked.
 """
 
-import argparse
-import json
 import os
 import sys
 import time
-from pathlib import Path
 
+import beside
 import harness
 
 # The range of each argument: typical ones, where NumPy takes its usual path too.
@@ -47,12 +46,30 @@ FUNCTIONS = {
     "logaddexp": [ANY, ANY],
     "logaddexp2": [ANY, ANY],
 }
-TYPES = {"f64": "float64", "f32": "float32"}
-
-
-def median(values):
-    values = sorted(values)
-    return values[len(values) // 2]
+# Operations of other types: the ranges of their arguments, and their types.
+WHOLE, COUNT, PART = (-1000, 1000), (1, 60), (-3.0, 3.0)
+EXACT = {
+    **{name: ([ANY, ANY], "f64,f32,i64,i32,bool") for name in ("maximum", "minimum", "equal", "less", "logical_and")},
+    **{name: ([ANY, ANY], "f64,f32") for name in ("fmax", "copysign", "multiply", "divide")},
+    **{name: ([WHOLE, COUNT], "f64,f32,i64,i32") for name in ("floor_divide", "remainder", "fmod")},
+    **{name: ([WHOLE, WHOLE], "i64,i32") for name in ("add", "multiply", "bitwise_and", "gcd", "lcm")},
+    **{name: ([WHOLE, COUNT], "i64,i32") for name in ("left_shift", "right_shift")},
+    **{name: ([ANY], "f64,f32") for name in ("rint", "floor", "ceil", "trunc", "isnan", "isfinite", "sign", "signbit")},
+    **{name: ([ANY], "f64,f32,i64,i32") for name in ("absolute", "negative", "square")},
+    "logical_not": ([ANY], "bool"),
+    **{name: ([PART], "c128,c64") for name in ("exp", "log", "sqrt", "absolute", "angle", "conjugate", "square")},
+    **{name: ([PART, PART], "c128,c64") for name in ("add", "multiply", "divide")},
+}
+CASTS = ["f64 f32", "f32 f64", "f64 i64", "f64 i32", "f32 i32", "i64 f64", "i32 f32", "i64 i32", "f64 bool", "bool f64", "f64 c128"]
+TYPES = {
+    "f64": "float64",
+    "f32": "float32",
+    "i64": "int64",
+    "i32": "int32",
+    "bool": "bool",
+    "c128": "complex128",
+    "c64": "complex64",
+}
 
 
 def measure(runs, rounds, n):
@@ -67,20 +84,42 @@ def measure(runs, rounds, n):
             for _ in range(repeat):
                 run()
             took[who].append((time.thread_time() - start) / (repeat * n) * 1e9)
-    return {who: median(v) for who, v in took.items()}
+    return {who: beside.median(v) for who, v in took.items()}
 
 
-def row(name, dtype, n, rounds):
+def argument(random, bounds, n, dtype):
+    a = random.uniform(*bounds, n)
+    if dtype.startswith("complex"):
+        a = a + 1j * random.uniform(*bounds, n)
+    return a > 0 if dtype == "bool" else a.astype(dtype)
+
+
+def row(name, dtype, n, rounds, ranges):
     import numpy
 
     import legate_jit
     import legate_jit.numpy as ours
 
     random = numpy.random.default_rng(7)
-    theirs = [random.uniform(lo, hi, n).astype(dtype) for lo, hi in FUNCTIONS[name]]
+    theirs = [argument(random, bounds, n, dtype) for bounds in ranges]
     mine = [ours.array(a) for a in theirs]
-    b, c = numpy.empty(n, dtype), ours.empty(n, dtype)
-    f, g, sync = getattr(numpy, name), getattr(ours, name), legate_jit.sync
+    sync = legate_jit.sync
+    if name.startswith("astype "):
+        to = TYPES[name.split()[2]]
+
+        def f(a, out):
+            numpy.copyto(out, a, casting="unsafe")
+
+        def g(a, out):
+            ours.copyto(out, a, casting="unsafe")
+
+    else:
+        f, g = getattr(numpy, name), getattr(ours, name)
+        to = f(*(a[:1] for a in theirs)).dtype
+    b, c = numpy.empty(n, to), ours.empty(n, to)
+    if name == "angle":
+        f = lambda z, out: numpy.copyto(out, numpy.angle(z))  # noqa: E731
+        g = lambda z, out: out.__setitem__(slice(None), ours.angle(z))  # noqa: E731
 
     def run():
         g(*mine, out=c)
@@ -96,30 +135,36 @@ def row(name, dtype, n, rounds):
     return measure(runs, rounds, n)
 
 
+def table(args):
+    """The rows that are asked for: name, type, ranges."""
+    types = args.types.split(",")
+    for name, ranges in FUNCTIONS.items():
+        yield from ((name, short, ranges) for short in types if short in ("f64", "f32"))
+    for name, (ranges, those) in EXACT.items():
+        yield from ((name, short, ranges) for short in those.split(",") if short in types)
+    for cast in CASTS:
+        if cast.split()[0] in types:
+            yield f"astype {cast}", cast.split()[0], [ANY]
+
+
 def main():
-    parser = argparse.ArgumentParser(description="The cost of every mathematical function beside NumPy's.")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", help="these functions, with commas between")
-    parser.add_argument("--types", default="f64,f32")
+    parser = beside.arguments("The cost of every function beside NumPy's.", "f64,f32", rounds=9, ms=None)
     parser.add_argument("--sizes", default="4000,100000")
-    parser.add_argument("--out", type=Path, help="a folder for functions.json")
     args = parser.parse_args()
     rows, slower = [], []
     print(f"{'':17}{'elements':>9}{'NumPy':>9}{'prebuilt':>10}{'compiled':>10}{'× NumPy':>9}{'':>6}")
-    for name in args.only.split(",") if args.only else FUNCTIONS:
-        for short in args.types.split(","):
-            for n in map(int, args.sizes.split(",")):
-                took = row(name, TYPES[short], n, args.rounds)
-                ratios = [took[who] / took["numpy"] for who in ("prebuilt", "compiled")]
-                rows.append(dict(name=name, dtype=short, elements=n, nanoseconds=took))
-                mark = "" if max(ratios) <= 1 else "  slower"
-                slower += [f"{name} {short} {n}"] if mark else []
-                times = f"{took['numpy']:9.2f}{took['prebuilt']:10.2f}{took['compiled']:10.2f}"
-                print(f"{name:12}{short:5}{n:9}{times}{ratios[0]:9.2f}{ratios[1]:6.2f}{mark}", flush=True)
-    print(f"{len(rows) - len(slower)} of {len(rows)} not slower than NumPy; slower: {', '.join(slower) or 'none'}")
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "functions.json").write_text(json.dumps(dict(machine=harness.machine(), functions=rows), indent=1))
+    for name, short, ranges in table(args):
+        if args.only and not any(word == name or word in name.split() for word in args.only.split(",")):
+            continue
+        for n in map(int, args.sizes.split(",")):
+            took = row(name, TYPES[short], n, args.rounds, ranges)
+            ratios = [took[who] / took["numpy"] for who in ("prebuilt", "compiled")]
+            rows.append(dict(name=name, dtype=short, elements=n, nanoseconds=took))
+            mark = "" if max(ratios) <= 1.05 else "  slower"
+            slower += [f"{name} {short} {n}"] if mark else []
+            times = f"{took['numpy']:9.2f}{took['prebuilt']:10.2f}{took['compiled']:10.2f}"
+            print(f"{name:16}{short:5}{n:9}{times}{ratios[0]:9.2f}{ratios[1]:6.2f}{mark}", flush=True)
+    beside.finish(slower, rows, args, "functions")
     return 0
 
 

@@ -12,12 +12,10 @@ bound by memory, the share of the read bandwidth, else the share of the arithmet
 plain sum of ours over an array as large as the operands, and the faster of the two sides' largest product of matrices.
 """
 
-import argparse
-import json
 import sys
 import time
-from pathlib import Path
 
+import beside
 import harness
 
 TYPES = {"f32": "float32", "f64": "float64", "c128": "complex128"}
@@ -83,11 +81,6 @@ CASES = [
 LETTERS = {"h": 32, "k": 64}
 
 
-def median(values):
-    values = sorted(values)
-    return values[len(values) // 2]
-
-
 def operands(numpy, case, n, dtype):
     rng = numpy.random.default_rng(1965)
     made = {}
@@ -105,14 +98,7 @@ def operands(numpy, case, n, dtype):
 def turn(run, ms):
     """Seconds a run, of as many as fit the time."""
     time.sleep(IDLE)
-    run()
-    count, start = 0, time.perf_counter()
-    while True:
-        run()
-        count += 1
-        took = time.perf_counter() - start
-        if took > ms * 1e-3:
-            return took / count
+    return beside.turn(run, ms)
 
 
 def agree(numpy, a, b, tolerance):
@@ -147,7 +133,7 @@ def row(case, n, dtype, rounds, ms):
     for _ in range(rounds):
         took["numpy"].append(turn(lambda: eval(code, theirs), ms))
         took["ours"].append(turn(run_ours, ms))
-    return {who: median(v) for who, v in took.items()}
+    return {who: beside.median(v) for who, v in took.items()}
 
 
 def read_bandwidth(cache, bytes):
@@ -173,19 +159,13 @@ def peak(cache, dtype):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Linear algebra beside NumPy's.")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--ms", type=float, default=10, help="time of a turn in milliseconds")
-    parser.add_argument("--only", help="statements with one of these words in them, with commas between")
-    parser.add_argument("--types", default="f32,f64,c128")
+    parser = beside.arguments("Linear algebra beside NumPy's.", "f32,f64,c128")
     parser.add_argument("--largest", type=int, help="leave larger n out")
-    parser.add_argument("--out", type=Path, help="a folder for linalg.json")
     args = parser.parse_args()
-    words = args.only.split(",") if args.only else [""]
     rows, slower, bandwidth, peaks = [], [], {}, {}
     print(f"{'':40}{'type':>6}{'n':>10}{'NumPy':>10}{'ours':>10}{'× NumPy':>9}   of the limit")
     for case in CASES:
-        if not any(w in case.statement for w in words):
+        if not beside.wanted(args, case.statement):
             continue
         for short in args.types.split(","):
             dtype = TYPES[short]
@@ -207,10 +187,7 @@ def main():
                 rows.append(dict(statement=case.statement, dtype=short, n=n, seconds=took, of=of.strip()))
                 times = "".join(f"{harness.seconds(took[who]):>10}" for who in ("numpy", "ours"))
                 print(f"{case.statement:40}{short:>6}{n:10}{times}{ratio:9.2f} {of}{mark}", flush=True)
-    print(f"{len(rows) - len(slower)} of {len(rows)} not slower than NumPy; slower: {', '.join(slower) or 'none'}")
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "linalg.json").write_text(json.dumps(dict(machine=harness.machine(), rows=rows), indent=1))
+    beside.finish(slower, rows, args, "linalg")
     return 0
 
 
