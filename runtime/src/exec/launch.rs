@@ -111,6 +111,11 @@ impl Runner {
             let Some(slot) = &self.slot else { return program.run(ptrs, strides, scalars, lo, extent) };
             let shape = std::slice::from_raw_parts(extent, program.rank());
             let operations = shape.iter().product::<i64>() as u64 * program.operations();
+            if self.adds_leaves {
+                // Code for leaves is no code for boxes, whenever it is there.
+                slot.worked(operations);
+                return program.run(ptrs, strides, scalars, lo, extent);
+            }
             if operations >= 2 * LOOK_AGAIN && !slot.is_settled() {
                 return self.in_parts(program, slot, ptrs, strides, scalars, lo, shape);
             }
