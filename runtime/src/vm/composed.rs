@@ -33,12 +33,14 @@ fn function<T: Float>(func: Func) -> Slice1 {
     slice1(func, float).expect("a function of one argument")
 }
 
+type Sums<T> = unsafe fn(x: &[T], y: &[T], terms: &[T], out: &mut [T]);
+
 /// log(eˣ + eʸ), or with powers and the logarithm of 2.
 unsafe fn logaddexp<T: Float, const TWO: bool>(args: *const *const u8, dst: *mut u8, n: usize) {
     let (exp, log1p) = (function::<T>(if TWO { Func::Exp2 } else { Func::Exp }), function::<T>(Func::Log1p));
     let wide = isa() != Isa::Base;
     let before: unsafe fn(&[T], &[T], &mut [T]) = if wide { distances_avx2::<T> } else { distances::<T> };
-    let after: unsafe fn(&[T], &[T], &[T], &mut [T]) = if wide { sums_avx2::<T, TWO> } else { sums::<T, TWO> };
+    let after: Sums<T> = if wide { sums_avx2::<T, TWO> } else { sums::<T, TWO> };
     let mut block = [T::ZERO; BLOCK];
     // SAFETY: as `Loop` asks; the library works in place.
     unsafe {
