@@ -20,7 +20,7 @@ use crate::{Error, Result};
 mod available;
 mod pool;
 
-pub(crate) use pool::{CHECKED, hold, mapped_bytes, missing, size_text};
+pub(crate) use pool::{CHECKED, forget_waiting, hold, mapped_bytes, missing, size_text};
 pub use pool::{bytes_live, bytes_peak, could_fit, kept_bytes, release_kept};
 
 /// Where the memory goes when the last reference is gone.

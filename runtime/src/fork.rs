@@ -10,6 +10,8 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::sync::Once;
 
+use parking_lot::Mutex;
+
 use crate::{buffer, helper, session};
 
 /// The guards; dropping them opens the locks.
@@ -29,7 +31,7 @@ pub(crate) fn install() {
         // Handlers that run before a fork run in the reverse order of their registration.
         legate_jit_codegen::fork::install();
         // SAFETY: the handlers are functions of this module, which is never unloaded.
-        unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
+        unsafe { libc::pthread_atfork(Some(before), Some(after), Some(in_child)) };
     });
 }
 
@@ -46,5 +48,21 @@ unsafe extern "C" fn after() {
         drop(pool);
         drop(helper);
         drop(session);
+    }
+}
+
+unsafe extern "C" fn in_child() {
+    // SAFETY: the handler's own conditions.
+    unsafe { after() };
+    session::forget_waiting();
+    buffer::forget_waiting();
+}
+
+/// In a child that has one thread, which holds nothing: opens a lock that was handed on, when it was let go of, to a thread that
+/// waited for it in the parent.
+pub(crate) fn forget_waiting<T>(lock: &Mutex<T>) {
+    while lock.is_locked() {
+        // SAFETY: the owner is a thread that this process does not have.
+        unsafe { lock.force_unlock() };
     }
 }

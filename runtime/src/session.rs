@@ -144,6 +144,11 @@ pub(crate) fn hold() -> Box<dyn Any> {
     Box::new(session)
 }
 
+/// See `fork::forget_waiting`.
+pub(crate) fn forget_waiting() {
+    crate::fork::forget_waiting(&SESSION);
+}
+
 impl Session {
     #[cold]
     fn new() -> Session {

@@ -276,7 +276,7 @@ def test_a_fork_while_another_thread_computes():
     thread = threading.Thread(target=compute)
     thread.start()
     try:
-        for _ in range(5):
+        for _ in range(20):
             child = os.fork()
             if child == 0:
                 signal.alarm(30)

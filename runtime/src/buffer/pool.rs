@@ -172,6 +172,11 @@ pub(crate) fn hold() -> Box<dyn std::any::Any> {
     Box::new(POOL.lock())
 }
 
+/// See `fork::forget_waiting`.
+pub(crate) fn forget_waiting() {
+    crate::fork::forget_waiting(&POOL);
+}
+
 /// Bytes of memory in use by stores.
 pub fn bytes_live() -> usize {
     POOL.lock().live - mine()
