@@ -64,7 +64,8 @@ impl Src {
         match self {
             Src::Node(n) => (n as u64) << 2,
             Src::Input(n) => (n as u64) << 2 | 1,
-            Src::Scalar(_) => 2,
+            Src::Scalar(n) => (n as u64) << 2 | 2,
+            // Its value is in the key.
             Src::Const(_) => 3,
         }
     }

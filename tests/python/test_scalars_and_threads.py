@@ -264,6 +264,13 @@ def test_processes_of_multiprocessing(kind):
     assert float(pending.sum()) == 500000.0
 
 
+def test_equal_numbers_and_different_ones_are_not_one_plan(np, planned):
+    x = numpy.arange(5000.0)
+    for a, b, c in ((2.5, 2.5, 3.5), (2.5, 3.5, 2.5), (2.5, 2.5, 2.5), (3.5, 2.5, 4.5), (2.5, 3.5, 3.5)):
+        want = ((x + a) * b - c) / a
+        assert numpy.array_equal(((np.array(x) + a) * b - c) / a, want), (a, b, c)
+
+
 @pytest.mark.filterwarnings("ignore:This process")
 def test_a_fork_while_another_thread_computes():
     stop = threading.Event()
