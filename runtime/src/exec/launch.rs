@@ -42,12 +42,26 @@ pub struct Runner {
     slot: Option<Arc<Slot>>,
     /// None where there was code from the beginning.
     program: Option<vm::Program>,
-    /// The code adds up leaves, which the prebuilt loops cannot.
-    adds_leaves: bool,
+    /// Code that adds up leaves of a sum, and so takes no boxes. Where it is asked for there is no other: until it is there, the
+    /// prebuilt loops store what is to be added.
+    adding: Option<Arc<Slot>>,
 }
 
 impl Runner {
     fn new(kernel: &Kernel, tier: Tier) -> Result<Runner> {
+        let slot = Runner::slot(kernel, tier);
+        let ready = slot.as_ref().is_some_and(|s| s.entry().is_some());
+        let program = if ready { None } else { Some(vm::Program::new(kernel)?) };
+        Ok(Runner { slot, program, adding: None })
+    }
+
+    /// One for sums, whose leaves the code of `adding` adds up.
+    fn adding(kernel: &Kernel, adding: &Kernel, tier: Tier) -> Result<Runner> {
+        let program = Some(vm::Program::new(kernel)?);
+        Ok(Runner { slot: None, program, adding: Runner::slot(adding, tier) })
+    }
+
+    fn slot(kernel: &Kernel, tier: Tier) -> Option<Arc<Slot>> {
         let slot = match tier {
             Tier::Vm | Tier::Interp => None,
             Tier::Auto | Tier::Compiled => crate::tier::compiler().map(|c| c.get(kernel)),
@@ -55,38 +69,22 @@ impl Runner {
         if let (Tier::Compiled, Some(slot)) = (tier, &slot) {
             slot.wait();
         }
-        let ready = slot.as_ref().is_some_and(|s| s.entry().is_some());
-        let program = if ready { None } else { Some(vm::Program::new(kernel)?) };
-        Ok(Runner { slot, program, adds_leaves: false })
+        slot
     }
 
-    /// One whose code adds up leaves of a sum; the prebuilt loops store what is to be added.
-    fn adding(kernel: &Kernel, adding: &Kernel, tier: Tier) -> Result<Runner> {
-        let slot = match tier {
-            Tier::Vm | Tier::Interp => None,
-            Tier::Auto | Tier::Compiled => crate::tier::compiler().map(|c| c.get(adding)),
-        };
-        if let (Tier::Compiled, Some(slot)) = (tier, &slot) {
-            slot.wait();
-        }
-        Ok(Runner { slot, program: Some(vm::Program::new(kernel)?), adds_leaves: true })
-    }
-
-    /// The code, if it adds up leaves.
+    /// The code that adds up leaves.
     fn leaves(&self) -> Option<legate_jit_ir::kernel::KernelFn> {
-        self.slot.as_ref().filter(|_| self.adds_leaves)?.entry()
+        self.adding.as_ref()?.entry()
     }
 
     /// Whether nothing better is to come.
     pub fn is_settled(&self) -> bool {
-        self.slot.as_ref().is_none_or(|slot| slot.is_settled())
+        self.slot.iter().chain(&self.adding).all(|slot| slot.is_settled())
     }
 
     /// Notes that so many operations on single elements were done without the code.
     pub fn ask(&self, operations: u64) {
-        if let Some(slot) = &self.slot {
-            slot.worked(operations);
-        }
+        self.slot.iter().chain(&self.adding).for_each(|slot| slot.worked(operations));
     }
 
     /// Runs the kernel on a box.
@@ -104,18 +102,16 @@ impl Runner {
     ) {
         // SAFETY: the caller's promise is the kernel's own.
         unsafe {
-            if let Some(entry) = self.slot.as_ref().filter(|_| !self.adds_leaves).and_then(|s| s.entry()) {
+            if let Some(entry) = self.slot.as_ref().and_then(|s| s.entry()) {
                 return entry(ptrs, strides, scalars, lo, extent);
             }
             let program = self.program.as_ref().expect("prebuilt loops where there is no code");
-            let Some(slot) = &self.slot else { return program.run(ptrs, strides, scalars, lo, extent) };
             let shape = std::slice::from_raw_parts(extent, program.rank());
             let operations = shape.iter().product::<i64>() as u64 * program.operations();
-            if self.adds_leaves {
-                // Code for leaves is no code for boxes, whenever it is there.
-                slot.worked(operations);
-                return program.run(ptrs, strides, scalars, lo, extent);
+            if let Some(adding) = &self.adding {
+                adding.worked(operations);
             }
+            let Some(slot) = &self.slot else { return program.run(ptrs, strides, scalars, lo, extent) };
             if operations >= 2 * LOOK_AGAIN && !slot.is_settled() {
                 return self.in_parts(program, slot, ptrs, strides, scalars, lo, shape);
             }
@@ -340,6 +336,11 @@ impl PreparedLaunch {
         let tasks = if streams.is_none() { cut(&pieces, &cost) } else { Vec::new() };
         let blocked = pieces.iter().any(|p| p.walk.hi.last() > Some(&near(p)));
         Ok(PreparedLaunch { pieces, streams, tasks, blocked })
+    }
+
+    #[cfg(test)]
+    pub(super) fn streams(&self) -> Option<&Streams> {
+        self.streams.as_ref()
     }
 
     /// What runs its kernels.

@@ -141,6 +141,24 @@ mod tests {
         Store::from_bytes(&bytes).unwrap()
     }
 
+    /// The code may get ready between two chunks, or within one.
+    #[test]
+    fn streams_can_be_computed_when_the_code_is_there() {
+        let n = 1000;
+        let plan = legate_jit_passes::compile(&program(DType::F64, n), &Cx::default()).unwrap();
+        let prepared = Prepared::new(plan, Tier::Compiled).unwrap();
+        let launch = prepared.actions.iter().flat_map(|a| a.launches()).find(|l| l.streams().is_some()).unwrap();
+        assert!(launch.pieces[0].adds_leaves());
+        let mut memory: Vec<Vec<f64>> = prepared.plan.buffers.iter().map(|_| vec![3.0; n]).collect();
+        let bases: Vec<*mut u8> = memory.iter_mut().map(|m| m.as_mut_ptr() as *mut u8).collect();
+        let frame = Frame { bases: &bases, scalars: &[] };
+        let sum = launch.streams().unwrap().compute(launch, &frame, 0..n, |ptrs| {
+            // SAFETY: the stream of y² has n numbers.
+            unsafe { std::slice::from_raw_parts(ptrs[1] as *const f64, n) }.iter().sum::<f64>()
+        });
+        assert_eq!(sum, 9.0 * n as f64);
+    }
+
     #[test]
     fn leaves_that_the_kernel_adds_up_have_the_bits_of_the_stream() {
         for dtype in [DType::F64, DType::F32] {
