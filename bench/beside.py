@@ -51,6 +51,16 @@ def take_turns(runs, rounds, ms, clock=time.perf_counter):
     return {who: median(v) for who, v in took.items()}
 
 
+def line(statement, width, short, n, took, of, slower, rows):
+    """A row: prints it, and adds it to the table and to the list of the slower ones."""
+    ratio = took["numpy"] / took["ours"]
+    mark = "" if ratio >= 0.95 else "  slower"
+    slower += [f"{statement} {short} {n}"] if mark else []
+    rows.append(dict(statement=statement, dtype=short, n=n, seconds=took, of=of))
+    times = "".join(f"{harness.seconds(took[who]):>10}" for who in ("numpy", "ours"))
+    print(f"{statement:{width}}{short:>6}{n:10}{times}{ratio:9.2f} {of}{mark}", flush=True)
+
+
 def finish(slower, rows, args, name):
     """The table's last line, and its file."""
     print(f"{len(rows) - len(slower)} of {len(rows)} not slower than NumPy; slower: {', '.join(slower) or 'none'}")

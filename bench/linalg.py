@@ -174,19 +174,15 @@ def main():
                 if (args.largest and n > args.largest) or (short == "c128" and n >= 8000 and case.reads and "A" in case.shapes):
                     continue
                 took = row(case, n, dtype, args.rounds, args.ms)
-                ratio, of = took["numpy"] / took["ours"], ""
+                of = ""
                 if case.reads and case.reads(n) * item >= 1 << 18:
                     bytes = case.reads(n) * item
                     share = bytes / took["ours"] / read_bandwidth(bandwidth, bytes)
-                    of = f"{share:6.0%} of the read bandwidth"
+                    of = f"{share:.0%} of the read bandwidth"
                 elif case.steps and case.steps(n) >= 1 << 20:
                     share = case.steps(n) / took["ours"] / peak(peaks, dtype)
-                    of = f"{share:6.0%} of the BLAS's peak"
-                mark = "" if ratio >= 0.95 else "  slower"
-                slower += [f"{case.statement} {short} {n}"] if mark else []
-                rows.append(dict(statement=case.statement, dtype=short, n=n, seconds=took, of=of.strip()))
-                times = "".join(f"{harness.seconds(took[who]):>10}" for who in ("numpy", "ours"))
-                print(f"{case.statement:40}{short:>6}{n:10}{times}{ratio:9.2f} {of}{mark}", flush=True)
+                    of = f"{share:.0%} of the BLAS's peak"
+                beside.line(case.statement, 40, short, n, took, of, slower, rows)
     beside.finish(slower, rows, args, "linalg")
     return 0
 

@@ -144,16 +144,12 @@ def main():
                 if "median" in statement and n > 1_000_000:
                     continue
                 took, bytes = row(statement, axes, short, n, args)
-                ratio, of = took["numpy"] / took["ours"], ""
+                of = ""
                 if bytes >= 1 << 20:
                     # What a step of two passes over lies in the same lines.
                     share = bytes * (2 if " * b" in statement or "weights" in statement else 1) / took["ours"] / bandwidth(bytes)
-                    of = f"{share:6.0%}"
-                mark = "" if ratio >= 0.95 else "  slower"
-                slower += [f"{statement} {short} {n}"] if mark else []
-                rows.append(dict(statement=statement, dtype=short, n=n, seconds=took, of=of.strip()))
-                times = "".join(f"{harness.seconds(took[who]):>10}" for who in ("numpy", "ours"))
-                print(f"{statement:34}{short:>6}{n:10}{times}{ratio:9.2f} {of}{mark}", flush=True)
+                    of = f"{share:.0%}"
+                beside.line(statement, 34, short, n, took, of, slower, rows)
     beside.finish(slower, rows, args, "reductions")
     return 0
 

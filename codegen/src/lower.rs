@@ -119,11 +119,10 @@ impl Arithmetic {
         let mut ops = 0;
         let slow = insts.iter().any(|i| matches!(i.op, Op::Map(Ufunc::Divide | Ufunc::Sqrt, _)));
         for (k, inst) in insts.iter().enumerate() {
-            let args = match &inst.op {
-                Op::Map(_, args) => &args[..],
-                Op::Cast(arg) => std::slice::from_ref(arg),
-                _ => continue,
-            };
+            let args = inst.op.args();
+            if args.is_empty() {
+                continue;
+            }
             ops += 1;
             depth[k] = 1 + args.iter().map(|r| depth[r.0 as usize]).max().unwrap_or(0);
         }

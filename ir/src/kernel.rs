@@ -57,6 +57,26 @@ pub enum Op {
     Cast(Reg),
 }
 
+impl Op {
+    /// The instructions whose values it takes.
+    pub fn args(&self) -> &[Reg] {
+        match self {
+            Op::Map(_, args) => args,
+            Op::Cast(arg) => std::slice::from_ref(arg),
+            _ => &[],
+        }
+    }
+
+    /// The same operation on other values: `f` gets each argument's place and what it is now.
+    pub fn with_args(&self, mut f: impl FnMut(usize, Reg) -> Reg) -> Op {
+        match self {
+            Op::Map(ufunc, args) => Op::Map(*ufunc, args.iter().enumerate().map(|(k, &r)| f(k, r)).collect()),
+            Op::Cast(arg) => Op::Cast(f(0, *arg)),
+            other => other.clone(),
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Inst {
     pub op: Op,

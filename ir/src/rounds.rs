@@ -61,28 +61,13 @@ impl Rounds {
 
     /// Instructions that the loop does not write out.
     pub fn saved(&self) -> usize {
-        self.inside.iter().filter(|&&i| i).count() - self.inside.iter().filter(|&&i| i).count() / self.count as usize
+        let inside = self.inside.iter().filter(|&&i| i).count();
+        inside - inside / self.count as usize
     }
 
     /// Instructions that are left of a body whose rounds are a loop.
     pub fn rolled(body: &Body) -> usize {
         body.insts.len() - Rounds::of(body).map_or(0, |r| r.saved())
-    }
-}
-
-pub(crate) fn args(op: &Op) -> &[Reg] {
-    match op {
-        Op::Map(_, args) => args,
-        Op::Cast(arg) => std::slice::from_ref(arg),
-        _ => &[],
-    }
-}
-
-fn with_args(op: &Op, mut f: impl FnMut(usize, Reg) -> Reg) -> Op {
-    match op {
-        Op::Map(ufunc, args) => Op::Map(*ufunc, args.iter().enumerate().map(|(k, &r)| f(k, r)).collect()),
-        Op::Cast(arg) => Op::Cast(f(0, *arg)),
-        other => other.clone(),
     }
 }
 
@@ -116,7 +101,7 @@ impl Plan<'_> {
     }
 
     fn args(&self, orbit: usize, round: usize) -> Option<Vec<Arg>> {
-        let of = |round: usize| args(&self.inst(self.at(orbit, round)).op);
+        let of = |round: usize| self.inst(self.at(orbit, round)).op.args();
         let arg = |(&r, &before): (&Reg, &Reg)| match self.place.get(&r) {
             Some(&(o, at)) if r != before => {
                 (at == round || at + 1 == round).then(|| Arg::Orbit { orbit: o, before: round - at })
@@ -151,7 +136,7 @@ fn assemble(body: &Body, orbits: &[Orbit]) -> Option<Rounds> {
     // Rounds that are as the middle one is; the first of a loop may take anything for what the others carry.
     let fits = |round: usize, as_first: bool| {
         (0..orbits.len()).all(|o| {
-            let found = args(&plan.inst(plan.at(o, round)).op);
+            let found = plan.inst(plan.at(o, round)).op.args();
             let agrees = |(&form, &r): (&Arg, &Reg)| match form {
                 Arg::Same(same) => r == same,
                 Arg::Orbit { orbit, before: 0 } => r == plan.at(orbit, round),
@@ -194,7 +179,7 @@ impl Plan<'_> {
         }
         let insts = &self.body.insts;
         let orbits = 0..self.orbits.len();
-        let is_leaf = |o: usize| args(&self.inst(self.at(o, from)).op).is_empty();
+        let is_leaf = |o: usize| self.inst(self.at(o, from)).op.args().is_empty();
         let mut inside = vec![false; insts.len()];
         for o in orbits.clone().filter(|&o| !is_leaf(o)) {
             (from..to).for_each(|round| inside[self.at(o, round).0 as usize] = true);
@@ -215,7 +200,7 @@ impl Plan<'_> {
         // What the round before left comes first; which of the round's instructions that was is known at the end.
         let mut carried: Vec<(usize, Reg, Reg)> = Vec::new();
         for &o in &order {
-            let found = args(&self.inst(self.at(o, from)).op);
+            let found = self.inst(self.at(o, from)).op.args();
             for (form, &first) in forms[o].iter().zip(found) {
                 let Arg::Orbit { orbit, before: 1 } = *form else { continue };
                 match carried.iter().find(|c| c.0 == orbit) {
@@ -230,7 +215,7 @@ impl Plan<'_> {
         }
         for &o in order.iter().filter(|&&o| !is_leaf(o)) {
             let inst = self.inst(self.at(o, from));
-            let op = with_args(&inst.op, |k, _| match forms[o][k] {
+            let op = inst.op.with_args(|k, _| match forms[o][k] {
                 Arg::Same(r) => writer.same(r, self.inst(r)),
                 Arg::Orbit { orbit, before: 0 } => now[orbit].expect("a round's instructions are in order"),
                 Arg::Orbit { orbit, .. } => {
@@ -269,7 +254,7 @@ impl Plan<'_> {
             round + 1 == to
         };
         for (k, inst) in self.body.insts.iter().enumerate().filter(|(k, _)| !inside[*k]) {
-            for &r in args(&inst.op) {
+            for &r in inst.op.args() {
                 if inside[r.0 as usize] {
                     if !uses(r) {
                         return None;
@@ -328,7 +313,7 @@ fn align(insts: &[Inst], orbits: &[Orbit]) -> Option<Vec<usize>> {
     let mut edges: Vec<(usize, usize, i64)> = Vec::new();
     for (o, orbit) in orbits.iter().enumerate() {
         let at = orbit.0.len() / 2;
-        for r in args(&insts[orbit.0[at].0 as usize].op) {
+        for r in insts[orbit.0[at].0 as usize].op.args() {
             if let Some(&(operand, k)) = place.get(r) {
                 edges.push((o, operand, at as i64 - k));
             }

@@ -7,6 +7,8 @@
 mod banded;
 mod launch;
 mod need;
+#[cfg(test)]
+mod sample;
 mod space;
 mod stream;
 pub(crate) mod wavefront;

@@ -12,12 +12,21 @@ os.environ.setdefault("LEGATE_JIT_CACHE_DIR", tempfile.mkdtemp(prefix="legate-ji
 sys.path.insert(0, os.path.dirname(__file__))
 
 import legate_jit  # noqa: E402
+import on_cache  # noqa: E402
 import legate_jit.numpy as ours  # noqa: E402
 
 
 @pytest.fixture
 def np():
     return ours
+
+
+@pytest.fixture
+def program(tmp_path):
+    """The path of the program of `on_cache`."""
+    path = tmp_path / "prog.py"
+    path.write_text(on_cache.PROGRAM)
+    return str(path)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from test_kernel_cache import PROGRAM, command, entries, program, run  # noqa: F401  (program is a fixture)
+from on_cache import command, entries, run
 
 PROCESSES = 64
 
@@ -51,7 +51,7 @@ def numbers(result):
     return result["change"], result["total"]
 
 
-def test_sixty_four_processes_on_one_cache(program, tmp_path):  # noqa: F811
+def test_sixty_four_processes_on_one_cache(program, tmp_path):
     cache = tmp_path / "cache"
     expected = numbers(run(program, cache, LEGATE_JIT_CACHE="off"))
     chance = random.Random(7)
@@ -70,15 +70,13 @@ def test_sixty_four_processes_on_one_cache(program, tmp_path):  # noqa: F811
             chance.choice(running).wait(timeout=0.02)
         except subprocess.TimeoutExpired:
             pass
-    finished = 0
     for p in running:
         out, err = p.communicate()
         if p.returncode == -signal.SIGKILL and p in killed:
             continue
         assert p.returncode == 0, err
         assert numbers(json.loads(out)) == expected
-        finished += 1
-    assert finished >= PROCESSES - len(killed)
+    assert any(p.returncode == -signal.SIGKILL for p in killed), "nobody was killed at work"
     # What has been left is sorted out by the next two: the first replaces what is damaged, the second finds everything.
     assert numbers(run(program, cache)) == expected
     last = run(program, cache)
@@ -87,7 +85,7 @@ def test_sixty_four_processes_on_one_cache(program, tmp_path):  # noqa: F811
     assert last["stats"]["cache_hits"] > 0
 
 
-def mounted(tmp_path, script, program, cache):  # noqa: F811
+def mounted(tmp_path, script, program, cache):
     """Runs a shell script in a namespace where it may mount what it likes, then the program, and gives back what it printed."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
         pytest.skip("this machine lets nobody make a mount namespace")
@@ -98,7 +96,7 @@ def mounted(tmp_path, script, program, cache):  # noqa: F811
     return json.loads(done.stdout), done.stderr.split()
 
 
-def test_a_disk_that_is_full(program, tmp_path):  # noqa: F811
+def test_a_disk_that_is_full(program, tmp_path):
     cache = tmp_path / "cache"
     cache.mkdir(mode=0o700)
     expected = numbers(run(program, tmp_path / "other"))
@@ -108,7 +106,7 @@ def test_a_disk_that_is_full(program, tmp_path):  # noqa: F811
     assert [name for name in left if name.endswith(".tmp")] == [], "nothing half-written stays"
 
 
-def test_a_disk_that_can_only_be_read(program, tmp_path):  # noqa: F811
+def test_a_disk_that_can_only_be_read(program, tmp_path):
     cache, only_read = tmp_path / "cache", 'mount --bind "$CACHE" "$CACHE"; mount -o remount,bind,ro "$CACHE"'
     first = run(program, cache, LEGATE_JIT_TIER="compiled")
     there = entries(cache)
@@ -123,7 +121,7 @@ def test_a_disk_that_can_only_be_read(program, tmp_path):  # noqa: F811
     assert result["stats"]["kernels_compiled"] > 0 and result["stats"]["cache_errors"] > 0, result["stats"]
 
 
-def test_code_of_another_processor_under_this_ones_name(program, tmp_path):  # noqa: F811
+def test_code_of_another_processor_under_this_ones_name(program, tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     first = run(program, here, LEGATE_JIT_TIER="compiled")
     assert command("warm", "--target-cpu", "x86-64-v2,nehalem", program, "20", "3", cache=there).returncode == 0

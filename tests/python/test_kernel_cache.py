@@ -2,53 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
 import tarfile
 
-import pytest
-
-PROGRAM = """
-import json, sys
-import legate_jit, legate_jit.numpy as np
-
-n, steps = int(sys.argv[1]), int(sys.argv[2])
-p = np.zeros((n, n))
-p[:, -1] = np.linspace(0, 1, n)
-change = 0.0
-for step in range(steps):
-    q = p.copy()
-    p[1:-1, 1:-1] = 0.25 * (p[1:-1, 2:] + p[1:-1, :-2] + p[2:, 1:-1] + p[:-2, 1:-1])
-    change = float(np.sum((p - q) ** 2))
-total = float(np.sum(np.exp(-p) * np.tanh(p)))
-print(json.dumps(dict(change=change, total=total, stats=legate_jit.stats())))
-"""
-
-
-@pytest.fixture
-def program(tmp_path):
-    path = tmp_path / "prog.py"
-    path.write_text(PROGRAM)
-    return str(path)
-
-
-def python(*args, cache, **env):
-    env = {**os.environ, "LEGATE_JIT_CACHE_DIR": str(cache), **env}
-    return subprocess.run([sys.executable, *args], env=env, capture_output=True, text=True, timeout=300)
-
-
-def run(program, cache, n=300, steps=40, **env):
-    done = python(program, str(n), str(steps), cache=cache, **env)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def command(*args, cache, **env):
-    return python("-m", "legate_jit", *args, cache=cache, **env)
-
-
-def entries(cache):
-    return sorted(name for name in os.listdir(cache) if name.endswith(".ljk"))
+from on_cache import PROGRAM, command, entries, python, run
 
 
 def test_a_second_process_compiles_nothing(program, tmp_path):

@@ -58,7 +58,7 @@ impl Code {
             }
             match &lengths[k] {
                 Some(length) => needed[length.of.0 as usize] = true,
-                None => args(&inst.op).iter().for_each(|r| needed[r.0 as usize] = true),
+                None => inst.op.args().iter().for_each(|r| needed[r.0 as usize] = true),
             }
         }
         Code { body, lengths, needed }
@@ -115,28 +115,12 @@ impl Course {
     }
 }
 
-fn args(op: &Op) -> &[Reg] {
-    match op {
-        Op::Map(_, args) => args,
-        Op::Cast(arg) => std::slice::from_ref(arg),
-        _ => &[],
-    }
-}
-
-pub fn with_args(op: &Op, mut f: impl FnMut(Reg) -> Reg) -> Op {
-    match op {
-        Op::Map(ufunc, args) => Op::Map(*ufunc, args.iter().map(|&r| f(r)).collect()),
-        Op::Cast(arg) => Op::Cast(f(*arg)),
-        other => other.clone(),
-    }
-}
-
 /// The same body, each instruction as soon as what it waits for is there: what hangs on a condition stands behind it and not
 /// at the end.
 fn by_depth(body: &Body) -> Body {
     let mut depth = vec![0u32; body.insts.len()];
     for (k, inst) in body.insts.iter().enumerate() {
-        depth[k] = args(&inst.op).iter().map(|r| depth[r.0 as usize] + 1).max().unwrap_or(0);
+        depth[k] = inst.op.args().iter().map(|r| depth[r.0 as usize] + 1).max().unwrap_or(0);
     }
     let mut order: Vec<usize> = (0..body.insts.len()).collect();
     order.sort_by_key(|&k| depth[k]);
@@ -145,7 +129,7 @@ fn by_depth(body: &Body) -> Body {
     let moved = |r: Reg| place[r.0 as usize];
     let insts = order.iter().map(|&k| {
         let Inst { op, dtype } = &body.insts[k];
-        Inst { op: with_args(op, moved), dtype: *dtype }
+        Inst { op: op.with_args(|_, r| moved(r)), dtype: *dtype }
     });
     Body { insts: insts.collect(), stores: body.stores.iter().map(|&(a, r)| (a, moved(r))).collect() }
 }
@@ -157,7 +141,7 @@ fn exits(body: &Body) -> Vec<Exit> {
             is_condition[args[0].0 as usize] = true;
         }
     }
-    let counts = |k: usize| !args(&body.insts[k].op).is_empty() as usize;
+    let counts = |k: usize| !body.insts[k].op.args().is_empty() as usize;
     let mut left: usize = (0..body.insts.len()).map(counts).sum();
     let mut exits = Vec::new();
     let mut since = BETWEEN_EXITS;
@@ -263,7 +247,7 @@ impl Assumed {
         if let Op::Const(c) = inst.op {
             return self.constant(c);
         }
-        let op = with_args(&inst.op, |r| self.of[r.0 as usize]);
+        let op = inst.op.with_args(|_, r| self.of[r.0 as usize]);
         let simpler = match &op {
             Op::Map(ufunc, args) => self.simpler(*ufunc, args),
             Op::Cast(arg) => self.constant.get(arg).map(|&c| cast::cast(c, inst.dtype)).map(|c| self.constant(c)),

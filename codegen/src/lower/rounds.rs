@@ -12,7 +12,7 @@ use legate_jit_ir::{DType, Inst, Kernel, Reg, Ufunc};
 use super::Val;
 use super::body::{Body, Values, flat};
 use super::build::{Build, Elem, V};
-use super::course::{Assumed, Code, with_args};
+use super::course::{Assumed, Code};
 use super::emitter::Emitter;
 use super::memory::At;
 use crate::Result;
@@ -72,7 +72,7 @@ fn exit(rounds: &Rounds) -> Option<(Reg, bool)> {
                 Input::Scalar { .. } => two.push(Op::Load((rounds.inputs.len() + again.len()) as u32), *dtype),
             },
             op => {
-                let op = with_args(op, |r| again[r.0 as usize]);
+                let op = op.with_args(|_, r| again[r.0 as usize]);
                 two.insts.push(Inst { op, dtype: *dtype });
                 Reg(two.insts.len() as u32 - 1)
             }

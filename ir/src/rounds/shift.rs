@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 
 use rustc_hash::FxHasher;
 
-use super::{Rounds, args};
+use super::Rounds;
 use crate::kernel::Op;
 use crate::{Inst, Reg};
 
@@ -81,13 +81,13 @@ fn classes(insts: &[Inst], min_rounds: usize) -> Vec<Vec<Reg>> {
         let deeper = |k: usize| {
             hash(&|h| {
                 own[k].hash(h);
-                args(&insts[k].op).iter().for_each(|r| look[r.0 as usize].hash(h));
+                insts[k].op.args().iter().for_each(|r| look[r.0 as usize].hash(h));
             })
         };
         look = (0..insts.len()).map(deeper).collect();
     }
     let mut classes: BTreeMap<u64, Vec<Reg>> = BTreeMap::new();
-    for k in (0..insts.len()).filter(|&k| !args(&insts[k].op).is_empty()) {
+    for k in (0..insts.len()).filter(|&k| !insts[k].op.args().is_empty()) {
         classes.entry(look[k]).or_default().push(Reg(k as u32));
     }
     let mut classes: Vec<Vec<Reg>> = classes.into_values().filter(|c| c.len() >= min_rounds).collect();
@@ -118,7 +118,7 @@ impl Shift<'_> {
                 let (a, b) = taken[at];
                 at += 1;
                 let (of_a, of_b) = (&self.insts[a.0 as usize].op, &self.insts[b.0 as usize].op);
-                for (&x, &y) in args(of_a).iter().zip(args(of_b)) {
+                for (&x, &y) in of_a.args().iter().zip(of_b.args()) {
                     if self.alike(x, y) {
                         conflicts += !self.take(x, y, &mut taken) as usize;
                     }

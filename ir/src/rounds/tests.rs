@@ -1,6 +1,6 @@
 use smallvec::SmallVec;
 
-use super::{Input, Rounds, args};
+use super::{Input, Rounds};
 use crate::kernel::Op;
 use crate::{Body, DType, Reg, Scalar, Ufunc};
 
@@ -108,7 +108,7 @@ fn escape(rounds: usize) -> Body {
 fn a_loop_with_a_count_is_found() {
     let rounds = check(&escape(60));
     assert!(rounds.count >= 57, "{}", rounds.count);
-    assert_eq!(rounds.body.insts.iter().filter(|i| !args(&i.op).is_empty()).count(), 6);
+    assert_eq!(rounds.body.insts.iter().filter(|i| !i.op.args().is_empty()).count(), 6);
     assert!(Rounds::rolled(&escape(60)) < 40);
 }
 

@@ -62,6 +62,34 @@ impl Info {
             }
         }
     }
+
+    /// Takes a chunk's elements: one more partial result, or, where they are combined strictly in order, what the chunks before
+    /// have given goes on.
+    ///
+    /// # Safety
+    /// `ptr` must point to as many elements as the range has.
+    unsafe fn take(
+        &self,
+        ptr: *mut u8,
+        range: &Range<usize>,
+        partials: &mut impl Extend<Element>,
+        so_far: &mut Option<Element>,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if tree::splits(self.reducer, self.dtype) {
+                partials.extend([self.partial(ptr, range.len(), range.start)]);
+            } else {
+                *so_far = Some(tree::reduce_from(self.reducer, self.dtype, *so_far, ptr, range.len()));
+            }
+        }
+    }
+
+    /// The result over no elements.
+    fn identity(&self) -> Result<Element> {
+        tree::identity(self.reducer, self.dtype)
+            .ok_or_else(|| Error::Value("zero-size array to reduction operation which has no identity".into()))
+    }
 }
 
 /// In which order the domain is reduced.
@@ -191,9 +219,7 @@ impl Streams {
         match &self.mode {
             Mode::Rows { n: 0, outputs } => {
                 for info in &self.list {
-                    let identity = tree::identity(info.reducer, info.dtype).ok_or_else(|| {
-                        Error::Value("zero-size array to reduction operation which has no identity".into())
-                    })?;
+                    let identity = info.identity()?;
                     (0..*outputs).for_each(|k| self.write(frame, info, k, identity));
                 }
                 Ok(())
@@ -409,14 +435,7 @@ impl Streams {
             self.compute(launch, frame, start + range.start..start + range.end, |ptrs| {
                 for (s, info) in self.list.iter().enumerate() {
                     // SAFETY: the chunk has `range.len()` elements.
-                    unsafe {
-                        if tree::splits(info.reducer, info.dtype) {
-                            partials[s].push(info.partial(ptrs[s], range.len(), range.start));
-                        } else {
-                            let next = tree::reduce_from(info.reducer, info.dtype, carried[s], ptrs[s], range.len());
-                            carried[s] = Some(next);
-                        }
-                    }
+                    unsafe { info.take(ptrs[s], range, &mut partials[s], &mut carried[s]) };
                 }
             });
         }

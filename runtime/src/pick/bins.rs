@@ -2,9 +2,8 @@
 //!
 //! A boundary file: it reads elements by address.
 
-use std::sync::Mutex;
-
 use legate_jit_ir::DType;
+use parking_lot::Mutex;
 
 use super::moves::parallel;
 use crate::array::Array;
@@ -58,10 +57,10 @@ fn count<T: Copy + Into<i64> + Sync>(keys: &[T], weights: Option<&[f64]>, least:
     parallel(blocks, &|k| {
         let wide = block(k).iter().map(|&v| v.into());
         let (lo, hi) = wide.fold((i64::MAX, i64::MIN), |(lo, hi), v: i64| (lo.min(v), hi.max(v)));
-        let mut all = bounds.lock().expect("no panic while it is held");
+        let mut all = bounds.lock();
         *all = (all.0.min(lo), all.1.max(hi));
     })?;
-    let (lo, hi) = bounds.into_inner().expect("no panic while it was held");
+    let (lo, hi) = bounds.into_inner();
     if lo < 0 {
         return Ok(None);
     }
@@ -74,31 +73,16 @@ fn count<T: Copy + Into<i64> + Sync>(keys: &[T], weights: Option<&[f64]>, least:
         return array(&sums, DType::F64).map(Some);
     }
     // As many sets of counters as there are threads, where adding them up is little beside the counting.
-    let sets = if bins < keys.len() / 16 { pool::threads().min(blocks) } else { 1 };
-    let total = Mutex::new(zeros::<i64>(bins)?);
-    let part = |k: usize| &keys[k * keys.len() / sets..(k + 1) * keys.len() / sets];
-    let tally = |k: usize| -> Result<()> {
-        if sets == 1 {
-            tally(part(0), &mut total.lock().expect("no panic while it is held"));
-            return Ok(());
-        }
-        let mut mine = zeros(bins)?;
-        tally(part(k), &mut mine);
-        let mut total = total.lock().expect("no panic while it is held");
-        total.iter_mut().zip(mine).for_each(|(t, m)| *t += m);
-        Ok(())
+    let parts = if bins < keys.len() / 16 { pool::threads().min(blocks) } else { 1 };
+    let part = |k: usize| &keys[k * keys.len() / parts..(k + 1) * keys.len() / parts];
+    let sets = (0..parts).map(|_| zeros(bins).map(Mutex::new)).collect::<Result<Vec<_>>>()?;
+    pool::run(parts, &|k, _| tally(part(k), &mut sets[k].lock())).map_err(Error::Runtime)?;
+    let add = |mut total: Vec<i64>, set: Vec<i64>| {
+        total.iter_mut().zip(set).for_each(|(t, count)| *t += count);
+        total
     };
-    let failed = Mutex::new(None);
-    pool::run(sets, &|k, _| {
-        if let Err(e) = tally(k) {
-            failed.lock().expect("no panic while it is held").get_or_insert(e);
-        }
-    })
-    .map_err(Error::Runtime)?;
-    match failed.into_inner().expect("no panic while it was held") {
-        Some(e) => Err(e),
-        None => array(&total.into_inner().expect("no panic while it was held"), DType::I64).map(Some),
-    }
+    let total = sets.into_iter().map(Mutex::into_inner).reduce(add).unwrap_or_default();
+    array(&total, DType::I64).map(Some)
 }
 
 fn tally<T: Copy + Into<i64>>(keys: &[T], counts: &mut [i64]) {

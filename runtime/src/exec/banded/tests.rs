@@ -1,14 +1,13 @@
 //! Two products in one pass against one step after the other.
 
-use std::sync::Arc;
-
 use legate_jit_ir::graph::{Graph, Op, Opaque, Order, Reduce, Reducer, Type};
 use legate_jit_ir::view::AxisMap;
 use legate_jit_ir::{DType, Ufunc, View};
 use legate_jit_passes::Cx;
 
+use super::super::sample::input;
 use super::super::{Action, Prepared};
-use crate::{Store, Tier};
+use crate::Tier;
 
 /// What is between the products.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -52,15 +51,6 @@ fn program(dtype: DType, m: usize, n: usize, between: Between) -> Graph {
     let result = g.push(Op::Opaque(Opaque::Matmul), &[t, e], ty(&[n, 1]));
     g.outputs.push(result);
     g
-}
-
-fn input(dtype: DType, n: usize, seed: usize) -> Arc<Store> {
-    let number = |i: usize| ((i * 7919 + seed) % 1013) as f64 / 7.0 - 60.0;
-    let bytes: Vec<u8> = match dtype {
-        DType::F32 => (0..n).flat_map(|i| (number(i) as f32).to_le_bytes()).collect(),
-        _ => (0..n).flat_map(|i| number(i).to_le_bytes()).collect(),
-    };
-    Store::from_bytes(&bytes).unwrap()
 }
 
 #[test]

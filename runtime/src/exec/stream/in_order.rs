@@ -8,7 +8,7 @@ use super::boxes::{flatten, unflatten};
 use super::{Element, Info, Streams, with_scratch};
 use crate::exec::Frame;
 use crate::exec::launch::PreparedLaunch;
-use crate::{Error, Result, pool, tree};
+use crate::{Result, pool, tree};
 
 impl Streams {
     /// The last axis is kept: rows are combined in order, in blocks of columns.
@@ -33,9 +33,7 @@ impl Streams {
         let reduced_count = walked_count * height;
         if reduced_count == 0 {
             for info in &self.list {
-                let identity = tree::identity(info.reducer, info.dtype).ok_or_else(|| {
-                    Error::Value("zero-size array to reduction operation which has no identity".into())
-                })?;
+                let identity = info.identity()?;
                 (range.start * width..range.end * width).for_each(|k| self.write(frame, info, k, identity));
             }
             return Ok(());
@@ -176,9 +174,7 @@ impl Streams {
         let steps = count(&walked);
         if n * steps == 0 {
             for info in &self.list {
-                let identity = tree::identity(info.reducer, info.dtype).ok_or_else(|| {
-                    Error::Value("zero-size array to reduction operation which has no identity".into())
-                })?;
+                let identity = info.identity()?;
                 range.clone().for_each(|k| self.write(frame, info, k, identity));
             }
             return Ok(());
@@ -200,17 +196,9 @@ impl Streams {
                 for range in &ranges {
                     self.compute(launch, frame, start + range.start..start + range.end, |ptrs| {
                         for (s, info) in self.list.iter().enumerate() {
-                            // SAFETY: the chunk has `range.len()` elements.
-                            unsafe {
-                                if tree::splits(info.reducer, info.dtype) {
-                                    partials[s].push(info.partial(ptrs[s], range.len(), range.start));
-                                } else {
-                                    // Strictly in order: the row goes on where the last one ended.
-                                    let next =
-                                        tree::reduce_from(info.reducer, info.dtype, total[s], ptrs[s], range.len());
-                                    total[s] = Some(next);
-                                }
-                            }
+                            // SAFETY: the chunk has `range.len()` elements. (Strictly in order, a row goes on where the last one
+                            // ended.)
+                            unsafe { info.take(ptrs[s], range, &mut partials[s], &mut total[s]) };
                         }
                     });
                 }

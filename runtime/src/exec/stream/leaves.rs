@@ -105,15 +105,13 @@ impl Streams {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use legate_jit_ir::graph::{Graph, Op, Reduce};
     use legate_jit_ir::{Type, Value};
     use legate_jit_passes::Cx;
 
     use super::*;
-    use crate::exec::Prepared;
-    use crate::{Store, Tier};
+    use crate::Tier;
+    use crate::exec::{Prepared, sample::input};
 
     /// sum((x - y)²), sum(y²) and x - y
     fn program(dtype: DType, n: usize) -> Graph {
@@ -130,15 +128,6 @@ mod tests {
         };
         g.outputs = vec![sum(&mut g, difference), sum(&mut g, y), difference];
         g
-    }
-
-    fn input(dtype: DType, n: usize, seed: usize) -> Arc<Store> {
-        let number = |i: usize| ((i * 7919 + seed) % 1013) as f64 / 7.0 - 60.0;
-        let bytes: Vec<u8> = match dtype {
-            DType::F32 => (0..n).flat_map(|i| (number(i) as f32).to_le_bytes()).collect(),
-            _ => (0..n).flat_map(|i| number(i).to_le_bytes()).collect(),
-        };
-        Store::from_bytes(&bytes).unwrap()
     }
 
     /// The code may get ready between two chunks, or within one.

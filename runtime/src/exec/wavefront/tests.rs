@@ -24,6 +24,12 @@ fn read(g: &mut Graph, v: Value, start: &[i64], shape: &[usize]) -> Value {
     g.push(Op::View(window(start, shape)), &[v], ty(shape))
 }
 
+fn times(g: &mut Graph, factor: f64, v: Value, shape: &[usize]) -> Value {
+    let factor = g.push(Op::Const(Scalar::f64(factor)), &[], ty(&[]));
+    let factor = g.push(Op::View(View::broadcast(&[], shape)), &[factor], ty(shape));
+    g.push(Op::Map(Ufunc::Multiply), &[factor, v], ty(shape))
+}
+
 /// What is read or written of an array: the row `at` alone.
 fn row(at: i64) -> View {
     View { shape: [COLUMNS][..].into(), axes: [AxisMap::at(at), AxisMap::along(0, 0, 1)].into_iter().collect() }
@@ -63,9 +69,7 @@ fn program(rows: usize, steps: usize, reach: i64, boundaries: bool, changes: boo
         for &part in &parts[1..] {
             sum = g.push(Op::Map(Ufunc::Add), &[sum, part], ty(&inner));
         }
-        let factor = g.push(Op::Const(Scalar::f64(0.26 + step as f64 / 1000.0)), &[], ty(&[]));
-        let factor = g.push(Op::View(View::broadcast(&[], &inner)), &[factor], ty(&inner));
-        let value = g.push(Op::Map(Ufunc::Multiply), &[factor, sum], ty(&inner));
+        let value = times(&mut g, 0.26 + step as f64 / 1000.0, sum, &inner);
         p = g.push(Op::Update(window(&[reach, 1], &inner)), &[p, value], ty(&whole));
         if boundaries {
             for (to, from) in [(0, 1), (rows as i64 - 1, rows as i64 - 2)] {
@@ -149,9 +153,7 @@ fn rolled(shape: &[usize], steps: usize, up: i64, down: i64, changes: bool) -> G
             let part = roll(&mut g, p, 1, 1, shape);
             sum = g.push(Op::Map(Ufunc::Subtract), &[sum, part], ty(shape));
         }
-        let factor = g.push(Op::Const(Scalar::f64(0.4 + step as f64 / 1000.0)), &[], ty(&[]));
-        let factor = g.push(Op::View(View::broadcast(&[], shape)), &[factor], ty(shape));
-        p = g.push(Op::Map(Ufunc::Multiply), &[factor, sum], ty(shape));
+        p = times(&mut g, 0.4 + step as f64 / 1000.0, sum, shape);
         if changes {
             outputs.push(change(&mut g, p, before, shape));
         }
@@ -223,9 +225,7 @@ fn of_planes(shape: [usize; 3], steps: usize, faces: bool) -> Graph {
         for &part in &parts[1..] {
             sum = g.push(Op::Map(Ufunc::Add), &[sum, part], ty(&inner));
         }
-        let factor = g.push(Op::Const(Scalar::f64(0.14 + step as f64 / 1000.0)), &[], ty(&[]));
-        let factor = g.push(Op::View(View::broadcast(&[], &inner)), &[factor], ty(&inner));
-        let value = g.push(Op::Map(Ufunc::Multiply), &[factor, sum], ty(&inner));
+        let value = times(&mut g, 0.14 + step as f64 / 1000.0, sum, &inner);
         u = g.push(Op::Update(window(&[1, 1, 1], &inner)), &[u, value], ty(&shape));
         for axis in (0..3).filter(|_| faces) {
             let mut face = shape;
