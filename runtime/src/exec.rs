@@ -7,6 +7,7 @@
 mod banded;
 mod launch;
 mod need;
+mod rowwise;
 #[cfg(test)]
 mod sample;
 mod space;
@@ -41,6 +42,8 @@ pub(crate) enum Action {
     Launch(PreparedLaunch),
     /// Several launches, one band of rows after the other.
     Wavefront(wavefront::Wavefront),
+    /// Several launches, one block of rows after the other.
+    Rowwise(rowwise::Rowwise),
     /// Two products with one matrix and what is between them, block by block of rows.
     Banded(Box<banded::Banded>),
     Opaque {
@@ -83,6 +86,7 @@ impl Action {
             Action::Alloc { .. } | Action::Free { .. } => Ok(()),
             Action::Launch(launch) => launch.run(frame),
             Action::Wavefront(wavefront) => wavefront.run(frame),
+            Action::Rowwise(rowwise) => rowwise.run(frame),
             Action::Banded(banded) => banded.run(frame),
             Action::Opaque { op, args, out } => {
                 let args: SmallVec<[crate::library::Strided; 2]> = args.iter().map(|a| a.at(frame)).collect();
@@ -97,6 +101,7 @@ impl Action {
         match self {
             Action::Launch(launch) => std::slice::from_ref(launch),
             Action::Wavefront(wavefront) => wavefront.launches(),
+            Action::Rowwise(rowwise) => rowwise.launches(),
             Action::Banded(banded) => banded.launches(),
             Action::Alloc { .. } | Action::Free { .. } | Action::Opaque { .. } => &[],
         }
@@ -145,12 +150,12 @@ impl Prepared {
         while s < plan.steps.len() {
             let (launches, places) = wavefront::launches_from(&plan, s);
             let shape = if wavefronts { wavefront::find(&plan, &homes, &launches) } else { None };
+            let by_rows = if wavefronts { rowwise::find(&plan, &homes, &launches) } else { None };
+            let by_rows = by_rows.filter(|r| shape.as_ref().is_none_or(|shape| shape.length() < r.length()));
             // The steps that the next action stands for, with the frees between them.
             let band = if wavefronts { banded::run_length(&plan, &homes, s) } else { None };
-            let end = match band {
-                Some(length) => s + length,
-                None => shape.as_ref().map_or(s, |shape| places[shape.length() - 1]) + 1,
-            };
+            let run = by_rows.map(|r| r.length()).or(shape.as_ref().map(wavefront::Shape::length));
+            let end = band.map_or(run.map_or(s, |length| places[length - 1]) + 1, |length| s + length);
             let steps = &plan.steps[s..end];
             for b in steps.iter().flat_map(|step| legate_jit_passes::schedule::written(&plan, step)) {
                 let slot = slot[b.0 as usize];
@@ -160,15 +165,20 @@ impl Prepared {
                 }
             }
             let wavefront = match shape {
-                Some(shape) => wavefront::Wavefront::new(&plan, &launches, shape, tier)?,
+                Some(shape) if by_rows.is_none() => wavefront::Wavefront::new(&plan, &launches, shape, tier)?,
+                _ => None,
+            };
+            let by_rows = match by_rows {
+                Some(shape) => rowwise::Rowwise::new(&plan, &launches, shape, tier)?,
                 None => None,
             };
             let band = match band {
                 Some(_) => banded::Banded::new(&plan, steps, tier)?,
                 None => None,
             };
-            let together = wavefront.is_some() || band.is_some();
+            let together = wavefront.is_some() || by_rows.is_some() || band.is_some();
             actions.extend(wavefront.map(Action::Wavefront));
+            actions.extend(by_rows.map(Action::Rowwise));
             actions.extend(band.map(Box::new).map(Action::Banded));
             for step in steps {
                 match step {
@@ -278,9 +288,11 @@ impl Prepared {
                     self.rebase(&mut bases, *slot, std::ptr::null_mut());
                     memory[*slot as usize] = None;
                 }
-                Action::Launch(_) | Action::Wavefront(_) | Action::Banded(_) | Action::Opaque { .. } => {
-                    action.run(&Frame { bases: &bases, scalars })?
-                }
+                Action::Launch(_)
+                | Action::Wavefront(_)
+                | Action::Rowwise(_)
+                | Action::Banded(_)
+                | Action::Opaque { .. } => action.run(&Frame { bases: &bases, scalars })?,
             }
         }
         Ok(self

@@ -456,6 +456,33 @@ impl PreparedLaunch {
         }
     }
 
+    /// Whether the launch can be cut into so many rows: points of some leading axes of its domain, none of which its streams reduce,
+    /// and which are the first one alone where the launch is in pieces.
+    pub fn divides(&self, rows: usize) -> bool {
+        match &self.streams {
+            Some(streams) => streams.outer().is_multiple_of(rows),
+            None => self.pieces.len() > 1 || self.pieces.iter().all(|p| p.walk.hi[0] as usize % rows == 0),
+        }
+    }
+
+    /// Runs some of the `all` rows that the launch can be [cut into](Self::divides), on the calling thread if that is a task of the
+    /// pool.
+    pub fn run_rows_here(&self, frame: &Frame, rows: std::ops::Range<usize>, all: usize) -> Result<()> {
+        if let Some(streams) = &self.streams {
+            let each = streams.outer() / all;
+            return streams.run_outputs(self, frame, rows.start * each..rows.end * each);
+        }
+        for piece in &self.pieces {
+            let each = if self.pieces.len() == 1 { piece.walk.hi[0] / all as i64 } else { piece.per_axis[0] };
+            let (mut lo, mut hi) = (piece.walk.lo.clone(), piece.walk.hi.clone());
+            lo[0] = lo[0].max(rows.start as i64 * each);
+            hi[0] = hi[0].min(rows.end as i64 * each);
+            // SAFETY: as in `run`; the caller gives no two threads the same rows.
+            unsafe { piece.run(frame, &lo, &hi, &[]) };
+        }
+        Ok(())
+    }
+
     /// The most elements of a chunk of a launch that is [cut finely](Self::cut_finely).
     pub const FINE_CHUNK: usize = Streams::FINE_CHUNK;
 

@@ -44,7 +44,11 @@ impl Need {
                     bytes -= held[*slot as usize] as i128;
                     arrays = arrays.saturating_sub(1);
                 }
-                Action::Launch(_) | Action::Wavefront(_) | Action::Banded(_) | Action::Opaque { .. } => {}
+                Action::Launch(_)
+                | Action::Wavefront(_)
+                | Action::Rowwise(_)
+                | Action::Banded(_)
+                | Action::Opaque { .. } => {}
             }
         }
         need

@@ -232,7 +232,7 @@ pub fn find(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> Option<Sh
 }
 
 /// Bytes that one thread may keep in the second-level cache: most of it, as what passes through wants some.
-fn near_bytes() -> usize {
+pub(super) fn near_bytes() -> usize {
     if cfg!(test) { 16 << 10 } else { crate::machine::second_level_cache() / 8 * 5 }
 }
 

@@ -1,0 +1,212 @@
+//! Launches that go row by row, in one pass over memory: a softmax, a normalisation over the features, columns centred and scaled.
+//!
+//! Where every launch of a run reads of the others' arrays only what belongs to the rows that it handles, a block of rows can go
+//! through all of them before the next one does. What one leaves for the next is then still in the second-level cache, and what
+//! several of them read comes from memory once. Rows are points of the domains' leading axes taken together, as many axes as
+//! all launches agree on: of 16 batches of 512 rows, 8192.
+//!
+//! The same points are computed by the same kernels and the same sums have the same trees, so the bits are the same.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use legate_jit_ir::plan::{BufferId, Launch, Operand, Plan, Target};
+use legate_jit_ir::shape::{c_strides, size};
+use legate_jit_passes::schedule::written_by;
+
+use super::Frame;
+use super::launch::PreparedLaunch;
+use super::wavefront::near_bytes;
+use crate::{Error, Result, Tier, pool};
+
+/// Bytes of the arrays that several launches touch, from which on they are not in a cache when the next one comes. (Tests have
+/// small arrays.)
+const WORTHWHILE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
+/// Blocks for each thread, at least where there are so many rows.
+const BLOCKS_A_THREAD: usize = 8;
+/// The most launches in one run.
+const MAX_LAUNCHES: usize = 64;
+
+/// A run of launches that is worked off block by block.
+pub struct Rowwise {
+    launches: Vec<PreparedLaunch>,
+    rows: usize,
+    /// Rows of a block.
+    block: usize,
+}
+
+/// How launches are worked off as one run.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    length: usize,
+    rows: usize,
+    /// Bytes of all arrays for a row of the domains, and of what every block reads.
+    row_bytes: usize,
+    common_bytes: usize,
+}
+
+impl Shape {
+    /// Launches of the run.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+}
+
+/// The run of launches that begins with the first of these; `None` where there is nothing to gain. `memory` names the first
+/// buffer of each memory.
+pub fn find(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> Option<Shape> {
+    let first = launches.first()?;
+    // Of equally long runs the one with the most rows, which can be cut as one likes.
+    (1..=first.domain.len())
+        .filter_map(|axes| grow(plan, memory, launches, size(&first.domain[..axes])))
+        .max_by_key(|shape| (shape.length, shape.rows))
+}
+
+/// The longest run from the first of these launches on, with so many rows.
+fn grow(plan: &Plan, memory: &[BufferId], launches: &[&Launch], rows: usize) -> Option<Shape> {
+    if rows < BLOCKS_A_THREAD * pool::threads() {
+        return None;
+    }
+    let mut used: BTreeMap<BufferId, Memory> = BTreeMap::new();
+    let mut best = None;
+    for (k, launch) in launches.iter().take(MAX_LAUNCHES).enumerate() {
+        let Some(uses) = uses(plan, memory, launch, rows) else { break };
+        for (home, of_launch) in uses {
+            used.entry(home).and_modify(|m| m.join(of_launch)).or_insert(of_launch);
+        }
+        if used.values().any(|m| m.written && m.row.is_none()) {
+            break;
+        }
+        let by_rows = || used.values().filter_map(|m| Some((m.row?, m.launches)));
+        let common_bytes: usize = used.values().filter(|m| m.row.is_none()).map(|m| m.bytes).sum();
+        let row_bytes: usize = by_rows().map(|(row, _)| row).sum();
+        if common_bytes + row_bytes > near_bytes() {
+            break;
+        }
+        let shared: usize = by_rows().filter(|(_, launches)| *launches > 1).map(|(row, _)| row * rows).sum();
+        if shared >= WORTHWHILE_BYTES {
+            best = Some(Shape { length: k + 1, rows, row_bytes, common_bytes });
+        }
+    }
+    best
+}
+
+/// How launches use a memory.
+#[derive(Clone, Copy)]
+struct Memory {
+    bytes: usize,
+    /// Bytes that belong to a row, where row after row is all that is touched.
+    row: Option<usize>,
+    written: bool,
+    launches: usize,
+}
+
+impl Memory {
+    /// How two accesses of a launch use it.
+    fn beside(&mut self, other: Memory) {
+        self.bytes = self.bytes.max(other.bytes);
+        self.row = self.row.filter(|_| self.row == other.row);
+        self.written |= other.written;
+    }
+
+    /// How another launch uses it as well.
+    fn join(&mut self, other: Memory) {
+        self.beside(other);
+        self.launches += other.launches;
+    }
+}
+
+/// How a launch uses memory; `None` if it cannot be cut into so many rows.
+fn uses(plan: &Plan, memory: &[BufferId], launch: &Launch, rows: usize) -> Option<BTreeMap<BufferId, Memory>> {
+    if launch.domain.contains(&0) {
+        return None;
+    }
+    let axes = (1..=launch.domain.len()).find(|&k| size(&launch.domain[..k]) == rows)?;
+    // Pieces have the rows of an axis behind the first one in any place.
+    match &launch.pieces[..] {
+        [piece] if piece.hi[..] == launch.domain[..] && piece.lo.iter().all(|&l| l == 0) => {}
+        [_, _, ..] if axes == 1 => {}
+        _ => return None,
+    }
+    if launch.streams.iter().any(|s| s.reduce.axes.iter().any(|&a| (a as usize) < axes)) {
+        return None;
+    }
+    let written = written_by(plan, launch);
+    let mut all: BTreeMap<BufferId, Memory> = BTreeMap::new();
+    let mut note = |buffer: BufferId, row: Option<usize>| {
+        let bytes = plan.buffer(buffer).ty.bytes();
+        let new = Memory { bytes, row, written: written.contains(&buffer), launches: 1 };
+        all.entry(memory[buffer.0 as usize]).and_modify(|m| m.beside(new)).or_insert(new);
+    };
+    for target in &launch.targets {
+        if let Target::Buffer(operand) = target {
+            note(operand.buffer, row_of(plan, operand, &launch.domain, axes, rows));
+        }
+    }
+    for stream in &launch.streams {
+        let bytes = plan.buffer(stream.out).ty.bytes();
+        note(stream.out, (bytes % rows == 0).then_some(bytes / rows));
+    }
+    Some(all)
+}
+
+/// Bytes of the buffer for each row, if a row of the domain touches nothing else.
+fn row_of(plan: &Plan, operand: &Operand, domain: &[usize], axes: usize, rows: usize) -> Option<usize> {
+    let ty = &plan.buffer(operand.buffer).ty;
+    let each = ty.size() / rows;
+    if each * rows != ty.size() {
+        return None;
+    }
+    let (offset, strides) = operand.view.strided(&c_strides(&ty.shape));
+    let mut step = each as i64;
+    for d in (0..axes).rev().filter(|&d| domain[d] > 1) {
+        if strides[d] != step {
+            return None;
+        }
+        step *= domain[d] as i64;
+    }
+    let (mut first, mut last) = (offset, offset);
+    for d in axes..domain.len() {
+        let reach = (domain[d] as i64 - 1) * strides[d];
+        (first, last) = (first + reach.min(0), last + reach.max(0));
+    }
+    (first >= 0 && last < each as i64).then_some(each * ty.dtype.size())
+}
+
+impl Rowwise {
+    pub fn launches(&self) -> &[PreparedLaunch] {
+        &self.launches
+    }
+
+    /// `None` if one of the launches turns out not to be divisible.
+    pub fn new(plan: &Plan, launches: &[&Launch], shape: Shape, tier: Tier) -> Result<Option<Rowwise>> {
+        let mut prepared = Vec::new();
+        for launch in &launches[..shape.length] {
+            let launch = PreparedLaunch::new(plan, launch, tier)?;
+            if !launch.divides(shape.rows) {
+                return Ok(None);
+            }
+            prepared.push(launch);
+        }
+        let near = (near_bytes() - shape.common_bytes) / shape.row_bytes.max(1);
+        let block = near.min(shape.rows / (BLOCKS_A_THREAD * pool::threads())).max(1);
+        Ok(Some(Rowwise { launches: prepared, rows: shape.rows, block }))
+    }
+
+    pub fn run(&self, frame: &Frame) -> Result<()> {
+        let block = |k: usize| -> Range<usize> { k * self.block..((k + 1) * self.block).min(self.rows) };
+        let failed = std::sync::Mutex::new(None);
+        pool::run(self.rows.div_ceil(self.block), &|k, _| {
+            for launch in &self.launches {
+                if let Err(e) = launch.run_rows_here(frame, block(k), self.rows) {
+                    *failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(e);
+                }
+            }
+        })
+        .map_err(Error::Runtime)?;
+        failed.into_inner().unwrap_or_else(|e| e.into_inner()).map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests;
