@@ -56,7 +56,15 @@ fn each_line(a: &Strided, out: &Strided, axis: usize, f: &mut dyn FnMut(*const u
     }
 }
 
+/// Elements of neighbouring lines that are accumulated side by side: they stay in the first-level cache from step to step.
+const SIDE_BY_SIDE: usize = 2048;
+
 fn lines<T: Native>(a: &Strided, out: &Strided, axis: usize, step: impl Fn(T, T) -> T) {
+    let last = out.shape.len() - 1;
+    let unit = size_of::<T>() as i64;
+    if axis != last && a.strides[last] == unit && out.strides[last] == unit && out.shape[last] > 1 {
+        return side_by_side(a, out, axis, step);
+    }
     each_line(a, out, axis, &mut |from, df, to, dt, n| {
         // SAFETY: valid operands of type T, n elements along the axis (see `library::run`).
         unsafe {
@@ -65,6 +73,36 @@ fn lines<T: Native>(a: &Strided, out: &Strided, axis: usize, step: impl Fn(T, T)
             for i in 1..n as isize {
                 sum = step(sum, from.wrapping_offset(i * df).cast::<T>().read_unaligned());
                 to.wrapping_offset(i * dt).cast::<T>().write_unaligned(sum);
+            }
+        }
+    });
+}
+
+/// Lines whose neighbours lie beside them in memory, along the last axis: row by row, each result from the one above it. One
+/// line after the other would take a line of the cache for each element.
+fn side_by_side<T: Native>(a: &Strided, out: &Strided, axis: usize, step: impl Fn(T, T) -> T) {
+    let last = out.shape.len() - 1;
+    // The lines' starts: what is left of the operands without the last axis.
+    let (shape, width) = (&out.shape[..last], out.shape[last]);
+    let starts = Strided { shape, strides: &out.strides[..last], ..*out };
+    let sources = Strided { shape, strides: &a.strides[..last], ..*a };
+    each_line(&sources, &starts, axis, &mut |from, df, to, dt, n| {
+        for first in (0..width).step_by(SIDE_BY_SIDE) {
+            let (from, to) = (from.wrapping_add(first * size_of::<T>()), to.wrapping_add(first * size_of::<T>()));
+            let count = SIDE_BY_SIDE.min(width - first);
+            // SAFETY: valid operands of type T (see `library::run`), which do not overlap; `count` elements lie beside each
+            // other in every row.
+            unsafe {
+                to.copy_from_nonoverlapping(from, count * size_of::<T>());
+                for i in 1..n as isize {
+                    let x = from.wrapping_offset(i * df).cast::<T>();
+                    let (sum, before) = (to.wrapping_offset(i * dt), to.wrapping_offset((i - 1) * dt));
+                    let (sum, before) = (sum.cast::<T>(), before.cast::<T>());
+                    for k in 0..count {
+                        let next = step(before.add(k).read_unaligned(), x.add(k).read_unaligned());
+                        sum.add(k).write_unaligned(next);
+                    }
+                }
             }
         }
     });
