@@ -58,11 +58,16 @@ impl Direct {
     }
 
     /// The address of point number `index` of the domain in C order, of each stream.
-    pub fn at(&self, bases: &[*mut u8], domain: &[i64], mut index: usize) -> SmallVec<[*mut u8; 4]> {
+    pub fn at(&self, bases: &[*mut u8], domain: &[i64], index: usize) -> SmallVec<[*mut u8; 4]> {
+        let within = index % self.run;
+        let mut first = index - within;
         let mut point: SmallVec<[i64; 4]> = SmallVec::from_elem(0, domain.len());
-        for (at, &n) in point.iter_mut().zip(domain).rev() {
-            (*at, index) = ((index % n as usize) as i64, index / n as usize);
+        if first > 0 {
+            for (at, &n) in point.iter_mut().zip(domain).rev() {
+                (*at, first) = ((first % n as usize) as i64, first / n as usize);
+            }
         }
-        (0..self.arrays.len()).map(|s| self.line(s, bases, &point).0).collect()
+        let place = |(s, array): (usize, &Array)| self.line(s, bases, &point).0.wrapping_add(within * array.size);
+        self.arrays.iter().enumerate().map(place).collect()
     }
 }
