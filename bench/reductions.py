@@ -6,8 +6,8 @@
 Each line is one statement of NumPy. NumPy and legate_jit take turns in this process, the results are compared first (bit by bit,
 but for functions of which the documentation promises less), and the median of the rounds counts. Times are wall-clock times,
 ours with the value asked for. The last columns are NumPy's time over ours (above 1 we are faster; lines below 0.95 are marked)
-and, for operands of a megabyte or more, the share of the read bandwidth: of the operand's bytes read once, where the fastest
-reading of as many bytes is the faster of our sum and our maximum in this very run.
+and, for operands of a megabyte or more, the share of the read bandwidth: of what a loop in C takes that reads as many bytes on as
+many threads and does nothing else (`reading.py`), which takes its turns with the two.
 """
 
 import os
@@ -15,6 +15,7 @@ import sys
 
 import beside
 import harness
+import reading
 
 TYPES = {"f64": "float64", "f32": "float32", "i64": "int64", "bool": "bool"}
 FLOATS, NUMBERS, ALL = ("f64", "f32"), ("f64", "f32", "i64"), ("f64", "f32", "i64", "bool")
@@ -114,8 +115,13 @@ def row(statement, axes, short, n, args):
         if not same(numpy, statement, eval(code, theirs), run_ours()):
             print(f"{statement} ({short}, n = {n}): the results differ")
         runs = {"numpy": lambda: eval(code, theirs), "ours": run_ours}
+        # Both operands of a statement of two.
+        bytes = theirs["a"].nbytes * (2 if " * b" in statement or "weights" in statement else 1)
+        readers = reading.loops(bytes, int(args.threads)) if bytes >= 1 << 20 else {}
+        runs.update(readers)
         beside.take_turns(runs, 1, args.ms)
-        return beside.take_turns(runs, args.rounds, args.ms), theirs["a"].nbytes
+        took = beside.take_turns(runs, args.rounds, args.ms)
+        return took, min((took.pop(name) for name in readers), default=None)
 
 
 def main():
@@ -124,17 +130,7 @@ def main():
     parser.add_argument("--threads", default="1", help="threads of ours")
     args = parser.parse_args()
     os.environ["LEGATE_JIT_THREADS"] = args.threads
-    rows, slower, best = [], [], {}
-
-    def bandwidth(bytes):
-        import legate_jit.numpy as ours
-
-        if bytes not in best:
-            a = ours.ones(bytes // 8)
-            run = {"sum": lambda: float(a.sum()), "max": lambda: float(a.max())}
-            best[bytes] = bytes / min(beside.take_turns(run, 3, 20).values())
-        return best[bytes]
-
+    rows, slower = [], []
     print(f"{'':34}{'type':>6}{'n':>10}{'NumPy':>10}{'ours':>10}{'× NumPy':>9}   of the read bandwidth")
     for statement, axes, types in CASES:
         for short in types:
@@ -143,12 +139,8 @@ def main():
             for n in map(int, args.sizes.split(",")):
                 if "median" in statement and n > 1_000_000:
                     continue
-                took, bytes = row(statement, axes, short, n, args)
-                of = ""
-                if bytes >= 1 << 20:
-                    # What a step of two passes over lies in the same lines.
-                    share = bytes * (2 if " * b" in statement or "weights" in statement else 1) / took["ours"] / bandwidth(bytes)
-                    of = f"{share:.0%}"
+                took, read = row(statement, axes, short, n, args)
+                of = f"{read / took['ours']:.0%}" if read else ""
                 beside.line(statement, 34, short, n, took, of, slower, rows)
     beside.finish(slower, rows, args, "reductions")
     return 0

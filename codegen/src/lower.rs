@@ -72,7 +72,8 @@ impl Steps {
         let vector_bytes =
             target.vector_bytes(calls || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32);
         let vector = vector_bytes / widest;
-        let masked = target.level.masks() && !strided;
+        let gaps = kernel.accesses.iter().any(|a| a.inner == InnerStride::Two);
+        let masked = target.level.masks() && !strided && !gaps;
         let lanes = if strided { vector.min(16) } else { vector };
         let small = kernel.body.insts.len() <= 4;
         let unroll = if !strided && (small || !calls && arithmetic.waits()) { 2 } else { 1 };

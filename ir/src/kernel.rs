@@ -24,6 +24,8 @@ pub enum InnerStride {
     Unit,
     /// None: one element is loaded and spread over the vector. Never for a store.
     Zero,
+    /// Two elements, for a load: two full vectors are loaded, and every other lane is taken.
+    Two,
     /// Anything else, known at run time.
     Any,
     /// One element, for a store of more than the caches hold: it goes past them, so that no line is read to be overwritten.

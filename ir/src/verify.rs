@@ -212,6 +212,10 @@ pub fn kernel(kernel: &Kernel) -> Result<()> {
                 "#{i} is no sum along one axis"
             );
             ensure!(!access.write || access.inner != InnerStride::Zero, "#{i} is written with an inner stride of zero");
+            ensure!(
+                access.inner != InnerStride::Two || !access.write && !access.dtype.is_complex(),
+                "#{i} is no load of real numbers with gaps of one element"
+            );
             ensure!(access.write || access.inner != InnerStride::Past, "#{i} is read past the caches");
         }
         for i in 0..kernel.body.insts.len() {

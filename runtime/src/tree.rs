@@ -7,6 +7,7 @@
 //!
 //! This is a boundary file: it takes addresses of elements whose type is known only at run time.
 
+mod ahead;
 mod arg;
 pub(crate) mod array;
 mod extreme;
@@ -152,10 +153,9 @@ pub unsafe fn reduce_rows(reducer: Reducer, dtype: DType, ptr: *const u8, n: usi
             Kind::Fold(fold) => {
                 let size = dtype.size();
                 for row in 0..rows {
-                    let (row_ptr, at) = (ptr.add(row * n * size), out.add(row * size));
-                    at.copy_from_nonoverlapping(row_ptr, size);
-                    (fold.fold)(at, row_ptr.add(size), n - 1);
+                    out.add(row * size).copy_from_nonoverlapping(ptr.add(row * n * size), size);
                 }
+                (fold.apart)(out, ptr.add(size), n - 1, n, rows);
             }
             Kind::Arg(arg) => {
                 for row in 0..rows {

@@ -36,7 +36,7 @@ def test_of_one_matrix(name, dtype, shape):
     assert_equal(getattr(ours.linalg, name)(ours.array(a).swapaxes(-1, -2)), turned)
 
 
-@pytest.mark.parametrize("types", [("f8", "f8"), ("c16", "c16"), ("f8", "c16"), ("f4", "f8"), ("i8", "f8")])
+@pytest.mark.parametrize("types", [("f8", "f8"), ("c16", "c16"), ("f4", "f4"), ("c8", "c8"), ("f8", "c16"), ("f4", "f8"), ("i8", "f8")])
 def test_solve(types):
     a, b = definite((4, 4), types[0]), definite((4, 4), types[1])
     oa, ob = ours.array(a), ours.array(b)

@@ -133,6 +133,9 @@ impl<'c> Row<'c> {
             InnerStride::Unit | InnerStride::Past => {
                 from_memory(build, access.dtype, self.load_unit(build, access.dtype, a, at))
             }
+            InnerStride::Two => {
+                Val::One(bool_from_memory(build, access.dtype, self.load_two(build, access.dtype, a, at)))
+            }
             InnerStride::Any => self.load_any(build, access.dtype, a, at),
             InnerStride::Leaves => unreachable!("leaves are not read"),
         }
@@ -176,6 +179,23 @@ impl<'c> Row<'c> {
             addresses.push(one.offset(*addresses.last().expect("the first lane"), stride, Elem::I8));
         }
         addresses
+    }
+
+    /// Every other element. The second vector overlaps the first by one, so that it ends with the last lane's element: behind that
+    /// there may be no memory.
+    fn load_two(&self, build: &Build<'c, '_>, dtype: DType, a: u32, at: &At<'c>) -> V<'c> {
+        debug_assert!(at.masks[0].is_none(), "kernels with strided accesses have no masked remainder");
+        let e = Elem::in_memory(dtype);
+        let (one, lanes) = (build.with_lanes(1), build.lanes as i32);
+        let first = one.offset(self.ptrs[a as usize], one.op("arith.addi", &[at.i, at.i], Elem::I64), e);
+        if lanes == 1 {
+            return one.load(e, first);
+        }
+        let (low, high) =
+            (build.load(e, first), build.load(e, one.offset_bytes(first, (lanes - 1) * e.bytes() as i32)));
+        // Lane `lanes + k` of both put together is element `lanes - 1 + k`.
+        let lane = |k: i32| if 2 * k < lanes { 2 * k } else { 2 * k + 1 };
+        build.shuffle(e, low, high, &(0..lanes).map(lane).collect::<Vec<_>>())
     }
 
     fn load_any(&self, build: &Build<'c, '_>, dtype: DType, a: u32, at: &At<'c>) -> Val<'c> {

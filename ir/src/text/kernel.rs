@@ -22,6 +22,7 @@ impl fmt::Display for InnerStride {
         f.write_str(match self {
             InnerStride::Unit => "unit",
             InnerStride::Zero => "zero",
+            InnerStride::Two => "two",
             InnerStride::Any => "any",
             InnerStride::Past => "past",
             InnerStride::Leaves => "leaves",
@@ -104,10 +105,11 @@ pub(crate) fn parse_kernel(p: &mut Lexer) -> PResult<Kernel> {
         let inner = match () {
             () if p.eat("unit") => InnerStride::Unit,
             () if p.eat("zero") => InnerStride::Zero,
+            () if p.eat("two") => InnerStride::Two,
             () if p.eat("any") => InnerStride::Any,
             () if p.eat("past") => InnerStride::Past,
             () if p.eat("leaves") => InnerStride::Leaves,
-            () => return Err(p.expected("unit, zero, any, past or leaves")),
+            () => return Err(p.expected("unit, zero, two, any, past or leaves")),
         };
         kernel.accesses.push(Access { dtype, inner, write: p.eat("write") });
         Ok(())

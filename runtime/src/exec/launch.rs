@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::Frame;
 use super::space::{Walk, asks_for_index, specialise};
-use super::stream::{Element, Partials, Streams};
+use super::stream::{Direct, Element, Partials, Streams};
 use crate::pool;
 use crate::vm;
 use crate::{Error, Result, Tier, machine};
@@ -284,8 +284,14 @@ impl PreparedLaunch {
                 reduced.push(true);
             }
         }
-        let mut streams =
-            if launch.streams.is_empty() { None } else { Some(Streams::new(plan, launch, &domain, &reduced)?) };
+        let mut streams = match &drafts[..] {
+            _ if launch.streams.is_empty() => None,
+            [(walk, kernel, places)] => {
+                let direct = Direct::new(kernel, walk, places, &domain);
+                Some(Streams::new(plan, launch, &domain, &reduced, direct)?)
+            }
+            _ => Some(Streams::new(plan, launch, &domain, &reduced, None)?),
+        };
         let goes_past =
             as_what == Use::Alone && streams.is_none() && written(plan, launch) >= machine::last_level_cache() / PAST;
         let mut pieces = Vec::new();

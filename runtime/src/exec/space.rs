@@ -112,6 +112,9 @@ pub fn specialise(kernel: &Kernel, walk: &Walk, axes: &[u32], strides: &[i64], p
                 s if s == access.dtype.size() as i64 && past(a) => InnerStride::Past,
                 s if s == access.dtype.size() as i64 => InnerStride::Unit,
                 0 if !access.write => InnerStride::Zero,
+                s if s == 2 * access.dtype.size() as i64 && !access.write && !access.dtype.is_complex() => {
+                    InnerStride::Two
+                }
                 _ => InnerStride::Any,
             };
             Access { inner, ..*access }

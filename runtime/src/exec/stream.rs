@@ -5,6 +5,7 @@
 
 mod boxes;
 mod chunks;
+mod direct;
 mod in_order;
 mod leaves;
 
@@ -13,8 +14,7 @@ use std::ops::Range;
 
 use legate_jit_ir::DType;
 use legate_jit_ir::graph::{Order, Reducer};
-use legate_jit_ir::kernel::Op;
-use legate_jit_ir::plan::{Launch, Plan, Target};
+use legate_jit_ir::plan::{Launch, Plan};
 use smallvec::SmallVec;
 
 use super::Frame;
@@ -23,6 +23,7 @@ use crate::{Error, Result};
 use crate::{pool, tree};
 use boxes::boxes;
 pub use chunks::Partials;
+pub use direct::Direct;
 use leaves::Leaves;
 pub use leaves::adding;
 
@@ -35,8 +36,13 @@ const ROWS: usize = 16;
 const CHUNK: Range<usize> = 512..4096;
 /// Bytes of streams that are computed whole before they are reduced.
 const WHOLE_BYTES: usize = 192 << 10;
-/// Elements of a block of columns where rows are added in order.
+/// The most elements of a chunk of what is in memory already: it needs no room beside it.
+const DIRECT_CHUNK: usize = 1 << 15;
+/// The most elements of a block of columns where rows are added in order, and the fewest if several threads share a row.
 const COLUMNS: usize = 1024;
+const FEW_COLUMNS: usize = 48;
+/// Rows that are reduced strictly in order side by side: each by itself would wait for its own last operation.
+const ROWS_APART: usize = 8;
 /// Elements below which a launch runs on the calling thread.
 const INLINE_ELEMENTS: usize = 32_768;
 
@@ -117,8 +123,8 @@ pub struct Streams {
     complex: bool,
     /// The leaves of the chunks of each length, where the launch's kernel adds them up itself.
     leaves: Vec<Leaves>,
-    /// The streams are plain contiguous arrays: (buffer, byte offset) to reduce straight from memory.
-    direct: Option<Vec<(u32, i64)>>,
+    /// The streams are arrays in memory.
+    direct: Option<Direct>,
 }
 
 thread_local! {
@@ -142,7 +148,13 @@ fn with_scratch<R>(bytes: usize, f: impl FnOnce(*mut u8) -> R) -> R {
 pub type Element = [u64; 2];
 
 impl Streams {
-    pub fn new(plan: &Plan, launch: &Launch, domain: &[i64], reduced: &[bool]) -> Result<Streams> {
+    pub fn new(
+        plan: &Plan,
+        launch: &Launch,
+        domain: &[i64],
+        reduced: &[bool],
+        direct: Option<Direct>,
+    ) -> Result<Streams> {
         let list: Vec<Info> = launch
             .streams
             .iter()
@@ -173,17 +185,24 @@ impl Streams {
                 n: domain[leading..].iter().product::<i64>() as usize,
             },
             _ => {
-                let columns = if trailing == 0 { (domain[leading - 1] as usize).min(COLUMNS) } else { 0 };
+                let columns = if trailing == 0 { columns(domain, reduced, points) } else { 0 };
                 let before_is_reduced = leading >= 2 && reduced[leading - 2];
                 let rows = if trailing == 0 && before_is_reduced { (fine / columns.max(1)).max(1) } else { 1 };
                 Mode::InOrder { reduced: reduced.into(), columns, rows }
             }
         };
-        let direct = plain_loads(plan, launch);
         let complex = list.iter().any(|i| i.dtype.is_complex());
         // What fits the second-level cache is one chunk: more chunks would cut every piece into more boxes, and small arrays are
         // made of little else.
-        let chunk = if width * points <= WHOLE_BYTES { points.max(fine) } else { fine };
+        let in_place = direct.as_ref().is_some_and(|d| match mode {
+            Mode::Rows { n, .. } => d.run >= n,
+            _ => d.run == points,
+        });
+        let chunk = match in_place {
+            _ if width * points <= WHOLE_BYTES => points.max(fine),
+            true => (points / 64).next_power_of_two().clamp(fine, DIRECT_CHUNK.max(fine)),
+            false => fine,
+        };
         let cuts = cuts.filter(|_| !matches!(mode, Mode::InOrder { .. }));
         Ok(Streams {
             cuts,
@@ -320,17 +339,8 @@ impl Streams {
         range: Range<usize>,
         f: impl FnOnce(&[*mut u8]) -> R,
     ) -> R {
-        if let Some(direct) = &self.direct {
-            let ptrs: SmallVec<[*mut u8; 4]> = direct
-                .iter()
-                .zip(&self.list)
-                .map(|(&(buffer, offset), info)| {
-                    frame.bases[buffer as usize]
-                        .wrapping_offset(offset as isize)
-                        .wrapping_add(range.start * info.dtype.size())
-                })
-                .collect();
-            return f(&ptrs);
+        if let Some(direct) = self.direct.as_ref().filter(|d| range.end <= (range.start / d.run + 1) * d.run) {
+            return f(&direct.at(frame.bases, &self.domain, range.start));
         }
         // Streams lie one after the other, each at the same place in a cache line as in the whole domain: so vectors that are
         // aligned where the kernel writes to arrays are so here.
@@ -407,22 +417,34 @@ impl Streams {
 
     /// Rows of at most a chunk (or of any length where the order leaves nothing to split): several at once.
     fn rows(&self, launch: &PreparedLaunch, frame: &Frame, outputs: Range<usize>, n: usize) -> Result<()> {
-        let group = (self.chunk / n).max(1);
+        let run = self.direct.as_ref().map_or(0, |d| d.run).max(1);
+        let in_memory = run >= n && self.cuts.is_none();
+        let mut group = (self.chunk / n).max(1);
+        if in_memory && !self.splits() {
+            group = group.max(ROWS_APART);
+        }
         self.tasks(outputs.len().div_ceil(group), &|task| {
             let start = outputs.start + task * group;
             let rows = start..(start + group).min(outputs.end);
-            if n > self.chunk || self.cuts.is_some() {
+            if !in_memory && (n > self.chunk || self.cuts.is_some()) {
                 let ranges = self.cut(n);
                 rows.for_each(|row| self.carried(launch, frame, row, row * n, &ranges));
                 return;
             }
-            self.compute(launch, frame, rows.start * n..rows.end * n, |ptrs| {
-                for (s, info) in self.list.iter().enumerate() {
-                    let out = frame.bases[info.out as usize].wrapping_add(rows.start * info.out_size);
-                    // SAFETY: the chunk holds these rows; the output has one element for each.
-                    unsafe { tree::reduce_rows(info.reducer, info.dtype, ptrs[s], n, rows.len(), out) };
-                }
-            });
+            // Rows that do not lie together are reduced one by one where they are.
+            let together = if in_memory { run / n } else { group };
+            let mut from = rows.start;
+            while from < rows.end {
+                let to = if in_memory { rows.end.min((from / together + 1) * together) } else { rows.end };
+                self.compute(launch, frame, from * n..to * n, |ptrs| {
+                    for (s, info) in self.list.iter().enumerate() {
+                        let out = frame.bases[info.out as usize].wrapping_add(from * info.out_size);
+                        // SAFETY: the chunk holds these rows; the output has one element for each.
+                        unsafe { tree::reduce_rows(info.reducer, info.dtype, ptrs[s], n, to - from, out) };
+                    }
+                });
+                from = to;
+            }
         })
     }
 
@@ -447,30 +469,22 @@ impl Streams {
     }
 }
 
+/// Elements of a block of columns: all blocks alike, and one for each thread at least, where a row is long enough.
+fn columns(domain: &[i64], reduced: &[bool], points: usize) -> usize {
+    let width = domain[domain.len() - 1].max(1) as usize;
+    let kept = domain.iter().zip(reduced).rev().skip(1).filter(|(_, r)| !**r);
+    let outer: usize = kept.map(|(&n, _)| n as usize).product();
+    let mut blocks = width.div_ceil(COLUMNS);
+    if points >= INLINE_ELEMENTS && outer < pool::threads() {
+        blocks = blocks.next_multiple_of(pool::threads()).min((width / FEW_COLUMNS).max(1));
+    }
+    // Whole lines of the cache.
+    width.div_ceil(blocks).next_multiple_of(16).min(width)
+}
+
 /// 0..n in blocks of `len`.
 fn blocks(n: usize, block: usize, chunk: usize) -> Vec<Range<usize>> {
     let parts =
         |from: usize, to: usize, step: usize| (from..to).step_by(step).map(move |x| x..to.min(x.saturating_add(step)));
     parts(0, n, block).flat_map(|b| parts(b.start, b.end, chunk)).collect()
-}
-
-/// The streams' buffers if the whole launch only loads them, contiguous over the whole domain.
-fn plain_loads(plan: &Plan, launch: &Launch) -> Option<Vec<(u32, i64)>> {
-    let [piece] = &launch.pieces[..] else { return None };
-    let kernel = &plan.kernels[piece.kernel as usize];
-    let flat = legate_jit_ir::shape::c_strides(&launch.domain);
-    let mut direct = vec![None; launch.streams.len()];
-    for &(access, value) in &kernel.body.stores {
-        let Target::Stream(k) = &launch.targets[piece.accesses[access as usize] as usize] else { return None };
-        let Op::Load(load) = kernel.body.insts[value.0 as usize].op else { return None };
-        let Target::Buffer(operand) = &launch.targets[piece.accesses[load as usize] as usize] else { return None };
-        let shape = &plan.buffer(operand.buffer).ty.shape;
-        let (offset, strides) = operand.view.strided(&legate_jit_ir::shape::c_strides(shape));
-        let contiguous = strides.iter().zip(&flat).zip(&launch.domain).all(|((s, f), &n)| s == f || n <= 1);
-        if !contiguous {
-            return None;
-        }
-        direct[*k as usize] = Some((operand.buffer.0, offset * plan.buffer(operand.buffer).ty.dtype.size() as i64));
-    }
-    direct.into_iter().collect()
 }

@@ -1,5 +1,7 @@
 //! The largest and the smallest of many numbers, in vectors: what `maximum` and its kin, argmin and argmax share.
 
+use super::ahead::{LINE, ahead, is_long};
+
 /// Numbers that can be compared, with what is below and above all of them.
 pub trait Ordered: Copy + PartialOrd {
     const LOWEST: Self;
@@ -60,10 +62,13 @@ pub fn extreme<T: Ordered, const MAX: bool>(x: &[T]) -> (T, bool) {
 #[inline(always)]
 fn by_length<T: Ordered, const MAX: bool, const LANES: usize, const FEW: usize>(x: &[T]) -> (T, bool) {
     if let Some(last) = x.last_chunk::<LANES>().filter(|_| x.len() >= 2 * LANES) {
-        return in_lanes::<T, MAX, LANES>(x, last);
+        return match is_long(x) {
+            true => in_lanes::<T, MAX, true, LANES>(x, last),
+            false => in_lanes::<T, MAX, false, LANES>(x, last),
+        };
     }
     if let Some(last) = x.last_chunk::<FEW>() {
-        return in_lanes::<T, MAX, FEW>(x, last);
+        return in_lanes::<T, MAX, false, FEW>(x, last);
     }
     let none = if MAX { T::LOWEST } else { T::HIGHEST };
     x.iter().fold((none, false), |(best, nan), &v| (further::<T, MAX>(best, v), nan | v.is_nan()))
@@ -76,7 +81,10 @@ fn further<T: Ordered, const MAX: bool>(x: T, y: T) -> T {
 
 /// `last` are the last elements: what is left over is met twice.
 #[inline(always)]
-fn in_lanes<T: Ordered, const MAX: bool, const LANES: usize>(x: &[T], last: &[T; LANES]) -> (T, bool) {
+fn in_lanes<T: Ordered, const MAX: bool, const LONG: bool, const LANES: usize>(
+    x: &[T],
+    last: &[T; LANES],
+) -> (T, bool) {
     let none = if MAX { T::LOWEST } else { T::HIGHEST };
     let other = if MAX { T::HIGHEST } else { T::LOWEST };
     let (groups, _) = x.as_chunks::<LANES>();
@@ -92,6 +100,11 @@ fn in_lanes<T: Ordered, const MAX: bool, const LANES: usize>(x: &[T], last: &[T;
         }
     };
     for [p, q] in pairs {
+        if LONG {
+            for k in (0..2 * LANES).step_by(LINE / size_of::<T>()) {
+                ahead(p.as_ptr().wrapping_add(k));
+            }
+        }
         add(p, q);
     }
     add(odd.first().unwrap_or(last), last);

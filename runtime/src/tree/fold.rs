@@ -14,6 +14,8 @@ use super::extreme::extreme;
 pub struct Fold {
     /// `acc = op(acc, x[i])` for i in 0..n, or what has the same bits. n may be 0.
     pub fold: unsafe fn(acc: *mut u8, x: *const u8, n: usize),
+    /// `acc[i] = op(acc[i], x[i * step + j])` for j in 0..n in order (or what has the same bits), for i in 0..rows.
+    pub apart: unsafe fn(acc: *mut u8, x: *const u8, n: usize, step: usize, rows: usize),
     /// `acc[j] = op(acc[j], x[i * step + j])` for j in 0..n, for i in 0..rows in order.
     pub rows: unsafe fn(acc: *mut u8, x: *const u8, n: usize, step: usize, rows: usize),
 }
@@ -92,6 +94,27 @@ floats!(f32 f64);
 #[inline(always)]
 fn in_order<O: Op>(acc: &mut O::T, x: &[O::T]) {
     *acc = x.iter().fold(*acc, |acc, &x| O::call(acc, x));
+}
+
+/// Several rows in order, each an element of `acc`: four go side by side, as each by itself waits for its own last operation.
+///
+/// # Safety
+/// Each row has n elements, the first row at x, `step` elements from one to the next.
+#[inline(always)]
+unsafe fn rows_in_order<O: Op>(acc: &mut [O::T], x: *const O::T, n: usize, step: usize) {
+    // SAFETY: the caller's promise.
+    let row = |i: usize| unsafe { std::slice::from_raw_parts(x.wrapping_add(i * step), n) };
+    let (fours, rest) = acc.as_chunks_mut::<4>();
+    for (k, acc) in fours.iter_mut().enumerate() {
+        let [a, b, c, d] = std::array::from_fn(|i| row(4 * k + i));
+        for ((&a, &b), (&c, &d)) in a.iter().zip(b).zip(c.iter().zip(d)) {
+            *acc = [O::call(acc[0], a), O::call(acc[1], b), O::call(acc[2], c), O::call(acc[3], d)];
+        }
+    }
+    let first = 4 * fours.len();
+    for (i, acc) in rest.iter_mut().enumerate() {
+        in_order::<O>(acc, row(first + i));
+    }
 }
 
 /// For associative and commutative operations.
@@ -192,6 +215,30 @@ macro_rules! versions {
             }
 
             #[target_feature(enable = $features)]
+            pub unsafe fn rows_in_order<O: Op>(acc: *mut u8, x: *const u8, n: usize, step: usize, rows: usize) {
+                // SAFETY: the caller gives an element at acc for each row, and n in each row, which do not overlap.
+                unsafe {
+                    let acc = std::slice::from_raw_parts_mut(acc as *mut O::T, rows);
+                    super::rows_in_order::<O>(acc, x as *const O::T, n, step)
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            pub unsafe fn rows_in_lanes<O: Op<T: Lane>>(
+                acc: *mut u8,
+                x: *const u8,
+                n: usize,
+                step: usize,
+                rows: usize,
+            ) {
+                for i in 0..rows {
+                    let size = size_of::<O::T>();
+                    // SAFETY: as above.
+                    unsafe { in_lanes::<O>(acc.add(i * size), x.add(i * step * size), n) }
+                }
+            }
+
+            #[target_feature(enable = $features)]
             pub unsafe fn side_by_side<O: Op>(acc: *mut u8, x: *const u8, n: usize, step: usize, rows: usize) {
                 // SAFETY: the caller gives n elements at acc and in each row, which do not overlap.
                 unsafe {
@@ -208,17 +255,21 @@ versions!(avx512, "avx512f,avx512vl,avx512dq,avx512bw,avx2");
 
 fn ordered<O: Op>() -> Fold {
     match isa() {
-        Isa::Base => Fold { fold: base::in_order::<O>, rows: base::side_by_side::<O> },
-        Isa::Avx2 => Fold { fold: avx2::in_order::<O>, rows: avx2::side_by_side::<O> },
-        Isa::Avx512 => Fold { fold: avx512::in_order::<O>, rows: avx512::side_by_side::<O> },
+        Isa::Base => Fold { fold: base::in_order::<O>, apart: base::rows_in_order::<O>, rows: base::side_by_side::<O> },
+        Isa::Avx2 => Fold { fold: avx2::in_order::<O>, apart: avx2::rows_in_order::<O>, rows: avx2::side_by_side::<O> },
+        Isa::Avx512 => {
+            Fold { fold: avx512::in_order::<O>, apart: avx512::rows_in_order::<O>, rows: avx512::side_by_side::<O> }
+        }
     }
 }
 
 fn laned<O: Op<T: Lane>>() -> Fold {
     match isa() {
-        Isa::Base => Fold { fold: base::in_lanes::<O>, rows: base::side_by_side::<O> },
-        Isa::Avx2 => Fold { fold: avx2::in_lanes::<O>, rows: avx2::side_by_side::<O> },
-        Isa::Avx512 => Fold { fold: avx512::in_lanes::<O>, rows: avx512::side_by_side::<O> },
+        Isa::Base => Fold { fold: base::in_lanes::<O>, apart: base::rows_in_lanes::<O>, rows: base::side_by_side::<O> },
+        Isa::Avx2 => Fold { fold: avx2::in_lanes::<O>, apart: avx2::rows_in_lanes::<O>, rows: avx2::side_by_side::<O> },
+        Isa::Avx512 => {
+            Fold { fold: avx512::in_lanes::<O>, apart: avx512::rows_in_lanes::<O>, rows: avx512::side_by_side::<O> }
+        }
     }
 }
 

@@ -71,15 +71,19 @@ macro_rules! trees {
         pub mod $isa {
             use super::super::$acc::{add, lanes, load};
             use super::super::{BLOCK, half};
+            use crate::tree::ahead::{ahead, is_long};
 
             /// The accumulators of a run of at least 8 numbers.
             #[inline]
             #[target_feature(enable = $features)]
-            fn accumulate(x: &[$t]) -> [$t; 8] {
+            fn accumulate<const LONG: bool>(x: &[$t]) -> [$t; 8] {
                 // SAFETY: every group read lies in the run, which has at least one.
                 unsafe {
                     let mut r = load(x.as_ptr());
                     for g in 1..x.len() / 8 {
+                        if LONG {
+                            ahead(x.as_ptr().wrapping_add(8 * g));
+                        }
                         r = add(r, load(x.as_ptr().add(8 * g)));
                     }
                     lanes(r)
@@ -95,22 +99,22 @@ macro_rules! trees {
             /// The sum of a run of 8 to 128 numbers.
             #[inline]
             #[target_feature(enable = $features)]
-            fn leaf(x: &[$t]) -> $t {
-                let r = accumulate(x);
+            fn leaf<const LONG: bool>(x: &[$t]) -> $t {
+                let r = accumulate::<LONG>(x);
                 let sum = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
                 rest(x).iter().fold(sum, |sum, v| sum + v)
             }
 
             #[target_feature(enable = $features)]
-            pub fn tree(x: &[$t]) -> $t {
+            pub fn tree<const LONG: bool>(x: &[$t]) -> $t {
                 if x.len() < 8 {
                     return x.iter().fold(-0.0, |sum, v| sum + v);
                 }
                 if x.len() <= BLOCK {
-                    return leaf(x);
+                    return leaf::<LONG>(x);
                 }
                 let (a, b) = x.split_at(half(x.len()));
-                tree(a) + tree(b)
+                tree::<LONG>(a) + tree::<LONG>(b)
             }
 
             #[target_feature(enable = $features)]
@@ -120,7 +124,7 @@ macro_rules! trees {
                     return x.as_chunks::<2>().0.iter().fold([-0.0; 2], plus);
                 }
                 if x.len() <= BLOCK {
-                    let r = accumulate(x);
+                    let r = accumulate::<false>(x);
                     let sum = [(r[0] + r[2]) + (r[4] + r[6]), (r[1] + r[3]) + (r[5] + r[7])];
                     return rest(x).as_chunks::<2>().0.iter().fold(sum, plus);
                 }
@@ -132,7 +136,7 @@ macro_rules! trees {
             #[target_feature(enable = $features)]
             pub fn rows(x: &[$t], n: usize, out: &mut [$t]) {
                 for (row, out) in x.chunks_exact(n).zip(out) {
-                    *out = 0.0 + tree(row);
+                    *out = 0.0 + if is_long(x) { tree::<true>(row) } else { tree::<false>(row) };
                 }
             }
 

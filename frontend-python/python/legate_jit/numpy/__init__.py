@@ -88,6 +88,7 @@ from ._math import (
     vdot,
 )
 from ._errors import errstate, seterr
+from ._nan import nanmax, nanmean, nanmin, nansum
 from ._shape import (
     append,
     array_split,

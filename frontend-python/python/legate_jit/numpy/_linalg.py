@@ -57,10 +57,15 @@ def _factorisations():
             _extobj_contextvar.reset(token)
 
     def kind(a):
-        """"d" or "D" for a matrix of ours of such elements, or a stack of them; else nothing."""
-        if type(a) is ndarray and a.ndim > 1 and (char := a.dtype.char) in "dD":
-            return char
-        return None
+        """"d" or "D" for a matrix of ours, or a stack of them: what NumPy computes in, whatever the elements; else nothing."""
+        return computed_in.get(a.dtype.char) if type(a) is ndarray and a.ndim > 1 else None
+
+    computed_in = {"f": "d", "d": "d", "F": "D", "D": "D"}
+
+    def result(x, a, real=False):
+        """What was computed, as ours in the type that NumPy gives for `a`."""
+        char = a.dtype.char
+        return adopt_array(x.astype(char.lower() if real else char, copy=False), False)
 
     def square(a):
         return kind(a) if type(a) is ndarray and a.shape[-2:-1] == a.shape[-1:] else None
@@ -71,47 +76,47 @@ def _factorisations():
     def inv(a):
         if not (k := square(a)):
             return fall_back(_np.linalg.inv, a)
-        return adopt_array(run(singular, lapack.inv, k + "->" + k, host(a)), False)
+        return result(run(singular, lapack.inv, k + "->" + k, host(a)), a)
 
     def solve(a, b):
-        if not (k := square(a)) or type(b) is not ndarray or b.ndim == 0 or b.dtype.char != k:
+        if not (k := square(a)) or type(b) is not ndarray or b.ndim == 0 or b.dtype != a.dtype:
             return fall_back(_np.linalg.solve, a, b)
         f = lapack.solve1 if b.ndim == 1 else lapack.solve
-        return adopt_array(run(singular, f, k + k + "->" + k, host(a), host(b)), False)
+        return result(run(singular, f, k + k + "->" + k, host(a), host(b)), a)
 
     def det(a):
         if not (k := square(a)):
             return fall_back(_np.linalg.det, a)
         d = lapack.det(host(a), signature=k + "->" + k)
-        return d if a.ndim == 2 else adopt_array(d, False)
+        return d.astype(a.dtype, copy=False) if a.ndim == 2 else result(d, a)
 
     def cholesky(a, /, *, upper=False):
         if not (k := square(a)):
             return _fallback.run("linalg.cholesky", _np.linalg.cholesky, (a,), dict(upper=upper))
         f = lapack.cholesky_up if upper else lapack.cholesky_lo
-        return adopt_array(run(indefinite, f, k + "->" + k, host(a)), False)
+        return result(run(indefinite, f, k + "->" + k, host(a)), a)
 
     def eigh(a, UPLO="L"):
         if not (k := square(a)) or UPLO not in ("L", "U"):
             return fall_back(_np.linalg.eigh, a, UPLO)
         f = lapack.eigh_lo if UPLO == "L" else lapack.eigh_up
         w, v = run(no_eigenvalues, f, k + "->d" + k, host(a))
-        return _linalg.EighResult(adopt_array(w, False), adopt_array(v, False))
+        return _linalg.EighResult(result(w, a, real=True), result(v, a))
 
     def eigvalsh(a, UPLO="L"):
         if not (k := square(a)) or UPLO not in ("L", "U"):
             return fall_back(_np.linalg.eigvalsh, a, UPLO)
         f = lapack.eigvalsh_lo if UPLO == "L" else lapack.eigvalsh_up
-        return adopt_array(run(no_eigenvalues, f, k + "->d", host(a)), False)
+        return result(run(no_eigenvalues, f, k + "->d", host(a)), a, real=True)
 
     def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
         if not (k := kind(a)) or hermitian:
             return fall_back(_np.linalg.svd, a, full_matrices, compute_uv, hermitian)
         if not compute_uv:
-            return adopt_array(run(no_svd, lapack.svd, k + "->d", host(a)), False)
+            return result(run(no_svd, lapack.svd, k + "->d", host(a)), a, real=True)
         f = lapack.svd_f if full_matrices else lapack.svd_s
-        parts = run(no_svd, f, f"{k}->{k}d{k}", host(a))
-        return _linalg.SVDResult(*[adopt_array(x, False) for x in parts])
+        u, s, vh = run(no_svd, f, f"{k}->{k}d{k}", host(a))
+        return _linalg.SVDResult(result(u, a), result(s, a, real=True), result(vh, a))
 
     for function in (inv, solve, det, cholesky, eigh, eigvalsh, svd):
         _own(function)

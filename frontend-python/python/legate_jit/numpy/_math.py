@@ -411,6 +411,15 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
 def average(a, axis=None, weights=None, returned=False, *, keepdims=_NoValue):
     if weights is None and not returned:
         return mean(a, axis, keepdims=keepdims)
+    ours = type(a) is ndarray and type(weights) is ndarray and not returned
+    if ours and a.dtype.kind == "f" and a.dtype == weights.dtype and a.shape == weights.shape:
+        keepdims = False if keepdims is _NoValue else keepdims
+        scale = weights.sum(axis=axis, keepdims=keepdims)
+        total = _multiply(a, weights).sum(axis=axis, keepdims=keepdims)
+        # Asked for when both sums are recorded, so that one pass gives them.
+        if (scale == 0.0).any():
+            raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+        return total / scale
     return _fallback.run("average", _np.average, (a,), _given(axis=axis, weights=weights, returned=returned, keepdims=keepdims))
 
 

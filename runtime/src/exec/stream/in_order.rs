@@ -70,14 +70,7 @@ impl Streams {
                         }
                         // Where the rows are in memory, and elements from one to the next.
                         let lines: SmallVec<[(*mut u8, usize); 4]> = match &self.direct {
-                            Some(direct) => {
-                                let first = flatten(&lo, &self.domain);
-                                let at = |(&(buffer, offset), info): (&(u32, i64), &Info)| {
-                                    let base = frame.bases[buffer as usize].wrapping_offset(offset as isize);
-                                    (base.wrapping_add(first * info.dtype.size()), width)
-                                };
-                                direct.iter().zip(&self.list).map(at).collect()
-                            }
+                            Some(direct) => (0..self.list.len()).map(|s| direct.line(s, frame.bases, &lo)).collect(),
                             None => {
                                 let skipped = from + if rank >= 2 { lo[rank - 2] as usize * columns } else { 0 };
                                 let origin =
