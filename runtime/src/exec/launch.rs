@@ -662,7 +662,13 @@ fn written(plan: &Plan, launch: &Launch) -> usize {
 /// Drops and merges what one piece of a launch without streams allows; with `bands`, the first two axes stay apart.
 fn simplify(walk: &mut Walk, extents: &[i64], pinned: &[bool], bands: bool) {
     let is_pinned = |axis: u32| pinned.get(axis as usize).copied().unwrap_or(false);
+    // An axis of one point parts nothing.
+    let parts = |d: usize| extents[d] != 1 || walk.hi[d] - walk.lo[d] != 1 || is_pinned(walk.axes[d]) || bands && d < 2;
+    let keep: SmallVec<[bool; 4]> = (0..walk.rank()).map(parts).collect();
+    walk.retain(&keep);
+    let mut kept = keep.iter();
     let mut extents: SmallVec<[i64; 4]> = extents.into();
+    extents.retain(|_| *kept.next().expect("one an axis"));
     let mut d = walk.rank();
     while d >= 2 {
         d -= 1;

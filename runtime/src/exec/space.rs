@@ -32,7 +32,7 @@ impl Walk {
     }
 
     /// Keeps the axes for which `keep` is true.
-    fn retain(&mut self, keep: &[bool]) {
+    pub fn retain(&mut self, keep: &[bool]) {
         let rank = self.rank();
         let mut strides = SmallVec::new();
         for a in 0..self.offset.len() {
