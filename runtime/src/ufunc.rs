@@ -248,9 +248,16 @@ fn beyond(op: Ufunc, operands: &[Operand], ins: &[DType], args: &UfuncArgs) -> R
     {
         return Ok(None);
     }
+    // (Beside truth values NumPy makes a 64-bit integer of it, or says that there is none.)
+    let truth = |o: &Operand| match o {
+        Operand::Array(a) => a.dtype == DType::Bool,
+        Operand::Typed(v) => v.dtype == DType::Bool,
+        Operand::Weak(_) => false,
+    };
     for (i, o) in operands.iter().enumerate() {
         if let Operand::Weak(WeakScalar::Int(v)) = o
             && ins[i].is_integer()
+            && !operands.iter().any(truth)
             && int_out_of_bounds(*v, ins[i]).is_some()
         {
             // The weak operand is above (or below) every value of the type.

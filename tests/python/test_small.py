@@ -237,3 +237,29 @@ def test_numpys_scalars_on_the_left_of_our_arrays():
     assert_same(numpy.sqrt(o), numpy.sqrt(a))
     assert_same(numpy.add(a, o), a + a)
     assert_same(numpy.divmod(numpy.float64(7.0), o), numpy.divmod(numpy.float64(7.0), a))
+
+
+OPERATORS = [
+    operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod,
+    operator.and_, operator.lt, operator.ge, operator.eq, operator.ne,
+]  # fmt: skip
+NUMBERS = [2, -3, 2.5, 1.5 - 2j, True, 300, 2**40, -(2**70), numpy.float32(1.5), numpy.int64(7), numpy.complex64(2j)]
+
+
+@pytest.mark.parametrize("code", "?bBilfdFD")
+def test_numbers_beside_small_arrays(code):
+    """On either side, of every kind, fitting or not: type, bits and errors."""
+    values = (numpy.arange(12) - 3).astype(code)
+    a = ours.array(values)
+    for op, number, turned in itertools.product(OPERATORS, NUMBERS, [False, True]):
+        def call(x):
+            with numpy.errstate(all="ignore"):
+                return op(number, x) if turned else op(x, number)
+
+        try:
+            want = call(values)
+        except Exception as e:
+            with pytest.raises(type(e)):
+                legate_jit.sync(), numpy.asarray(call(a))
+            continue
+        assert_same(call(a), want, context=f"{op.__name__} {number!r} {code} {turned}")
