@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use crate::array::{Array, Operand};
 use crate::error::shape_text;
-use crate::inline::made;
+use crate::inline::{alike_now, made};
 use crate::layout::Layout;
 use crate::promote::WeakScalar;
 use crate::session::{Session, lock};
@@ -33,6 +33,10 @@ pub struct UfuncArgs<'a> {
 /// `np.<op>(operands…)`.
 pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array> {
     debug_assert_eq!(operands.len(), op.nin());
+    let plain = args.out.is_none() && args.where_.is_none() && args.dtype.is_none();
+    if plain && let Some(done) = alike_now(op, operands)? {
+        return Ok(done);
+    }
     let mut types = [ArgType::strong(DType::Bool); 3];
     let mut weak_int = false;
     for (t, o) in types.iter_mut().zip(operands) {
@@ -49,7 +53,7 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
     if op == Ufunc::Power {
         check_integer_power(operands, resolve(op, types)?)?;
     }
-    if args.out.is_some() || args.where_.is_some() || args.dtype.is_some() || weak_int {
+    if !plain || weak_int {
         return general(&mut lock(), op, operands, types, args);
     }
     let l = resolve(op, types)?;

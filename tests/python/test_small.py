@@ -263,3 +263,31 @@ def test_numbers_beside_small_arrays(code):
                 legate_jit.sync(), numpy.asarray(call(a))
             continue
         assert_same(call(a), want, context=f"{op.__name__} {number!r} {code} {turned}")
+
+
+@pytest.mark.parametrize("code", "ilfdFD")
+@pytest.mark.parametrize("n", [1, 2, 7, 255, 256, 257, 600, 2000])
+def test_elements_at_equal_distances(code, n):
+    """Columns, every other one, from the end to the beginning, one for all: alone, with others and with numbers."""
+    rng = numpy.random.default_rng(n)
+    table = rng.integers(-50, 50, (n, 3)).astype(code)
+    flat = rng.integers(1, 50, 2 * n).astype(code)
+
+    def program(np):
+        t, f = np.array(table), np.array(flat)
+        same = np.broadcast_to(f[:1], (n,))
+        lines = [t[:, 1], f[::2], f[:n][::-1], f[n:], same, t[::-1, 2]]
+        out = [x * 3 for x in lines] + [2 - x for x in lines] + [-x for x in lines] + [abs(x) for x in lines]
+        out += [op(x, y) for op in (np.add, np.multiply, np.equal) for x in lines for y in lines]
+        into = f[:n].copy()
+        into += t[:, 0]
+        into *= into[::-1]
+        into[:] = into[::-1]
+        half = into[: n // 2]
+        half -= into[: n // 2][::-1]
+        half += 2 * half[::-1]
+        np.subtract(t[:, 2], f[::-2], out=into)
+        t[:, 0] += t[:, 2]
+        return (*out, into, half, t)
+
+    both(program)
