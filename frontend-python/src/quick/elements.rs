@@ -38,6 +38,9 @@ pub(super) fn tolist(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     if array.ndim() == 0 {
         return NOT_PLAIN;
     }
+    if let Some((_kept, first, step)) = array.line_at_rest() {
+        return line(py, array.dtype(), array.size(), first, step).map(Some);
+    }
     let view = match array.host_at_rest() {
         Some(view) => view,
         None => {
@@ -49,24 +52,38 @@ pub(super) fn tolist(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
 }
 
 /// The elements from `at` on, over the axes from `axis` on, as nested lists.
-pub(super) fn list(py: Python, view: &HostView, axis: usize, at: *const u8) -> PyResult<Py<PyAny>> {
+fn list(py: Python, view: &HostView, axis: usize, at: *const u8) -> PyResult<Py<PyAny>> {
     let (n, step) = (view.shape[axis], view.strides[axis] as isize);
-    let last = axis + 1 == view.shape.len();
-    // SAFETY: the list takes a reference for each of its n places, all of which are filled before anybody sees it; the
-    // addresses are those of the view's elements, which nobody writes while the view holds them.
+    if axis + 1 == view.shape.len() {
+        return line(py, view.dtype, n, at, step);
+    }
+    filled(py, n, |i| Ok(list(py, view, axis + 1, at.wrapping_offset(i as isize * step))?.into_ptr()))
+}
+
+/// So many elements from `at` on, `step` bytes from one to the next, as a list. The caller keeps their memory.
+fn line(py: Python, dtype: DType, n: usize, at: *const u8, step: isize) -> PyResult<Py<PyAny>> {
+    let place = |i: usize| at.wrapping_offset(i as isize * step);
+    // SAFETY: the addresses of elements of this type.
+    unsafe {
+        match dtype {
+            DType::F64 => filled(py, n, |i| Ok(ffi::PyFloat_FromDouble(place(i).cast::<f64>().read_unaligned()))),
+            DType::I64 => filled(py, n, |i| Ok(ffi::PyLong_FromLongLong(place(i).cast::<i64>().read_unaligned()))),
+            d => filled(py, n, |i| {
+                let bytes = std::slice::from_raw_parts(place(i), d.size());
+                Ok(convert::to_python(py, Scalar::from_bytes(d, bytes))?.into_ptr())
+            }),
+        }
+    }
+}
+
+/// A list of n new objects.
+#[inline(always)]
+fn filled(py: Python, n: usize, item: impl Fn(usize) -> PyResult<*mut ffi::PyObject>) -> PyResult<Py<PyAny>> {
+    // SAFETY: the list takes a reference for each of its n places, all of which are filled before anybody sees it.
     unsafe {
         let made = Bound::from_owned_ptr_or_err(py, ffi::PyList_New(n as isize))?;
         for i in 0..n {
-            let p = at.wrapping_offset(i as isize * step);
-            let one = match view.dtype {
-                _ if !last => list(py, view, axis + 1, p)?.into_ptr(),
-                DType::F64 => ffi::PyFloat_FromDouble(p.cast::<f64>().read_unaligned()),
-                DType::I64 => ffi::PyLong_FromLongLong(p.cast::<i64>().read_unaligned()),
-                d => {
-                    let bytes = std::slice::from_raw_parts(p, d.size());
-                    convert::to_python(py, Scalar::from_bytes(d, bytes))?.into_ptr()
-                }
-            };
+            let one = item(i)?;
             if one.is_null() {
                 return Err(PyErr::fetch(py));
             }
