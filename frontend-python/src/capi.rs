@@ -162,8 +162,13 @@ pub fn scalar(py: Python<'_>, value: Scalar) -> PyResult<Py<PyAny>> {
         unsafe {
             let object = ffi::PyObject_Malloc(made.size).cast::<ffi::PyObject>();
             if !object.is_null() {
-                object.byte_add(HEADER).cast::<u8>().write_bytes(0, made.size - HEADER);
                 let number = object.byte_add(HEADER);
+                // (Of most types the number is all there is.)
+                if made.size != HEADER + 8 {
+                    number.cast::<u8>().write_bytes(0, made.size - HEADER);
+                } else if value.dtype.size() != 8 {
+                    number.cast::<u64>().write(0);
+                }
                 match value.dtype.size() {
                     8 => number.cast::<u64>().write(value.bits[0]),
                     4 => number.cast::<u32>().write(value.bits[0] as u32),

@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicBool;
 
 use legate_jit_ir::DType;
 
+use crate::buffer::let_go;
 use crate::layout::Layout;
 use crate::shared::Shared;
 use crate::{Error, Store};
@@ -67,6 +68,18 @@ pub(crate) struct Version {
     pub(crate) state: Guarded<State>,
     pub(crate) full: Shared<Layout>,
     pub(crate) dtype: DType,
+}
+
+impl Drop for Version {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let state = self.state.0.get_mut();
+        if let State::Store(_) = state
+            && let State::Store(store) = std::mem::replace(state, State::Pending(0))
+        {
+            let_go(store);
+        }
+    }
 }
 
 impl Version {

@@ -9,7 +9,7 @@
 
 use std::any::Any;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -19,9 +19,11 @@ use crate::{Error, Result};
 
 mod available;
 mod pool;
+mod reused;
 
 pub(crate) use pool::{CHECKED, forget_waiting, hold, mapped_bytes, missing, size_text};
 pub use pool::{bytes_live, bytes_peak, could_fit, kept_bytes, release_kept};
+pub(crate) use reused::let_go;
 
 /// Where the memory goes when the last reference is gone.
 enum Owner {
@@ -45,7 +47,7 @@ const PROMISED: u64 = u64::MAX;
 pub struct Store {
     /// Dangling while the contents are only promised.
     ptr: AtomicPtr<u8>,
-    bytes: usize,
+    bytes: AtomicUsize,
     /// The recorder's note: (trace number, input number) of the store's last use as an input of a trace; 0 if nobody has read
     /// the contents.
     pub(crate) mark: AtomicU64,
@@ -66,7 +68,11 @@ unsafe impl Sync for Store {}
 
 impl Store {
     /// Uninitialised memory. Zero bytes are allowed.
+    #[inline]
     pub fn alloc(bytes: usize) -> Result<Arc<Store>> {
+        if let Some(store) = reused::take(bytes) {
+            return Ok(store);
+        }
         let block = pool::alloc(bytes)?;
         Ok(Arc::new(Store::new(block.ptr(), bytes, Owner::Pool(block))))
     }
@@ -74,7 +80,7 @@ impl Store {
     fn new(ptr: NonNull<u8>, bytes: usize, owner: Owner) -> Store {
         Store {
             ptr: AtomicPtr::new(ptr.as_ptr()),
-            bytes,
+            bytes: AtomicUsize::new(bytes),
             mark: AtomicU64::new(0),
             exports: AtomicU32::new(0),
             placed: AtomicU64::new(0),
@@ -173,7 +179,7 @@ impl Store {
 
     #[inline]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.load(Ordering::Relaxed)
     }
 
     #[inline]
@@ -222,15 +228,15 @@ impl Store {
     /// The contents. Only for a store that nobody writes meanwhile (every store that is not exported and not being filled).
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: the memory is valid for `bytes` bytes as long as self lives; see the type for who may write.
-        unsafe { std::slice::from_raw_parts(self.as_ptr(), self.bytes) }
+        unsafe { std::slice::from_raw_parts(self.as_ptr(), self.bytes()) }
     }
 
     /// A copy in memory of its own.
     pub fn duplicate(&self) -> Result<Arc<Store>> {
         self.keep_promise()?;
-        let new = Store::alloc(self.bytes)?;
+        let new = Store::alloc(self.bytes())?;
         // SAFETY: two valid runs of the same length; the new one is nobody else's.
-        unsafe { new.as_mut_ptr().copy_from_nonoverlapping(self.as_ptr(), self.bytes) };
+        unsafe { new.as_mut_ptr().copy_from_nonoverlapping(self.as_ptr(), self.bytes()) };
         Ok(new)
     }
 }
@@ -256,7 +262,7 @@ impl Drop for Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(f, "Store({} bytes)", self.bytes)
+        write!(f, "Store({} bytes)", self.bytes())
     }
 }
 

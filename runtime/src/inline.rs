@@ -10,6 +10,7 @@
 //!
 //! A boundary file: it reads and writes elements of stores, which no one else touches while the session is held.
 
+mod alike;
 mod create;
 mod pick;
 mod product;
@@ -31,11 +32,12 @@ use crate::layout::{Class, Layout, Strides, kept_in_order};
 use crate::pass::{Code, Feed, Source};
 use crate::session::Session;
 use crate::shared::Shared;
-use crate::strided::{apart, copy, in_order, packed, reach, steps};
+use crate::strided::{apart, copy, in_order, packed, reach, span, steps};
 use crate::trace::{PackedPerm, Part};
 use crate::vm::{Loop, Operation, cast_loop, operation};
 use crate::{Result, Store};
 
+pub(crate) use alike::alike_now;
 pub(crate) use when::Inline;
 
 /// Bytes of a base of which a copy is made at once when somebody else keeps the old contents.
@@ -112,9 +114,12 @@ impl Session {
             return Ok(None);
         }
         let n = full.size;
-        let Some((all, together)) = Sources::new(self, operands, l, n)? else { return Ok(None) };
+        let mut all = Sources::default();
+        if !all.find(self, operands, l, n)? {
+            return Ok(None);
+        }
         let Some(operation) = operation(op, l.ins()) else { return Ok(None) };
-        let one_loop = together && perm == 0 && all.suit(operation, operands.len(), n);
+        let one_loop = all.lie != Lie::Apart && perm == 0 && takes(operation, &all.single, operands.len(), n);
         if !one_loop && !self.inline.allows_more(n) {
             return Ok(None);
         }
@@ -123,7 +128,12 @@ impl Session {
         let out = store.raw_ptr();
         if one_loop {
             // SAFETY: every operand is n elements, or one where `single` says so.
-            unsafe { run(operation, &all.from(l.ins(), 0), &all.single, out, n) };
+            unsafe {
+                match all.lie {
+                    Lie::InLine => run_by_blocks(operation, &all, l, out, n, false),
+                    Lie::Together | Lie::Apart => run(operation, &all.from(l.ins(), 0), &all.single, out, n),
+                }
+            }
         } else {
             let Some(feeds) = self.feeds(operands, l.ins(), full.shape(), perm)? else { return Ok(None) };
             let ordered = if perm == 0 { None } else { Some(in_order(full.shape(), perm)) };
@@ -183,18 +193,21 @@ impl Session {
         let Some(out) = own(self, to)? else { return Ok(false) };
         let (shape, item, n) = (to.shape(), to.dtype.size(), to.size());
         // (Only now: one may have shared the memory that was copied.)
-        let Some((all, together)) = Sources::new(self, operands, l, n)? else { return Ok(false) };
+        let mut all = Sources::default();
+        if !all.find(self, operands, l, n)? {
+            return Ok(false);
+        }
         if in_one
-            && together
-            && all.suit(operation, operands.len(), n)
+            && all.lie != Lie::Apart
+            && takes(operation, &all.single, operands.len(), n)
             && let Some(in_place) = all.meet(l.ins(), out, item, n)
         {
             self.inline.count();
             // SAFETY: every operand is n elements, or one where `single` says so, and so are the results; they lie apart, or
             // where `in_place` says so at the same place.
             unsafe {
-                if in_place {
-                    run_over(operation, &all, l, out, n);
+                if in_place || all.lie == Lie::InLine {
+                    run_by_blocks(operation, &all, l, out, n, in_place);
                 } else {
                     run(operation, &all.from(l.ins(), 0), &all.single, out, n);
                 }
@@ -307,28 +320,59 @@ impl Session {
     }
 }
 
+/// How the operands' elements lie, those of all operands together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lie {
+    /// One after the other.
+    Together,
+    /// The same, or of some at equal distances (a column, every other one, from the end to the beginning).
+    InLine,
+    /// Otherwise, or in a type that has to be cast.
+    Apart,
+}
+
 /// Operands as one loop takes them.
 struct Sources {
     arrays: [*const u8; 3],
+    /// From an element to the next in bytes, where that is not the elements' size.
+    steps: [i64; 3],
     /// Which operands are one element, for all results.
     single: [bool; 3],
     scalars: [[u64; 2]; 3],
+    lie: Lie,
+}
+
+impl Default for Sources {
+    #[inline(always)]
+    fn default() -> Sources {
+        Sources {
+            arrays: [std::ptr::null(); 3],
+            steps: [0; 3],
+            single: [false; 3],
+            scalars: [[0; 2]; 3],
+            lie: Lie::Together,
+        }
+    }
 }
 
 impl Sources {
-    /// Of an operation with n results; `None` where an operand is not in memory. The flag says that all elements lie one after
-    /// the other, in the types that the loop takes.
+    /// Those of an operation with n results; false where one is not in memory.
     #[inline(always)]
-    fn new(s: &Session, operands: &[Operand], l: &Signature, n: usize) -> Result<Option<(Sources, bool)>> {
-        let mut all = Sources { arrays: [std::ptr::null(); 3], single: [false; 3], scalars: [[0; 2]; 3] };
-        let mut together = true;
+    fn find(&mut self, s: &Session, operands: &[Operand], l: &Signature, n: usize) -> Result<bool> {
         for (k, (o, &to)) in operands.iter().zip(l.ins()).enumerate() {
             let value = match o {
                 Operand::Array(a) => {
-                    let Some(p) = at_rest(s, a) else { return Ok(None) };
+                    let Some(p) = at_rest(s, a) else { return Ok(false) };
                     if a.size() != 1 {
-                        all.arrays[k] = p;
-                        together &= a.layout.c_contiguous && a.size() == n && a.dtype == to;
+                        self.arrays[k] = p;
+                        if a.size() != n || a.dtype != to {
+                            self.lie = Lie::Apart;
+                        } else if !a.layout.c_contiguous {
+                            let step = if a.ndim() == 1 { a.layout.strides[0] * to.size() as i64 } else { 0 };
+                            self.steps[k] = step;
+                            let in_line = step != 0 && self.lie != Lie::Apart;
+                            self.lie = if in_line { Lie::InLine } else { Lie::Apart };
+                        }
                         continue;
                     }
                     // SAFETY: the address of its only element.
@@ -337,26 +381,10 @@ impl Sources {
                 Operand::Weak(w) => w.value(to)?,
                 Operand::Typed(v) => *v,
             };
-            all.scalars[k] = cast(value, to).bits;
-            all.single[k] = true;
+            self.scalars[k] = cast(value, to).bits;
+            self.single[k] = true;
         }
-        Ok(Some((all, together)))
-    }
-
-    /// Whether the loop takes these single elements as they are.
-    #[inline(always)]
-    fn suit(&self, operation: Operation, operands: usize, n: usize) -> bool {
-        match operation {
-            Operation::Loops(_) if n == 1 => true,
-            Operation::Loops(loops) => match self.single {
-                [false, false, false] => true,
-                [false, true, _] if operands == 2 => loops.second_scalar.is_some(),
-                [true, false, _] if operands == 2 => loops.first_scalar.is_some(),
-                _ => false,
-            },
-            Operation::Math1(_) => !self.single[0] || n == 1,
-            Operation::Math2(_) => true,
-        }
+        Ok(true)
     }
 
     /// Whether an operand lies where n results of `item` bytes go, each element at its result's place; `None` where they
@@ -366,9 +394,10 @@ impl Sources {
         let mut met = false;
         for (k, to) in ins.iter().enumerate().filter(|(k, _)| !self.single[*k]) {
             let (p, size) = (self.arrays[k], to.size());
-            if p == out && size == item {
+            let by = if self.steps[k] == 0 { size as i64 } else { self.steps[k] };
+            if p == out && size == item && by == item as i64 {
                 met = true;
-            } else if !apart((p as usize, p as usize + n * size), (out as usize, out as usize + n * item)) {
+            } else if !apart(span(p, &[n], &[by], size), (out as usize, out as usize + n * item)) {
                 return None;
             }
         }
@@ -387,6 +416,22 @@ impl Sources {
             };
         }
         from
+    }
+}
+
+/// Whether the loop takes these single elements as they are.
+#[inline(always)]
+fn takes(operation: Operation, single: &[bool; 3], operands: usize, n: usize) -> bool {
+    match operation {
+        Operation::Loops(_) if n == 1 => true,
+        Operation::Loops(loops) => match *single {
+            [false, false, false] => true,
+            [false, true, _] if operands == 2 => loops.second_scalar.is_some(),
+            [true, false, _] if operands == 2 => loops.first_scalar.is_some(),
+            _ => false,
+        },
+        Operation::Math1(_) => !single[0] || n == 1,
+        Operation::Math2(_) => true,
     }
 }
 
@@ -417,21 +462,35 @@ unsafe fn run(operation: Operation, from: &[*const u8; 3], single: &[bool; 3], o
     }
 }
 
-/// The same where an operand lies at the results' place: no loop works in place, so the results go through a block.
+/// The same block by block: operands whose elements lie at a distance are put together first; and where an operand lies at the
+/// results' place, the results go through a block, as no loop works in place.
 ///
 /// # Safety
-/// As for `run`, but that operands may lie where the results go, each element at its result's place.
-unsafe fn run_over(operation: Operation, all: &Sources, l: &Signature, out: *mut u8, n: usize) {
+/// As for `run`, but that operands may have steps, and may lie where the results go, if `in_place` says so: each element at its
+/// result's place.
+unsafe fn run_by_blocks(operation: Operation, all: &Sources, l: &Signature, out: *mut u8, n: usize, in_place: bool) {
+    /// Elements of a block, of any size.
     const BLOCK: usize = 256;
-    let mut block = [const { MaybeUninit::<[u64; 8]>::uninit() }; BLOCK / 8];
-    let (to, item) = (block.as_mut_ptr().cast::<u8>(), l.out.size());
-    let each = size_of_val(&block) / item;
-    for at in (0..n).step_by(each) {
-        let count = each.min(n - at);
-        // SAFETY: the caller's promise for some of the elements; the block has room for them.
+    let mut blocks = [const { MaybeUninit::<[[u64; 2]; BLOCK]>::uninit() }; 4];
+    let blocks = blocks.each_mut().map(|b| b.as_mut_ptr().cast::<u8>());
+    let item = l.out.size();
+    for at in (0..n).step_by(BLOCK) {
+        let count = BLOCK.min(n - at);
+        let mut from = all.from(l.ins(), at);
+        // SAFETY: the caller's promise for some of the elements; the blocks have room for them.
         unsafe {
-            run(operation, &all.from(l.ins(), at), &all.single, to, count);
-            out.add(at * item).copy_from_nonoverlapping(to, count * item);
+            for (k, to) in l.ins().iter().enumerate().filter(|(k, _)| all.steps[*k] != 0) {
+                let p = all.arrays[k].wrapping_offset(at as isize * all.steps[k] as isize);
+                copy(&[count], p, &[all.steps[k]], blocks[k], &[to.size() as i64], to.size());
+                from[k] = blocks[k];
+            }
+            let to = out.add(at * item);
+            if in_place {
+                run(operation, &from, &all.single, blocks[3], count);
+                to.copy_from_nonoverlapping(blocks[3], count * item);
+            } else {
+                run(operation, &from, &all.single, to, count);
+            }
         }
     }
 }

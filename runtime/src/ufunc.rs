@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use crate::array::{Array, Operand};
 use crate::error::shape_text;
-use crate::inline::made;
+use crate::inline::{alike_now, made};
 use crate::layout::Layout;
 use crate::promote::WeakScalar;
 use crate::session::{Session, lock};
@@ -33,6 +33,10 @@ pub struct UfuncArgs<'a> {
 /// `np.<op>(operands…)`.
 pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array> {
     debug_assert_eq!(operands.len(), op.nin());
+    let plain = args.out.is_none() && args.where_.is_none() && args.dtype.is_none();
+    if plain && let Some(done) = alike_now(op, operands)? {
+        return Ok(done);
+    }
     let mut types = [ArgType::strong(DType::Bool); 3];
     let mut weak_int = false;
     for (t, o) in types.iter_mut().zip(operands) {
@@ -49,7 +53,7 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
     if op == Ufunc::Power {
         check_integer_power(operands, resolve(op, types)?)?;
     }
-    if args.out.is_some() || args.where_.is_some() || args.dtype.is_some() || weak_int {
+    if !plain || weak_int {
         return general(&mut lock(), op, operands, types, args);
     }
     let l = resolve(op, types)?;
@@ -248,9 +252,16 @@ fn beyond(op: Ufunc, operands: &[Operand], ins: &[DType], args: &UfuncArgs) -> R
     {
         return Ok(None);
     }
+    // (Beside truth values NumPy makes a 64-bit integer of it, or says that there is none.)
+    let truth = |o: &Operand| match o {
+        Operand::Array(a) => a.dtype == DType::Bool,
+        Operand::Typed(v) => v.dtype == DType::Bool,
+        Operand::Weak(_) => false,
+    };
     for (i, o) in operands.iter().enumerate() {
         if let Operand::Weak(WeakScalar::Int(v)) = o
             && ins[i].is_integer()
+            && !operands.iter().any(truth)
             && int_out_of_bounds(*v, ins[i]).is_some()
         {
             // The weak operand is above (or below) every value of the type.

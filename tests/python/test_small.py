@@ -237,3 +237,57 @@ def test_numpys_scalars_on_the_left_of_our_arrays():
     assert_same(numpy.sqrt(o), numpy.sqrt(a))
     assert_same(numpy.add(a, o), a + a)
     assert_same(numpy.divmod(numpy.float64(7.0), o), numpy.divmod(numpy.float64(7.0), a))
+
+
+OPERATORS = [
+    operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod,
+    operator.and_, operator.lt, operator.ge, operator.eq, operator.ne,
+]  # fmt: skip
+NUMBERS = [2, -3, 2.5, 1.5 - 2j, True, 300, 2**40, -(2**70), numpy.float32(1.5), numpy.int64(7), numpy.complex64(2j)]
+
+
+@pytest.mark.parametrize("code", "?bBilfdFD")
+def test_numbers_beside_small_arrays(code):
+    """On either side, of every kind, fitting or not: type, bits and errors."""
+    values = (numpy.arange(12) - 3).astype(code)
+    a = ours.array(values)
+    for op, number, turned in itertools.product(OPERATORS, NUMBERS, [False, True]):
+        def call(x):
+            with numpy.errstate(all="ignore"):
+                return op(number, x) if turned else op(x, number)
+
+        try:
+            want = call(values)
+        except Exception as e:
+            with pytest.raises(type(e)):
+                legate_jit.sync(), numpy.asarray(call(a))
+            continue
+        assert_same(call(a), want, context=f"{op.__name__} {number!r} {code} {turned}")
+
+
+@pytest.mark.parametrize("code", "ilfdFD")
+@pytest.mark.parametrize("n", [1, 2, 7, 255, 256, 257, 600, 2000])
+def test_elements_at_equal_distances(code, n):
+    """Columns, every other one, from the end to the beginning, one for all: alone, with others and with numbers."""
+    rng = numpy.random.default_rng(n)
+    table = rng.integers(-50, 50, (n, 3)).astype(code)
+    flat = rng.integers(1, 50, 2 * n).astype(code)
+
+    def program(np):
+        t, f = np.array(table), np.array(flat)
+        same = np.broadcast_to(f[:1], (n,))
+        lines = [t[:, 1], f[::2], f[:n][::-1], f[n:], same, t[::-1, 2]]
+        out = [x * 3 for x in lines] + [2 - x for x in lines] + [-x for x in lines] + [abs(x) for x in lines]
+        out += [op(x, y) for op in (np.add, np.multiply, np.equal) for x in lines for y in lines]
+        into = f[:n].copy()
+        into += t[:, 0]
+        into *= into[::-1]
+        into[:] = into[::-1]
+        half = into[: n // 2]
+        half -= into[: n // 2][::-1]
+        half += 2 * half[::-1]
+        np.subtract(t[:, 2], f[::-2], out=into)
+        t[:, 0] += t[:, 2]
+        return (*out, into, half, t)
+
+    both(program)

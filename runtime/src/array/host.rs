@@ -56,6 +56,21 @@ impl Array {
         }
     }
 
+    /// The elements of an array of one axis for reading, if they are in memory: what keeps them, where the first one is, and how
+    /// many bytes the next one is away.
+    pub fn line_at_rest(&self) -> Option<(Arc<Store>, *const u8, isize)> {
+        let &[step] = &self.layout.strides[..] else { return None };
+        let mut s = lock();
+        s.inline.asked = true;
+        match self.base.current.get(&s.token).state.get(&s.token) {
+            State::Store(store) if !store.is_promised() => {
+                let first = store.as_ptr().wrapping_offset(self.offset() as isize);
+                Some((store.clone(), first, (step * self.base_itemsize()) as isize))
+            }
+            State::Store(_) | State::Pending(_) | State::Failed(_) => None,
+        }
+    }
+
     /// The elements, computed, in memory that foreign code and this array share from now on.
     pub fn export(&self) -> Result<Export> {
         let mut s = lock();

@@ -76,8 +76,10 @@ impl Array {
 
     /// 1-d, a view where NumPy gives one.
     pub fn ravel(&self) -> Result<Array> {
-        if self.c_contiguous() {
-            return self.reshape(&[-1]);
+        if self.c_contiguous()
+            && let Some(layout) = self.layout.reshaped(&[self.size()])
+        {
+            return Ok(self.seen(layout));
         }
         let copy = self.copy(false)?;
         copy.reshape(&[-1])

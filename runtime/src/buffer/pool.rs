@@ -27,7 +27,8 @@ const PAGE: usize = 4096;
 const STAGGER: usize = 9 * 64;
 const CLASSES: usize = 64;
 /// Classes of which a thread keeps some blocks to itself (up to 2 KiB), and how many of each.
-const OWN_CLASSES: usize = 16;
+pub(super) const OWN_CLASSES: usize = 16;
+pub(super) const OWN_LARGEST: usize = 2 << 10;
 const OWN: usize = 4;
 /// Free small blocks that are kept, in bytes a class.
 const KEEP_SMALL: usize = 4 << 20;
@@ -59,6 +60,14 @@ unsafe impl Sync for Block {}
 impl Block {
     pub(super) fn ptr(&self) -> NonNull<u8> {
         self.ptr
+    }
+
+    pub(super) fn class(&self) -> usize {
+        self.class as usize
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 }
 
@@ -164,7 +173,7 @@ thread_local! {
 
 /// Bytes of the blocks that this thread keeps to itself.
 fn mine() -> usize {
-    MINE.try_with(|own| own.borrow().bytes).unwrap_or(0)
+    MINE.try_with(|own| own.borrow().bytes).unwrap_or(0) + super::reused::bytes()
 }
 
 /// Keeps everybody out of the pool while the result lives.
@@ -205,7 +214,8 @@ pub fn release_kept() {
 }
 
 /// Class and capacity: multiples of 64 up to 512, then four sizes a power of two.
-fn class_of(bytes: usize) -> (usize, usize) {
+#[inline]
+pub(super) fn class_of(bytes: usize) -> (usize, usize) {
     let units = bytes.div_ceil(ALIGN).max(1);
     if units <= 8 {
         return (units - 1, units * ALIGN);
@@ -446,6 +456,7 @@ mod tests {
             }
             assert_eq!(len, last.1);
             assert!(class >= OWN_CLASSES || len == length_of(class), "{bytes}");
+            assert_eq!(class < OWN_CLASSES, bytes <= OWN_LARGEST);
         }
     }
 

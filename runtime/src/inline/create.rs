@@ -25,7 +25,13 @@ impl Session {
         let (item, n) = (value.dtype.size(), full.size);
         let store = Store::alloc(n * item)?;
         // SAFETY: the memory is new and of this size.
-        unsafe { moves::fill(item, value.bits.as_ptr().cast(), Rect::packed(store.raw_ptr(), item, n), 1, n) };
+        unsafe {
+            if value.bits == [0; 2] {
+                store.raw_ptr().write_bytes(0, n * item);
+            } else {
+                moves::fill(item, value.bits.as_ptr().cast(), Rect::packed(store.raw_ptr(), item, n), 1, n);
+            }
+        }
         self.counters.inline += 1;
         Ok(Some(made(store, value.dtype, full, perm)))
     }

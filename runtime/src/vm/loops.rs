@@ -178,6 +178,8 @@ macro_rules! entry {
     ([$table:ident] $op:ident (f64, f64) $o:ident $meaning:expr) => { entry!(@scalar $table $op f64 $o $meaning) };
     ([$table:ident] $op:ident (f32, f32) $o:ident $meaning:expr) => { entry!(@scalar $table $op f32 $o $meaning) };
     ([$table:ident] $op:ident (i64, i64) $o:ident $meaning:expr) => { entry!(@scalar $table $op i64 $o $meaning) };
+    ([$table:ident] $op:ident (c128, c128) $o:ident $meaning:expr) => { entry!(@scalar $table $op c128 $o $meaning) };
+    ([$table:ident] $op:ident (c64, c64) $o:ident $meaning:expr) => { entry!(@scalar $table $op c64 $o $meaning) };
     (@scalar $table:ident $op:ident $a:ident $o:ident $meaning:expr) => {{
         entry!(@two $a $a $o $meaning);
         let signature = Signature::new(&[<$a as Native>::DTYPE; 2], <$o as Native>::DTYPE);

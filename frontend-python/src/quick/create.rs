@@ -1,0 +1,221 @@
+//! New arrays.
+//!
+//! A boundary file, as `quick.rs`.
+
+use legate_jit_ir::cast::cast;
+use legate_jit_ir::{DType, Scalar};
+use legate_jit_runtime::{self as rt, Array, Operand};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyFloat, PyList, PyTuple};
+use pyo3::{ffi, intern};
+use smallvec::SmallVec;
+
+use super::args::{Args, Done, NOT_PLAIN, array_of, int, ints};
+use crate::error::direct;
+use crate::slots::seen;
+use crate::{convert, dtypes, value};
+
+/// `np.eye(n)`
+pub(super) fn eye(py: Python, args: Args) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    match int(&args.get(py, 0)) {
+        Some(n @ 0..1024) => value::new_array(py, direct(py, || Array::eye(n as usize, DType::F64))?).map(Some),
+        _ => NOT_PLAIN,
+    }
+}
+
+/// A shape of up to three axes, none so long that the size could be out of bounds.
+#[inline]
+pub(super) fn short_shape(py: Python, x: &Bound<PyAny>) -> Option<([usize; 3], usize)> {
+    let extent = |x: &Bound<PyAny>| int(x).filter(|n| (0..1 << 18).contains(n)).map(|n| n as usize);
+    let mut shape = [0; 3];
+    if !x.is_exact_instance_of::<PyTuple>() {
+        shape[0] = extent(x)?;
+        return Some((shape, 1));
+    }
+    // SAFETY: an exact tuple, which holds its items while the caller holds it; `i` is below its length.
+    unsafe {
+        let n = ffi::PyTuple_Size(x.as_ptr()) as usize;
+        for (i, slot) in shape.get_mut(..n)?.iter_mut().enumerate() {
+            *slot = extent(&seen(py, ffi::PyTuple_GetItem(x.as_ptr(), i as isize)))?;
+        }
+        Some((shape, n))
+    }
+}
+
+/// `np.zeros(n)`, `np.zeros((n, m))`, with a type behind it or as `dtype=`
+#[inline]
+pub(super) fn filled(py: Python, args: Args, one: bool) -> Done {
+    let mut dtype = DType::F64;
+    let kind = match (args.len(), args.has_names()) {
+        (1, false) => None,
+        (2, false) => Some(args.get(py, 1)),
+        (1, true) => match args.single_name(py) {
+            Some((name, x)) if name.is(intern!(py, "dtype")) => Some(x),
+            _ => return NOT_PLAIN,
+        },
+        _ => return NOT_PLAIN,
+    };
+    if let Some(kind) = kind {
+        match dtypes::quick(&kind) {
+            Some(d) => dtype = d,
+            None => return NOT_PLAIN,
+        }
+    }
+    let number = if one { cast(Scalar::bool(true), dtype) } else { Scalar { dtype, bits: [0; 2] } };
+    if let Some((shape, ndim)) = short_shape(py, &args.get(py, 0)) {
+        return value::new_array(py, direct(py, || Array::full(&shape[..ndim], number))?).map(Some);
+    }
+    let Some(shape) = ints(py, args.only_first()) else { return NOT_PLAIN };
+    if shape.len() > 16 {
+        return NOT_PLAIN;
+    }
+    let array = direct(py, || Array::full(&rt::check_shape(&shape, dtype)?, number))?;
+    value::new_array(py, array).map(Some)
+}
+
+pub(super) fn zeros(py: Python, args: Args) -> Done {
+    filled(py, args, false)
+}
+
+pub(super) fn ones(py: Python, args: Args) -> Done {
+    filled(py, args, true)
+}
+
+pub(super) fn asarray(py: Python, args: Args) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let a = args.get(py, 0);
+    if value::is_array(&a) {
+        return Ok(Some(a.to_owned().unbind()));
+    }
+    numbers(py, &a)
+}
+
+pub(super) fn array(py: Python, args: Args) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let a = args.get(py, 0);
+    match array_of(&a) {
+        Some(array) => value::new_array(py, direct(py, || array.copy(true))?).map(Some),
+        None => numbers(py, &a),
+    }
+}
+
+/// A list (of lists, …) of Python numbers of few kinds as an array.
+pub(super) fn numbers(py: Python, list: &Bound<PyAny>) -> Done {
+    let Ok(outer) = list.cast_exact::<PyList>() else { return NOT_PLAIN };
+    let mut found = Numbers::default();
+    if !found.read(outer, 0)? {
+        return NOT_PLAIN;
+    }
+    let dtype = match (found.floats, found.ints, found.bools) {
+        (true, _, false) => DType::F64,
+        (false, true, false) => DType::I64,
+        (false, false, true) => DType::Bool,
+        _ => return NOT_PLAIN,
+    };
+    let array = direct(py, || match dtype {
+        DType::F64 => Array::from_bytes(bytes_of(&found.values), &found.shape, dtype),
+        DType::I64 => {
+            let ints: Vec<i64> = found.values.iter().map(|v| v.to_bits() as i64).collect();
+            Array::from_bytes(bytes_of(&ints), &found.shape, dtype)
+        }
+        _ => {
+            let bools: Vec<u8> = found.values.iter().map(|v| v.to_bits() as u8).collect();
+            Array::from_bytes(&bools, &found.shape, dtype)
+        }
+    })?;
+    value::new_array(py, array).map(Some)
+}
+
+pub(super) fn bytes_of<T: Copy>(values: &[T]) -> &[u8] {
+    // SAFETY: plain numbers without padding.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), std::mem::size_of_val(values)) }
+}
+
+/// What was found in a nested list. Floats are kept as they are, integers and truth values in the same 64 bits until a float
+/// turns up.
+#[derive(Default)]
+pub(super) struct Numbers {
+    shape: SmallVec<[usize; 4]>,
+    values: Vec<f64>,
+    floats: bool,
+    ints: bool,
+    bools: bool,
+}
+
+impl Numbers {
+    /// False where NumPy must look at it: other objects, uneven lengths, large integers, mixtures.
+    fn read(&mut self, list: &Bound<PyList>, depth: usize) -> PyResult<bool> {
+        let n = list.len();
+        if depth == self.shape.len() {
+            if !self.values.is_empty() || depth >= 4 || n == 0 {
+                return Ok(false);
+            }
+            self.shape.push(n);
+        } else if self.shape[depth] != n {
+            return Ok(false);
+        }
+        let inner = depth + 1 < self.shape.len();
+        for i in 0..n {
+            // SAFETY: the list holds its items, and no Python code runs here that could change it.
+            let item = unsafe { seen(list.py(), ffi::PyList_GetItem(list.as_ptr(), i as isize)) };
+            if let Ok(below) = item.cast_exact::<PyList>() {
+                if i > 0 && self.shape.len() == depth + 1 || !self.read(&below, depth + 1)? {
+                    return Ok(false);
+                }
+            } else if inner || self.shape.len() > depth + 1 || !self.number(&item) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn number(&mut self, x: &Bound<PyAny>) -> bool {
+        if x.is_exact_instance_of::<PyFloat>() {
+            if self.ints && !self.floats {
+                // NumPy makes floats of the integers before.
+                self.values.iter_mut().for_each(|v| *v = v.to_bits() as i64 as f64);
+            }
+            self.floats = true;
+            // SAFETY: an exact float.
+            self.values.push(unsafe { ffi::PyFloat_AsDouble(x.as_ptr()) });
+        } else if let Some(v) = int(x) {
+            self.ints = true;
+            self.values.push(if self.floats { v as f64 } else { f64::from_bits(v as u64) });
+        } else if let Ok(b) = x.cast_exact::<PyBool>() {
+            self.bools = true;
+            self.values.push(f64::from_bits(b.is_true() as u64));
+        } else {
+            return false;
+        }
+        !(self.bools && (self.floats || self.ints))
+    }
+}
+
+/// A number that is a float or an int that floats can tell from its neighbours.
+pub(super) fn float(x: &Bound<PyAny>) -> Option<f64> {
+    match convert::quick(x)? {
+        Operand::Weak(rt::WeakScalar::Float(v)) => Some(v),
+        Operand::Weak(rt::WeakScalar::Int(v)) if v.abs() < 1 << 53 => Some(v as f64),
+        Operand::Typed(s) if s.dtype == DType::F64 => Some(s.as_f64()),
+        _ => None,
+    }
+}
+
+/// `np.linspace(0, 1, n)`
+pub(super) fn linspace(py: Python, args: Args) -> Done {
+    if !(2..=3).contains(&args.len()) || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let (Some(start), Some(stop)) = (float(&args.get(py, 0)), float(&args.get(py, 1))) else { return NOT_PLAIN };
+    let n = if args.len() == 3 { int(&args.get(py, 2)) } else { Some(50) };
+    let (Some(n), true) = (n.filter(|n| *n >= 0), (stop - start).is_finite()) else { return NOT_PLAIN };
+    let array = direct(py, || Array::linspace(start, stop, n as usize, true))?;
+    value::new_array(py, array).map(Some)
+}

@@ -1,0 +1,99 @@
+//! Elementwise functions and products.
+
+use legate_jit_ir::{DType, Ufunc};
+use legate_jit_runtime::{self as rt, Operand};
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::args::{Args, Done, NOT_PLAIN, array_of, as_method};
+use crate::error::attempt;
+use crate::{capi, convert, value};
+
+pub(super) fn dot(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(x), 1, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    let other = args.get(py, 0);
+    let Some(y) = array_of(&other) else { return NOT_PLAIN };
+    if let Some(Some(number)) = attempt(py, || rt::dot_now(x, y))? {
+        return capi::scalar(py, number).map(Some);
+    }
+    if x.ndim() == 0 || x.ndim() > 2 || y.ndim() == 0 || y.ndim() > 2 {
+        return NOT_PLAIN;
+    }
+    match attempt(py, || rt::dot(x, y))? {
+        Some(a) => value::result(py, a).map(Some),
+        None => NOT_PLAIN,
+    }
+}
+
+pub(super) fn dot_of(py: Python, args: Args) -> Done {
+    as_method(py, args, dot)
+}
+
+pub(super) fn where_(py: Python, args: Args) -> Done {
+    if args.len() != 3 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let (c, x, y) = (args.get(py, 0), args.get(py, 1), args.get(py, 2));
+    let Some(mask) = array_of(&c) else { return NOT_PLAIN };
+    let (Some(x), Some(y)) = (convert::quick(&x), convert::quick(&y)) else { return NOT_PLAIN };
+    if mask.dtype() != DType::Bool || mask.ndim() == 0 {
+        return NOT_PLAIN;
+    }
+    match attempt(py, || rt::where_(mask, x, y))? {
+        Some(a) => value::new_array(py, a).map(Some),
+        None => NOT_PLAIN,
+    }
+}
+
+/// NumPy's own ufunc, called with an array of ours: `s * a` with a scalar of NumPy's on the left.
+pub(super) fn array_ufunc(py: Python, _: &Bound<PyAny>, args: Args) -> Done {
+    if args.has_names() || !(3..=4).contains(&args.len()) || !args.get(py, 1).eq(intern!(py, "__call__"))? {
+        return NOT_PLAIN;
+    }
+    let Some(op) = crate::ufunc::of_numpy(&args.get(py, 0))? else { return NOT_PLAIN };
+    let operands = args.behind(2);
+    ufunc(py, op, operands)
+}
+
+fn of_one(py: Python, op: Ufunc, args: Args) -> Done {
+    let x = args.get(py, 0);
+    let Some(x) = convert::quick(&x) else { return NOT_PLAIN };
+    crate::ufunc::plain(py, op, &[x])
+}
+
+/// A call of a ufunc with one or two operands, perhaps with `out=`.
+#[inline]
+pub fn ufunc(py: Python, op: Ufunc, args: Args) -> Done {
+    if args.len() != op.nin() {
+        return NOT_PLAIN;
+    }
+    if !args.has_names() {
+        return match op.nin() {
+            1 => of_one(py, op, args),
+            2 => {
+                let (x, y) = (args.get(py, 0), args.get(py, 1));
+                match (convert::quick(&x), convert::quick(&y)) {
+                    (Some(x), Some(y)) => crate::ufunc::plain(py, op, &[x, y]),
+                    _ => NOT_PLAIN,
+                }
+            }
+            _ => NOT_PLAIN,
+        };
+    }
+    let Some((name, target)) = args.single_name(py) else { return NOT_PLAIN };
+    let (true, Some(out)) = (name.is(intern!(py, "out")), array_of(&target)) else { return NOT_PLAIN };
+    let with_out = rt::UfuncArgs { out: Some(out), ..rt::UfuncArgs::default() };
+    let first = args.get(py, 0);
+    let Some(x) = convert::quick(&first) else { return NOT_PLAIN };
+    let into = |operands: &[Operand]| {
+        attempt(py, || Ok(rt::into_now(op, operands, out)? || rt::ufunc(op, operands, &with_out).map(|_| true)?))
+    };
+    let done = if op.nin() == 1 {
+        into(&[x])?
+    } else {
+        let second = args.get(py, 1);
+        let Some(y) = convert::quick(&second) else { return NOT_PLAIN };
+        into(&[x, y])?
+    };
+    Ok(done.map(|_| target.to_owned().unbind()))
+}

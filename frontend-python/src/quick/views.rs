@@ -1,0 +1,65 @@
+//! Other views of an array, and copies.
+
+use legate_jit_runtime::Casting;
+use pyo3::prelude::*;
+
+use super::args::{Args, Done, NOT_PLAIN, array_of, as_method, ints};
+use crate::error::{attempt, direct};
+use crate::{dtypes, value};
+
+pub(super) fn copy(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    match array_of(a) {
+        Some(array) if args.len() == 0 && !args.has_names() => {
+            value::new_array(py, direct(py, || array.copy(false))?).map(Some)
+        }
+        _ => NOT_PLAIN,
+    }
+}
+
+pub(super) fn reshape(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), false) = (array_of(a), args.has_names()) else { return NOT_PLAIN };
+    let Some(shape) = ints(py, args) else { return NOT_PLAIN };
+    if args.len() == 0 {
+        return NOT_PLAIN;
+    }
+    value::new_array(py, direct(py, || array.reshape(&shape))?).map(Some)
+}
+
+pub(super) fn ravel(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    match array_of(a) {
+        Some(array) if args.len() == 0 && !args.has_names() => {
+            value::new_array(py, direct(py, || array.ravel())?).map(Some)
+        }
+        _ => NOT_PLAIN,
+    }
+}
+
+pub(super) fn transpose(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), false) = (array_of(a), args.has_names()) else { return NOT_PLAIN };
+    if args.len() == 0 {
+        return value::new_array(py, array.transposed()).map(Some);
+    }
+    let Some(axes) = ints(py, args) else { return NOT_PLAIN };
+    value::new_array(py, direct(py, || array.transpose(Some(&axes)))?).map(Some)
+}
+
+pub(super) fn astype(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), 1, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    let Ok(to) = dtypes::parse(&args.get(py, 0))? else { return NOT_PLAIN };
+    match attempt(py, || array.astype(to, Casting::Unsafe))? {
+        Some(a) => value::new_array(py, a).map(Some),
+        None => NOT_PLAIN,
+    }
+}
+
+pub(super) fn transpose_of(py: Python, args: Args) -> Done {
+    as_method(py, args, transpose)
+}
+
+pub(super) fn reshape_of(py: Python, args: Args) -> Done {
+    if args.len() == 2 { as_method(py, args, reshape) } else { NOT_PLAIN }
+}
+
+pub(super) fn ravel_of(py: Python, args: Args) -> Done {
+    as_method(py, args, ravel)
+}
