@@ -7,6 +7,7 @@
 mod banded;
 mod launch;
 mod need;
+mod packing;
 #[cfg(test)]
 mod sample;
 mod space;
