@@ -1,10 +1,14 @@
-//! Every second, third or fourth element of a row, forwards or backwards, by whole vectors: those that the row's elements lie in are
+//! Every second, third … eighth element of a row, forwards or backwards, by whole vectors: those that the row's elements lie in are
 //! loaded, and each gives its lanes of the result.
 
 use legate_jit_vmath::{Isa, isa};
 
 /// The most elements from one to the next: there are as many loads and permutations a vector.
-const FARTHEST: i64 = 4;
+const FARTHEST: i64 = 8;
+/// Bytes by which lines are asked for before they are needed: one core's own prefetching keeps up with a copy, but not with reading
+/// twice of what is written.
+const AHEAD: isize = 2048;
+
 /// Packs `n` elements, of which each lies `step` elements behind the one before, and gives the number of those that it has packed:
 /// it leaves some at the end, as it reads up to the next element.
 pub type Thin = unsafe fn(from: *const u8, step: i64, to: *mut u8, n: usize) -> usize;
@@ -36,7 +40,11 @@ macro_rules! version {
                         1 => by::<1>(from, step, to, n),
                         2 => by::<2>(from, step, to, n),
                         3 => by::<3>(from, step, to, n),
-                        _ => by::<4>(from, step, to, n),
+                        4 => by::<4>(from, step, to, n),
+                        5 => by::<5>(from, step, to, n),
+                        6 => by::<6>(from, step, to, n),
+                        7 => by::<7>(from, step, to, n),
+                        _ => by::<8>(from, step, to, n),
                     }
                 }
             }
@@ -60,7 +68,10 @@ macro_rules! version {
                         let first = from.wrapping_offset(((done as i64 * step + start) * $size) as isize);
                         let mut packed = _mm512_setzero_si512();
                         for (v, &mask) in masks.iter().enumerate() {
-                            let vector = _mm512_loadu_si512(first.wrapping_add(v * 64).cast());
+                            let line = first.wrapping_add(v * 64);
+                            let ahead = line.wrapping_offset(super::AHEAD * step.signum() as isize);
+                            _mm_prefetch::<_MM_HINT_T0>(ahead as *const i8);
+                            let vector = _mm512_loadu_si512(line.cast());
                             packed = $permute(packed, mask, within, vector);
                         }
                         _mm512_storeu_si512(to.wrapping_add(done * $size).cast(), packed);
