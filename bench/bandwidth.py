@@ -1,6 +1,6 @@
 """Which share of the copy bandwidth each kind of fused map reaches, beside NumPy.
 
-    python bench/bandwidth.py [--mib 256] [--threads 1,2] [--rounds 5]
+    python bench/bandwidth.py [--mib 256] [--threads 1,2] [--rounds 5] [--only strided,transposed]
 
 Bytes are those that a program cannot do without: every input read once, every output written once. The copy that they are compared
 with is NumPy's `copyto` between two arrays of the same size, cut among as many threads, in the same process and in turns with
@@ -62,7 +62,7 @@ def finish(np, call, x):
     return result
 
 
-def measure(mib, threads, rounds):
+def measure(mib, threads, rounds, only):
     import legate_jit.numpy as ours
 
     n = int((mib * 2**20 / 8) ** 0.5)
@@ -72,6 +72,8 @@ def measure(mib, threads, rounds):
     source, to = numpy.ones(n * n), numpy.ones(n * n)
     theirs = {name: ours.array(value) for name, value in plain.items()}
     for name, (bytes_each, call) in KINDS.items():
+        if only and not name.startswith(only):
+            continue
         times = {"copy": [], "numpy": [], "ours": []}
         for k in range(rounds + 2):
             seen = {"copy": timed(lambda: copy(to, source, threads))}
@@ -98,13 +100,15 @@ def main():
     parser.add_argument("--mib", type=int, default=256, help="size of an array")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="kinds whose names begin so, separated by commas")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     for threads in map(int, args.threads.split(",")):
         if args.here:
-            measure(args.mib, threads, args.rounds)
+            measure(args.mib, threads, args.rounds, tuple(filter(None, args.only.split(","))))
             continue
         command = [sys.executable, __file__, "--here", "--mib", str(args.mib), "--rounds", str(args.rounds)]
+        command += ["--only", args.only]
         environment = os.environ | {"LEGATE_JIT_THREADS": str(threads)}
         subprocess.run([*command, "--threads", str(threads)], env=environment, check=True)
 

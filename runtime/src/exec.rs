@@ -7,6 +7,7 @@
 mod banded;
 mod launch;
 mod need;
+mod packing;
 mod rowwise;
 #[cfg(test)]
 mod sample;

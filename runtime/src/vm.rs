@@ -15,6 +15,8 @@ mod loops;
 pub(crate) mod moves;
 #[cfg(test)]
 mod tests;
+mod thin;
+mod turn;
 
 use std::cell::Cell;
 use std::sync::OnceLock;

@@ -9,6 +9,7 @@ use legate_jit_ir::{DType, Kernel};
 use smallvec::SmallVec;
 
 use super::Frame;
+use super::packing::Packing;
 use super::space::{Walk, asks_for_index, specialise};
 use super::stream::{Direct, Element, Partials, Streams};
 use crate::pool;
@@ -190,6 +191,8 @@ pub struct PreparedPiece {
     /// The walk's axes that the kernel iterates over, and its strides along them.
     axes: SmallVec<[u32; 4]>,
     strides: SmallVec<[i64; 16]>,
+    /// Some of what the kernel reads is packed first.
+    packing: Option<Packing>,
     places: SmallVec<[Place; 8]>,
     scalars: SmallVec<[u32; 4]>,
 }
@@ -294,6 +297,7 @@ impl PreparedLaunch {
         };
         let goes_past =
             as_what == Use::Alone && streams.is_none() && written(plan, launch) >= machine::last_level_cache() / PAST;
+        let homes = if goes_past { legate_jit_passes::schedule::memories(plan) } else { Vec::new() };
         let mut pieces = Vec::new();
         for ((mut walk, kernel, places), piece) in drafts.into_iter().zip(&launch.pieces) {
             if launch.streams.is_empty() {
@@ -312,16 +316,27 @@ impl PreparedLaunch {
                     walk.strides[a * strides.len()..(a + 1) * strides.len()].copy_from_slice(&strides);
                 }
             }
-            let axes = walk.kernel_axes(kernel);
+            let mut axes = walk.kernel_axes(kernel);
+            if as_what == Use::Alone && streams.is_none() {
+                walk.along_stores(kernel, &mut axes);
+            }
             let strides = walk.kernel_strides(kernel, &axes);
-            let long = walk.rank() > 0 && walk.hi[walk.rank() - 1] - walk.lo[walk.rank() - 1] >= LONG_ROW;
-            // A line that is read anyway may as well be overwritten where it is.
-            let is_read = |place: &Place| {
-                let of_place = places.iter().zip(&kernel.accesses).filter(|(p, access)| *p == place && !access.write);
-                of_place.count() > 0
+            let extent: SmallVec<[i64; 4]> = axes.iter().map(|&d| walk.hi[d as usize] - walk.lo[d as usize]).collect();
+            let packing = if streams.is_none() { Packing::of(kernel, &strides, &extent) } else { None };
+            let long = extent.last().is_some_and(|&n| n >= LONG_ROW);
+            // A line that is read anyway may as well be overwritten where it is, under whichever name it is read: `a += b` reaches
+            // 104 % of the copy bandwidth so on one core, and 84 % past the caches.
+            let home = |place: Place| match place {
+                Place::Buffer(b) => Place::Buffer(homes.get(b as usize).map_or(b, |home| home.0)),
+                stream => stream,
             };
-            let past = |a: usize| goes_past && long && kernel.accesses[a].write && !is_read(&places[a]);
-            let special = specialise(kernel, &walk, &axes, &strides, past);
+            let is_read = |place: Place| {
+                let mut accesses = places.iter().zip(&kernel.accesses);
+                accesses.any(|(&p, access)| !access.write && home(p) == home(place))
+            };
+            let past = |a: usize| goes_past && long && kernel.accesses[a].write && !is_read(places[a]);
+            let seen = packing.as_ref().map_or(&strides[..], Packing::strides);
+            let special = specialise(kernel, &walk, &axes, seen, past);
             let adding = if walk.rank() == 1 { super::stream::adding(launch, &special, &places) } else { None };
             let adding = adding.filter(|_| streams.as_mut().is_some_and(Streams::expect_leaves));
             let runner = match &adding {
@@ -334,6 +349,7 @@ impl PreparedLaunch {
                 runner,
                 axes,
                 strides,
+                packing,
                 places,
                 scalars: piece.scalars.clone(),
             });
@@ -579,10 +595,21 @@ impl PreparedPiece {
             base.wrapping_offset(offset as isize)
         });
         let scalars = scalars.fill(self.scalars.len(), |k| frame.scalars[self.scalars[k] as usize]);
-        // SAFETY: the caller's promise.
-        unsafe {
-            self.runner.call(ptrs.as_ptr(), self.strides.as_ptr(), scalars.as_ptr(), first.as_ptr(), extent.as_ptr())
+        let call = |ptrs: &[*mut u8], strides: &[i64], first: &[i64], extent: &[i64]| {
+            // SAFETY: the caller's promise; what is packed lies where the packing says.
+            unsafe {
+                self.runner.call(ptrs.as_ptr(), strides.as_ptr(), scalars.as_ptr(), first.as_ptr(), extent.as_ptr())
+            }
         };
+        match &self.packing {
+            None => call(ptrs, &self.strides, first, extent),
+            // SAFETY: the caller's promise.
+            Some(packing) => unsafe {
+                packing.run(ptrs, &self.strides, first, extent, |ptrs, first, extent| {
+                    call(ptrs, packing.strides(), first, extent)
+                })
+            },
+        }
     }
 }
 

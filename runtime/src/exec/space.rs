@@ -85,6 +85,20 @@ impl Walk {
         axes
     }
 
+    /// Puts an axis last along which the elements of all stores lie one behind the other, if there is one.
+    pub fn along_stores(&self, kernel: &Kernel, axes: &mut SmallVec<[u32; 4]>) {
+        let stores = (0..kernel.accesses.len()).filter(|&a| kernel.accesses[a].write);
+        let lies_along = |a: usize, d: u32| self.stride(a, d as usize) == kernel.accesses[a].dtype.size() as i64;
+        let Some(&last) = axes.last() else { return };
+        if stores.clone().all(|a| lies_along(a, last)) {
+            return;
+        }
+        if let Some(k) = axes.iter().position(|&d| stores.clone().all(|a| lies_along(a, d))) {
+            let axis = axes.remove(k);
+            axes.push(axis);
+        }
+    }
+
     /// The strides along some of the axes, as the kernel takes them. A single point gets the strides of contiguous data, so
     /// that all kernels of single points are one.
     pub fn kernel_strides(&self, kernel: &Kernel, axes: &[u32]) -> SmallVec<[i64; 16]> {

@@ -132,7 +132,7 @@ thread_local! {
 }
 
 /// Gives `f` a scratch of at least `bytes` bytes, 64-byte aligned, of the calling thread.
-fn with_scratch<R>(bytes: usize, f: impl FnOnce(*mut u8) -> R) -> R {
+pub(super) fn with_scratch<R>(bytes: usize, f: impl FnOnce(*mut u8) -> R) -> R {
     SCRATCH.with(|scratch| {
         let mut scratch = scratch.borrow_mut();
         let words = bytes / 16 + 4;
