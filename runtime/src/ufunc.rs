@@ -33,8 +33,12 @@ pub struct UfuncArgs<'a> {
 /// `np.<op>(operands…)`.
 pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array> {
     debug_assert_eq!(operands.len(), op.nin());
+    if op == Ufunc::Power {
+        check_integer_power(operands, signature(op, operands)?)?;
+    }
     let plain = args.out.is_none() && args.where_.is_none() && args.dtype.is_none();
-    if plain && let Some(done) = alike_now(op, operands)? {
+    let mut s = lock();
+    if plain && let Some(done) = alike_now(&mut s, op, operands)? {
         return Ok(done);
     }
     let mut types = [ArgType::strong(DType::Bool); 3];
@@ -50,15 +54,11 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
         };
     }
     let types = &types[..operands.len()];
-    if op == Ufunc::Power {
-        check_integer_power(operands, resolve(op, types)?)?;
-    }
     if !plain || weak_int {
-        return general(&mut lock(), op, operands, types, args);
+        return general(&mut s, op, operands, types, args);
     }
     let l = resolve(op, types)?;
     let full = common_shape(operands, None, None)?;
-    let mut s = lock();
     if full.ndim() == 0 {
         if let Some(value) = crate::scalar_eval::evaluate(&mut s, op, operands, l.ins())? {
             drop(s);

@@ -15,7 +15,7 @@ use legate_jit_ir::{DType, Scalar, Ufunc};
 use super::{at_rest, made, run, takes};
 use crate::array::{Array, Operand};
 use crate::promote::WeakScalar;
-use crate::session::lock;
+use crate::session::Session;
 use crate::shared::Shared;
 use crate::vm::{Operation, operation};
 use crate::{Result, Store};
@@ -71,7 +71,10 @@ fn beside(w: WeakScalar, dtype: DType) -> Option<[u64; 2]> {
 
 /// The result, or `None` where the general way has to be gone.
 #[inline]
-pub(crate) fn alike_now(op: Ufunc, operands: &[Operand]) -> Result<Option<Array>> {
+pub(crate) fn alike_now(s: &mut Session, op: Ufunc, operands: &[Operand]) -> Result<Option<Array>> {
+    if !s.inline.is_on() {
+        return Ok(None);
+    }
     let mut number = [0; 2];
     let (a, b, single) = match operands {
         [Operand::Array(a)] => (*a, None, [false; 3]),
@@ -92,22 +95,18 @@ pub(crate) fn alike_now(op: Ufunc, operands: &[Operand]) -> Result<Option<Array>
         _ => return Ok(None),
     };
     let n = a.size();
-    if !a.layout.c_contiguous || a.ndim() == 0 {
+    if !s.inline.allows(n) || !a.layout.c_contiguous || a.ndim() == 0 {
         return Ok(None);
     }
     let Some(known) = known(op, a.dtype) else { return Ok(None) };
     if !takes(known.operation, &single, operands.len(), n) {
         return Ok(None);
     }
-    let mut s = lock();
-    if !s.inline.allows(n) {
-        return Ok(None);
-    }
-    let Some(p) = at_rest(&s, a) else { return Ok(None) };
+    let Some(p) = at_rest(s, a) else { return Ok(None) };
     let number: *const u8 = number.as_ptr().cast();
     let from = match (b, single) {
         (Some(b), _) => {
-            let Some(q) = at_rest(&s, b) else { return Ok(None) };
+            let Some(q) = at_rest(s, b) else { return Ok(None) };
             [p.cast_const(), q, std::ptr::null()]
         }
         (None, [true, ..]) => [number, p, std::ptr::null()],
@@ -118,6 +117,5 @@ pub(crate) fn alike_now(op: Ufunc, operands: &[Operand]) -> Result<Option<Array>
     // SAFETY: each operand is n elements, or one where `single` says so; the memory is new and has room for n results.
     unsafe { run(known.operation, &from, &single, store.raw_ptr(), n) };
     s.counters.inline += 1;
-    drop(s);
     Ok(Some(made(store, known.out, &a.layout.full(), 0)))
 }
