@@ -58,6 +58,7 @@ EXACT = {
     **{name: ([ANY], "f64,f32,i64,i32") for name in ("absolute", "negative", "square")},
     "logical_not": ([ANY], "bool"),
     **{name: ([PART], "c128,c64") for name in ("exp", "log", "sqrt", "absolute", "angle", "conjugate", "square")},
+    **{name: ([PART], "c128,c64") for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
     **{name: ([PART, PART], "c128,c64") for name in ("add", "multiply", "divide")},
 }
 CASTS = ["f64 f32", "f32 f64", "f64 i64", "f64 i32", "f32 i32", "i64 f64", "i32 f32", "i64 i32", "f64 bool", "bool f64", "f64 c128"]

@@ -1,4 +1,4 @@
-"""exp, log and sqrt of complex numbers: NumPy's special values, and parts within a few units of the last place."""
+"""Functions of complex numbers: NumPy's special values, and parts within a few units of the last place."""
 
 import itertools
 import warnings
@@ -9,7 +9,7 @@ import numpy
 import pytest
 from legate_jit import _native
 
-FUNCTIONS = ("exp", "log", "sqrt")
+FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh")
 # Units of the last place: the C library's own error is up to 2.
 ULP = 4
 

@@ -2,8 +2,10 @@
 //! so that the interpreter and the prebuilt loops run the same code.
 
 pub mod analytic;
+pub mod angles;
 
 pub use analytic::{exp_complex, log_complex, sqrt_complex};
+pub use angles::{cos_complex, cosh_complex, sin_complex, sinh_complex, tan_complex, tanh_complex};
 
 pub use super::native::{Complex, Float, Int, Native};
 

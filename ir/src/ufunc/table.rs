@@ -194,14 +194,17 @@ macro_rules! ufunc_table {
             Lcm = "lcm" (x, y) [commutative, one_type, flops = 220] {
                 int: |x, y| m::lcm(x, y) => native;
             };
-            Sin = "sin" (x) [lacks_complex, transcendental, flops = 20] {
+            Sin = "sin" (x) [transcendental, flops = 20] {
                 float: |x| m::Float::sin(x) => vmath Sin;
+                complex: |x| m::sin_complex(x) => pairs emit::complex::sin_of;
             };
-            Cos = "cos" (x) [lacks_complex, transcendental, flops = 20] {
+            Cos = "cos" (x) [transcendental, flops = 20] {
                 float: |x| m::Float::cos(x) => vmath Cos;
+                complex: |x| m::cos_complex(x) => pairs emit::complex::cos_of;
             };
-            Tan = "tan" (x) [lacks_complex, transcendental, flops = 28] {
+            Tan = "tan" (x) [transcendental, flops = 28] {
                 float: |x| m::Float::tan(x) => vmath Tan;
+                complex: |x| m::tan_complex(x) => pairs emit::complex::tan_of;
             };
             Arcsin = "arcsin" (x) [lacks_complex, transcendental, flops = 24] {
                 float: |x| m::Float::asin(x) => vmath Asin;
@@ -218,14 +221,17 @@ macro_rules! ufunc_table {
             Hypot = "hypot" (x, y) [identity = Int(0), commutative, transcendental, flops = 16] {
                 float: |x, y| m::Float::hypot(x, y) => vmath Hypot;
             };
-            Sinh = "sinh" (x) [lacks_complex, transcendental, flops = 32] {
+            Sinh = "sinh" (x) [transcendental, flops = 32] {
                 float: |x| m::Float::sinh(x) => vmath Sinh;
+                complex: |x| m::sinh_complex(x) => pairs emit::complex::sinh_of;
             };
-            Cosh = "cosh" (x) [lacks_complex, transcendental, flops = 32] {
+            Cosh = "cosh" (x) [transcendental, flops = 32] {
                 float: |x| m::Float::cosh(x) => vmath Cosh;
+                complex: |x| m::cosh_complex(x) => pairs emit::complex::cosh_of;
             };
-            Tanh = "tanh" (x) [lacks_complex, transcendental, flops = 32] {
+            Tanh = "tanh" (x) [transcendental, flops = 32] {
                 float: |x| m::Float::tanh(x) => vmath Tanh;
+                complex: |x| m::tanh_complex(x) => pairs emit::complex::tanh_of;
             };
             Arcsinh = "arcsinh" (x) [lacks_complex, transcendental, flops = 40] {
                 float: |x| m::Float::asinh(x) => vmath Asinh;

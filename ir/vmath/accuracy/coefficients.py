@@ -302,12 +302,6 @@ def singles():
     h = mpf("0.5001")
     polynomial32("EXP2_F32", "EXP2 in f32.", tail2, lambda x: x ** 2 / mpmath.power(2, x), -h, h, 28)
     parts32(["LN2_HI_F32", "LN2_LO_F32"], "ln 2.", LN2)
-    tail3 = series(lambda x: (mpmath.log1p(x) - x + x ** 2 / 2) / x ** 3, lambda k: (-1) ** k / mpf(k + 3))
-    polynomial32("LOG_F32", "(log(1 + f) - f + f²/2) / f³ for f in [-0.3125, 0.375], relative to f.", tail3, lambda x: abs(x) ** 3 / abs(mpmath.log1p(x)) if abs(x) > mpf("1e-9") else x ** 2, mpf("-0.3126"), mpf("0.3751"), 27.5)
-    for name, value in (("LN2", LN2),):
-        h = short(value, 15)
-        constant32(f"{name}_SHORT_F32", "In multiples of 2^-15: the products with exponents are exact.", h)
-        constant32(f"{name}_REST_F32", "The rest of it.", value - mpf(h))
     parts32(["HALF_PI_F32_0", "HALF_PI_F32_1", "HALF_PI_F32_2"], "π/2 in three parts.", mp.pi / 2)
     q = (mp.pi / 4 * mpf("1.0001")) ** 2
     root = mpmath.sqrt
@@ -361,10 +355,34 @@ def pieces(name, doc, f, terms, highest):
 
 
 def logarithm_of_base(name, factor):
-    """Tables and polynomial of a logarithm of f32: factor = 1 / ln of the base."""
-    cs, _, _ = log_table(16)
+    """Terms of a logarithm of f32 in 16 intervals: factor = 1 / ln of the base."""
     power = LN2 * factor
     h = short(power, 16)
+    # Of two binary places at most, so that its product with f, which has 22, is exact.
+    first = min((n / 2**k for n in (1.0, 3.0) for k in range(4)), key=lambda v: abs(v - factor))
+    # Between what the intervals around 0 ask for and the last ones, which have the other errors.
+    fourth = float32(factor * mpf("0.07"))
+    whole = lambda f: factor * (mpmath.log1p(f) / f if abs(f) > mpf("1e-12") else 1 - f / 2)
+    columns, worst = [], -99
+    for i in range(16):
+        # By the first four places of m in [1, 3/2) and of 2m for m in [3/4, 1). f may lie a little outside.
+        left, width = (mpf(i) / 16, mpf(1) / 16) if i < 8 else (mpf(i - 8) / 32 - mpf(1) / 4, mpf(1) / 32)
+        edge = mpf(2) ** -24
+        rest = lambda f: whole(f) - mpf(first) - mpf(fourth) * f ** 4
+        c, error = fit(rest, lambda f: 1 / whole(f), left - edge, left + width + edge, 0, fixed=4, rounding=float32)
+        columns.append(c)
+        worst = max(worst, error)
+    row = lambda values: "[" + ", ".join(rust(float32(v)) for v in values) + "]"
+    print(f"\n/// {float(factor):.4f} log x. Error 2^{worst:.1f}.\npub static {name}: Logarithm = Logarithm {{")
+    print(f"    power: {row([h, power - mpf(h)])},\n    factor: {rust(first)},\n    fourth: {rust(fourth)},\n    terms: [")
+    for k in range(4):
+        print(f"        Table({row([c[k] for c in columns])}),")
+    print("    ],\n};")
+
+
+def tabled_logarithm(name, factor):
+    """Tables and polynomial of a logarithm of f32: factor = 1 / ln of the base."""
+    cs, _, _ = log_table(16)
     constant = lambda v: rust(float32(v))
     exact = [-mpmath.log(c) * factor for c in cs]
     his = [short(v, 16) for v in exact]
@@ -374,17 +392,26 @@ def logarithm_of_base(name, factor):
     limit = mpf("0.0626")
     c, error = fit(lambda r: factor * tail(r), lambda r: (abs(r) + mpf("1e-9")) / factor, -limit, limit, 27, rounding=float32)
     row = lambda values: "[" + ", ".join(constant(v) for v in values) + "]"
-    print(f"\n/// See `short/log.rs`; {float(factor):.4f} log x. Error 2^{error:.1f}.\npub static {name}: Logarithm<{len(c)}> = Logarithm {{")
-    print(f"    power: [{constant(h)}, {constant(power - mpf(h))}],\n    factor: [{constant(first)}, {constant(below)}],")
+    print(f"\n/// See `short/log.rs`; {float(factor):.4f} log x. Error 2^{error:.1f}.\npub static {name}: Tabled<{len(c)}> = Tabled {{")
+    print(f"    factor: [{constant(first)}, {constant(below)}],")
     print(f"    hi: Table({row(his)}),\n    lo: Table({row([v - mpf(w) for v, w in zip(exact, his)])}),\n    terms: {row(c)},\n}};")
 
 
 def more_singles():
-    print("\n/// What belongs to one base of logarithms: of 2 and of e in two parts, of 1/c in two parts, and the polynomial of what they leave.")
-    print("pub struct Logarithm<const K: usize> {\n    pub power: [f32; 2],\n    pub factor: [f32; 2],\n    pub hi: Table<f32, 16>,\n    pub lo: Table<f32, 16>,\n    pub terms: [f32; K],\n}")
-    table32("LOG_C_F32", "LOG_C.", log_table(16)[0])
+    print("\n/// What belongs to one base of logarithms, see `short/log.rs`: of 2 in two parts, a number near that of e, and log(1 + f) / f less")
+    print("/// that number as four terms of each interval and one for all.")
+    print("pub struct Logarithm {\n    pub power: [f32; 2],\n    pub factor: f32,\n    pub fourth: f32,\n    pub terms: [Table<f32, 16>; 4],\n}")
+    cs, _, _ = log_table(16)
+    table32("LOG_C_F32", "LOG_C.", cs)
+    his = [short(-mpmath.log(c), 16) for c in cs]
+    table32("LOG_HI_F32", "-log c, in multiples of 2^-16.", his)
+    table32("LOG_LO_F32", "The rest of it.", [-mpmath.log(c) - mpf(v) for c, v in zip(cs, his)])
+    tail2 = series(lambda x: (mpmath.log1p(x) - x) / x ** 2, lambda k: (-1) ** (k + 1) / mpf(k + 2))
+    polynomial32("LOG_F32", "LOG in f32.", tail2, lambda x: abs(x) + mpf("1e-9"), mpf("-0.0626"), mpf("0.0626"), 27)
     logarithm_of_base("LOG_E_F32", mpf(1))
-    logarithm_of_base("LOG_2_F32", 1 / LN2)
+    print("\n/// What belongs to a base whose logarithm has a table: of e and of 1/c in two parts, and the polynomial of what they leave.")
+    print("pub struct Tabled<const K: usize> {\n    pub factor: [f32; 2],\n    pub hi: Table<f32, 16>,\n    pub lo: Table<f32, 16>,\n    pub terms: [f32; K],\n}")
+    tabled_logarithm("LOG_2_F32", 1 / LN2)
     logarithm_of_base("LOG_10_F32", 1 / mpmath.log(10))
     m = LN2 / 2 * mpf("1.0001")
     root = mpmath.sqrt

@@ -58,6 +58,12 @@ pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output =
     fn odd(self) -> Self::Mask;
     /// The highest nine bits as a signed number.
     fn high_bits(self) -> Self;
+    /// True where the lane's lowest bit is set.
+    fn is_odd(self) -> Self::Mask;
+    /// k and m in [3/4, 3/2) of a positive number 2^k m, subnormal ones included; anything where there are none.
+    fn exponent_and_rest(self) -> (Self, Self);
+    /// A logarithm where x is positive and finite, and what belongs to other x: NaN, infinity, and minus infinity of zero.
+    fn log_of_odd(self, x: Self) -> Self;
 
     #[inline(always)]
     fn bits(x: u32) -> Self {
@@ -135,19 +141,37 @@ pub fn two_product<V: Singles>(a: V, b: V) -> (V, V) {
     (hi, a.fms(b, hi))
 }
 
-/// a + b exactly (Knuth).
-#[inline(always)]
-pub fn two_sum<V: Singles>(a: V, b: V) -> (V, V) {
-    let hi = a + b;
-    let t = hi - a;
-    (hi, (a - (hi - t)) + (b - t))
-}
-
 /// a + b exactly where a is 0 or not smaller than b: the sum and what it lacks.
 #[inline(always)]
 pub fn fast_two_sum<V: Singles>(a: V, b: V) -> (V, V) {
     let hi = a + b;
     (hi, b - (hi - a))
+}
+
+/// [`Singles::exponent_and_rest`] by the bits.
+#[inline(always)]
+fn exponent_and_rest<V: Singles>(x: V) -> (V, V) {
+    let parts = |x: V| {
+        let offset = x.isub(V::all(0.75));
+        (offset.high_bits(), x.isub(offset.and(V::bits(0x1ff << 23))))
+    };
+    if !V::any(x.odd()) {
+        return parts(x);
+    }
+    let small = x.lt(V::all(f32::MIN_POSITIVE));
+    let (k, m) = parts(V::select(small, x * V::bits((127 + 24) << 23), x));
+    (V::select(small, k - V::all(24.0), k), m)
+}
+
+#[inline(always)]
+fn log_of_odd<V: Singles>(r: V, x: V) -> V {
+    if !V::any(x.odd()) {
+        return r;
+    }
+    let r = V::select(x.lt(V::all(f32::INFINITY)), r, x);
+    // The NaN that the processors themselves make.
+    let r = V::select(x.lt(V::all(0.0)), V::bits(0xffc0_0000), r);
+    V::select(x.eq(V::all(0.0)), V::all(f32::NEG_INFINITY), r)
 }
 
 /// The first product is exact, the second rounds.
@@ -279,6 +303,18 @@ impl Singles for f32 {
     #[inline(always)]
     fn high_bits(self) -> f32 {
         (self.to_bits() as i32 >> 23) as f32
+    }
+    #[inline(always)]
+    fn is_odd(self) -> bool {
+        self.to_bits() & 1 != 0
+    }
+    #[inline(always)]
+    fn exponent_and_rest(self) -> (Self, Self) {
+        exponent_and_rest(self)
+    }
+    #[inline(always)]
+    fn log_of_odd(self, x: Self) -> Self {
+        log_of_odd(self, x)
     }
 }
 
@@ -413,6 +449,27 @@ vector!(F32x16, __m512, 16, u16, {
         // SAFETY: as for the operations. All classes: NaN, zeros, infinities, subnormals, negative numbers.
         unsafe { _mm512_fpclass_ps_mask::<0xff>(self.0) }
     }
+    #[inline(always)]
+    fn is_odd(self) -> u16 {
+        // SAFETY: as for the operations.
+        unsafe { _mm512_test_epi32_mask(_mm512_castps_si512(self.0), _mm512_set1_epi32(1)) }
+    }
+    #[inline(always)]
+    fn exponent_and_rest(self) -> (Self, Self) {
+        // SAFETY: as for the operations.
+        unsafe {
+            let m = _mm512_getmant_ps::<_MM_MANT_NORM_P75_1P5, _MM_MANT_SIGN_ZERO>(self.0);
+            (F32x16(_mm512_sub_ps(_mm512_getexp_ps(self.0), _mm512_getexp_ps(m))), F32x16(m))
+        }
+    }
+    #[inline(always)]
+    fn log_of_odd(self, x: Self) -> Self {
+        // What to put in place of the result for each class of x, four bits each, from the lowest: NaN of both kinds x itself, zero
+        // minus infinity, one nothing, minus infinity NaN, infinity itself, negative numbers NaN, positive ones nothing.
+        const CHANGES: i32 = 0x0353_0422;
+        // SAFETY: as for the operations.
+        unsafe { F32x16(_mm512_fixupimm_ps::<0>(self.0, x.0, _mm512_set1_epi32(CHANGES))) }
+    }
 }, add Add _mm512_add_ps, sub Sub _mm512_sub_ps, mul Mul _mm512_mul_ps, div Div _mm512_div_ps,);
 
 /// A ymm register whose lanes are all ones or all zeros.
@@ -536,6 +593,23 @@ vector!(F32x8, __m256, 8, Mask8, {
         !(Self::all(f32::MIN_POSITIVE).le(self) & self.lt(Self::all(f32::INFINITY)))
     }
     #[inline(always)]
+    fn is_odd(self) -> Mask8 {
+        let one = Self::bits(1);
+        // SAFETY: as for the operations.
+        unsafe {
+            let (bit, one) = (_mm256_castps_si256(self.and(one).0), _mm256_castps_si256(one.0));
+            Mask8(_mm256_castsi256_ps(_mm256_cmpeq_epi32(bit, one)))
+        }
+    }
+    #[inline(always)]
+    fn exponent_and_rest(self) -> (Self, Self) {
+        exponent_and_rest(self)
+    }
+    #[inline(always)]
+    fn log_of_odd(self, x: Self) -> Self {
+        log_of_odd(self, x)
+    }
+    #[inline(always)]
     fn scale(self, n: Self) -> Self {
         scale_in_two(self, n)
     }
@@ -546,7 +620,7 @@ impl<V: Singles> Singles for Two<V> {
 
     halves! {
         fma(y, z); fnma(y, z); fms(y, z); sqrt(); min(y); max(y); and(y); or(y); xor(y); iadd(y); isub(y); scale(n); high_bits();
-        integer_value(); nearest_integer();
+        integer_value(); nearest_integer(); log_of_odd(x);
     }
     compare_halves! { lt le eq not_lt }
     #[inline(always)]
@@ -584,5 +658,14 @@ impl<V: Singles> Singles for Two<V> {
     #[inline(always)]
     fn odd(self) -> Self::Mask {
         Both(self.0.odd(), self.1.odd())
+    }
+    #[inline(always)]
+    fn is_odd(self) -> Self::Mask {
+        Both(self.0.is_odd(), self.1.is_odd())
+    }
+    #[inline(always)]
+    fn exponent_and_rest(self) -> (Self, Self) {
+        let ((j, m), (k, n)) = (self.0.exponent_and_rest(), self.1.exponent_and_rest());
+        (Two(j, k), Two(m, n))
     }
 }

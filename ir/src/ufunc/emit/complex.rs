@@ -1,8 +1,10 @@
 //! Complex operations on pairs of float vectors. Each follows its meaning step by step, so that the bits are the same.
 
 mod analytic;
+mod angles;
 
 pub use analytic::{exp, log, sqrt};
+pub use angles::{cos_of, cosh_of, sin_of, sinh_of, tan_of, tanh_of};
 
 use legate_jit_vmath::Func;
 

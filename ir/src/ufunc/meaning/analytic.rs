@@ -4,7 +4,7 @@
 use super::{Complex, Float};
 
 /// A constant that depends on the type's range.
-fn ranged<T: Float>(single: f64, double: f64) -> T {
+pub fn ranged<T: Float>(single: f64, double: f64) -> T {
     T::of(if T::MANTISSA_BITS == 23 { single } else { double })
 }
 

@@ -39,16 +39,20 @@ struct Parts<V> {
 
 #[inline(always)]
 fn parts<V: Singles>(x: V) -> Parts<V> {
-    parts_of(x, V::all(0.0))
+    parts_of(x, None)
 }
 
 /// The same of x + x_lo, where x_lo is below 1/32.
 #[inline(always)]
-fn parts_of<V: Singles>(x: V, x_lo: V) -> Parts<V> {
+fn parts_of<V: Singles>(x: V, x_lo: Option<V>) -> Parts<V> {
     // Sixteen times as fine as n.
     let bits = x.fma(V::all(16.0 * LOG2_E as f32), V::all(MAGIC));
     let n = bits - V::all(MAGIC);
-    let r = n.fnma(V::all(LN2_16_F32_HI), x) + n.fnma(V::all(LN2_16_F32_LO), x_lo);
+    let r = n.fnma(V::all(LN2_16_F32_HI), x);
+    let r = match x_lo {
+        Some(x_lo) => r + n.fnma(V::all(LN2_16_F32_LO), x_lo),
+        None => n.fnma(V::all(LN2_16_F32_LO), r),
+    };
     let p = (r * r).fma(poly(r, &EXP_16_F32), r);
     let hi = bits.lookup16(&POWER_16_HI_F32);
     Parts { shift: bits.shr::<4>().shl::<23>(), hi, lo: hi.fma(p, bits.lookup16(&POWER_16_LO_F32)) }
@@ -57,30 +61,27 @@ fn parts_of<V: Singles>(x: V, x_lo: V) -> Parts<V> {
 /// e^(x + x_lo) for results that are normal.
 #[inline(always)]
 pub fn exp_double<V: Singles>(x: V, x_lo: V) -> V {
-    let e = parts_of(x, x_lo);
+    let e = parts_of(x, Some(x_lo));
     (e.hi + e.lo).iadd(e.shift)
 }
 
-/// Half of 2^n (1 + r + q) - 1, for 2^128; 2^n - 1 and the product with r are added without error.
+/// 2^n ((1 - 2^-n) + (e^r - 1)); the difference and its sum with r are added without error.
 #[inline(always)]
 pub fn expm1<V: Singles>(x: V) -> V {
-    let x0 = clamp(x, -20.0, 88.9);
-    let bits = x0.fma(V::all(LOG2_E as f32), V::all(MAGIC));
-    let n = bits - V::all(MAGIC);
-    let first = n.fnma(V::all(LN2_HI_F32), x0);
-    let second = n * V::all(LN2_LO_F32);
-    let r = first - second;
-    let rest = (first - r) - second;
-    let half = V::all(0.5);
-    let power = half.iadd(bits.shl::<23>());
-    let base = power - half;
-    let base_lo = (power - base) - half;
-    // Up to a quarter of the result: its first term is rounded only once.
-    let q = (r * half).fma(r, ((r * r) * r).fma(poly(r, &EXPM1_F32), rest));
-    let sum = power.fma(r, base);
-    let sum_lo = power.fma(r, base - sum);
-    let y = sum + power.fma(q, sum_lo + base_lo);
-    V::select(x.abs().lt(V::all(1e-7)), x, y + y)
+    let (one, x0) = (V::all(1.0), clamp(x, -18.0, 89.0));
+    let minus_n = x0.fma(V::all(-LOG2_E as f32), V::all(MAGIC)) - V::all(MAGIC);
+    // Exact, as n is small and both are multiples of 2^-25; r is this and a bit more, which counts e^r times.
+    let r = minus_n.fma(V::all(LN2_HI_F32), x0);
+    let more = minus_n * V::all(LN2_LO_F32);
+    let power = one.scale(minus_n);
+    let base = one - power;
+    let base_lo = (one - base) - power;
+    let sum = base + r;
+    let lo = more.fma(r, (r - (sum - base)) + more) + base_lo;
+    let q = r.fma(poly(r, &EXPM1_F32), V::all(0.5));
+    let y = sum + (r * r).fma(q, lo);
+    // Zero keeps its sign.
+    y.scale(V::all(0.0) - minus_n).with_sign(x)
 }
 
 /// sinh and cosh grow from e^|x| / 4 and e^-|x| / 4, finite as long as they are.

@@ -1,7 +1,8 @@
-//! Logarithms of f32: those of [`crate::log`]; log1p, whose m is no f32, without a table.
+//! Logarithms of f32. x = 2^k (1 + f) with f in [-1/4, 1/2); log(1 + f) / f is a short polynomial of f whose terms depend on the first
+//! four places of 1 + f. Where more than an ulp matters, the algorithms are those of [`crate::log`].
 
 use crate::coefficients::*;
-use crate::lanes32::{Singles, fast_two_sum, poly, two_product, two_sum};
+use crate::lanes32::{Singles, fast_two_sum, poly, two_product};
 
 /// m and its difference from y as bits; m in [0.6875, 1.375).
 #[inline(always)]
@@ -10,18 +11,35 @@ fn split<V: Singles>(y: V) -> (V, V) {
     (y.isub(offset.and(V::bits(0x1ff << 23))), offset)
 }
 
-/// log(1 + f) - f.
+/// The logarithm of 2^k (1 + f); `index` names the interval of f. The products of k and of f with the first parts of their factors
+/// are exact, and added without error.
 #[inline(always)]
-fn tail_of<V: Singles>(f: V) -> V {
-    let square = f * f;
-    let factor = f.fma(poly(f, &LOG_F32), V::all(-0.5));
-    square.fma(factor, f.fms(f, square) * factor)
+fn of_parts<V: Singles>(k: V, f: V, index: V, base: &Logarithm) -> V {
+    let term = |i: usize| index.lookup16(&base.terms[i]);
+    let q = V::all(base.fourth).fma(f, term(3)).fma(f, term(2)).fma(f, term(1)).fma(f, term(0));
+    let factor = V::all(base.factor);
+    let power = k * V::all(base.power[0]);
+    let sum = f.fma(factor, power);
+    let lo = k.fma(V::all(base.power[1]), f.fma(factor, power - sum));
+    sum + f.fma(q, lo)
 }
 
-/// The logarithm of one base: k times the base's of 2, the table's of 1/c, and a polynomial of r = m c - 1. All but the polynomial
-/// and the rests are added without error.
 #[inline(always)]
-fn of_base<V: Singles, const K: usize>(x: V, base: &Logarithm<K>) -> V {
+fn of_base<V: Singles>(x: V, base: &Logarithm) -> V {
+    let (k, m) = x.exponent_and_rest();
+    of_parts(k, m - V::all(1.0), m.shr::<19>(), base).log_of_odd(x)
+}
+
+#[inline(always)]
+pub fn log<V: Singles>(x: V) -> V {
+    of_base(x, &LOG_E_F32)
+}
+
+/// k and a table's log2 of 1/c, and a polynomial of r = m c - 1, as in [`crate::log`]: near 1/2 and 2 what [`of_parts`] rounds is too
+/// much of k + log2 m. All but the polynomial and the rests are added without error.
+#[inline(always)]
+pub fn log2<V: Singles>(x: V) -> V {
+    let base = &LOG_2_F32;
     let odd = V::any(x.odd());
     let mut y = x;
     let mut shift = V::all(0.0);
@@ -37,35 +55,12 @@ fn of_base<V: Singles, const K: usize>(x: V, base: &Logarithm<K>) -> V {
     }
     let i = offset.shr::<19>();
     let r = m.fms(i.lookup16(&LOG_C_F32), V::all(1.0));
-    let table = k.fma(V::all(base.power[0]), i.lookup16(&base.hi));
-    let mut lo = k.fma(V::all(base.power[1]), i.lookup16(&base.lo));
     let factor = V::all(base.factor[0]);
+    let table = k + i.lookup16(&base.hi);
     let sum = r.fma(factor, table);
-    let mut rest = table - sum;
-    if base.factor[1] == 0.0 {
-        rest = rest + r;
-    } else {
-        rest = r.fma(factor, rest);
-        lo = r.fma(V::all(base.factor[1]), lo);
-    }
-    let r = sum + (rest + (r * r).fma(poly(r, &base.terms), lo));
-    if !odd {
-        return r;
-    }
-    // Infinity and NaN stay, 0 has minus infinity, negative numbers have no logarithm.
-    let r = V::select(x.lt(V::all(f32::INFINITY)), r, x);
-    let r = V::select(x.lt(V::all(0.0)), V::all(f32::NAN), r);
-    V::select(x.eq(V::all(0.0)), V::all(f32::NEG_INFINITY), r)
-}
-
-#[inline(always)]
-pub fn log<V: Singles>(x: V) -> V {
-    of_base(x, &LOG_E_F32)
-}
-
-#[inline(always)]
-pub fn log2<V: Singles>(x: V) -> V {
-    of_base(x, &LOG_2_F32)
+    let rest = r.fma(factor, table - sum);
+    let lo = r.fma(V::all(base.factor[1]), i.lookup16(&base.lo));
+    (sum + (rest + (r * r).fma(poly(r, &base.terms), lo))).log_of_odd(x)
 }
 
 #[inline(always)]
@@ -73,34 +68,25 @@ pub fn log10<V: Singles>(x: V) -> V {
     of_base(x, &LOG_10_F32)
 }
 
+/// 1 + x = 2^k (1 + f), where f = 2^-k x + (2^-k - 1) is exact but for large k.
 #[inline(always)]
 pub fn log1p<V: Singles>(x: V) -> V {
     let one = V::all(1.0);
-    let (u, u_lo) = two_sum(one, x);
-    let (m, offset) = split(u);
-    // 2^(1-k).
-    let power = V::all(2.0).isub(u.isub(m));
-    let exact = m - one;
-    let low = (u_lo * V::all(0.5)) * power;
-    let f = exact + low;
-    let f_lo = (exact - f) + low;
-    let k = offset.high_bits();
-    let (hi, lo) = fast_two_sum(k * V::all(LN2_SHORT_F32), f);
-    let r = hi + (lo + k.fma(V::all(LN2_REST_F32), f_lo + tail_of(f)));
-    let r = V::select(x.abs().lt(V::all(1e-7)), x, r);
-    let odd = !(V::all(-1.0).lt(x) & x.lt(V::all(f32::INFINITY)));
-    if !V::any(odd) {
-        return r;
-    }
-    let r = V::select(odd, V::select(V::all(0.0).lt(x), x, V::all(f32::NAN)), r);
-    V::select(x.eq(V::all(-1.0)), V::all(f32::NEG_INFINITY), r)
+    let u = one + x;
+    let offset = u.isub(V::all(0.75));
+    let scale = one.isub(offset.and(V::bits(0x1ff << 23)));
+    let f = x.fma(scale, scale - one);
+    // Zero keeps its sign.
+    let r = of_parts(offset.high_bits(), f, u.shr::<19>(), &LOG_E_F32).with_sign(x);
+    // From 2^126 on the scale is no normal number.
+    let odd = !(V::all(-1.0).lt(x) & x.lt(V::all(8e37)));
+    if V::any(odd) { V::select(odd, log(u), r) } else { r }
 }
 
 /// log(u + u_lo) + n log 2 for a positive normal u with a rest of its last place's size, and a small integer n; where the sum is
 /// near 1 the result is as exact as its distance from 1.
 #[inline(always)]
 pub fn log_of_sum<V: Singles>(u: V, u_lo: V, n: V) -> V {
-    let base = &LOG_E_F32;
     let (m, offset) = split(u);
     let i = offset.shr::<19>();
     let c = i.lookup16(&LOG_C_F32);
@@ -109,10 +95,10 @@ pub fn log_of_sum<V: Singles>(u: V, u_lo: V, n: V) -> V {
     let power = V::all(2.0).isub(u.isub(m));
     let rest = ((u_lo * V::all(0.5)) * power) * c;
     let k = offset.high_bits() + n;
-    let table = k.fma(V::all(base.power[0]), i.lookup16(&base.hi));
-    let lo = k.fma(V::all(base.power[1]), i.lookup16(&base.lo)) + r.fnma(rest, rest);
+    let table = k.fma(V::all(LN2_POWER_F32), i.lookup16(&LOG_HI_F32));
+    let lo = k.fma(V::all(LN2_POWER_REST_F32), i.lookup16(&LOG_LO_F32)) + r.fnma(rest, rest);
     let (hi, hi_lo) = fast_two_sum(table, r);
-    hi + (hi_lo + (r * r).fma(poly(r, &base.terms), lo))
+    hi + (hi_lo + (r * r).fma(poly(r, &LOG_F32), lo))
 }
 
 /// log x in two parts to some 2^-34 of it, for positive normal x, as [`crate::log::log_precise`]; the second part is up to

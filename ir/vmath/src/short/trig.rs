@@ -33,16 +33,10 @@ fn angle<V: Singles>(x: V) -> (V, V, V) {
     (bits, s, c)
 }
 
-/// True where the lowest bit is set.
-#[inline(always)]
-fn is_odd<V: Singles>(n: V) -> V::Mask {
-    n.shl::<31>().or(V::all(1.0)).lt(V::all(0.0))
-}
-
 /// sin(r + n π/2)
 #[inline(always)]
 fn turned<V: Singles>(n: V, s: V, c: V) -> V {
-    V::select(is_odd(n), c, s).xor(n.shl::<30>().and(V::all(-0.0)))
+    V::select(n.is_odd(), c, s).xor(n.shl::<30>().and(V::all(-0.0)))
 }
 
 #[inline(always)]
@@ -66,15 +60,15 @@ pub fn tan<V: Singles>(x: V) -> V {
     let z = r * r;
     let h = r * z;
     let p = horner(z, &TAN_F32);
-    // The derivative is 1 + tan² r; that by z is nearly constant where z is large.
-    let near = h.fma(p, r);
-    let rest = near.fma(near * r_lo, r_lo);
+    // The derivatives: 1 + tan² r is nearly 1 + 1.6 z where r is large; that by z is nearly constant there.
+    let rest = (z * r_lo).fma(V::all(1.6), r_lo);
     let tail = h.fma(p, r.fms(r, z).fma(r * V::all(0.65), rest));
     let t = r + tail;
     let t_lo = (r - t) + tail;
     let y = V::all(-1.0) / t;
     let far = y.fma(y.fma(t, V::all(1.0)) + y * t_lo, y);
-    let r = V::select(is_odd(n), far, t);
-    let r = V::select(x.abs().lt(V::all(1e-6)), x, r);
+    let r = V::select(n.is_odd(), far, t);
+    // Which keeps its sign.
+    let r = V::select(x.eq(V::all(0.0)), x, r);
     r.mend(x.abs().not_lt(V::all(FAR)), x, single::tan::<f64>)
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::ufunc::meaning::analytic::{EXP_FAR, SCALING};
 
 /// Which of the constants of `f32` and `f64`.
-fn of_type(t: DType) -> usize {
+pub fn of_type(t: DType) -> usize {
     (t != DType::F32) as usize
 }
 
