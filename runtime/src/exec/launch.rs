@@ -483,7 +483,7 @@ impl PreparedLaunch {
     pub fn divides(&self, rows: usize) -> bool {
         match &self.streams {
             Some(streams) => streams.outer().is_multiple_of(rows),
-            None => self.pieces.len() > 1 || self.pieces.iter().all(|p| p.walk.hi[0] as usize % rows == 0),
+            None => self.pieces.len() > 1 || self.pieces.iter().all(|p| (p.walk.hi[0] as usize).is_multiple_of(rows)),
         }
     }
 

@@ -145,7 +145,7 @@ fn uses(plan: &Plan, memory: &[BufferId], launch: &Launch, rows: usize) -> Optio
     }
     for stream in &launch.streams {
         let bytes = plan.buffer(stream.out).ty.bytes();
-        note(stream.out, (bytes % rows == 0).then_some(bytes / rows));
+        note(stream.out, bytes.is_multiple_of(rows).then_some(bytes / rows));
     }
     Some(all)
 }
