@@ -7,8 +7,10 @@
 mod banded;
 mod launch;
 mod need;
+mod operand;
 mod packing;
 mod rowwise;
+mod runner;
 #[cfg(test)]
 mod sample;
 mod space;
@@ -24,7 +26,10 @@ use smallvec::SmallVec;
 use crate::buffer::Store;
 use crate::{Error, Result, Tier};
 
-pub use launch::{Division, PreparedLaunch, Runner};
+use operand::OpaqueOperand;
+
+pub use launch::{Division, PreparedLaunch};
+pub use runner::Runner;
 pub use stream::Element;
 
 /// Addresses and scalars of one run.
@@ -49,8 +54,8 @@ pub(crate) enum Action {
     Banded(Box<banded::Banded>),
     Opaque {
         op: Opaque,
-        args: Vec<launch::OpaqueOperand>,
-        out: launch::OpaqueOperand,
+        args: Vec<OpaqueOperand>,
+        out: OpaqueOperand,
     },
     /// Gives a memory slot fresh memory of this many bytes.
     Alloc {
@@ -170,7 +175,7 @@ impl Prepared {
                 _ => None,
             };
             let by_rows = match by_rows {
-                Some(shape) => rowwise::Rowwise::new(&plan, &launches, shape, tier)?,
+                Some(shape) => rowwise::Rowwise::new(&plan, &homes, &launches, shape, tier)?,
                 None => None,
             };
             let band = match band {
@@ -191,8 +196,8 @@ impl Prepared {
                     Step::Opaque { .. } if together => {}
                     Step::Opaque { op, args, out } => actions.push(Action::Opaque {
                         op: op.clone(),
-                        args: args.iter().map(|a| launch::OpaqueOperand::new(&plan, a)).collect(),
-                        out: launch::OpaqueOperand::whole(&plan, *out),
+                        args: args.iter().map(|a| OpaqueOperand::new(&plan, a)).collect(),
+                        out: OpaqueOperand::whole(&plan, *out),
                     }),
                     Step::Free(b) => {
                         has_memory[slot[b.0 as usize] as usize] = false;

@@ -20,7 +20,8 @@ use legate_jit_ir::{DType, View};
 use legate_jit_passes::schedule::written_by;
 
 use super::Frame;
-use super::launch::{OpaqueOperand, PreparedLaunch};
+use super::launch::PreparedLaunch;
+use super::operand::OpaqueOperand;
 use crate::library::gemv::{self, Out, Real, Rows, TERMS};
 use crate::library::{self, matmul::OWN_MATRIX};
 use crate::{Error, Result, Tier, pool};

@@ -1,19 +1,16 @@
 //! One launch: pieces made ready, boxes run, and for launches without streams the cut into tasks.
 
-use std::sync::Arc;
-
-use legate_jit_codegen::Slot;
+use legate_jit_ir::Kernel;
 use legate_jit_ir::plan::{BufferId, Launch, Operand, Plan, Target};
 use legate_jit_ir::shape::c_strides;
-use legate_jit_ir::{DType, Kernel};
 use smallvec::SmallVec;
 
 use super::Frame;
 use super::packing::Packing;
+use super::runner::Runner;
 use super::space::{Walk, asks_for_index, specialise};
 use super::stream::{Direct, Element, Partials, Streams};
 use crate::pool;
-use crate::vm;
 use crate::{Error, Result, Tier, machine};
 
 /// Nanoseconds of work below which a launch runs on the calling thread.
@@ -26,9 +23,6 @@ const TASKS_A_THREAD: usize = 8;
 const GRAIN: i64 = 512;
 /// Bytes that are read again and again by one task, at most: a part of the second-level cache.
 const NEAR_BYTES: i64 = 256 << 10;
-/// Operations on single elements, some milliseconds of the prebuilt loops, after which a long box is looked at again: its
-/// kernel may have been compiled meanwhile.
-const LOOK_AGAIN: u64 = 4_000_000;
 /// The part of the last cache that a launch writes, from which on its stores go past the caches: with what it reads, little of
 /// that would be there when it ends. `np.add(a, b)` takes 68 ms so on two cores for 10⁸ elements, and 97 through the caches; 20
 /// and 31 where the arrays are as large as the last cache; at a sixteenth of it nothing is gained.
@@ -37,135 +31,6 @@ const PAST: usize = 4;
 const LONG_ROW: i64 = 512;
 /// Points of a task of a rank's rows, at least.
 const TASK_POINTS: i64 = 16_384;
-
-/// A kernel in its two tiers: compiled code once it is there, prebuilt loops until then.
-pub struct Runner {
-    slot: Option<Arc<Slot>>,
-    /// None where there was code from the beginning.
-    program: Option<vm::Program>,
-    /// Code that adds up leaves of a sum, and so takes no boxes. Where it is asked for there is no other: until it is there, the
-    /// prebuilt loops store what is to be added.
-    adding: Option<Arc<Slot>>,
-}
-
-impl Runner {
-    fn new(kernel: &Kernel, tier: Tier) -> Result<Runner> {
-        let slot = Runner::slot(kernel, tier);
-        let ready = slot.as_ref().is_some_and(|s| s.entry().is_some());
-        let program = if ready { None } else { Some(vm::Program::new(kernel)?) };
-        Ok(Runner { slot, program, adding: None })
-    }
-
-    /// One for sums, whose leaves the code of `adding` adds up.
-    fn adding(kernel: &Kernel, adding: &Kernel, tier: Tier) -> Result<Runner> {
-        let program = Some(vm::Program::new(kernel)?);
-        Ok(Runner { slot: None, program, adding: Runner::slot(adding, tier) })
-    }
-
-    fn slot(kernel: &Kernel, tier: Tier) -> Option<Arc<Slot>> {
-        let slot = match tier {
-            Tier::Vm | Tier::Interp => None,
-            Tier::Auto | Tier::Compiled => crate::tier::compiler().map(|c| c.get(kernel)),
-        };
-        if let (Tier::Compiled, Some(slot)) = (tier, &slot) {
-            slot.wait();
-        }
-        slot
-    }
-
-    /// The code that adds up leaves.
-    fn leaves(&self) -> Option<legate_jit_ir::kernel::KernelFn> {
-        self.adding.as_ref()?.entry()
-    }
-
-    /// Whether nothing better is to come.
-    pub fn is_settled(&self) -> bool {
-        self.slot.iter().chain(&self.adding).all(|slot| slot.is_settled())
-    }
-
-    /// Notes that so many operations on single elements were done without the code.
-    pub fn ask(&self, operations: u64) {
-        self.slot.iter().chain(&self.adding).for_each(|slot| slot.worked(operations));
-    }
-
-    /// Runs the kernel on a box.
-    ///
-    /// # Safety
-    /// As for [`legate_jit_ir::kernel::KernelFn`]: every element that the box's points name is valid memory.
-    #[inline]
-    unsafe fn call(
-        &self,
-        ptrs: *const *mut u8,
-        strides: *const i64,
-        scalars: *const [u64; 2],
-        lo: *const i64,
-        extent: *const i64,
-    ) {
-        // SAFETY: the caller's promise is the kernel's own.
-        unsafe {
-            if let Some(entry) = self.slot.as_ref().and_then(|s| s.entry()) {
-                return entry(ptrs, strides, scalars, lo, extent);
-            }
-            let program = self.program.as_ref().expect("prebuilt loops where there is no code");
-            let shape = std::slice::from_raw_parts(extent, program.rank());
-            let operations = shape.iter().product::<i64>() as u64 * program.operations();
-            if let Some(adding) = &self.adding {
-                adding.worked(operations);
-            }
-            let Some(slot) = &self.slot else { return program.run(ptrs, strides, scalars, lo, extent) };
-            if operations >= 2 * LOOK_AGAIN && !slot.is_settled() {
-                return self.in_parts(program, slot, ptrs, strides, scalars, lo, shape);
-            }
-            match slot.code_or_work(operations) {
-                Some(entry) => entry(ptrs, strides, scalars, lo, extent),
-                None => program.run(ptrs, strides, scalars, lo, extent),
-            }
-        }
-    }
-
-    /// Runs the prebuilt loops on parts of a box, until the code is there.
-    ///
-    /// # Safety
-    /// As for `call`.
-    #[allow(clippy::too_many_arguments)]
-    #[cold]
-    unsafe fn in_parts(
-        &self,
-        program: &vm::Program,
-        slot: &Arc<Slot>,
-        ptrs: *const *mut u8,
-        strides: *const i64,
-        scalars: *const [u64; 2],
-        lo: *const i64,
-        shape: &[i64],
-    ) {
-        // Along the first axis that has some.
-        let axis = shape.iter().position(|&n| n > 1).unwrap_or(0);
-        let each = shape.iter().product::<i64>() as u64 * program.operations() / shape[axis] as u64;
-        let part = (LOOK_AGAIN / each.max(1)).max(1) as i64;
-        // SAFETY: the caller gives as many pointers, strides and coordinates as the kernel has accesses and axes; the parts are
-        // boxes inside the caller's.
-        unsafe {
-            let mut at: SmallVec<[*mut u8; 8]> = std::slice::from_raw_parts(ptrs, program.accesses()).into();
-            let mut lo: SmallVec<[i64; 4]> = std::slice::from_raw_parts(lo, shape.len()).into();
-            let mut size: SmallVec<[i64; 4]> = shape.into();
-            let mut left = shape[axis];
-            while left > 0 {
-                let entry = slot.code_or_work(each * part.min(left) as u64);
-                size[axis] = if entry.is_some() { left } else { part.min(left) };
-                match entry {
-                    Some(entry) => entry(at.as_ptr(), strides, scalars, lo.as_ptr(), size.as_ptr()),
-                    None => program.run(at.as_ptr(), strides, scalars, lo.as_ptr(), size.as_ptr()),
-                }
-                for (a, p) in at.iter_mut().enumerate() {
-                    *p = p.wrapping_offset((*strides.add(a * shape.len() + axis) * size[axis]) as isize);
-                }
-                lo[axis] += size[axis];
-                left -= size[axis];
-            }
-        }
-    }
-}
 
 /// How a launch is run.
 #[derive(Clone, Copy, PartialEq)]
@@ -778,59 +643,5 @@ fn near(piece: &PreparedPiece) -> i64 {
     match again.iter().map(|(_, bytes)| bytes).sum::<i64>() {
         0 => i64::MAX,
         bytes => (NEAR_BYTES / bytes / GRAIN * GRAIN).max(GRAIN),
-    }
-}
-
-/// An operand of an opaque step, ready but for the address.
-pub struct OpaqueOperand {
-    buffer: u32,
-    offset: i64,
-    dtype: DType,
-    shape: legate_jit_ir::Shape,
-    strides: SmallVec<[i64; 4]>,
-}
-
-impl OpaqueOperand {
-    pub fn new(plan: &Plan, operand: &Operand) -> OpaqueOperand {
-        let ty = &plan.buffer(operand.buffer).ty;
-        let (offset, strides) = operand.view.strided(&c_strides(&ty.shape));
-        let size = ty.dtype.size() as i64;
-        OpaqueOperand {
-            buffer: operand.buffer.0,
-            offset: offset * size,
-            dtype: ty.dtype,
-            shape: operand.view.shape.clone(),
-            strides: strides.iter().map(|s| s * size).collect(),
-        }
-    }
-
-    pub fn whole(plan: &Plan, buffer: BufferId) -> OpaqueOperand {
-        let view = legate_jit_ir::View::identity(&plan.buffer(buffer).ty.shape);
-        OpaqueOperand::new(plan, &Operand { buffer, view })
-    }
-
-    pub fn dtype(&self) -> DType {
-        self.dtype
-    }
-
-    pub fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    /// Some rows of the first axis.
-    pub fn rows(&self, rows: &std::ops::Range<usize>) -> OpaqueOperand {
-        let mut shape = self.shape.clone();
-        shape[0] = rows.len();
-        let offset = self.offset + rows.start as i64 * self.strides[0];
-        OpaqueOperand { buffer: self.buffer, offset, dtype: self.dtype, shape, strides: self.strides.clone() }
-    }
-
-    pub fn at(&self, frame: &Frame) -> crate::library::Strided<'_> {
-        crate::library::Strided {
-            ptr: frame.bases[self.buffer as usize].wrapping_offset(self.offset as isize),
-            dtype: self.dtype,
-            shape: &self.shape,
-            strides: &self.strides,
-        }
     }
 }

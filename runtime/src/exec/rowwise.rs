@@ -179,10 +179,26 @@ impl Rowwise {
     }
 
     /// `None` if one of the launches turns out not to be divisible.
-    pub fn new(plan: &Plan, launches: &[&Launch], shape: Shape, tier: Tier) -> Result<Option<Rowwise>> {
+    pub fn new(
+        plan: &Plan,
+        memory: &[BufferId],
+        launches: &[&Launch],
+        shape: Shape,
+        tier: Tier,
+    ) -> Result<Option<Rowwise>> {
         let mut prepared = Vec::new();
-        for launch in &launches[..shape.length] {
-            let launch = PreparedLaunch::new(plan, launch, tier)?;
+        for (k, &launch) in launches[..shape.length].iter().enumerate() {
+            let home = |b: BufferId| memory[b.0 as usize];
+            let written: Vec<BufferId> = written_by(plan, launch).into_iter().map(home).collect();
+            let asks = |later: &Launch| {
+                let mut targets = later.targets.iter();
+                targets.any(|t| matches!(t, Target::Buffer(o) if written.contains(&home(o.buffer))))
+            };
+            // What no later one of the run touches may go past the caches.
+            let launch = match launches[k + 1..shape.length].iter().any(|later| asks(later)) {
+                true => PreparedLaunch::new(plan, launch, tier)?,
+                false => PreparedLaunch::alone(plan, launch, tier)?,
+            };
             if !launch.divides(shape.rows) {
                 return Ok(None);
             }
