@@ -289,6 +289,8 @@ def test_a_process_ends_in_the_middle():
 def test_an_interrupt_in_the_middle():
     done = run(
         "import os, signal, threading\n"
+        # What starts in the background ignores interrupts.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
         "p = test_ahead.start(np)\n"
         "n = 0\n"

@@ -67,7 +67,10 @@ def test_a_program_that_goes_on_is_planned():
         total = float(x.sum())
     after = legate_jit.stats()
     assert total == 10000.0
-    assert after["unplanned"] > before["unplanned"] and after["plan_hits"] > before["plan_hits"] + 100
+    assert after["unplanned"] > before["unplanned"]
+    # By a plan of its own, or as one of several rounds that the helper runs ahead.
+    planned = [stats["plan_hits"] + stats["rounds_ahead"] for stats in (before, after)]
+    assert planned[1] > planned[0] + 100
 
 
 def test_long_traces_are_planned_by_the_helper():
