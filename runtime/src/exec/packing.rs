@@ -1,9 +1,9 @@
-//! Operands that do not lie along the rows of a launch: a transposed array, every second element of one.
+//! Operands that do not lie along the rows of a launch: transposed arrays.
 //!
-//! A kernel that reads such an operand element by element fetches a cache line for each (the neighbours along the rows are far
-//! apart), or is short of loads and shuffles (they are near). So the box is worked off in tiles: what a tile reads of such operands
-//! is copied to a scratch in the order of the kernel's axes, by whole vectors (`vm::moves`), and the kernel reads that. It is then the
-//! kernel of operands that lie along the rows, for all sizes and strides the same.
+//! A kernel that reads such an operand element by element fetches a cache line for each: the neighbours along the rows are far
+//! apart. So the box is worked off in tiles: what a tile reads of such operands is copied to a scratch in the order of the kernel's
+//! axes, by whole vectors (`vm::moves`), and the kernel reads that. It is then the kernel of operands that lie along the rows, for
+//! all sizes and strides the same.
 //!
 //! The kernel's contract allows any order of points, and no point reads what another one writes, so a tile may be read ahead.
 //!
@@ -18,16 +18,12 @@ use crate::vm::moves::{self, NEAR, Rect};
 
 /// Points along both axes of a transposed operand, at least: fewer are not worth the tiles.
 const SIDE: i64 = 16;
-/// Points of a row of which every second or third element is read, at least.
-const ROW: i64 = 64;
 /// Columns of a tile with a transposed operand.
 const COLUMNS: i64 = 512;
 /// Bytes of a transposed operand that lie together in memory and are read for a tile: enough of them to be read at memory's speed.
 const TOGETHER: i64 = 1 << 10;
 /// The part of the second-level cache that such a tile takes: what the kernel reads and writes besides goes through it too.
 const PART: usize = 4;
-/// Bytes of a tile without such an operand: what fits the first-level cache is too short for what calling a kernel costs.
-const NEAR_BYTES: i64 = 64 << 10;
 
 struct Packed {
     access: usize,
@@ -40,7 +36,7 @@ struct Packed {
 pub struct Packing {
     packed: SmallVec<[Packed; 4]>,
     /// The axis, besides the innermost, along which tiles have more than one point.
-    rows: Option<usize>,
+    rows: usize,
     /// Points of a tile along that axis, and along the innermost.
     tile: [i64; 2],
     /// Tiles begin at multiples of so many points where there are several.
@@ -63,30 +59,17 @@ impl Packing {
             let is_far = stride(a, inner).abs() >= NEAR && extent[inner] >= SIDE;
             (0..inner).filter(is_near).min_by_key(|&d| stride(a, d).abs()).filter(|_| is_far)
         };
-        let transposed = reads().find_map(|(a, _)| turned(a));
-        let rows = transposed.or(inner.checked_sub(1));
-        let is_packed = |a: usize, size: usize| {
-            let thin = moves::is_thinned(size, stride(a, inner)) && extent[inner] >= ROW;
-            thin || transposed.is_some() && turned(a) == transposed
-        };
+        let rows = reads().find_map(|(a, _)| turned(a))?;
         let accesses: SmallVec<[(usize, usize); 4]> =
-            reads().map(|(a, access)| (a, access.dtype.size())).filter(|&(a, size)| is_packed(a, size)).collect();
+            reads().filter(|&(a, _)| turned(a) == Some(rows)).map(|(a, access)| (a, access.dtype.size())).collect();
         let smallest = accesses.iter().map(|&(_, size)| size as i64).min()?;
-        let all: i64 = accesses.iter().map(|&(_, size)| size as i64).sum();
         let grain = (NEAR / smallest).max(SIDE);
-        let columns = if transposed.is_some() { COLUMNS } else { (NEAR_BYTES / all).max(ROW) }.min(extent[inner]);
+        let columns = COLUMNS.min(extent[inner]);
         // A line more a row, so that a column's elements do not all lie in the same set of a cache.
         let row_of = |size: usize| (columns * size as i64 + 2 * NEAR - 1) / NEAR * NEAR;
         let row_bytes: i64 = accesses.iter().map(|&(_, size)| row_of(size)).sum();
-        let tile_rows = match (rows, transposed) {
-            (None, _) => 1,
-            (Some(_), None) => (NEAR_BYTES / row_bytes).max(1),
-            (Some(_), Some(_)) => {
-                let room = (machine::second_level_cache() / PART) as i64 / row_bytes / grain * grain;
-                room.clamp(grain, TOGETHER / smallest)
-            }
-        };
-        let tile_rows = rows.map_or(tile_rows, |d| tile_rows.min(extent[d]));
+        let room = (machine::second_level_cache() / PART) as i64 / row_bytes / grain * grain;
+        let tile_rows = room.clamp(grain, TOGETHER / smallest).min(extent[rows]);
         let mut strides: SmallVec<[i64; 16]> = strides.into();
         let mut bytes = 0;
         let mut packed = SmallVec::new();
@@ -96,9 +79,7 @@ impl Packing {
             let of_access = &mut strides[access * rank..][..rank];
             of_access.fill(0);
             of_access[inner] = size as i64;
-            if let Some(d) = rows {
-                of_access[d] = row_of(size);
-            }
+            of_access[rows] = row_of(size);
         }
         Some(Packing { packed, rows, tile: [tile_rows, columns], grain, bytes, strides })
     }
@@ -124,9 +105,7 @@ impl Packing {
         let inner = rank - 1;
         let mut step: SmallVec<[i64; 4]> = SmallVec::from_elem(1, rank);
         step[inner] = even(extent[inner], self.tile[1], self.grain);
-        if let Some(d) = self.rows {
-            step[d] = even(extent[d], self.tile[0], self.grain);
-        }
+        step[self.rows] = even(extent[self.rows], self.tile[0], self.grain);
         let mut from: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
         let (mut first, mut size) = (from.clone(), from.clone());
         let mut at: SmallVec<[*mut u8; 16]> = ptrs.into();
@@ -144,10 +123,10 @@ impl Packing {
                 for packed in &self.packed {
                     let rect = |ptr: *mut u8, strides: &[i64]| {
                         let of_access = &strides[packed.access * rank..][..rank];
-                        Rect { ptr, row: self.rows.map_or(0, |d| of_access[d]), column: of_access[inner] }
+                        Rect { ptr, row: of_access[self.rows], column: of_access[inner] }
                     };
                     let to = scratch.wrapping_add(packed.at);
-                    let (rows, columns) = (self.rows.map_or(1, |d| size[d]), size[inner]);
+                    let (rows, columns) = (size[self.rows], size[inner]);
                     let from = rect(at[packed.access], strides);
                     // SAFETY: the tile lies in the box, and the scratch has room for one.
                     unsafe { moves::copy(packed.size, from, rect(to, &self.strides), rows as usize, columns as usize) };

@@ -69,11 +69,6 @@ unsafe fn copy_as<T: Copy>(from: Rect, to: Rect, rows: usize, columns: usize) {
     }
 }
 
-/// Whether elements so far apart are brought together by whole vectors.
-pub fn is_thinned(size: usize, stride: i64) -> bool {
-    thin(size, stride).is_some()
-}
-
 /// Copies a rectangle of elements of `size` bytes (1, 2, 4, 8 or 16).
 ///
 /// # Safety
