@@ -48,19 +48,20 @@ FUNCTIONS = {
 }
 # Operations of other types: the ranges of their arguments, and their types.
 WHOLE, COUNT, PART = (-1000, 1000), (1, 60), (-3.0, 3.0)
-EXACT = {
-    **{name: ([ANY, ANY], "f64,f32,i64,i32,bool") for name in ("maximum", "minimum", "equal", "less", "logical_and")},
-    **{name: ([ANY, ANY], "f64,f32") for name in ("fmax", "copysign", "multiply", "divide")},
-    **{name: ([WHOLE, COUNT], "f64,f32,i64,i32") for name in ("floor_divide", "remainder", "fmod")},
-    **{name: ([WHOLE, WHOLE], "i64,i32") for name in ("add", "multiply", "bitwise_and", "gcd", "lcm")},
-    **{name: ([WHOLE, COUNT], "i64,i32") for name in ("left_shift", "right_shift")},
-    **{name: ([ANY], "f64,f32") for name in ("rint", "floor", "ceil", "trunc", "isnan", "isfinite", "sign", "signbit")},
-    **{name: ([ANY], "f64,f32,i64,i32") for name in ("absolute", "negative", "square")},
-    "logical_not": ([ANY], "bool"),
-    **{name: ([PART], "c128,c64") for name in ("exp", "log", "sqrt", "absolute", "angle", "conjugate", "square")},
-    **{name: ([PART], "c128,c64") for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
-    **{name: ([PART, PART], "c128,c64") for name in ("add", "multiply", "divide")},
-}
+# (Some names come twice: what their operands are depends on the type.)
+EXACT = (
+    (("maximum", "minimum", "equal", "less", "logical_and"), [ANY, ANY], "f64,f32,i64,i32,bool"),
+    (("fmax", "copysign", "multiply", "divide"), [ANY, ANY], "f64,f32"),
+    (("floor_divide", "remainder", "fmod"), [WHOLE, COUNT], "f64,f32,i64,i32"),
+    (("add", "multiply", "bitwise_and", "gcd", "lcm"), [WHOLE, WHOLE], "i64,i32"),
+    (("left_shift", "right_shift"), [WHOLE, COUNT], "i64,i32"),
+    (("rint", "floor", "ceil", "trunc", "isnan", "isfinite", "sign", "signbit"), [ANY], "f64,f32"),
+    (("absolute", "negative", "square"), [ANY], "f64,f32,i64,i32"),
+    (("logical_not",), [ANY], "bool"),
+    (("exp", "log", "sqrt", "absolute", "angle", "conjugate", "square"), [PART], "c128,c64"),
+    (("sin", "cos", "tan", "sinh", "cosh", "tanh"), [PART], "c128,c64"),
+    (("add", "multiply", "divide"), [PART, PART], "c128,c64"),
+)
 CASTS = ["f64 f32", "f32 f64", "f64 i64", "f64 i32", "f32 i32", "i64 f64", "i32 f32", "i64 i32", "f64 bool", "bool f64", "f64 c128"]
 TYPES = {
     "f64": "float64",
@@ -141,8 +142,8 @@ def table(args):
     types = args.types.split(",")
     for name, ranges in FUNCTIONS.items():
         yield from ((name, short, ranges) for short in types if short in ("f64", "f32"))
-    for name, (ranges, those) in EXACT.items():
-        yield from ((name, short, ranges) for short in those.split(",") if short in types)
+    for names, ranges, those in EXACT:
+        yield from ((name, short, ranges) for name in names for short in those.split(",") if short in types)
     for cast in CASTS:
         if cast.split()[0] in types:
             yield f"astype {cast}", cast.split()[0], [ANY]

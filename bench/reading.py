@@ -61,8 +61,15 @@ def loops(bytes, threads):
             loops.library = ctypes.CDLL(library)
     read = loops.library.reading
     read.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int]
+    read.restype = ctypes.c_ulong
     whole = numpy.ones(bytes // 8 + 8)
     start = whole.ctypes.data + -whole.ctypes.data % 64
+
+    # It must have read everything, but for what is less than a step of a thread's part.
+    ends = [bytes // 64 * t // min(threads, 64) for t in range(min(threads, 64) + 1)]
+    numbers = sum((end - begin) // 8 * 64 for begin, end in zip(ends, ends[1:]))
+    for ahead in (0, 1):
+        assert read(start, bytes, min(threads, 64), ahead) == numbers * int(whole[:1].view("u8")[0]) % 2**64
 
     def reader(ahead):
         # `whole` is kept alive by this function.

@@ -15,7 +15,6 @@ mod loops;
 pub(crate) mod moves;
 #[cfg(test)]
 mod tests;
-mod thin;
 mod turn;
 
 use std::cell::Cell;

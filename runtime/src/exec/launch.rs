@@ -558,9 +558,8 @@ fn simplify(walk: &mut Walk, extents: &[i64], pinned: &[bool], bands: bool) {
     let parts = |d: usize| extents[d] != 1 || walk.hi[d] - walk.lo[d] != 1 || is_pinned(walk.axes[d]) || bands && d < 2;
     let keep: SmallVec<[bool; 4]> = (0..walk.rank()).map(parts).collect();
     walk.retain(&keep);
-    let mut kept = keep.iter();
-    let mut extents: SmallVec<[i64; 4]> = extents.into();
-    extents.retain(|_| *kept.next().expect("one an axis"));
+    let mut extents: SmallVec<[i64; 4]> =
+        extents.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(&n, _)| n).collect();
     let mut d = walk.rank();
     while d >= 2 {
         d -= 1;

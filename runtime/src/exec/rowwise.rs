@@ -16,16 +16,11 @@ use legate_jit_passes::schedule::written_by;
 
 use super::Frame;
 use super::launch::PreparedLaunch;
-use super::wavefront::near_bytes;
+use super::wavefront::{MAX_LAUNCHES, WORTHWHILE_BYTES, near_bytes};
 use crate::{Error, Result, Tier, pool};
 
-/// Bytes of the arrays that several launches touch, from which on they are not in a cache when the next one comes. (Tests have
-/// small arrays.)
-const WORTHWHILE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 /// Blocks for each thread, at least where there are so many rows.
 const BLOCKS_A_THREAD: usize = 8;
-/// The most launches in one run.
-const MAX_LAUNCHES: usize = 64;
 
 /// A run of launches that is worked off block by block.
 pub struct Rowwise {
@@ -56,6 +51,14 @@ impl Shape {
 /// buffer of each memory.
 pub fn find(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> Option<Shape> {
     let first = launches.first()?;
+    // A run begins with what is worth one: plans of hundreds of launches on small arrays are not searched through from each on.
+    let touched = first.targets.iter().map(|t| match t {
+        Target::Buffer(o) => plan.buffer(o.buffer).ty.bytes(),
+        Target::Stream(_) => 0,
+    });
+    if touched.max()? < WORTHWHILE_BYTES {
+        return None;
+    }
     // Of equally long runs the one with the most rows, which can be cut as one likes.
     (1..=first.domain.len())
         .filter_map(|axes| grow(plan, memory, launches, size(&first.domain[..axes])))

@@ -49,12 +49,12 @@ const NEARLY: f64 = 1.04;
 /// Elements of a band's rows, at least: kernels are called for each.
 const BAND_ELEMENTS: usize = if cfg!(test) { 4 } else { 512 };
 /// Below this many bytes a sweep's data stays in cache anyway. (Tests have small arrays.)
-const WORTHWHILE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
+pub(super) const WORTHWHILE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 /// Bytes of rows that a launch handles at a time, at least where they are many: calling a kernel for less (the rows of an
 /// array with one axis are its elements) takes longer than its work.
 const STEP_BYTES: usize = if cfg!(test) { 1 << 10 } else { 64 << 10 };
 /// The most launches in one wavefront.
-const MAX_LAUNCHES: usize = 64;
+pub(super) const MAX_LAUNCHES: usize = 64;
 
 /// A run of launches that is worked off together.
 pub struct Wavefront {

@@ -1,15 +1,12 @@
 //! Moves of elements between arrays of any stride and the blocks: two nested loops over rows and columns, by element size.
 //! No alignment is needed.
 
-use super::thin::thin;
 use super::turn::turn;
 
 /// Elements nearer than so many bytes are mostly in one cache line.
 pub const NEAR: i64 = 64;
 /// Elements of a side that is worth being walked for its nearness.
 const BLOCK: usize = 8;
-/// Elements of a row that is worth making vectors' lanes ready for.
-const LONG: usize = 32;
 
 /// A rectangle of elements: rows × columns, with their distances in bytes.
 #[derive(Clone, Copy)]
@@ -49,13 +46,7 @@ unsafe fn copy_as<T: Copy>(from: Rect, to: Rect, rows: usize, columns: usize) {
                     (to_row.wrapping_offset((c as i64 * to.column) as isize) as *mut T).write_unaligned(v);
                 }
             } else if to.column == size_of::<T>() as i64 {
-                let done = match thin(size_of::<T>(), from.column) {
-                    Some(thin) if columns >= LONG => {
-                        thin(from_row, from.column / size_of::<T>() as i64, to_row, columns)
-                    }
-                    _ => 0,
-                };
-                for c in done..columns {
+                for c in 0..columns {
                     let v = (from_row.wrapping_offset((c as i64 * from.column) as isize) as *const T).read_unaligned();
                     (to_row as *mut T).add(c).write_unaligned(v);
                 }

@@ -409,6 +409,8 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
 
 
 def average(a, axis=None, weights=None, returned=False, *, keepdims=_NoValue):
+    """The average over `axis`, weighted by `weights` (of `a`'s shape, or along `axis`), as numpy.average. ZeroDivisionError
+    where weights sum to zero."""
     if weights is None and not returned:
         return mean(a, axis, keepdims=keepdims)
     ours = type(a) is ndarray and type(weights) is ndarray and not returned

@@ -26,12 +26,14 @@ def _keeping(keepdims):
 
 
 def nansum(a, axis=None, dtype=None, out=None, keepdims=_NoValue, initial=_NoValue, where=_NoValue):
+    """The sum over `axis` with NaNs as zeros, as numpy.nansum: an array or scalar of `a`'s type (or `dtype`)."""
     if not _real(a) or out is not None or initial is not _NoValue or where is not _NoValue:
         return _other("nansum", a, dict(axis=axis, dtype=dtype, out=out, keepdims=keepdims, initial=initial, where=where))
     return _where(_isnan(a), 0.0, a).sum(axis=axis, dtype=dtype, keepdims=_keeping(keepdims))
 
 
 def nanmean(a, axis=None, dtype=None, out=None, keepdims=_NoValue, *, where=_NoValue):
+    """The mean over `axis` of what is no NaN, as numpy.nanmean; NaN, with a RuntimeWarning, where there is nothing else."""
     if not _real(a) or dtype is not None or out is not None or where is not _NoValue:
         return _other("nanmean", a, dict(axis=axis, dtype=dtype, out=out, keepdims=keepdims, where=where))
     keepdims, missing = _keeping(keepdims), _isnan(a)
@@ -56,8 +58,11 @@ def _extreme(name, ufunc, a, axis, out, keepdims, initial, where):
 
 
 def nanmax(a, axis=None, out=None, keepdims=_NoValue, initial=_NoValue, where=_NoValue):
+    """The largest over `axis` of what is no NaN, as numpy.nanmax; NaN, with a RuntimeWarning, where there is nothing else.
+    ValueError for an array without elements."""
     return _extreme("nanmax", _fmax, a, axis, out, keepdims, initial, where)
 
 
 def nanmin(a, axis=None, out=None, keepdims=_NoValue, initial=_NoValue, where=_NoValue):
+    """The smallest over `axis` of what is no NaN, as numpy.nanmin; see nanmax."""
     return _extreme("nanmin", _fmin, a, axis, out, keepdims, initial, where)
