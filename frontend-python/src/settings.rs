@@ -82,6 +82,12 @@ const VARIABLES: &[Variable] = &[
         help: "whether small operations on what is in memory are done at once, and new traces run without a plan (while nothing is dumped)",
     },
     Variable {
+        name: "LEGATE_JIT_BATCH",
+        kind: Kind::Word(&["on", "off"]),
+        default: "on",
+        help: "whether rounds of a loop that do the same to other parts of arrays run together, as one operation over all of them",
+    },
+    Variable {
         name: "LEGATE_JIT_CACHE_DIR",
         kind: Kind::Text,
         default: "legate-jit below the user's cache folder",
@@ -246,6 +252,7 @@ fn apply(py: Python) -> PyResult<()> {
     }
     config.ahead = get("LEGATE_JIT_AHEAD").as_deref() != Some("off");
     config.inline = get("LEGATE_JIT_INLINE").as_deref() != Some("off");
+    config.batch = get("LEGATE_JIT_BATCH").as_deref() != Some("off");
     if let Some(n) = get("LEGATE_JIT_THREADS").and_then(|v| v.parse().ok()) {
         rt::pool::set_threads(n);
         rt::library::blas::set_threads(n);

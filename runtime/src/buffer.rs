@@ -30,6 +30,8 @@ enum Owner {
     Pool(pool::Block),
     /// Dropping the box releases the memory.
     Foreign(Option<Box<dyn Any + Send + Sync>>),
+    /// Part of another store.
+    Window(#[expect(dead_code, reason = "it keeps the memory alive")] Arc<Store>),
     /// What makes the contents when somebody asks for them, and then the store that has them.
     Promise(Mutex<Option<Work>>, OnceLock<Arc<Store>>),
 }
@@ -95,6 +97,15 @@ impl Store {
         let store = Store::new(NonNull::dangling(), bytes, owner);
         store.place(PROMISED);
         Arc::new(store)
+    }
+
+    /// The bytes `from..from + bytes` of a store, which must have them, to be read.
+    pub(crate) fn window(of: &Arc<Store>, from: usize, bytes: usize) -> Arc<Store> {
+        assert!(from + bytes <= of.bytes(), "a window that is larger than its store");
+        // SAFETY: the offset lies in the store's memory.
+        let ptr = unsafe { of.as_mut_ptr().add(from) };
+        let ptr = NonNull::new(ptr).unwrap_or(NonNull::dangling());
+        Arc::new(Store::new(ptr, bytes, Owner::Window(of.clone())))
     }
 
     /// Whether nobody has asked for the contents yet.
@@ -214,9 +225,10 @@ impl Store {
         self.placed.store(id, Ordering::Relaxed);
     }
 
+    /// Whether the memory is not this store's own to overwrite.
     #[inline]
     pub fn is_foreign(&self) -> bool {
-        matches!(self.owner, Owner::Foreign(_))
+        matches!(self.owner, Owner::Foreign(_) | Owner::Window(_))
     }
 
     /// True while a writable foreign view lives: then calls on this store run at once.
@@ -246,7 +258,7 @@ impl Drop for Store {
         if let Some(fate) = self.fate.get_mut().take() {
             fate.note(match self.owner {
                 Owner::Promise(..) => !self.is_promised(),
-                Owner::Pool(_) | Owner::Foreign(_) => *self.mark.get_mut() != 0,
+                Owner::Pool(_) | Owner::Foreign(_) | Owner::Window(_) => *self.mark.get_mut() != 0,
             });
         }
         if self.placed() != 0 && !self.is_promised() {
@@ -255,7 +267,7 @@ impl Drop for Store {
         match &mut self.owner {
             Owner::Pool(block) => pool::free(*block),
             Owner::Foreign(owner) => owner.take().into_iter().for_each(crate::session::bury),
-            Owner::Promise(..) => {}
+            Owner::Promise(..) | Owner::Window(_) => {}
         }
     }
 }

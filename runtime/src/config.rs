@@ -28,6 +28,8 @@ pub struct Config {
     pub ahead: bool,
     /// Whether small operations on what is in memory are done at once, without being recorded (only in `Tier::Auto`).
     pub inline: bool,
+    /// Whether rounds that do the same at other places are run together.
+    pub batch: bool,
     /// Plans are made, and run only where a value is asked for.
     pub plan_only: bool,
     /// Settings of the passes, and the hook of the dumps.
@@ -42,6 +44,7 @@ impl Default for Config {
             max_new_bytes: 256 << 20,
             ahead: true,
             inline: true,
+            batch: true,
             plan_only: false,
             cx: Cx::default(),
         }

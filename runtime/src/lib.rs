@@ -3,6 +3,7 @@
 mod ahead;
 pub mod array;
 mod base;
+mod batch;
 pub mod buffer;
 mod capture;
 mod config;

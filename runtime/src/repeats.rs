@@ -15,7 +15,9 @@ pub(crate) enum Cut {
 /// Where to cut a trace that has reached its budget.
 pub(crate) fn next_cut(trace: &Trace, budget: usize) -> Cut {
     let n = trace.recs.len();
-    let Some(period) = period(&trace.shapes_of) else { return Cut::Now { again: None } };
+    // (Where no round is like another, they may do the same at other places.)
+    let period = period(&trace.shapes_of).or_else(|| period(&crate::batch::words(trace)));
+    let Some(period) = period else { return Cut::Now { again: None } };
     // How many values of the last but one round are read again at or after each place: fewest is best.
     let mut crossing = vec![0i32; n + 1];
     let mut last_use: Vec<usize> = (0..n).collect();

@@ -23,6 +23,9 @@ use crate::{Config, Error, Result, repeats};
 pub(crate) struct Session {
     pub(crate) token: Token,
     pub(crate) trace: Trace,
+    /// The trace that runs in parts, while one of its parts is `trace`.
+    pub(crate) part: Trace,
+    pub(crate) in_part: bool,
     pub(crate) plans: PlanCache,
     pub(crate) ahead: Ahead,
     pub(crate) config: Config,
@@ -59,6 +62,8 @@ pub(crate) struct Counters {
     pub(crate) plans: u64,
     pub(crate) plan_hits: u64,
     pub(crate) eager_scalars: u64,
+    /// Rounds of loops that ran together.
+    pub(crate) rounds_together: u64,
 }
 
 static SESSION: Mutex<Option<Box<Session>>> = Mutex::new(None);
@@ -160,6 +165,8 @@ impl Session {
             // SAFETY: the static above keeps one session for the life of the process.
             token: unsafe { Token::new() },
             trace,
+            part: Trace::default(),
+            in_part: false,
             plans: PlanCache::default(),
             ahead: Ahead::default(),
             limit: config.max_records,
@@ -260,7 +267,7 @@ impl Session {
         if self.inline.is_immediate() { 1 } else { self.config.max_records }
     }
 
-    fn run_trace(&mut self) -> Result<()> {
+    pub(crate) fn run_trace(&mut self) -> Result<()> {
         let mut key = self.trace.key;
         let mut outputs = std::mem::take(&mut self.outputs);
         outputs.clear();
@@ -292,10 +299,12 @@ impl Session {
     }
 
     fn run_key(&mut self, key: Key, round: Key, outputs: &[u32], donated: &[bool]) -> Result<()> {
-        let at_once = self.inline.is_immediate() && self.trace.elements < LITTLE && !self.trace.exported;
+        let at_once =
+            !self.in_part && self.inline.is_immediate() && self.trace.elements < LITTLE && !self.trace.exported;
         let at_once = if at_once { self.unplanned(outputs, donated)? } else { None };
         let stores = match at_once {
             Some(stores) => stores,
+            None if self.in_part => self.compute(key, round, outputs, donated)?,
             None => match self.ahead.take(round, &self.trace.inputs, &self.trace.scalars)? {
                 Some(stores) => stores,
                 None => self.compute(key, round, outputs, donated)?,
@@ -316,8 +325,15 @@ impl Session {
         let plan = match self.plans.get(key) {
             Some(plan) => {
                 self.counters.plan_hits += 1;
-                self.inline.flushed(&self.trace, false);
+                if !self.in_part {
+                    self.inline.flushed(&self.trace, false);
+                }
                 plan
+            }
+            None if !self.in_part
+                && let Some(stores) = self.run_in_parts(outputs)? =>
+            {
+                return Ok(stores);
             }
             None => match self.plan(key, outputs, donated)? {
                 Planned::Plan(plan) => plan,
@@ -342,7 +358,9 @@ impl Session {
             return Ok(crate::later::put_off(plan, inputs, self.trace.scalars.clone(), &bytes));
         }
         let (inputs, scalars) = (&self.trace.inputs[..], &self.trace.scalars[..]);
-        if let Some(stores) = self.ahead.look(round, &plan, inputs, scalars, &self.config) {
+        if !self.in_part
+            && let Some(stores) = self.ahead.look(round, &plan, inputs, scalars, &self.config)
+        {
             return Ok(stores);
         }
         for input in inputs.iter().filter(|i| i.is_promised()) {
@@ -350,6 +368,9 @@ impl Session {
         }
         if plan.check_memory().is_err() {
             return self.compute_apart(outputs);
+        }
+        if self.in_part {
+            return plan.run_taking(&mut self.trace.inputs, &self.trace.scalars);
         }
         self.ahead.run(&plan, &mut self.trace.inputs, &self.trace.scalars, &self.config)
     }
@@ -364,7 +385,9 @@ impl Session {
         let known = self.eager.has_met(key)
             || self.plans.is_coming(key)
             || records > ROUNDS && repeats::has_rounds(&self.trace);
-        self.inline.flushed(&self.trace, !known);
+        if !self.in_part {
+            self.inline.flushed(&self.trace, !known);
+        }
         let unplanned = self.may_go_unplanned();
         if unplanned && let Some(stores) = self.eager.run(key, &self.trace, outputs, donated, &mut self.passes)? {
             self.counters.unplanned += 1;

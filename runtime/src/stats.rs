@@ -24,6 +24,7 @@ pub fn stats() -> Vec<(&'static str, u64)> {
         ("unplanned", c.unplanned),
         ("plans", c.plans),
         ("plan_hits", c.plan_hits),
+        ("rounds_together", c.rounds_together),
         ("scalars_evaluated", c.eager_scalars),
         ("rounds_ahead", ahead.used),
         ("rounds_wasted", ahead.wasted),

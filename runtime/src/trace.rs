@@ -35,7 +35,7 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    fn word(self) -> u64 {
+    pub(crate) fn word(self) -> u64 {
         match self {
             Op::Map(u) => u as u64,
             Op::Copy => 0x100,
@@ -169,6 +169,9 @@ impl Default for Key {
     }
 }
 
+/// The bit of a trace's number that says that it is part of another one.
+const OF_A_PART: u32 = 1 << 31;
+
 /// Elements of a record that are worked through in less time than it takes to record them.
 pub(crate) const TINY: usize = 256;
 
@@ -187,7 +190,16 @@ impl Trace {
 
     /// Starts the next trace. The tables' memory is kept.
     pub(crate) fn clear(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1).max(1);
+        self.clear_for(((self.epoch + 1) & !OF_A_PART).max(1));
+    }
+
+    /// The same for a trace that is part of another one, whose notes stay good.
+    pub(crate) fn clear_part(&mut self) {
+        self.clear_for(self.epoch.wrapping_add(1) | OF_A_PART);
+    }
+
+    fn clear_for(&mut self, epoch: u32) {
+        self.epoch = epoch;
         self.recs.clear();
         self.versions.clear();
         self.inputs.clear();
@@ -218,7 +230,7 @@ impl Trace {
     }
 
     #[inline]
-    fn input(&mut self, store: &Arc<Store>, full: &Shared<Layout>, dtype: DType) -> u32 {
+    pub(crate) fn input(&mut self, store: &Arc<Store>, full: &Shared<Layout>, dtype: DType) -> u32 {
         let note = store.mark.load(Ordering::Relaxed);
         if (note >> 32) as u32 == self.epoch {
             return note as u32;
@@ -333,7 +345,7 @@ impl Trace {
     }
 }
 
-fn reduce_word(r: &Reduce) -> u64 {
+pub(crate) fn reduce_word(r: &Reduce) -> u64 {
     use legate_jit_ir::graph::{Order, Reducer};
     let mut h = match r.reducer {
         Reducer::Ufunc(u) => u as u64,

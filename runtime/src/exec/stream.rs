@@ -106,7 +106,37 @@ enum Mode {
     Chunked,
     /// Reduced axes come before kept ones: for each output, trees over the trailing reduced axes (single elements if the last
     /// axis is kept) are combined in order of the other reduced axes.
-    InOrder { reduced: SmallVec<[bool; 4]>, columns: usize, rows: usize },
+    InOrder { reduced: SmallVec<[bool; 4]>, blocks: Blocks },
+}
+
+/// What is computed at a time where the last axis is kept: some columns of the rows that some reduced axes just before it
+/// have; all of the axes behind `axis`, of which there are `inner` rows, and `steps` places along it.
+#[derive(Clone, Copy)]
+struct Blocks {
+    /// 0 where the last axis is reduced.
+    columns: usize,
+    axis: usize,
+    steps: usize,
+    inner: usize,
+}
+
+impl Blocks {
+    fn of(domain: &[i64], reduced: &[bool], columns: usize, rows: usize, direct: bool) -> Blocks {
+        let mut blocks = Blocks { columns, axis: domain.len().saturating_sub(2), steps: 1, inner: 1 };
+        if columns == 0 || domain.len() < 2 || !reduced[blocks.axis] {
+            return blocks;
+        }
+        // (Rows in memory are one run along one axis.)
+        while !direct && blocks.axis > 0 && reduced[blocks.axis - 1] {
+            let inner = blocks.inner * domain[blocks.axis].max(1) as usize;
+            if inner > rows {
+                break;
+            }
+            (blocks.inner, blocks.axis) = (inner, blocks.axis - 1);
+        }
+        blocks.steps = (rows / blocks.inner).clamp(1, domain[blocks.axis].max(1) as usize);
+        blocks
+    }
 }
 
 pub struct Streams {
@@ -186,9 +216,9 @@ impl Streams {
             },
             _ => {
                 let columns = if trailing == 0 { columns(domain, reduced, points) } else { 0 };
-                let before_is_reduced = leading >= 2 && reduced[leading - 2];
-                let rows = if trailing == 0 && before_is_reduced { (fine / columns.max(1)).max(1) } else { 1 };
-                Mode::InOrder { reduced: reduced.into(), columns, rows }
+                let rows = (fine / columns.max(1)).max(1);
+                let blocks = Blocks::of(domain, reduced, columns, rows, direct.is_some());
+                Mode::InOrder { reduced: reduced.into(), blocks }
             }
         };
         let complex = list.iter().any(|i| i.dtype.is_complex());
@@ -221,12 +251,14 @@ impl Streams {
     /// The byte strides of a stream access along the launch's axes, where they are not those of the domain in C order.
     pub fn scratch_strides(&self, size: i64) -> Option<SmallVec<[i64; 4]>> {
         match &self.mode {
-            Mode::InOrder { columns, .. } if *columns > 0 => {
+            Mode::InOrder { blocks: Blocks { columns, axis, .. }, .. } if *columns > 0 => {
                 let mut strides: SmallVec<[i64; 4]> = SmallVec::from_elem(0, self.domain.len());
                 let last = strides.len() - 1;
                 strides[last] = size;
-                if last >= 1 {
-                    strides[last - 1] = *columns as i64 * size;
+                let mut row = *columns as i64 * size;
+                for d in (*axis..last).rev() {
+                    strides[d] = row;
+                    row *= self.domain[d];
                 }
                 Some(strides)
             }
@@ -271,8 +303,8 @@ impl Streams {
         match &self.mode {
             Mode::Rows { outputs, .. } => *outputs,
             Mode::Chunked => 1,
-            Mode::InOrder { reduced, columns, .. } => {
-                let end = self.domain.len() - (*columns > 0) as usize;
+            Mode::InOrder { reduced, blocks } => {
+                let end = self.domain.len() - (blocks.columns > 0) as usize;
                 (0..end).filter(|&d| !reduced[d]).map(|d| self.domain[d] as usize).product()
             }
         }
@@ -285,8 +317,8 @@ impl Streams {
                 self.long_rows(launch, frame, outer, *n)
             }
             Mode::Rows { n, .. } => self.rows(launch, frame, outer, *n),
-            Mode::InOrder { reduced, columns, rows } if *columns > 0 => {
-                self.columns(launch, frame, reduced, *columns, *rows, outer)
+            Mode::InOrder { reduced, blocks } if blocks.columns > 0 => {
+                self.columns(launch, frame, reduced, blocks, outer)
             }
             Mode::InOrder { reduced, .. } => self.trees_in_order(launch, frame, reduced, outer),
             Mode::Chunked => unreachable!("there is one output, see partials"),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::boxes::{flatten, unflatten};
-use super::{Element, Info, Streams, with_scratch};
+use super::{Blocks, Element, Info, Streams, with_scratch};
 use crate::exec::Frame;
 use crate::exec::launch::PreparedLaunch;
 use crate::{Result, pool, tree};
@@ -17,82 +17,95 @@ impl Streams {
         launch: &PreparedLaunch,
         frame: &Frame,
         reduced: &[bool],
-        columns: usize,
-        rows: usize,
+        at_a_time: &Blocks,
         range: Range<usize>,
     ) -> Result<()> {
+        let &Blocks { columns, axis, steps, inner } = at_a_time;
         let rank = self.domain.len();
         let width = self.domain[rank - 1] as usize;
         let outer: Vec<usize> = (0..rank - 1).filter(|&d| !reduced[d]).collect();
-        // Reduced axes in C order; the one next to the columns, if it is reduced, goes in blocks of rows.
-        let blocked = rank >= 2 && reduced[rank - 2];
-        let walked: Vec<usize> = (0..rank - 1 - blocked as usize).filter(|&d| reduced[d]).collect();
+        // Reduced axes in C order; those next to the columns go in blocks.
+        let blocked = rank >= 2 && reduced[axis];
+        let end = if blocked { axis } else { rank - 1 };
+        let walked: Vec<usize> = (0..end).filter(|&d| reduced[d]).collect();
         let walked_count: usize = walked.iter().map(|&d| self.domain[d] as usize).product();
-        let height = if blocked { self.domain[rank - 2] as usize } else { 1 };
+        let height = if blocked { self.domain[axis] as usize } else { 1 };
         let blocks = width.div_ceil(columns);
-        let reduced_count = walked_count * height;
-        if reduced_count == 0 {
+        if walked_count * height * inner == 0 {
             for info in &self.list {
                 let identity = info.identity()?;
                 (range.start * width..range.end * width).for_each(|k| self.write(frame, info, k, identity));
             }
             return Ok(());
         }
-        self.tasks(range.len() * blocks, &|task| {
-            let (k, block) = (range.start + task / blocks, task % blocks);
-            let from = block * columns;
-            let to = (from + columns).min(width);
-            let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
-            let mut hi: SmallVec<[i64; 4]> = SmallVec::from_elem(1, rank);
-            unflatten(k, &outer, &self.domain, &mut lo, &mut hi);
-            (lo[rank - 1], hi[rank - 1]) = (from as i64, to as i64);
-            let bytes = |info: &Info| (rows * columns * info.dtype.size() + 127) & !63;
-            let arg = self.list.iter().any(|i| tree::is_arg(i.reducer));
-            let values = if arg { columns * 16 * self.list.len() } else { 0 };
-            with_scratch(self.list.iter().map(bytes).sum::<usize>() + values, |scratch| {
-                let mut next = scratch.wrapping_add(values);
-                let starts: SmallVec<[*mut u8; 4]> = self
-                    .list
-                    .iter()
-                    .map(|info| {
-                        let start = next;
-                        next = next.wrapping_add(bytes(info));
-                        start
-                    })
-                    .collect();
-                let mut seen = 0;
-                for w in 0..walked_count {
-                    unflatten(w, &walked, &self.domain, &mut lo, &mut hi);
-                    for top in (0..height).step_by(rows) {
-                        let count = rows.min(height - top);
-                        if blocked {
-                            (lo[rank - 2], hi[rank - 2]) = (top as i64, (top + count) as i64);
-                        }
-                        // Where the rows are in memory, and elements from one to the next.
-                        let lines: SmallVec<[(*mut u8, usize); 4]> = match &self.direct {
-                            Some(direct) => (0..self.list.len()).map(|s| direct.line(s, frame.bases, &lo)).collect(),
-                            None => {
-                                let skipped = from + if rank >= 2 { lo[rank - 2] as usize * columns } else { 0 };
-                                let origin =
-                                    |(&s, info): (&*mut u8, &Info)| s.wrapping_sub(skipped * info.dtype.size());
-                                let origins: SmallVec<[*mut u8; 4]> =
-                                    starts.iter().zip(&self.list).map(origin).collect();
-                                self.run_box(launch, frame, &lo, &hi, &origins);
-                                starts.iter().map(|&s| (s, columns)).collect()
-                            }
-                        };
-                        for (s, info) in self.list.iter().enumerate() {
-                            let out = frame.bases[info.out as usize].wrapping_add((k * width + from) * info.out_size);
-                            let best = scratch.wrapping_add(s * columns * 16);
-                            let rows = tree::Lines { first: lines[s].0, step: lines[s].1, count };
-                            // SAFETY: each row holds to - from elements, computed or read from memory; out and best have
-                            // room for as many, and this task alone writes these columns.
-                            unsafe { tree::accumulate(info.reducer, info.dtype, out, best, rows, to - from, seen) };
-                        }
-                        seen += count;
-                    }
+        // Short columns several at a time: a task costs as much as some hundred elements.
+        let together = (self.chunk / (walked_count * height * inner * columns)).max(1);
+        let all = range.len() * blocks;
+        self.tasks(all.div_ceil(together), &|task| {
+            for task in task * together..((task + 1) * together).min(all) {
+                let (k, block) = (range.start + task / blocks, task % blocks);
+                let from = block * columns;
+                let to = (from + columns).min(width);
+                let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, rank);
+                let mut hi: SmallVec<[i64; 4]> = SmallVec::from_elem(1, rank);
+                unflatten(k, &outer, &self.domain, &mut lo, &mut hi);
+                if blocked {
+                    hi[axis + 1..rank - 1].copy_from_slice(&self.domain[axis + 1..rank - 1]);
                 }
-            });
+                (lo[rank - 1], hi[rank - 1]) = (from as i64, to as i64);
+                let bytes = |info: &Info| (steps * inner * columns * info.dtype.size() + 127) & !63;
+                let arg = self.list.iter().any(|i| tree::is_arg(i.reducer));
+                let values = if arg { columns * 16 * self.list.len() } else { 0 };
+                with_scratch(self.list.iter().map(bytes).sum::<usize>() + values, |scratch| {
+                    let mut next = scratch.wrapping_add(values);
+                    let starts: SmallVec<[*mut u8; 4]> = self
+                        .list
+                        .iter()
+                        .map(|info| {
+                            let start = next;
+                            next = next.wrapping_add(bytes(info));
+                            start
+                        })
+                        .collect();
+                    let mut seen = 0;
+                    for w in 0..walked_count {
+                        unflatten(w, &walked, &self.domain, &mut lo, &mut hi);
+                        for top in (0..height).step_by(steps) {
+                            let count = steps.min(height - top);
+                            if blocked {
+                                (lo[axis], hi[axis]) = (top as i64, (top + count) as i64);
+                            }
+                            // Where the rows are in memory, and elements from one to the next.
+                            let lines: SmallVec<[(*mut u8, usize); 4]> = match &self.direct {
+                                Some(direct) => {
+                                    (0..self.list.len()).map(|s| direct.line(s, frame.bases, &lo)).collect()
+                                }
+                                None => {
+                                    let above = if rank >= 2 { lo[axis] as usize * inner * columns } else { 0 };
+                                    let origin = |(&s, info): (&*mut u8, &Info)| {
+                                        s.wrapping_sub((from + above) * info.dtype.size())
+                                    };
+                                    let origins: SmallVec<[*mut u8; 4]> =
+                                        starts.iter().zip(&self.list).map(origin).collect();
+                                    self.run_box(launch, frame, &lo, &hi, &origins);
+                                    starts.iter().map(|&s| (s, columns)).collect()
+                                }
+                            };
+                            let count = count * inner;
+                            for (s, info) in self.list.iter().enumerate() {
+                                let out =
+                                    frame.bases[info.out as usize].wrapping_add((k * width + from) * info.out_size);
+                                let best = scratch.wrapping_add(s * columns * 16);
+                                let rows = tree::Lines { first: lines[s].0, step: lines[s].1, count };
+                                // SAFETY: each row holds to - from elements, computed or read from memory; out and best
+                                // have room for as many, and this task alone writes these columns.
+                                unsafe { tree::accumulate(info.reducer, info.dtype, out, best, rows, to - from, seen) };
+                            }
+                            seen += count;
+                        }
+                    }
+                });
+            }
         })
     }
 

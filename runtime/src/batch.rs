@@ -1,0 +1,73 @@
+//! Rounds of a loop that do the same at other places, run together: `for k in range(n): out[k] = f(a[k])`.
+//!
+//! Such a loop arrives as many small operations on parts of arrays, of which no two are the same: each round has views of its
+//! own. Here rounds that differ only in where they read and write, by the same distance from one to the next, become one round
+//! with one more axis in front (what `vmap` does when a program asks for it), so they are planned once, fused, compiled and
+//! shared by the threads like any other operation. Numbers may differ from round to round, too.
+//!
+//! * [`find`] looks for the rounds: none may read what another one writes, and what they compute on the way must be used by
+//!   themselves alone.
+//! * [`part`] makes a trace of them. What they read is seen through *windows* on the stores, which begin where the first round
+//!   reads, so that rounds 100 to 199 are the same trace as rounds 0 to 99 and find the same plan.
+//! * [`run`] runs the pieces of a trace one after the other, and puts the results of rounds where the rounds write them.
+//!
+//! A round's own operations keep their order, and reductions their trees: the bits are those of one round after the other.
+
+mod find;
+mod part;
+mod run;
+
+use smallvec::SmallVec;
+
+pub(crate) use find::words;
+
+use crate::trace::Src;
+
+/// Where a round's argument comes from.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Role {
+    /// What a record of the same round computes (its number in the round).
+    Local(u32),
+    /// What lies in a store when the rounds begin, seen through the first round's layout moved on by `step` elements a round.
+    Store {
+        src: Src,
+        step: i64,
+    },
+    /// The value that a record of the same round has written there: the number of that record.
+    Written(u32),
+    Scalar {
+        varies: bool,
+    },
+    /// The record has no such argument.
+    None,
+}
+
+/// Rounds that do the same at other places.
+pub(crate) struct Group {
+    /// The first record of the first round.
+    pub(crate) start: usize,
+    /// Records of a round.
+    pub(crate) period: usize,
+    pub(crate) rounds: usize,
+    /// Of each record of a round.
+    pub(crate) roles: Vec<[Role; 3]>,
+    /// The records of a round that write into a store that outlives it.
+    pub(crate) writes: SmallVec<[Write; 2]>,
+}
+
+pub(crate) struct Write {
+    /// The record's number in the round.
+    pub(crate) record: u32,
+    /// What it writes to, as it is when the rounds begin.
+    pub(crate) base: Src,
+    /// Elements from the place that one round writes to that of the next.
+    pub(crate) step: i64,
+    /// The last write of the round to this base.
+    pub(crate) last: bool,
+}
+
+impl Group {
+    pub(crate) fn end(&self) -> usize {
+        self.start + self.period * self.rounds
+    }
+}

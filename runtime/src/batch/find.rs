@@ -1,0 +1,542 @@
+//! Finds rounds that can run together.
+
+use std::collections::HashMap;
+
+use legate_jit_ir::graph::Order;
+use legate_jit_ir::{Ufunc, View};
+use smallvec::SmallVec;
+
+use super::{Group, Role, Write};
+use crate::layout::{Layout, mix};
+use crate::trace::{Arg, Op, Src, Trace, reduce_word};
+
+/// Records that a loop must have; fewer are not worth a look.
+const WORTH: usize = 12;
+/// Rounds that a group must have.
+const MIN_ROUNDS: usize = 3;
+/// Records of a round, at most.
+const LONGEST: usize = 200;
+/// Places at which a loop is tried to be found, and ways to cut it into rounds.
+const TRIES: usize = 12;
+const CUTS: usize = 4;
+/// Rounds one after the other from which no group begins.
+const FAILURES: usize = 3;
+/// Elements of a value from which on rounds are better off by themselves: what they compute would leave the caches before it is
+/// put in its place.
+const LARGE: usize = 1 << 17;
+/// Nobody reads it.
+const NEVER: usize = 0;
+
+/// What is known of a trace's values.
+pub(crate) struct Uses {
+    /// Whether somebody outside the trace holds the record's result.
+    pub(crate) live: Vec<bool>,
+    /// One more than the last record that reads each record's result, and each input.
+    pub(crate) records: Vec<usize>,
+    pub(crate) inputs: Vec<usize>,
+}
+
+impl Uses {
+    pub(crate) fn of(trace: &Trace, outputs: &[u32]) -> Uses {
+        let mut uses = Uses {
+            live: vec![false; trace.recs.len()],
+            records: vec![NEVER; trace.recs.len()],
+            inputs: vec![NEVER; trace.inputs.len()],
+        };
+        outputs.iter().for_each(|&o| uses.live[o as usize] = true);
+        for (i, rec) in trace.recs.iter().enumerate() {
+            for arg in rec.args() {
+                match arg.src {
+                    Src::Node(n) => uses.records[n as usize] = i + 1,
+                    Src::Input(n) => uses.inputs[n as usize] = i + 1,
+                    Src::Scalar(_) | Src::Const(_) => {}
+                }
+            }
+        }
+        uses
+    }
+
+    /// Whether a record's result is needed after so many records.
+    pub(crate) fn needed_after(&self, record: usize, end: usize) -> bool {
+        self.live[record] || self.records[record] > end
+    }
+
+    pub(crate) fn last(&self, src: Src) -> usize {
+        match src {
+            Src::Node(n) => self.records[n as usize],
+            Src::Input(n) => self.inputs[n as usize],
+            Src::Scalar(_) | Src::Const(_) => NEVER,
+        }
+    }
+}
+
+/// For each record what it does, whatever the places and the numbers.
+pub(crate) fn words(trace: &Trace) -> Vec<u64> {
+    let layouts: Vec<u64> = trace.layouts.iter().map(|l| placeless(l)).collect();
+    let word = |rec: &crate::trace::Rec| {
+        let mut word = mix(rec.op.word() | (rec.dtype as u64) << 40, rec.perm);
+        if let Op::Reduce(n) = rec.op {
+            word = mix(word, reduce_word(&trace.reduces[n as usize]));
+        }
+        for arg in rec.args() {
+            let seen = match arg.src {
+                Src::Node(_) | Src::Input(_) => layouts[arg.layout as usize],
+                Src::Scalar(_) | Src::Const(_) => 1,
+            };
+            word = mix(word, seen ^ (arg.cast as u64) << 48 ^ (arg.part as u64) << 60);
+        }
+        mix(word, layouts[rec.shape as usize])
+    };
+    trace.recs.iter().map(word).collect()
+}
+
+/// A layout's hash without where it begins.
+fn placeless(layout: &Layout) -> u64 {
+    let mut h = mix(layout.lshape.len() as u64, layout.view.shape.len() as u64);
+    for &n in layout.lshape.iter().chain(layout.view.shape.iter()) {
+        h = mix(h, n as u64);
+    }
+    for m in &layout.view.axes {
+        for &(d, s) in &m.terms {
+            h = mix(h, mix(d as u64 + 1, s as u64));
+        }
+        h = mix(h, 0x5eed);
+    }
+    h
+}
+
+/// The groups of rounds in a trace, from the first on.
+pub(crate) fn groups(trace: &Trace, uses: &Uses) -> Vec<Group> {
+    let n = trace.recs.len();
+    let mut found = Vec::new();
+    if n < WORTH {
+        return found;
+    }
+    let words = words(trace);
+    let roots = roots(trace);
+    let mut met: HashMap<u64, SmallVec<[usize; 4]>> = HashMap::new();
+    let (mut i, mut tries) = (0, 0);
+    while i < n && tries < TRIES {
+        let before = met.entry(words[i]).or_default();
+        let repeats = |&from: &usize| {
+            let period = i - from;
+            let same = (i..n).take_while(|&j| words[j] == words[j - period]).count();
+            let enough = same >= (MIN_ROUNDS - 1) * period && same + period >= WORTH && period <= LONGEST;
+            enough.then_some((from, period, i + same))
+        };
+        if let Some((start, period, end)) = before.iter().rev().find_map(repeats) {
+            tries += 1;
+            let region = Region { trace, uses, roots: &roots, start, period, end };
+            let groups = region.groups();
+            if !groups.is_empty() {
+                found.extend(groups);
+                met.clear();
+                i = end;
+                continue;
+            }
+        }
+        if before.len() == 4 {
+            before.remove(0);
+        }
+        before.push(i);
+        i += 1;
+    }
+    found
+}
+
+/// For each write the value that it and the writes before it change.
+fn roots(trace: &Trace) -> Vec<Option<Src>> {
+    let mut roots: Vec<Option<Src>> = Vec::with_capacity(trace.recs.len());
+    for rec in &trace.recs {
+        let root = (rec.op == Op::Update).then(|| match rec.args[0].src {
+            Src::Node(d) => roots[d as usize].unwrap_or(Src::Node(d)),
+            other => other,
+        });
+        roots.push(root);
+    }
+    roots
+}
+
+/// Records that do the same again and again with this period.
+struct Region<'a> {
+    trace: &'a Trace,
+    uses: &'a Uses,
+    roots: &'a [Option<Src>],
+    start: usize,
+    period: usize,
+    end: usize,
+}
+
+/// By how much a layout begins later than another one along each axis of the base.
+type Shift = SmallVec<[i64; 4]>;
+
+fn shift(from: &Layout, to: &Layout) -> Option<Shift> {
+    if from.lshape != to.lshape || from.view.axes.len() != to.view.axes.len() {
+        return None;
+    }
+    Some(from.view.axes.iter().zip(&to.view.axes).map(|(a, b)| b.start - a.start).collect())
+}
+
+/// An access to a base that the rounds write to, in the first of them.
+struct Access<'a> {
+    layout: &'a Layout,
+    shift: Shift,
+}
+
+impl Access<'_> {
+    /// The first and the last place along an axis of the base.
+    fn reach(&self, axis: usize) -> (i64, i64) {
+        let map = &self.layout.view.axes[axis];
+        let (mut low, mut high) = (map.start, map.start);
+        for &(d, s) in &map.terms {
+            let far = s * (self.layout.view.shape[d as usize] as i64 - 1);
+            if far < 0 { low += far } else { high += far }
+        }
+        (low, high)
+    }
+
+    /// Whether no round's access touches what another round's other access does.
+    fn is_apart(&self, other: &Access) -> bool {
+        if self.layout.lshape != other.layout.lshape {
+            return false;
+        }
+        (0..self.shift.len()).any(|d| {
+            let ((low, high), (from, to)) = (self.reach(d), other.reach(d));
+            self.shift[d] == other.shift[d] && self.shift[d].abs() > (high - from).max(to - low)
+        })
+    }
+
+    /// Whether the two touch nothing in common in one round.
+    fn is_elsewhere(&self, other: &Access) -> bool {
+        self.layout.lshape == other.layout.lshape
+            && (0..self.shift.len()).any(|d| {
+                let ((low, high), (from, to)) = (self.reach(d), other.reach(d));
+                high < from || to < low
+            })
+    }
+}
+
+/// What the rounds of a group do.
+struct Plan {
+    roles: Vec<[Role; 3]>,
+    writes: SmallVec<[Write; 2]>,
+}
+
+/// What an argument of a round other than the first one is.
+#[derive(Clone, Copy, PartialEq)]
+enum Link {
+    Local(u32),
+    /// What the round before left of a base: the record that wrote to it last.
+    Left(u32),
+    Outer(Src),
+    Scalar,
+}
+
+impl Region<'_> {
+    fn groups(&self) -> Vec<Group> {
+        let cuts = self.cuts().into_iter().take(CUTS);
+        cuts.map(|c| self.groups_from(self.start + c)).find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    /// Whether a record writes into what was there before the region.
+    fn is_lasting(&self, record: usize) -> bool {
+        match self.roots[record] {
+            Some(Src::Node(r)) => (r as usize) < self.start,
+            Some(Src::Input(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// Where the period may be cut so that no value but what was written crosses from one round to the next.
+    fn cuts(&self) -> Vec<usize> {
+        let mut crossed = vec![false; self.period];
+        for i in self.start..self.end {
+            for arg in self.trace.recs[i].args() {
+                let Src::Node(d) = arg.src else { continue };
+                let d = d as usize;
+                if d < self.start || self.is_lasting(d) {
+                    continue;
+                }
+                if i - d >= self.period {
+                    return Vec::new();
+                }
+                (d + 1..=i).for_each(|b| crossed[(b - self.start) % self.period] = true);
+            }
+        }
+        (0..self.period).filter(|&c| !crossed[c]).collect()
+    }
+
+    fn groups_from(&self, first: usize) -> Vec<Group> {
+        let mut found = Vec::new();
+        let mut start = first;
+        let mut failures = 0;
+        while start + MIN_ROUNDS * self.period <= self.end && failures < FAILURES {
+            match self.group(start) {
+                Some(group) => {
+                    start = group.end();
+                    found.push(group);
+                    failures = 0;
+                }
+                None => {
+                    start += self.period;
+                    failures += 1;
+                }
+            }
+        }
+        found
+    }
+
+    /// A round's argument, seen from that round.
+    fn link(&self, arg: &Arg, start: usize) -> Link {
+        match arg.src {
+            Src::Node(n) => match n as usize {
+                n if n >= start => Link::Local((n - start) as u32),
+                n if n + self.period >= start && self.is_lasting(n) => Link::Left((n + self.period - start) as u32),
+                _ => Link::Outer(arg.src),
+            },
+            Src::Input(_) => Link::Outer(arg.src),
+            Src::Scalar(_) | Src::Const(_) => Link::Scalar,
+        }
+    }
+
+    fn layout(&self, arg: &Arg) -> &Layout {
+        &self.trace.layouts[arg.layout as usize]
+    }
+
+    fn args(&self, start: usize) -> impl Iterator<Item = (usize, usize, &Arg)> {
+        let recs = &self.trace.recs[start..start + self.period];
+        recs.iter().enumerate().flat_map(|(j, rec)| rec.args().iter().enumerate().map(move |(q, arg)| (j, q, arg)))
+    }
+
+    /// The rounds that go together from this record on.
+    fn group(&self, start: usize) -> Option<Group> {
+        let supported = |rec: &crate::trace::Rec| match rec.op {
+            Op::Reduce(n) => !matches!(self.trace.reduces[n as usize].order, Order::Blocks { .. }),
+            Op::Matmul => false,
+            Op::Map(_) | Op::Copy | Op::Update | Op::Scan(..) | Op::Index(_) => rec.perm.leading_zeros() >= 4,
+        };
+        let is_empty = |arg: &Arg| !matches!(arg.src, Src::Scalar(_) | Src::Const(_)) && self.layout(arg).size == 0;
+        let is_large =
+            |rec: &crate::trace::Rec| rec.op != Op::Update && self.trace.layouts[rec.shape as usize].size > LARGE;
+        if self.trace.recs[start..start + self.period].iter().any(is_large) {
+            return None;
+        }
+        if !self.trace.recs[start..start + self.period].iter().all(supported)
+            || self.args(start).any(|(_, _, arg)| is_empty(arg))
+            || !self.is_alone(start, start)
+        {
+            return None;
+        }
+        let second = start + self.period;
+        let links: Vec<Link> = self.args(second).map(|(_, _, arg)| self.link(arg, second)).collect();
+        let shifts: Vec<Shift> = self
+            .args(start)
+            .zip(self.args(second))
+            .map(|((_, _, a), (_, _, b))| match b.src {
+                Src::Node(_) | Src::Input(_) => shift(self.layout(a), self.layout(b)),
+                Src::Scalar(_) | Src::Const(_) => Some(Shift::new()),
+            })
+            .collect::<Option<_>>()?;
+        let bases = self.bases(start, &links)?;
+        let Plan { mut roles, writes } = self.plan(start, &links, &shifts, &bases)?;
+        let mut varies = vec![false; links.len()];
+        let mut rounds = 1;
+        while !self.must_end(start, start + (rounds - 1) * self.period)
+            && start + (rounds + 1) * self.period <= self.end
+            && self.goes_on(start, rounds, &links, &shifts, &mut varies)
+            && self.is_alone(start, start + rounds * self.period)
+        {
+            rounds += 1;
+        }
+        if rounds < MIN_ROUNDS {
+            return None;
+        }
+        let all = roles.iter_mut().flatten().filter(|role| **role != Role::None);
+        for (role, varies) in all.zip(varies) {
+            if let Role::Scalar { varies: known } = role {
+                *known = varies;
+            }
+        }
+        Some(Group { start, period: self.period, rounds, roles, writes })
+    }
+
+    /// Whether what a round computes on the way is used by itself alone.
+    fn is_alone(&self, first: usize, start: usize) -> bool {
+        let end = start + self.period;
+        (start..end).all(|i| {
+            let last = self.is_lasting(i) && self.is_last_write(first, i - start);
+            last || !self.uses.needed_after(i, end)
+        })
+    }
+
+    /// Whether no write of a round's later records changes the same base.
+    fn is_last_write(&self, first: usize, record: usize) -> bool {
+        let root = self.roots[first + record];
+        (record + 1..self.period).all(|j| self.roots[first + j] != root)
+    }
+
+    /// Whether somebody keeps what this round has left, so that no round may go together with it after it.
+    fn must_end(&self, first: usize, start: usize) -> bool {
+        (0..self.period).any(|j| {
+            self.is_lasting(start + j)
+                && self.is_last_write(first, j)
+                && self.uses.needed_after(start + j, start + 2 * self.period)
+        })
+    }
+
+    /// For each record that writes to what outlives the round, that base as it is before the first round.
+    fn bases(&self, start: usize, links: &[Link]) -> Option<Vec<Option<Src>>> {
+        let mut bases: Vec<Option<Src>> = vec![None; self.period];
+        for ((j, q, arg), link) in self.args(start).zip(links) {
+            if q == 0 && self.is_lasting(start + j) {
+                bases[j] = match *link {
+                    Link::Local(d) => bases[d as usize],
+                    Link::Left(_) => Some(arg.src),
+                    Link::Outer(_) | Link::Scalar => return None,
+                };
+            }
+        }
+        // What the first round sees of a base is what the others find left by the one before.
+        for ((_, _, arg), link) in self.args(start).zip(links) {
+            let fits = match *link {
+                Link::Left(d) => {
+                    self.is_last_write(start, d as usize) && bases[d as usize].is_some_and(|base| base == arg.src)
+                }
+                Link::Local(d) => arg.src == Src::Node(start as u32 + d),
+                Link::Outer(src) => arg.src == src,
+                Link::Scalar => matches!(arg.src, Src::Scalar(_) | Src::Const(_)),
+            };
+            if !fits {
+                return None;
+            }
+        }
+        Some(bases)
+    }
+
+    /// Whether round number `round` does what the others do, at its place.
+    fn goes_on(&self, first: usize, round: usize, links: &[Link], shifts: &[Shift], varies: &mut [bool]) -> bool {
+        let start = first + round * self.period;
+        let all = self.args(first).zip(self.args(start)).zip(links.iter().zip(shifts)).enumerate();
+        let mut differ: SmallVec<[usize; 8]> = SmallVec::new();
+        for (k, (((j, _, a), (_, _, b)), (link, by))) in all {
+            if self.link(b, start) != *link {
+                return false;
+            }
+            if *link == Link::Scalar {
+                if !self.same_number(a, b) {
+                    // Whether a power is a square or a root is no matter of numbers alone.
+                    if matches!(self.trace.recs[first + j].op, Op::Map(Ufunc::Power | Ufunc::FloatPower)) {
+                        return false;
+                    }
+                    differ.push(k);
+                }
+                continue;
+            }
+            if a.layout == b.layout {
+                if by.iter().any(|&s| s != 0) {
+                    return false;
+                }
+                continue;
+            }
+            let Some(here) = shift(self.layout(a), self.layout(b)) else { return false };
+            if here.iter().zip(by).any(|(h, s)| *h != s * round as i64) {
+                return false;
+            }
+        }
+        differ.iter().for_each(|&k| varies[k] = true);
+        true
+    }
+
+    fn same_number(&self, a: &Arg, b: &Arg) -> bool {
+        match (a.src, b.src) {
+            (Src::Scalar(m), Src::Scalar(n)) => {
+                self.trace.scalars[m as usize] == self.trace.scalars[n as usize]
+                    && self.trace.scalar_types[m as usize] == self.trace.scalar_types[n as usize]
+            }
+            (Src::Const(m), Src::Const(n)) => self.trace.consts[m as usize].bits == self.trace.consts[n as usize].bits,
+            _ => false,
+        }
+    }
+
+    /// What the rounds do, if none reads what another one writes.
+    fn plan(&self, start: usize, links: &[Link], shifts: &[Shift], bases: &[Option<Src>]) -> Option<Plan> {
+        // The writes so far, each with the base and the record.
+        let mut writes: Vec<(Src, u32, Access)> = Vec::new();
+        let mut reads: Vec<(Src, Access)> = Vec::new();
+        let mut roles = vec![const { [Role::None, Role::None, Role::None] }; self.period];
+        for (k, ((j, q, arg), link)) in self.args(start).zip(links).enumerate() {
+            let access = || Access { layout: self.layout(arg), shift: shifts[k].clone() };
+            if q == 0
+                && let Some(base) = bases[j]
+            {
+                writes.push((base, j as u32, access()));
+                roles[j][q] = Role::Store { src: base, step: self.step(arg, &shifts[k]) };
+                continue;
+            }
+            let still = shifts[k].iter().all(|&s| s == 0);
+            roles[j][q] = match *link {
+                Link::Local(d) => match bases[d as usize] {
+                    None if still => Role::Local(d),
+                    None => return None,
+                    Some(base) => {
+                        let access = access();
+                        let role = self.written(&writes, base, &access)?;
+                        reads.push((base, access));
+                        role.unwrap_or(Role::Store { src: base, step: self.step(arg, &shifts[k]) })
+                    }
+                },
+                Link::Left(d) => {
+                    let base = bases[d as usize]?;
+                    reads.push((base, access()));
+                    Role::Store { src: base, step: self.step(arg, &shifts[k]) }
+                }
+                Link::Outer(src) => Role::Store { src, step: self.step(arg, &shifts[k]) },
+                Link::Scalar => Role::Scalar { varies: false },
+            };
+        }
+        let apart = |(base, _, write): &(Src, u32, Access)| {
+            writes.iter().all(|(other, _, w)| other != base || write.is_apart(w))
+                && reads.iter().all(|(other, read)| other != base || write.is_apart(read))
+        };
+        if writes.is_empty() || !writes.iter().all(apart) {
+            return None;
+        }
+        let writes = writes
+            .iter()
+            .map(|&(base, record, ref access)| Write {
+                record,
+                base,
+                step: step_of(&access.layout.view, &access.layout.lshape, &access.shift),
+                last: self.is_last_write(start, record as usize),
+            })
+            .collect();
+        Some(Plan { roles, writes })
+    }
+
+    /// What a round reads of a base after it has written to it: `Some(None)` where it has not written there.
+    fn written(&self, writes: &[(Src, u32, Access)], base: Src, access: &Access) -> Option<Option<Role>> {
+        for (other, record, write) in writes.iter().rev() {
+            if *other != base {
+                continue;
+            }
+            if write.layout.hash == access.layout.hash && write.shift == access.shift {
+                return Some(Some(Role::Written(*record)));
+            }
+            if !write.is_elsewhere(access) {
+                return None;
+            }
+        }
+        Some(None)
+    }
+
+    fn step(&self, arg: &Arg, by: &Shift) -> i64 {
+        let layout = self.layout(arg);
+        step_of(&layout.view, &layout.lshape, by)
+    }
+}
+
+/// A shift in elements of the base.
+fn step_of(view: &View, lshape: &[usize], by: &Shift) -> i64 {
+    debug_assert_eq!(view.axes.len(), by.len());
+    legate_jit_ir::shape::c_strides(lshape).iter().zip(by).map(|(stride, s)| stride * s).sum()
+}

@@ -1,0 +1,278 @@
+//! Runs a trace in parts: rounds that go together, and what lies between them.
+//!
+//! A boundary file: it writes to stores that nobody else holds.
+
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+use legate_jit_ir::Shape;
+
+use super::find::{Uses, groups};
+use super::part::{Rounds, Values, plain};
+use super::{Group, Write};
+use crate::base::State;
+use crate::layout::{Layout, Strides};
+use crate::plan_cache::Stores;
+use crate::session::Session;
+use crate::shared::Shared;
+use crate::strided::packed;
+use crate::trace::{Src, Trace};
+use crate::{Error, Result, Store};
+
+/// Elements of the largest value of the rounds that run together: what they compute stays near.
+const TOGETHER: usize = 1 << 18;
+/// Elements of a round's values that are worth being shared by the threads where they are put.
+const SHARED: usize = 1 << 16;
+
+impl Session {
+    /// Runs the trace in parts, if it has rounds that go together; the outputs' stores.
+    pub(crate) fn run_in_parts(&mut self, outputs: &[u32]) -> Result<Option<Stores>> {
+        if !self.config.batch || self.trace.exported || crate::ranks::active().is_some() {
+            return Ok(None);
+        }
+        let uses = Uses::of(&self.trace, outputs);
+        let groups = groups(&self.trace, &uses);
+        if groups.is_empty() {
+            return Ok(None);
+        }
+        self.ahead.forget();
+        std::mem::swap(&mut self.trace, &mut self.part);
+        self.in_part = true;
+        let result = Parts { session: self, uses: &uses }.all(&groups);
+        self.in_part = false;
+        self.trace.clear_part();
+        std::mem::swap(&mut self.trace, &mut self.part);
+        result?;
+        let store = |&i: &u32| match self.trace.versions[i as usize].state.get(&self.token) {
+            State::Store(store) => Ok(store.clone()),
+            State::Pending(_) | State::Failed(_) => Err(Error::Runtime("an output of a part is missing".into())),
+        };
+        outputs.iter().map(store).collect::<Result<Stores>>().map(Some)
+    }
+}
+
+/// The run of a trace in parts. The session's trace is the part that runs, its `part` the whole.
+struct Parts<'a> {
+    session: &'a mut Session,
+    uses: &'a Uses,
+}
+
+impl Parts<'_> {
+    fn all(&mut self, groups: &[Group]) -> Result<()> {
+        let mut at = 0;
+        for group in groups {
+            self.between(at, group.start)?;
+            self.group(group)?;
+            at = group.end();
+        }
+        self.between(at, self.main().recs.len())
+    }
+
+    fn main(&self) -> &Trace {
+        &self.session.part
+    }
+
+    /// Records that belong to no group.
+    fn between(&mut self, from: usize, to: usize) -> Result<()> {
+        let needed: Vec<usize> = (from..to).filter(|&i| self.uses.needed_after(i, to)).collect();
+        if needed.is_empty() {
+            return Ok(());
+        }
+        let Session { trace: part, part: main, token, .. } = &mut *self.session;
+        part.clear_part();
+        // What is read for the last time is given away.
+        let mut given: Vec<(Src, Arc<Store>)> = Vec::new();
+        let mut sources: Vec<Src> = main.recs[from..to].iter().flat_map(|rec| rec.args()).map(|arg| arg.src).collect();
+        sources.retain(|src| match *src {
+            Src::Node(n) => (n as usize) < from,
+            Src::Input(_) => true,
+            Src::Scalar(_) | Src::Const(_) => false,
+        });
+        for src in sources {
+            if given.iter().any(|(known, _)| *known == src) {
+                continue;
+            }
+            let last = self.uses.last(src) <= to;
+            let store = match src {
+                Src::Input(n) if last => std::mem::replace(&mut main.inputs[n as usize], Store::alloc(0)?),
+                Src::Input(n) => main.inputs[n as usize].clone(),
+                Src::Node(n) => match main.versions[n as usize].state.get(token) {
+                    State::Store(store) => {
+                        let store = store.clone();
+                        if last && !self.uses.live[n as usize] {
+                            main.versions[n as usize].state.replace(token, State::Pending(n));
+                        }
+                        store
+                    }
+                    State::Pending(_) | State::Failed(_) => {
+                        return Err(Error::Runtime("a value is missing between rounds".into()));
+                    }
+                },
+                Src::Scalar(_) | Src::Const(_) => continue,
+            };
+            given.push((src, store));
+        }
+        let types = |src: Src| match src {
+            Src::Input(n) => {
+                let ty = &main.input_types[n as usize];
+                (main.layouts[ty.layout as usize].clone(), ty.dtype)
+            }
+            Src::Node(n) => (main.versions[n as usize].full.clone(), main.versions[n as usize].dtype),
+            Src::Scalar(_) | Src::Const(_) => unreachable!("numbers are no inputs"),
+        };
+        let store = |src: Src| {
+            let at = given.iter().position(|(known, _)| *known == src);
+            at.map(|at| given.swap_remove(at).1).ok_or_else(|| Error::Runtime("a value is missing".into()))
+        };
+        plain(main, (from, to), part, store, types)?;
+        let held: Vec<_> = needed.iter().map(|&i| part.versions[i - from].clone()).collect();
+        self.session.run_trace()?;
+        let Session { trace: part, part: main, token, .. } = &mut *self.session;
+        for (&i, version) in needed.iter().zip(held) {
+            let State::Store(store) = version.state.get(token).clone() else {
+                return Err(Error::Runtime("a part gave no output".into()));
+            };
+            main.versions[i].state.replace(token, State::Store(store));
+        }
+        part.clear_part();
+        Ok(())
+    }
+
+    fn group(&mut self, group: &Group) -> Result<()> {
+        let mut bases: Vec<(Src, Arc<Store>)> = Vec::new();
+        let mut taken: Vec<(Src, Arc<Store>)> = Vec::new();
+        for write in group.writes.iter().filter(|w| w.last) {
+            let (store, ours) = self.base(write.base, group)?;
+            if ours {
+                taken.push((write.base, store.clone()));
+            }
+            bases.push((write.base, store));
+        }
+        let largest = self.largest(group);
+        let parts = group.rounds.div_ceil((TOGETHER / largest).max(1));
+        for k in 0..parts {
+            let (from, to) = (k * group.rounds / parts, (k + 1) * group.rounds / parts);
+            self.rounds(group, from, to - from, &taken, &bases)?;
+        }
+        let Session { part: main, token, counters, .. } = &mut *self.session;
+        counters.rounds_together += group.rounds as u64;
+        for write in group.writes.iter().filter(|w| w.last) {
+            let last = group.start + (group.rounds - 1) * group.period + write.record as usize;
+            let at = bases.iter().position(|(src, _)| *src == write.base);
+            let Some(at) = at else { continue };
+            main.versions[last].state.replace(token, State::Store(bases.swap_remove(at).1));
+        }
+        Ok(())
+    }
+
+    /// Elements of the largest value of a round.
+    fn largest(&self, group: &Group) -> usize {
+        let main = self.main();
+        let records = &main.recs[group.start..group.start + group.period];
+        let lasting = |j: usize| group.writes.iter().any(|w| w.record as usize == j);
+        let size = |(j, rec): (usize, &crate::trace::Rec)| match lasting(j) {
+            true => main.layouts[rec.args[0].layout as usize].size,
+            false => main.layouts[rec.shape as usize].size,
+        };
+        records.iter().enumerate().map(size).max().unwrap_or(1).max(1)
+    }
+
+    /// The store that a group writes to, and whether it is the one that the group's rounds read as well. Nobody else reads it
+    /// from now on.
+    fn base(&mut self, src: Src, group: &Group) -> Result<(Arc<Store>, bool)> {
+        let last = self.uses.last(src) <= group.start + group.period;
+        let Session { part: main, token, .. } = &mut *self.session;
+        let store = match src {
+            Src::Input(n) => main.inputs[n as usize].clone(),
+            Src::Node(n) => match main.versions[n as usize].state.get(token) {
+                State::Store(store) => store.clone(),
+                State::Pending(_) | State::Failed(_) => return Err(Error::Runtime("a base is missing".into())),
+            },
+            Src::Scalar(_) | Src::Const(_) => return Err(Error::Runtime("a number is no array".into())),
+        };
+        store.keep_promise()?;
+        store.looked_at();
+        let held = match src {
+            Src::Node(n) => self.uses.live[n as usize],
+            _ => false,
+        };
+        // (One reference is the trace's, one is here.)
+        if last && !held && Arc::strong_count(&store) == 2 && !store.is_foreign() {
+            fence(Ordering::Acquire);
+            match src {
+                Src::Input(n) => main.inputs[n as usize] = Store::alloc(0)?,
+                Src::Node(n) => drop(main.versions[n as usize].state.replace(token, State::Pending(n))),
+                Src::Scalar(_) | Src::Const(_) => {}
+            }
+            return Ok((store, true));
+        }
+        Ok((store.duplicate()?, false))
+    }
+
+    fn rounds(
+        &mut self,
+        group: &Group,
+        from: usize,
+        count: usize,
+        taken: &[(Src, Arc<Store>)],
+        bases: &[(Src, Arc<Store>)],
+    ) -> Result<()> {
+        let Session { trace: part, part: main, token, .. } = &mut *self.session;
+        part.clear_part();
+        let values = Values { trace: main, token, taken };
+        let results = Rounds::make(&values, group, from, count, part)?;
+        self.session.run_trace()?;
+        let Session { trace: part, part: main, token, .. } = &mut *self.session;
+        part.clear_part();
+        for (k, (write, version)) in group.writes.iter().zip(results).enumerate() {
+            let State::Store(value) = version.state.get(token).clone() else {
+                return Err(Error::Runtime("rounds gave no value".into()));
+            };
+            let layout = |w: &Write| &main.layouts[main.recs[group.start + w.record as usize].args[0].layout as usize];
+            let again = |later: &Write| later.base == write.base && layout(later).hash == layout(write).hash;
+            if group.writes[k + 1..].iter().any(again) {
+                continue;
+            }
+            if let Some((_, base)) = bases.iter().find(|(src, _)| *src == write.base) {
+                let item = main.recs[group.start + write.record as usize].dtype.size();
+                put(&value, base, layout(write), write.step, from, count, item)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts the rounds' values where they write them.
+fn put(
+    value: &Store,
+    base: &Store,
+    layout: &Shared<Layout>,
+    step: i64,
+    from: usize,
+    count: usize,
+    item: usize,
+) -> Result<()> {
+    let bytes = item as i64;
+    let shape: Shape = std::iter::once(count).chain(layout.shape().iter().copied()).collect();
+    let by = packed(&shape, item);
+    let to_by: Strides = std::iter::once(step).chain(layout.strides.iter().copied()).map(|s| s * bytes).collect();
+    let to = base.as_mut_ptr().wrapping_offset(((layout.offset + step * from as i64) * bytes) as isize);
+    let (to, read) = (to as usize, value.as_ptr() as usize);
+    let copy = |first: usize, rounds: usize| {
+        let mut shape = shape.clone();
+        shape[0] = rounds;
+        let (to, read) = (to as *mut u8, read as *const u8);
+        let to = to.wrapping_offset(first as isize * to_by[0] as isize);
+        let read = read.wrapping_offset(first as isize * by[0] as isize);
+        // SAFETY: the value has one element for each place; the places lie in the base, which nobody else holds, and differ from
+        // round to round.
+        unsafe { crate::strided::copy(&shape, read, &by, to, &to_by, item) };
+    };
+    if count == 1 || count * layout.size < SHARED {
+        copy(0, count);
+        return Ok(());
+    }
+    let threads = crate::pool::threads().min(count);
+    let cut = |k: usize| k * count / threads;
+    crate::pool::run(threads, &|k, _| copy(cut(k), cut(k + 1) - cut(k))).map_err(Error::Runtime)
+}

@@ -1,0 +1,366 @@
+"""Rounds of a loop that do the same to other parts of arrays run together, with NumPy's bits; rounds that need each other do not."""
+
+import numpy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import legate_jit
+import legate_jit.numpy as ours
+from same import assert_same
+
+
+def rows(np, rows, columns, dtype="f8", seed=1):
+    x = numpy.random.default_rng(seed).standard_normal((rows, columns)) * 10
+    return np.array(x.astype(dtype))
+
+
+def together(program, *args):
+    """What a program gives, and how many rounds ran together."""
+    legate_jit.sync()
+    before = legate_jit.stats()["rounds_together"]
+    result = program(ours, *args)
+    legate_jit.sync()
+    return result, legate_jit.stats()["rounds_together"] - before
+
+
+def check(program, least, most=None):
+    got, count = together(program)
+    assert_same(got, program(numpy))
+    assert least <= count <= (most if most is not None else count), count
+
+
+N, M = 60, 700
+
+
+def polynomials(np):
+    x, out = rows(np, N, M), np.zeros((N, M))
+    for k in range(N):
+        a = x[k]
+        b = a * a + 1.0
+        out[k] = b * 0.5 - a / b + np.sqrt(b)
+    return out
+
+
+def normalised(np):
+    x, out = rows(np, N, M), np.zeros((N, M))
+    for k in range(N):
+        a = x[k]
+        out[k] = (a - a.mean()) / a.std()
+    return out
+
+
+def in_place(np):
+    x = rows(np, N, M)
+    for k in range(N):
+        x[k] -= x[k].mean()
+        x[k] /= np.max(np.abs(x[k]))
+    return x
+
+
+def columns(np):
+    x, out = rows(np, M, N), np.zeros((M, N))
+    for k in range(N):
+        out[:, k] = x[:, k] * 2.0 - np.sqrt(np.abs(x[:, N - 1 - k]))
+    return out
+
+
+def numbers(np):
+    x, out, sums = rows(np, N, M), np.zeros((N, M)), np.zeros(N)
+    for k in range(N):
+        out[k] = x[k] * k + 0.25 * k
+        sums[k] = (x[k] * (1.0 + k)).sum()
+    return out, sums
+
+
+def windows(np):
+    image, weights = rows(np, 40, 80), rows(np, 5, 5, seed=2)
+    out = np.zeros((36, 76))
+    for i in range(36):
+        for j in range(76):
+            out[i, j] = np.sum(image[i : i + 5, j : j + 5] * weights)
+    return out
+
+
+def wide_windows(np):
+    images, weights = rows(np, 8, 30 * 30 * 3).reshape(8, 30, 30, 3), rows(np, 27, 16, seed=2).reshape(3, 3, 3, 16)
+    out = np.empty((8, 28, 28, 16))
+    for i in range(28):
+        for j in range(28):
+            patch = images[:, i : i + 3, j : j + 3, :, np.newaxis]
+            out[:, i, j, :] = np.sum(patch * weights, axis=(1, 2, 3))
+    return out
+
+
+def borders(np):
+    """A temporary with a border of its own."""
+    x, out = rows(np, N, M), np.zeros((N, M))
+    for k in range(N):
+        t = np.zeros(M)
+        t[1:-1] = x[k, 2:] - x[k, :-2]
+        t[0] = x[k, 1]
+        out[k] = t * 0.5
+    return out
+
+
+def planes(np):
+    x, out = rows(np, N * 20, 40).reshape(N, 20, 40), np.zeros((N, 40, 20))
+    for k in range(N):
+        out[k] = np.cumsum(x[k], axis=1).T + x[k].max(axis=1)
+    return out
+
+
+def complex_parts(np):
+    x, out = rows(np, N, M) + 1j * rows(np, N, M, seed=2), np.zeros((N, M), "c16")
+    for k in range(N):
+        out[k].real = x[k].imag * 2.0
+        out[k].imag = x[k].real
+    return out
+
+
+def twice(np):
+    x, out = rows(np, N, M), np.zeros((N, M))
+    for k in range(N):
+        out[k] = 1.0
+        out[k, 5:-5] = x[k, 5:-5] * 2.0
+        out[k] *= 3.0
+    return out
+
+
+def two_results(np):
+    x, a, b = rows(np, N, M, "f4"), np.zeros((N, M), "f4"), np.zeros(N, "f4")
+    for k in range(N):
+        e = np.sqrt(x[k].max() - x[k])
+        a[k] = e / e.sum()
+        b[k] = e.max()
+    return a, b
+
+
+@pytest.mark.parametrize(
+    "program",
+    [polynomials, normalised, columns, borders, planes, complex_parts, numbers, two_results],
+    ids=lambda f: f.__name__,
+)
+def test_independent_rounds_run_together(program, planned):
+    check(program, N // 2)
+
+
+@pytest.mark.parametrize("program", [polynomials, normalised, in_place, twice], ids=lambda f: f.__name__)
+def test_results_are_right_whatever_runs_at_once(program):
+    check(program, 0)
+
+
+def test_rounds_change_their_own_part(planned):
+    check(in_place, N - 8)
+
+
+@pytest.mark.parametrize("program", [windows, wide_windows], ids=lambda f: f.__name__)
+def test_two_loops(program, planned):
+    check(program, 500)
+
+
+def test_rounds_that_need_the_last_one_stay_in_order(planned):
+    def running(np):
+        x = rows(np, N, M)
+        for k in range(1, N):
+            x[k] = x[k] * 0.5 + x[k - 1]
+        return x
+
+    def backwards(np):
+        x = rows(np, N, M)
+        for k in range(N - 1):
+            x[k] = x[k] * 0.5 + x[k + 1]
+        return x
+
+    def overlapping(np):
+        x = np.zeros(N + M)
+        for k in range(N):
+            x[k : k + M] = x[k : k + M] * 0.5 + k
+        return x
+
+    def carried(np):
+        x, total = rows(np, N, M), np.zeros(M)
+        for k in range(N):
+            total = total + x[k] * 2.0
+        return total
+
+    for program in (running, backwards, overlapping, carried):
+        check(program, 0, 0)
+
+
+def test_what_is_held_stays(planned):
+    def program(np):
+        x, out = rows(np, N, M), np.zeros((N, M))
+        held = []
+        for k in range(N):
+            out[k] = np.sqrt(np.abs(x[k])) + 1.0
+            if k == 25:
+                held.append(out.copy())
+                held.append(out)
+            if k % 10 == 3:
+                held.append(x[k] * 2.0)
+        return [*held, out, x]
+
+    check(program, 1)
+
+
+def test_an_old_version_is_read(planned):
+    def program(np):
+        x = rows(np, N, M)
+        old = x.copy()
+        for k in range(N):
+            x[k] = x[k] + old[N - 1 - k] * 2.0
+        return x, old
+
+    check(program, N - 6)
+
+
+def test_foreign_memory_is_written_in_place(planned):
+    mine = numpy.zeros((N, M))
+    out, x = ours.asarray(mine), rows(ours, N, M)
+    for k in range(N):
+        out[k] = x[k] * 2.0 + 1.0
+    assert_same(out, rows(numpy, N, M) * 2.0 + 1.0)
+
+
+def test_what_is_written_to_was_made_in_the_same_trace(planned):
+    def program(np):
+        x = rows(np, N, M) * 2.0
+        out = x * 0.0
+        for k in range(N):
+            out[k] += x[k] / 3.0
+        return out.sum(axis=0), out
+
+    check(program, N - 6)
+
+
+def test_the_same_loop_again_makes_no_plan(planned):
+    x, out = rows(ours, 400, M), ours.zeros((400, M))
+
+    def loop():
+        for k in range(400):
+            a = x[k]
+            b = a * a + 1.0
+            out[k] = b * 0.5 - a / b + ours.sqrt(b)
+        legate_jit.sync()
+
+    for _ in range(3):
+        loop()
+    before = legate_jit.stats()
+    loop()
+    after = legate_jit.stats()
+    assert after["plans"] == before["plans"]
+    assert after["rounds_together"] - before["rounds_together"] > 350
+
+
+WHERE = ["row", "row", "later row", "reversed", "fixed", "column", "window", "inside"]
+WRITES = ["row", "row", "column", "inside", "number", "add", "own", "before", "reversed"]
+
+
+@st.composite
+def bodies(draw):
+    """A loop's body: each statement takes some parts, does something with them, and writes a part."""
+    statements = []
+    for _ in range(draw(st.integers(1, 3))):
+        reads = draw(st.lists(st.tuples(st.sampled_from(WHERE), st.integers(0, 3)), min_size=1, max_size=3))
+        operation = draw(st.sampled_from(["chain", "mean", "number", "sorted", "border", "cumsum", "kept"]))
+        statements.append((reads, operation, draw(st.sampled_from(WRITES))))
+    return statements
+
+
+def run(np, body, n, m, dtype, hold):
+    if np is ours:
+        legate_jit.sync()
+    a, b = rows(np, n + 4, m, dtype), rows(np, m, n + 4, dtype, 2)
+    x = rows(np, 1, n + m, dtype, 3)[0]
+    outs = dict(
+        row=np.zeros((n, m), dtype),
+        column=np.zeros((m, n), dtype),
+        inside=np.zeros((n, m), dtype),
+        number=np.zeros(n, dtype),
+        add=np.ones((n, m), dtype),
+        reversed=np.zeros((n, m), dtype),
+    )
+    held = []
+
+    def part(where, by, k):
+        match where:
+            case "row":
+                return a[k]
+            case "later row":
+                return a[k + by]
+            case "reversed":
+                return a[n - 1 - k]
+            case "fixed":
+                return a[by]
+            case "column":
+                return b[:, k + by]
+            case "window":
+                return x[k : k + m]
+            case "inside":
+                return outs["inside"][k]
+
+    for k in range(n):
+        for s, (reads, operation, write) in enumerate(body):
+            value = part(*reads[0], k)
+            for where, by in reads[1:]:
+                value = value * 2 + part(where, by, k)
+            match operation:
+                case "chain":
+                    value = (value + 1) * value - 3
+                case "mean":
+                    value = value - value.max()
+                case "number":
+                    value = value * k + s
+                case "sorted":
+                    value = np.minimum(value, value[::-1])
+                case "border":
+                    t = np.zeros(m, dtype)
+                    t[1:-1] = value[2:] - value[:-2]
+                    value = t
+                case "cumsum":
+                    value = np.add.accumulate(value) + value.sum()
+                case "kept":
+                    held[s:] = [value]
+            match write:
+                case "row" | "reversed":
+                    outs[write][k if write == "row" else n - 1 - k] = value
+                case "column":
+                    outs["column"][:, k] = value
+                case "inside":
+                    outs["inside"][k, 1:-1] = value[1:-1]
+                case "number":
+                    outs["number"][k] = value.sum()
+                case "add":
+                    outs["add"][k] += value
+                case "own":
+                    a[k] = value
+                case "before":
+                    a[k + 1] = value
+            if hold == (k, s):
+                held.append(outs["row"].copy())
+                held.append(outs["add"].sum())
+    return [*outs.values(), *held, a, b, x]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    bodies(),
+    st.integers(4, 30),
+    st.integers(3, 40),
+    st.sampled_from(["f8", "f4", "i8", "u1", "c16"]),
+    st.tuples(st.integers(0, 30), st.integers(0, 2)),
+    st.sampled_from([1000, 64, 37]),
+)
+def test_random_loops(body, n, m, dtype, hold, records):
+    legate_jit._native.set_inline(False)
+    try:
+        if dtype in ("u1", "i8"):
+            # (Integers wrap around as NumPy's do.)
+            body = [(reads, operation, write) for reads, operation, write in body]
+        got = run(ours, body, n, m, dtype, hold)
+        want = run(numpy, body, n, m, dtype, hold)
+        for g, w in zip(got, want, strict=True):
+            assert_same(g, w)
+    finally:
+        legate_jit._native.set_inline(legate_jit.config()["LEGATE_JIT_INLINE"] != "off")
