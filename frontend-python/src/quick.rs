@@ -113,6 +113,8 @@ entries! {
     m_argmin c"argmin" = argmin;
     m_argmax c"argmax" = argmax;
     m_mean c"mean" = mean;
+    m_var c"var" = var;
+    m_std c"std" = std;
     m_copy c"copy" = copy;
     m_reshape c"reshape" = reshape;
     m_ravel c"ravel" = ravel;
@@ -153,6 +155,8 @@ entries! {
     p_vstack c"vstack" "(tup, *, dtype=None, casting='same_kind')" = vstack_of;
     p_hstack c"hstack" "(tup, *, dtype=None, casting='same_kind')" = hstack_of;
     p_mean c"mean" "(a, axis=None, dtype=None, out=None, keepdims=None, *, where=None)" = mean_of;
+    p_var c"var" "(a, axis=None, dtype=None, out=None, ddof=0, keepdims=None, *, where=None, mean=None, correction=None)" = var_of;
+    p_std c"std" "(a, axis=None, dtype=None, out=None, ddof=0, keepdims=None, *, where=None, mean=None, correction=None)" = std_of;
     p_sort c"sort" "(a, axis=-1, kind=None, order=None, *, stable=None)" = sort_of;
     p_argsort c"argsort" "(a, axis=-1, kind=None, order=None, *, stable=None)" = argsort_of;
     p_searchsorted c"searchsorted" "(a, v, side='left', sorter=None)" = searchsorted_of;

@@ -11,7 +11,7 @@
 //!   reads, so that rounds 100 to 199 are the same trace as rounds 0 to 99 and find the same plan.
 //! * [`run`] runs the pieces of a trace one after the other, and puts the results of rounds where the rounds write them.
 //!
-//! A round's own operations keep their order, and reductions their trees: the bits are those of one round after the other.
+//! What rounds pass on to the next one (a sum over all of them) is computed round by round behind the rest. A round's own operations keep their order, and reductions their trees: the bits are those of one round after the other.
 
 mod find;
 mod part;
@@ -53,6 +53,12 @@ pub(crate) struct Group {
     pub(crate) roles: Vec<[Role; 3]>,
     /// The records of a round that write into a store that outlives it.
     pub(crate) writes: SmallVec<[Write; 2]>,
+    /// The records of a round whose results are read elsewhere, too: by who holds them, by records behind the rounds, or by the
+    /// round's carried ones.
+    pub(crate) kept: Vec<u32>,
+    /// For each record of a round whether it runs by itself, round by round: because it goes on from the round before, or is
+    /// of a kind that has no axis more.
+    pub(crate) carried: Vec<bool>,
 }
 
 pub(crate) struct Write {

@@ -272,19 +272,22 @@ impl Entry {
         }
     }
 
-    /// Takes the inputs away, so that those that nobody else has are free as soon as they are needed no more.
-    pub(crate) fn run_taking(&self, inputs: &mut Vec<Arc<Store>>, scalars: &[[u64; 2]]) -> Result<Stores> {
+    /// The same where all outputs are read at once.
+    pub(crate) fn run_all(&self, inputs: &mut Vec<Arc<Store>>, scalars: &[[u64; 2]]) -> Result<Stores> {
         match &self.runner {
             Runner::Interp(graph) => crate::witness::run(graph, inputs, scalars),
-            Runner::Exec(prepared) => {
-                let Some(late) = &self.late else { return prepared.run_taking(inputs, scalars) };
-                if let Some(stores) = late.run(inputs, scalars)? {
-                    return Ok(stores);
-                }
-                let stores = prepared.run_taking(inputs, scalars)?;
-                late.watch(&stores);
-                Ok(stores)
-            }
+            Runner::Exec(prepared) => prepared.run_taking(inputs, scalars),
         }
+    }
+
+    /// Takes the inputs away, so that those that nobody else has are free as soon as they are needed no more.
+    pub(crate) fn run_taking(&self, inputs: &mut Vec<Arc<Store>>, scalars: &[[u64; 2]]) -> Result<Stores> {
+        let Some(late) = &self.late else { return self.run_all(inputs, scalars) };
+        if let Some(stores) = late.run(inputs, scalars)? {
+            return Ok(stores);
+        }
+        let stores = self.run_all(inputs, scalars)?;
+        late.watch(&stores);
+        Ok(stores)
     }
 }

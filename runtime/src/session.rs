@@ -370,7 +370,7 @@ impl Session {
             return self.compute_apart(outputs);
         }
         if self.in_part {
-            return plan.run_taking(&mut self.trace.inputs, &self.trace.scalars);
+            return plan.run_all(&mut self.trace.inputs, &self.trace.scalars);
         }
         self.ahead.run(&plan, &mut self.trace.inputs, &self.trace.scalars, &self.config)
     }

@@ -49,7 +49,7 @@ impl Op {
 }
 
 /// Where an argument's elements come from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Src {
     Node(u32),
     Input(u32),

@@ -80,24 +80,55 @@ reductions! {
 
 /// `a.mean()`, `a.mean(0)`, `a.mean(axis=0)`
 pub(super) fn mean(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    moment(py, a, args, rt::mean)
+}
+
+/// `a.var()`, `a.var(0)`, `a.var(axis=0)`
+pub(super) fn var(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    moment(py, a, args, |array, args| rt::var(array, args, 0.0, false))
+}
+
+/// `a.std()`, `a.std(0)`, `a.std(axis=0)`
+pub(super) fn std(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    moment(py, a, args, |array, args| rt::var(array, args, 0.0, true))
+}
+
+fn moment(
+    py: Python,
+    a: &Bound<PyAny>,
+    args: Args,
+    compute: impl FnOnce(&Array, &ReduceArgs) -> rt::Result<Array> + Send,
+) -> Done {
     let (Some(array), Some(axis)) = (array_of(a), axis_of(py, args)) else { return NOT_PLAIN };
     if array.size() == 0 || array.dtype().is_complex() || axis.is_some() && array.ndim() == 0 {
         return NOT_PLAIN;
     }
     let axes = axis.map(|i| [i]);
     let args = ReduceArgs { axes: axes.as_ref().map(|axes| &axes[..]), ..ReduceArgs::default() };
-    match attempt(py, || rt::mean(array, &args))? {
+    match attempt(py, || compute(array, &args))? {
         Some(a) => value::result(py, a).map(Some),
         None => NOT_PLAIN,
     }
 }
 
 pub(super) fn mean_of(py: Python, args: Args) -> Done {
+    of_first(py, args, mean)
+}
+
+pub(super) fn var_of(py: Python, args: Args) -> Done {
+    of_first(py, args, var)
+}
+
+pub(super) fn std_of(py: Python, args: Args) -> Done {
+    of_first(py, args, std)
+}
+
+/// The method of a function's first argument.
+fn of_first(py: Python, args: Args, method: fn(Python, &Bound<PyAny>, Args) -> Done) -> Done {
     if args.len() == 0 {
         return NOT_PLAIN;
     }
-    let rest = args.behind(1);
-    mean(py, &args.get(py, 0), rest)
+    method(py, &args.get(py, 0), args.behind(1))
 }
 
 /// `np.count_nonzero(a)` of truth values.

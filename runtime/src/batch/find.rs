@@ -1,14 +1,13 @@
 //! Finds rounds that can run together.
 
-use std::collections::HashMap;
-
 use legate_jit_ir::graph::Order;
 use legate_jit_ir::{Ufunc, View};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::{Group, Role, Write};
 use crate::layout::{Layout, mix};
-use crate::trace::{Arg, Op, Src, Trace, reduce_word};
+use crate::trace::{Arg, Op, Rec, Src, Trace, reduce_word};
 
 /// Records that a loop must have; fewer are not worth a look.
 const WORTH: usize = 12;
@@ -73,7 +72,7 @@ impl Uses {
 /// For each record what it does, whatever the places and the numbers.
 pub(crate) fn words(trace: &Trace) -> Vec<u64> {
     let layouts: Vec<u64> = trace.layouts.iter().map(|l| placeless(l)).collect();
-    let word = |rec: &crate::trace::Rec| {
+    let word = |rec: &Rec| {
         let mut word = mix(rec.op.word() | (rec.dtype as u64) << 40, rec.perm);
         if let Op::Reduce(n) = rec.op {
             word = mix(word, reduce_word(&trace.reduces[n as usize]));
@@ -114,7 +113,7 @@ pub(crate) fn groups(trace: &Trace, uses: &Uses) -> Vec<Group> {
     }
     let words = words(trace);
     let roots = roots(trace);
-    let mut met: HashMap<u64, SmallVec<[usize; 4]>> = HashMap::new();
+    let mut met: FxHashMap<u64, SmallVec<[usize; 4]>> = FxHashMap::default();
     let (mut i, mut tries) = (0, 0);
     while i < n && tries < TRIES {
         let before = met.entry(words[i]).or_default();
@@ -230,6 +229,8 @@ enum Link {
     Left(u32),
     Outer(Src),
     Scalar,
+    /// The record is one that goes on from the round before.
+    Carried,
 }
 
 impl Region<'_> {
@@ -247,9 +248,9 @@ impl Region<'_> {
         }
     }
 
-    /// Where the period may be cut so that no value but what was written crosses from one round to the next.
+    /// Where the period is best cut into rounds: where the fewest values, but for what was written, cross from one to the next.
     fn cuts(&self) -> Vec<usize> {
-        let mut crossed = vec![false; self.period];
+        let mut crossing = vec![0usize; self.period];
         for i in self.start..self.end {
             for arg in self.trace.recs[i].args() {
                 let Src::Node(d) = arg.src else { continue };
@@ -257,13 +258,12 @@ impl Region<'_> {
                 if d < self.start || self.is_lasting(d) {
                     continue;
                 }
-                if i - d >= self.period {
-                    return Vec::new();
-                }
-                (d + 1..=i).for_each(|b| crossed[(b - self.start) % self.period] = true);
+                (d + 1..=i).take(self.period).for_each(|b| crossing[(b - self.start) % self.period] += 1);
             }
         }
-        (0..self.period).filter(|&c| !crossed[c]).collect()
+        let mut cuts: Vec<usize> = (0..self.period).collect();
+        cuts.sort_by_key(|&c| (crossing[c], c));
+        cuts
     }
 
     fn groups_from(&self, first: usize) -> Vec<Group> {
@@ -310,63 +310,136 @@ impl Region<'_> {
 
     /// The rounds that go together from this record on.
     fn group(&self, start: usize) -> Option<Group> {
-        let supported = |rec: &crate::trace::Rec| match rec.op {
-            Op::Reduce(n) => !matches!(self.trace.reduces[n as usize].order, Order::Blocks { .. }),
-            Op::Matmul => false,
-            Op::Map(_) | Op::Copy | Op::Update | Op::Scan(..) | Op::Index(_) => rec.perm.leading_zeros() >= 4,
-        };
+        let records = &self.trace.recs[start..start + self.period];
+        let large = |rec: &Rec| rec.op != Op::Update && self.trace.layouts[rec.shape as usize].size > LARGE;
         let is_empty = |arg: &Arg| !matches!(arg.src, Src::Scalar(_) | Src::Const(_)) && self.layout(arg).size == 0;
-        let is_large =
-            |rec: &crate::trace::Rec| rec.op != Op::Update && self.trace.layouts[rec.shape as usize].size > LARGE;
-        if self.trace.recs[start..start + self.period].iter().any(is_large) {
-            return None;
-        }
-        if !self.trace.recs[start..start + self.period].iter().all(supported)
-            || self.args(start).any(|(_, _, arg)| is_empty(arg))
-            || !self.is_alone(start, start)
-        {
+        if records.iter().any(large) || self.args(start).any(|(_, _, arg)| is_empty(arg)) {
             return None;
         }
         let second = start + self.period;
-        let links: Vec<Link> = self.args(second).map(|(_, _, arg)| self.link(arg, second)).collect();
+        let links = self.links(second);
+        let carried = self.carried(start, &links)?;
+        let none_carried = !carried.contains(&true);
+        let kept = self.kept(start, start, &carried)?;
+        let links: Vec<Link> =
+            self.args(start).zip(links).map(|((j, ..), link)| if carried[j] { Link::Carried } else { link }).collect();
         let shifts: Vec<Shift> = self
             .args(start)
             .zip(self.args(second))
-            .map(|((_, _, a), (_, _, b))| match b.src {
-                Src::Node(_) | Src::Input(_) => shift(self.layout(a), self.layout(b)),
-                Src::Scalar(_) | Src::Const(_) => Some(Shift::new()),
+            .zip(&links)
+            .map(|(((_, _, a), (_, _, b)), link)| match link {
+                Link::Local(_) | Link::Left(_) | Link::Outer(_) => shift(self.layout(a), self.layout(b)),
+                Link::Scalar | Link::Carried => Some(Shift::new()),
             })
             .collect::<Option<_>>()?;
         let bases = self.bases(start, &links)?;
         let Plan { mut roles, writes } = self.plan(start, &links, &shifts, &bases)?;
+        if writes.is_empty() && kept.is_empty() {
+            return None;
+        }
         let mut varies = vec![false; links.len()];
         let mut rounds = 1;
-        while !self.must_end(start, start + (rounds - 1) * self.period)
+        while !self.must_end(start, start + (rounds - 1) * self.period, &carried)
             && start + (rounds + 1) * self.period <= self.end
             && self.goes_on(start, rounds, &links, &shifts, &mut varies)
-            && self.is_alone(start, start + rounds * self.period)
+            && (none_carried || self.carries(start, rounds, &carried))
+            && self.kept(start, start + rounds * self.period, &carried).as_ref() == Some(&kept)
         {
             rounds += 1;
         }
         if rounds < MIN_ROUNDS {
             return None;
         }
-        let all = roles.iter_mut().flatten().filter(|role| **role != Role::None);
-        for (role, varies) in all.zip(varies) {
-            if let Role::Scalar { varies: known } = role {
+        for ((j, q, _), varies) in self.args(start).zip(varies) {
+            if let Role::Scalar { varies: known } = &mut roles[j][q] {
                 *known = varies;
             }
         }
-        Some(Group { start, period: self.period, rounds, roles, writes })
+        Some(Group { start, period: self.period, rounds, roles, writes, kept, carried })
     }
 
-    /// Whether what a round computes on the way is used by itself alone.
-    fn is_alone(&self, first: usize, start: usize) -> bool {
+    /// Whether there may be an axis more.
+    fn goes_together(&self, rec: &Rec) -> bool {
+        match rec.op {
+            Op::Reduce(n) => !matches!(self.trace.reduces[n as usize].order, Order::Blocks { .. }),
+            Op::Matmul => false,
+            Op::Map(_) | Op::Copy | Op::Update | Op::Scan(..) | Op::Index(_) => rec.perm.leading_zeros() >= 4,
+        }
+    }
+
+    /// Whether the same records of round number `round` go on from the round before.
+    fn carries(&self, first: usize, round: usize, carried: &[bool]) -> bool {
+        let before = first + (round - 1) * self.period;
+        self.carried(before, &self.links(before + self.period)).as_deref() == Some(carried)
+    }
+
+    /// The arguments of a round that is not the first one.
+    fn links(&self, start: usize) -> Vec<Link> {
+        self.args(start).map(|(_, _, arg)| self.link(arg, start)).collect()
+    }
+
+    /// The records of a round that go on from what the round before computed (sums over all rounds, say), and so run one after
+    /// the other; none of the others needs them.
+    fn carried(&self, start: usize, links: &[Link]) -> Option<Vec<bool>> {
+        let records = &self.trace.recs[start..start + self.period];
+        let mut carried: Vec<bool> = records.iter().map(|rec| !self.goes_together(rec)).collect();
+        let mut more = true;
+        while more {
+            more = false;
+            for ((j, ..), link) in self.args(start).zip(links) {
+                let goes_on = match *link {
+                    Link::Local(d) | Link::Left(d) => carried[d as usize],
+                    Link::Outer(Src::Node(n)) => n as usize >= start,
+                    Link::Outer(_) | Link::Scalar | Link::Carried => false,
+                };
+                more |= goes_on && !carried[j];
+                carried[j] |= goes_on;
+            }
+        }
+        if 2 * carried.iter().filter(|&&c| c).count() > self.period {
+            return None;
+        }
+        // What the others write is complete only when all of them have run.
+        let lasting = |j: usize| self.is_lasting(start + j);
+        let mixed = self.args(start).zip(links).any(|((j, ..), link)| match *link {
+            Link::Local(d) | Link::Left(d) => carried[j] && lasting(d as usize) && !carried[d as usize],
+            Link::Outer(_) | Link::Scalar | Link::Carried => false,
+        });
+        let shared = |j: usize| {
+            let root = self.roots[start + j];
+            carried[j] && lasting(j) && (0..self.period).any(|k| !carried[k] && self.roots[start + k] == root)
+        };
+        if mixed || (0..self.period).any(shared) {
+            return None;
+        }
+        Some(carried)
+    }
+
+    /// The records of a round whose results are used elsewhere, too; `None` where that cannot be.
+    fn kept(&self, first: usize, start: usize, carried: &[bool]) -> Option<Vec<u32>> {
         let end = start + self.period;
-        (start..end).all(|i| {
-            let last = self.is_lasting(i) && self.is_last_write(first, i - start);
-            last || !self.uses.needed_after(i, end)
-        })
+        let mut kept: Vec<u32> = Vec::new();
+        for j in (0..self.period).filter(|&j| !carried[j]) {
+            let needed = self.uses.needed_after(start + j, end);
+            if !self.is_lasting(start + j) {
+                if needed {
+                    kept.push(j as u32);
+                }
+            } else if needed && !self.is_last_write(first, j) {
+                return None;
+            }
+        }
+        for (j, _, arg) in self.args(start) {
+            if let Link::Local(d) = self.link(arg, start)
+                && carried[j]
+                && !carried[d as usize]
+                && !kept.contains(&d)
+            {
+                kept.push(d);
+            }
+        }
+        kept.sort_unstable();
+        Some(kept)
     }
 
     /// Whether no write of a round's later records changes the same base.
@@ -376,9 +449,10 @@ impl Region<'_> {
     }
 
     /// Whether somebody keeps what this round has left, so that no round may go together with it after it.
-    fn must_end(&self, first: usize, start: usize) -> bool {
+    fn must_end(&self, first: usize, start: usize, carried: &[bool]) -> bool {
         (0..self.period).any(|j| {
-            self.is_lasting(start + j)
+            !carried[j]
+                && self.is_lasting(start + j)
                 && self.is_last_write(first, j)
                 && self.uses.needed_after(start + j, start + 2 * self.period)
         })
@@ -388,11 +462,11 @@ impl Region<'_> {
     fn bases(&self, start: usize, links: &[Link]) -> Option<Vec<Option<Src>>> {
         let mut bases: Vec<Option<Src>> = vec![None; self.period];
         for ((j, q, arg), link) in self.args(start).zip(links) {
-            if q == 0 && self.is_lasting(start + j) {
+            if q == 0 && self.is_lasting(start + j) && *link != Link::Carried {
                 bases[j] = match *link {
                     Link::Local(d) => bases[d as usize],
                     Link::Left(_) => Some(arg.src),
-                    Link::Outer(_) | Link::Scalar => return None,
+                    Link::Outer(_) | Link::Scalar | Link::Carried => return None,
                 };
             }
         }
@@ -405,6 +479,7 @@ impl Region<'_> {
                 Link::Local(d) => arg.src == Src::Node(start as u32 + d),
                 Link::Outer(src) => arg.src == src,
                 Link::Scalar => matches!(arg.src, Src::Scalar(_) | Src::Const(_)),
+                Link::Carried => true,
             };
             if !fits {
                 return None;
@@ -419,6 +494,9 @@ impl Region<'_> {
         let all = self.args(first).zip(self.args(start)).zip(links.iter().zip(shifts)).enumerate();
         let mut differ: SmallVec<[usize; 8]> = SmallVec::new();
         for (k, (((j, _, a), (_, _, b)), (link, by))) in all {
+            if *link == Link::Carried {
+                continue;
+            }
             if self.link(b, start) != *link {
                 return false;
             }
@@ -492,13 +570,14 @@ impl Region<'_> {
                 }
                 Link::Outer(src) => Role::Store { src, step: self.step(arg, &shifts[k]) },
                 Link::Scalar => Role::Scalar { varies: false },
+                Link::Carried => continue,
             };
         }
         let apart = |(base, _, write): &(Src, u32, Access)| {
             writes.iter().all(|(other, _, w)| other != base || write.is_apart(w))
                 && reads.iter().all(|(other, read)| other != base || write.is_apart(read))
         };
-        if writes.is_empty() || !writes.iter().all(apart) {
+        if !writes.iter().all(apart) {
             return None;
         }
         let writes = writes

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use legate_jit_ir::view::AxisMap;
 use legate_jit_ir::{DType, Shape, View};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::{Group, Role};
@@ -80,8 +81,8 @@ pub(super) struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    /// The rounds `from..from + count` of a group; the results are the values for each of the group's writes, the rounds' axis
-    /// in front.
+    /// The rounds `from..from + count` of a group; the results are the values for each of the group's writes, and of the records
+    /// whose results are kept, the rounds' axis in front.
     pub(super) fn make(
         values: &'a Values<'a>,
         group: &'a Group,
@@ -93,16 +94,16 @@ impl<'a> Rounds<'a> {
         let mut rounds = Rounds { values, group, from, count, part, windows: SmallVec::new(), made };
         rounds.open_windows()?;
         let shared = rounds.shared();
-        for (j, &shared) in shared.iter().enumerate() {
+        for (j, &shared) in shared.iter().enumerate().filter(|(j, _)| !group.carried[*j]) {
             let write = group.writes.iter().any(|w| w.record as usize == j);
             let made = if write { (rounds.value(j)?, true) } else { (rounds.record(j, shared)?, !shared) };
             rounds.made[j] = Some(made);
         }
-        let value = |w: &super::Write| {
-            let (node, _) = rounds.made[w.record as usize].expect("every record was made");
+        let value = |record: u32| {
+            let (node, _) = rounds.made[record as usize].expect("every record was made");
             rounds.part.versions[node as usize].clone()
         };
-        Ok(group.writes.iter().map(value).collect())
+        Ok(group.writes.iter().map(|w| w.record).chain(group.kept.iter().copied()).map(value).collect())
     }
 
     fn rec(&self, j: usize) -> &'a Rec {
@@ -364,28 +365,30 @@ fn moved(perm: PackedPerm, ndim: usize) -> PackedPerm {
     crate::trace::pack(&order)
 }
 
-/// Records `from..to` of a trace as they are. What they read of former ones are inputs, which `store` gives.
+/// Some records of a trace as they are. What they read of former ones are inputs, which `store` gives.
 pub(super) fn plain(
     main: &Trace,
-    (from, to): (usize, usize),
+    records: &[usize],
     part: &mut Trace,
     mut store: impl FnMut(Src) -> Result<Arc<Store>>,
     values: impl Fn(Src) -> (Shared<Layout>, DType),
 ) -> Result<()> {
-    let mut known: SmallVec<[(Src, u32); 8]> = SmallVec::new();
-    for rec in &main.recs[from..to] {
+    let mut known: FxHashMap<Src, u32> = FxHashMap::default();
+    let mut own: FxHashMap<u32, u32> = FxHashMap::default();
+    for &i in records {
+        let rec = &main.recs[i];
         let mut args: SmallVec<[Arg; 3]> = SmallVec::new();
         for arg in rec.args() {
             let src = match arg.src {
-                Src::Node(n) if n as usize >= from => Src::Node(n - from as u32),
+                Src::Node(n) if own.contains_key(&n) => Src::Node(own[&n]),
                 Src::Node(_) | Src::Input(_) => {
-                    let input = match known.iter().find(|(src, _)| *src == arg.src) {
-                        Some(&(_, input)) => input,
+                    let input = match known.get(&arg.src) {
+                        Some(&input) => input,
                         None => {
                             let store = store(arg.src)?;
                             let (full, dtype) = values(arg.src);
                             let input = part.input(&store, &full, dtype);
-                            known.push((arg.src, input));
+                            known.insert(arg.src, input);
                             input
                         }
                     };
@@ -409,7 +412,8 @@ pub(super) fn plain(
             Op::Reduce(n) => part.reduce(main.reduces[n as usize].clone()),
             other => other,
         };
-        let full = main.versions[from + part.recs.len()].full.clone();
+        own.insert(i as u32, part.recs.len() as u32);
+        let full = main.versions[i].full.clone();
         let shape = main.layouts[rec.shape as usize].clone();
         part.push(op, rec.dtype, &args, &shape, rec.perm, full);
     }

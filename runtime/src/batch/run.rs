@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use legate_jit_ir::Shape;
+use rustc_hash::FxHashMap;
 
 use super::find::{Uses, groups};
 use super::part::{Rounds, Values, plain};
@@ -23,6 +24,10 @@ use crate::{Error, Result, Store};
 const TOGETHER: usize = 1 << 18;
 /// Elements of a round's values that are worth being shared by the threads where they are put.
 const SHARED: usize = 1 << 16;
+
+fn missing() -> Error {
+    Error::Runtime("a value between the parts of a trace is missing".into())
+}
 
 impl Session {
     /// Runs the trace in parts, if it has rounds that go together; the outputs' stores.
@@ -45,7 +50,7 @@ impl Session {
         result?;
         let store = |&i: &u32| match self.trace.versions[i as usize].state.get(&self.token) {
             State::Store(store) => Ok(store.clone()),
-            State::Pending(_) | State::Failed(_) => Err(Error::Runtime("an output of a part is missing".into())),
+            State::Pending(_) | State::Failed(_) => Err(missing()),
         };
         outputs.iter().map(store).collect::<Result<Stores>>().map(Some)
     }
@@ -61,56 +66,48 @@ impl Parts<'_> {
     fn all(&mut self, groups: &[Group]) -> Result<()> {
         let mut at = 0;
         for group in groups {
-            self.between(at, group.start)?;
+            self.apart(&(at..group.start).collect::<Vec<_>>(), group.start)?;
             self.group(group)?;
             at = group.end();
         }
-        self.between(at, self.main().recs.len())
+        let end = self.main().recs.len();
+        self.apart(&(at..end).collect::<Vec<_>>(), end)
     }
 
     fn main(&self) -> &Trace {
         &self.session.part
     }
 
-    /// Records that belong to no group.
-    fn between(&mut self, from: usize, to: usize) -> Result<()> {
-        let needed: Vec<usize> = (from..to).filter(|&i| self.uses.needed_after(i, to)).collect();
+    /// Records that go together with no others, the last of them before record `end`.
+    fn apart(&mut self, records: &[usize], end: usize) -> Result<()> {
+        let needed: Vec<usize> = (0..records.len()).filter(|&k| self.uses.needed_after(records[k], end)).collect();
         if needed.is_empty() {
             return Ok(());
         }
         let Session { trace: part, part: main, token, .. } = &mut *self.session;
         part.clear_part();
         // What is read for the last time is given away.
-        let mut given: Vec<(Src, Arc<Store>)> = Vec::new();
-        let mut sources: Vec<Src> = main.recs[from..to].iter().flat_map(|rec| rec.args()).map(|arg| arg.src).collect();
-        sources.retain(|src| match *src {
-            Src::Node(n) => (n as usize) < from,
-            Src::Input(_) => true,
-            Src::Scalar(_) | Src::Const(_) => false,
-        });
-        for src in sources {
-            if given.iter().any(|(known, _)| *known == src) {
+        let mut given: FxHashMap<Src, Arc<Store>> = FxHashMap::default();
+        for src in records.iter().flat_map(|&i| main.recs[i].args()).map(|arg| arg.src) {
+            let own = |n: u32| records.binary_search(&(n as usize)).is_ok();
+            if matches!(src, Src::Node(n) if own(n)) || given.contains_key(&src) {
                 continue;
             }
-            let last = self.uses.last(src) <= to;
+            let last = self.uses.last(src) <= end;
             let store = match src {
                 Src::Input(n) if last => std::mem::replace(&mut main.inputs[n as usize], Store::alloc(0)?),
                 Src::Input(n) => main.inputs[n as usize].clone(),
-                Src::Node(n) => match main.versions[n as usize].state.get(token) {
-                    State::Store(store) => {
-                        let store = store.clone();
-                        if last && !self.uses.live[n as usize] {
-                            main.versions[n as usize].state.replace(token, State::Pending(n));
-                        }
-                        store
+                Src::Node(n) => {
+                    let version = &main.versions[n as usize];
+                    let State::Store(store) = version.state.get(token).clone() else { return Err(missing()) };
+                    if last && !self.uses.live[n as usize] {
+                        version.state.replace(token, State::Pending(n));
                     }
-                    State::Pending(_) | State::Failed(_) => {
-                        return Err(Error::Runtime("a value is missing between rounds".into()));
-                    }
-                },
+                    store
+                }
                 Src::Scalar(_) | Src::Const(_) => continue,
             };
-            given.push((src, store));
+            given.insert(src, store);
         }
         let types = |src: Src| match src {
             Src::Input(n) => {
@@ -120,19 +117,16 @@ impl Parts<'_> {
             Src::Node(n) => (main.versions[n as usize].full.clone(), main.versions[n as usize].dtype),
             Src::Scalar(_) | Src::Const(_) => unreachable!("numbers are no inputs"),
         };
-        let store = |src: Src| {
-            let at = given.iter().position(|(known, _)| *known == src);
-            at.map(|at| given.swap_remove(at).1).ok_or_else(|| Error::Runtime("a value is missing".into()))
-        };
-        plain(main, (from, to), part, store, types)?;
-        let held: Vec<_> = needed.iter().map(|&i| part.versions[i - from].clone()).collect();
+        let store = |src: Src| given.remove(&src).ok_or_else(missing);
+        plain(main, records, part, store, types)?;
+        let held: Vec<_> = needed.iter().map(|&k| part.versions[k].clone()).collect();
         self.session.run_trace()?;
         let Session { trace: part, part: main, token, .. } = &mut *self.session;
-        for (&i, version) in needed.iter().zip(held) {
+        for (&k, version) in needed.iter().zip(held) {
             let State::Store(store) = version.state.get(token).clone() else {
-                return Err(Error::Runtime("a part gave no output".into()));
+                return Err(missing());
             };
-            main.versions[i].state.replace(token, State::Store(store));
+            main.versions[records[k]].state.replace(token, State::Store(store));
         }
         part.clear_part();
         Ok(())
@@ -153,6 +147,7 @@ impl Parts<'_> {
         for k in 0..parts {
             let (from, to) = (k * group.rounds / parts, (k + 1) * group.rounds / parts);
             self.rounds(group, from, to - from, &taken, &bases)?;
+            self.carried(group, from, to)?;
         }
         let Session { part: main, token, counters, .. } = &mut *self.session;
         counters.rounds_together += group.rounds as u64;
@@ -163,6 +158,14 @@ impl Parts<'_> {
             main.versions[last].state.replace(token, State::Store(bases.swap_remove(at).1));
         }
         Ok(())
+    }
+
+    /// What the rounds `from..to` pass on to the next ones.
+    fn carried(&mut self, group: &Group, from: usize, to: usize) -> Result<()> {
+        let first = |round: usize| group.start + round * group.period;
+        let carried = (0..group.period).filter(|&j| group.carried[j]);
+        let records: Vec<usize> = (from..to).flat_map(|round| carried.clone().map(move |j| first(round) + j)).collect();
+        self.apart(&records, first(to))
     }
 
     /// Elements of the largest value of a round.
@@ -186,9 +189,9 @@ impl Parts<'_> {
             Src::Input(n) => main.inputs[n as usize].clone(),
             Src::Node(n) => match main.versions[n as usize].state.get(token) {
                 State::Store(store) => store.clone(),
-                State::Pending(_) | State::Failed(_) => return Err(Error::Runtime("a base is missing".into())),
+                State::Pending(_) | State::Failed(_) => return Err(missing()),
             },
-            Src::Scalar(_) | Src::Const(_) => return Err(Error::Runtime("a number is no array".into())),
+            Src::Scalar(_) | Src::Const(_) => return Err(missing()),
         };
         store.keep_promise()?;
         store.looked_at();
@@ -224,9 +227,10 @@ impl Parts<'_> {
         self.session.run_trace()?;
         let Session { trace: part, part: main, token, .. } = &mut *self.session;
         part.clear_part();
-        for (k, (write, version)) in group.writes.iter().zip(results).enumerate() {
+        let mut results = results.into_iter();
+        for (k, (write, version)) in group.writes.iter().zip(results.by_ref()).enumerate() {
             let State::Store(value) = version.state.get(token).clone() else {
-                return Err(Error::Runtime("rounds gave no value".into()));
+                return Err(missing());
             };
             let layout = |w: &Write| &main.layouts[main.recs[group.start + w.record as usize].args[0].layout as usize];
             let again = |later: &Write| later.base == write.base && layout(later).hash == layout(write).hash;
@@ -236,6 +240,22 @@ impl Parts<'_> {
             if let Some((_, base)) = bases.iter().find(|(src, _)| *src == write.base) {
                 let item = main.recs[group.start + write.record as usize].dtype.size();
                 put(&value, base, layout(write), write.step, from, count, item)?;
+            }
+        }
+        for (&record, version) in group.kept.iter().zip(results) {
+            let State::Store(all) = version.state.get(token).clone() else {
+                return Err(missing());
+            };
+            // (What is a window itself may be written to by others.)
+            let all = if all.is_foreign() { all.duplicate()? } else { all };
+            all.keep_promise()?;
+            for round in 0..count {
+                let i = group.start + (from + round) * group.period + record as usize;
+                let main = &main.versions[i];
+                let bytes = main.full.size * main.dtype.size();
+                // One value for all rounds is shared by them.
+                let one = if all.bytes() == bytes { all.clone() } else { Store::window(&all, round * bytes, bytes) };
+                main.state.replace(token, State::Store(one));
             }
         }
         Ok(())
