@@ -14,6 +14,7 @@ mod extreme;
 mod fold;
 mod pairwise;
 pub mod parts;
+mod short;
 
 use std::ops::Range;
 

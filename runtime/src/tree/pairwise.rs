@@ -11,6 +11,8 @@
 
 use legate_jit_vmath::{Isa, isa};
 
+use super::short;
+
 /// The longest run that is not halved.
 pub const BLOCK: usize = 128;
 
@@ -152,7 +154,7 @@ macro_rules! trees {
 }
 
 macro_rules! float {
-    ($t:ident, $base:ident, $avx2:ident, $avx512:ident, $rows:ident, $rows_complex:ident, $join:ident) => {
+    ($t:ident, $base:ident, $avx2:ident, $avx512:ident, $rows:ident, $short:ident, $rows_complex:ident, $join:ident) => {
         /// The sum of a run of n numbers from the sums of its leaves.
         pub fn $join(n: usize, leaves: &[$t]) -> $t {
             fn tree(n: usize, leaves: &mut &[$t]) -> $t {
@@ -199,6 +201,8 @@ macro_rules! float {
 
         /// The sum of each row of n ≥ 1 elements.
         pub fn $rows(x: &[$t], n: usize, out: &mut [$t]) {
+            let done = if short::is_short(n) && out.len() >= short::ROWS { $short(x, n, out) } else { 0 };
+            let (x, out) = (&x[done * n..], &mut out[done..]);
             // SAFETY: the machine has this instruction set.
             unsafe {
                 match isa() {
@@ -222,8 +226,25 @@ macro_rules! float {
         }
     };
 }
-float!(f32, f32_sse2, f32_avx2, f32_avx2, rows_f32, rows_c64, join_f32);
-float!(f64, f64_sse2, f64_avx2, f64_avx512, rows_f64, rows_c128, join_f64);
+float!(f32, f32_sse2, f32_avx2, f32_avx2, rows_f32, short_f32, rows_c64, join_f32);
+float!(f64, f64_sse2, f64_avx2, f64_avx512, rows_f64, short_f64, rows_c128, join_f64);
+
+/// Sums short rows; how many of them.
+fn short_f32(x: &[f32], n: usize, out: &mut [f32]) -> usize {
+    match isa() {
+        Isa::Base => 0,
+        // SAFETY: the machine has this instruction set.
+        Isa::Avx2 | Isa::Avx512 => unsafe { short::rows_f32(x, n, out) },
+    }
+}
+
+fn short_f64(x: &[f64], n: usize, out: &mut [f64]) -> usize {
+    match isa() {
+        Isa::Base | Isa::Avx2 => 0,
+        // SAFETY: the machine has this instruction set.
+        Isa::Avx512 => unsafe { short::rows_f64(x, n, out) },
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -258,6 +279,29 @@ mod tests {
         let mut first = n / 2;
         first -= first % 8;
         model(&x[..first]) + model(&x[first..])
+    }
+
+    #[test]
+    fn short_rows_side_by_side_are_rows() {
+        let x: Vec<f64> = (0..130 * 21u64).map(|i| ((i * 2654435761) % 1000003) as f64 * 1e-3 - 300.0).collect();
+        let single: Vec<f32> = x.iter().map(|&v| v as f32).collect();
+        for n in 1..=130 {
+            for rows in [1, 7, 8, 9, 16, 21] {
+                let (mut out, mut out32) = (vec![f64::NAN; rows], vec![f32::NAN; rows]);
+                rows_f64(&x[..n * rows], n, &mut out);
+                rows_f32(&single[..n * rows], n, &mut out32);
+                for k in 0..rows {
+                    let row = &x[k * n..(k + 1) * n];
+                    assert_eq!(out[k].to_bits(), (0.0 + model(row)).to_bits(), "row {k} of {rows} of {n}");
+                    // SAFETY: every machine has SSE2.
+                    let alone = unsafe { f32::base::tree::<false>(&single[k * n..(k + 1) * n]) };
+                    assert_eq!(out32[k].to_bits(), (0.0 + alone).to_bits(), "f32, row {k} of {rows} of {n}");
+                }
+            }
+        }
+        let mut zeros = [1.0; 8];
+        rows_f64(&[-0.0; 16], 2, &mut zeros);
+        assert_eq!(zeros.map(f64::to_bits), [0; 8]);
     }
 
     #[test]
