@@ -830,6 +830,74 @@ def group_means(key, value, groups):
     return dict(mean=mean, spread=math.sqrt(group_spread(key, value, mean) / key.size))
 
 
+# parts -------------------------------------------------------------------------------------------------------------
+@njit(**fast)
+def frames_kernel(film, dark, gain, out, level):
+    count, n, m = film.shape
+    for k in prange(count):
+        total = 0.0
+        for i in range(n):
+            for j in range(m):
+                flat = (film[k, i, j] - dark[i, j]) / gain[i, j]
+                out[k, i, j] = flat
+                total += flat
+        mean = total / (n * m)
+        squares = 0.0
+        for i in range(n):
+            for j in range(m):
+                squares += (out[k, i, j] - mean) ** 2
+        scale = 1.0 / math.sqrt(squares / (n * m))
+        for i in range(n):
+            for j in range(m):
+                out[k, i, j] = (out[k, i, j] - mean) * scale
+        level[k] = mean
+
+
+def frames(film, dark, gain):
+    out, level = np.empty_like(film), np.empty(len(film))
+    frames_kernel(film, dark, gain, out, level)
+    return dict(out=out, level=level)
+
+
+@njit(**fast)
+def distance_rows_kernel(x, d):
+    n, dims = x.shape
+    for i in prange(n):
+        for j in range(n):
+            s = 0.0
+            for c in range(dims):
+                s += (x[j, c] - x[i, c]) ** 2
+            d[i, j] = math.sqrt(s)
+
+
+def distance_rows(x):
+    d = np.empty((len(x), len(x)))
+    distance_rows_kernel(x, d)
+    return dict(d=d)
+
+
+@njit(**fast)
+def ensemble_kernel(x, mean, spread, largest, block):
+    count, n = x.shape
+    for part in prange((n + block - 1) // block):
+        first, last = part * block, min((part + 1) * block, n)
+        for k in range(count):
+            for i in range(first, last):
+                y = math.sqrt(x[k, i] * (1.0 - x[k, i])) / (1.0 + x[k, i] * x[k, i])
+                mean[i] += y
+                spread[i] += y * y
+                largest[i] = max(largest[i], y)
+        for i in range(first, last):
+            mean[i] /= count
+            spread[i] = math.sqrt(spread[i] / count - mean[i] * mean[i])
+
+
+def ensemble(x):
+    mean, spread, largest = np.zeros(x.shape[1]), np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    ensemble_kernel(x, mean, spread, largest, 512)
+    return dict(mean=mean, spread=spread, largest=largest)
+
+
 SOLVERS = {
     solve.__name__: (lambda i, solve=solve: solve(**i))
     for solve in (
@@ -837,5 +905,6 @@ SOLVERS = {
         advection, gray_scott, life, shallow_water, fdtd, adi, burgers, diffusion_limited, softmax, conv2d, layer_norm,
         sobel, blur, bilateral, erode, grey, molecules, spmv, spmv_rows, monte_carlo_pi, asian_option, azimuthal,
         elastic, standardise, rolling_mean, distances, group_means,
+        frames, distance_rows, ensemble,
     )
 }  # fmt: skip
