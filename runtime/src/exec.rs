@@ -20,7 +20,7 @@ pub(crate) mod wavefront;
 use std::sync::Arc;
 
 use legate_jit_ir::graph::Opaque;
-use legate_jit_ir::plan::{Plan, Source, Step};
+use legate_jit_ir::plan::{BufferId, Plan, Source, Step};
 use smallvec::SmallVec;
 
 use crate::buffer::Store;
@@ -248,7 +248,7 @@ impl Prepared {
     pub fn run(&self, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Result<SmallVec<[Arc<Store>; 4]>> {
         match crate::ranks::run(self, inputs, scalars) {
             Some(outputs) => outputs,
-            None => self.work(self.memory(inputs)?, scalars),
+            None => self.work(self.memory(inputs)?, scalars, &[]),
         }
     }
 
@@ -262,9 +262,19 @@ impl Prepared {
         if let Some(outputs) = crate::ranks::run(self, inputs, scalars) {
             return outputs;
         }
+        self.run_into(inputs, scalars, &[])
+    }
+
+    /// The same, with the memory in which some outputs had best be made; `places` has one entry an output, or none at all.
+    pub(crate) fn run_into(
+        &self,
+        inputs: &mut Vec<Arc<Store>>,
+        scalars: &[[u64; 2]],
+        places: &[Option<Arc<Store>>],
+    ) -> Result<SmallVec<[Arc<Store>; 4]>> {
         let memory = self.memory(inputs)?;
         inputs.clear();
-        self.work(memory, scalars)
+        self.work(memory, scalars, places)
     }
 
     /// What is in the memory slots at the start.
@@ -277,7 +287,17 @@ impl Prepared {
         Ok(memory)
     }
 
-    fn work(&self, mut memory: Memory, scalars: &[[u64; 2]]) -> Result<SmallVec<[Arc<Store>; 4]>> {
+    fn work(
+        &self,
+        mut memory: Memory,
+        scalars: &[[u64; 2]],
+        places: &[Option<Arc<Store>>],
+    ) -> Result<SmallVec<[Arc<Store>; 4]>> {
+        let place = |slot: u32, bytes: usize| {
+            let of = |(o, _): &(&BufferId, _)| self.slot[o.0 as usize] == slot;
+            let (_, place) = self.plan.outputs.iter().zip(places).find(of)?;
+            place.clone().filter(|p| p.bytes() == bytes)
+        };
         let mut bases: SmallVec<[*mut u8; 24]> = self
             .slot
             .iter()
@@ -286,7 +306,7 @@ impl Prepared {
         for action in &self.actions {
             match action {
                 Action::Alloc { slot, bytes } => {
-                    let store = Store::alloc(*bytes)?;
+                    let store = place(*slot, *bytes).map_or_else(|| Store::alloc(*bytes), Ok)?;
                     self.rebase(&mut bases, *slot, store.as_mut_ptr());
                     memory[*slot as usize] = Some(store);
                 }

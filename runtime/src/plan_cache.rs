@@ -272,21 +272,27 @@ impl Entry {
         }
     }
 
-    /// The same where all outputs are read at once.
-    pub(crate) fn run_all(&self, inputs: &mut Vec<Arc<Store>>, scalars: &[[u64; 2]]) -> Result<Stores> {
+    /// The same where all outputs are read at once. `places` has memory for some of them, or nothing.
+    pub(crate) fn run_into(
+        &self,
+        inputs: &mut Vec<Arc<Store>>,
+        scalars: &[[u64; 2]],
+        places: &[Option<Arc<Store>>],
+    ) -> Result<Stores> {
         match &self.runner {
             Runner::Interp(graph) => crate::witness::run(graph, inputs, scalars),
-            Runner::Exec(prepared) => prepared.run_taking(inputs, scalars),
+            Runner::Exec(prepared) if places.is_empty() => prepared.run_taking(inputs, scalars),
+            Runner::Exec(prepared) => prepared.run_into(inputs, scalars, places),
         }
     }
 
     /// Takes the inputs away, so that those that nobody else has are free as soon as they are needed no more.
     pub(crate) fn run_taking(&self, inputs: &mut Vec<Arc<Store>>, scalars: &[[u64; 2]]) -> Result<Stores> {
-        let Some(late) = &self.late else { return self.run_all(inputs, scalars) };
+        let Some(late) = &self.late else { return self.run_into(inputs, scalars, &[]) };
         if let Some(stores) = late.run(inputs, scalars)? {
             return Ok(stores);
         }
-        let stores = self.run_all(inputs, scalars)?;
+        let stores = self.run_into(inputs, scalars, &[])?;
         late.watch(&stores);
         Ok(stores)
     }

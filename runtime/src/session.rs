@@ -26,6 +26,8 @@ pub(crate) struct Session {
     /// The trace that runs in parts, while one of its parts is `trace`.
     pub(crate) part: Trace,
     pub(crate) in_part: bool,
+    /// Memory in which some of the part's records had best leave their results.
+    pub(crate) places: Vec<(u32, Arc<crate::Store>)>,
     pub(crate) plans: PlanCache,
     pub(crate) ahead: Ahead,
     pub(crate) config: Config,
@@ -167,6 +169,7 @@ impl Session {
             trace,
             part: Trace::default(),
             in_part: false,
+            places: Vec::new(),
             plans: PlanCache::default(),
             ahead: Ahead::default(),
             limit: config.max_records,
@@ -370,7 +373,9 @@ impl Session {
             return self.compute_apart(outputs);
         }
         if self.in_part {
-            return plan.run_all(&mut self.trace.inputs, &self.trace.scalars);
+            let place = |o: &u32| self.places.iter().find(|(node, _)| node == o).map(|(_, place)| place.clone());
+            let places: Vec<_> = if self.places.is_empty() { Vec::new() } else { outputs.iter().map(place).collect() };
+            return plan.run_into(&mut self.trace.inputs, &self.trace.scalars, &places);
         }
         self.ahead.run(&plan, &mut self.trace.inputs, &self.trace.scalars, &self.config)
     }

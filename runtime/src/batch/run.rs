@@ -10,12 +10,11 @@ use rustc_hash::FxHashMap;
 
 use super::find::{Uses, groups};
 use super::part::{Rounds, Values, plain};
-use super::{Group, Write};
+use super::{Group, Role, Write};
 use crate::base::State;
 use crate::layout::{Layout, Strides};
 use crate::plan_cache::Stores;
 use crate::session::Session;
-use crate::shared::Shared;
 use crate::strided::packed;
 use crate::trace::{Src, Trace};
 use crate::{Error, Result, Store};
@@ -224,7 +223,19 @@ impl Parts<'_> {
         part.clear_part();
         let values = Values { trace: main, token, taken };
         let results = Rounds::make(&values, group, from, count, part)?;
-        self.session.run_trace()?;
+        let base = |w: &Write| bases.iter().find(|(src, _)| *src == w.base).map(|(_, base)| base);
+        let direct = group.writes.iter().zip(&results).filter(|(w, _)| is_direct(main, group, w));
+        self.session.places = direct
+            .filter_map(|(w, version)| {
+                let &State::Pending(node) = version.state.get(token) else { return None };
+                let (layout, item) = target(main, group, w);
+                let first = (layout.offset + w.step * from as i64) as usize;
+                Some((node, Store::window(base(w)?, first * item, count * layout.size * item)))
+            })
+            .collect();
+        let done = self.session.run_trace();
+        self.session.places.clear();
+        done?;
         let Session { trace: part, part: main, token, .. } = &mut *self.session;
         part.clear_part();
         let mut results = results.into_iter();
@@ -232,14 +243,13 @@ impl Parts<'_> {
             let State::Store(value) = version.state.get(token).clone() else {
                 return Err(missing());
             };
-            let layout = |w: &Write| &main.layouts[main.recs[group.start + w.record as usize].args[0].layout as usize];
-            let again = |later: &Write| later.base == write.base && layout(later).hash == layout(write).hash;
+            let (layout, item) = target(main, group, write);
+            let again = |later: &Write| later.base == write.base && target(main, group, later).0.hash == layout.hash;
             if group.writes[k + 1..].iter().any(again) {
                 continue;
             }
-            if let Some((_, base)) = bases.iter().find(|(src, _)| *src == write.base) {
-                let item = main.recs[group.start + write.record as usize].dtype.size();
-                put(&value, base, layout(write), write.step, from, count, item)?;
+            if let Some(base) = base(write) {
+                put(&value, base, layout, write.step, from, count, item)?;
             }
         }
         for (&record, version) in group.kept.iter().zip(results) {
@@ -262,21 +272,30 @@ impl Parts<'_> {
     }
 }
 
+/// Where the first round writes, and the bytes of an element.
+fn target<'a>(main: &'a Trace, group: &Group, write: &Write) -> (&'a Layout, usize) {
+    let rec = &main.recs[group.start + write.record as usize];
+    (&main.layouts[rec.args[0].layout as usize], rec.dtype.size())
+}
+
+/// Whether the rounds' values can be computed where they are written: they lie there one after the other, and the rounds
+/// touch the base in no other way.
+fn is_direct(main: &Trace, group: &Group, write: &Write) -> bool {
+    let (layout, _) = target(main, group, write);
+    let touches = |role: &&Role| matches!(role, Role::Store { src, .. } if *src == write.base);
+    layout.c_contiguous && write.step == layout.size as i64 && group.roles.iter().flatten().filter(touches).count() == 1
+}
+
 /// Puts the rounds' values where they write them.
-fn put(
-    value: &Store,
-    base: &Store,
-    layout: &Shared<Layout>,
-    step: i64,
-    from: usize,
-    count: usize,
-    item: usize,
-) -> Result<()> {
+fn put(value: &Store, base: &Store, layout: &Layout, step: i64, from: usize, count: usize, item: usize) -> Result<()> {
     let bytes = item as i64;
     let shape: Shape = std::iter::once(count).chain(layout.shape().iter().copied()).collect();
     let by = packed(&shape, item);
     let to_by: Strides = std::iter::once(step).chain(layout.strides.iter().copied()).map(|s| s * bytes).collect();
     let to = base.as_mut_ptr().wrapping_offset(((layout.offset + step * from as i64) * bytes) as isize);
+    if to.cast_const() == value.as_ptr() {
+        return Ok(());
+    }
     let (to, read) = (to as usize, value.as_ptr() as usize);
     let copy = |first: usize, rounds: usize| {
         let mut shape = shape.clone();
