@@ -20,7 +20,7 @@ use crate::trace::{Src, Trace};
 use crate::{Error, Result, Store};
 
 /// Elements of the largest value of the rounds that run together: what they compute stays near.
-const TOGETHER: usize = 1 << 18;
+const TOGETHER: usize = 1 << 17;
 /// Elements of a round's values that are worth being shared by the threads where they are put.
 const SHARED: usize = 1 << 16;
 
