@@ -135,7 +135,7 @@ def borders(np):
     for k in range(N):
         t = np.zeros(M)
         t[1:-1] = x[k, 2:] - x[k, :-2]
-        t[0] = x[k, 1]
+        t[:1] = x[k, 1:2]
         out[k] = t * 0.5
     return out
 
@@ -402,3 +402,15 @@ def test_random_loops(body, n, m, dtype, hold, records):
             assert_same(g, w)
     finally:
         legate_jit._native.set_inline(legate_jit.config()["LEGATE_JIT_INLINE"] != "off")
+
+
+def test_a_filter_is_not_taken_apart(planned):
+    """Sums of one array moved about are one pass over it."""
+
+    def program(np):
+        image, total = rows(np, 80, 90), np.zeros((80, 66))
+        for k in range(25):
+            total = total + np.sqrt(np.abs(image[:, k : k + 66])) * (k + 1.0)
+        return total
+
+    check(program, 0, 0)

@@ -10,9 +10,9 @@ use crate::layout::{Layout, mix};
 use crate::trace::{Arg, Op, Rec, Src, Trace, reduce_word};
 
 /// Records that a loop must have; fewer are not worth a look.
-const WORTH: usize = 12;
+const WORTH: usize = 16;
 /// Rounds that a group must have.
-const MIN_ROUNDS: usize = 3;
+const MIN_ROUNDS: usize = 4;
 /// Records of a round, at most.
 const LONGEST: usize = 200;
 /// Places at which a loop is tried to be found, and ways to cut it into rounds.
@@ -334,7 +334,7 @@ impl Region<'_> {
             .collect::<Option<_>>()?;
         let bases = self.bases(start, &links)?;
         let Plan { mut roles, writes } = self.plan(start, &links, &shifts, &bases)?;
-        if writes.is_empty() && kept.is_empty() {
+        if writes.is_empty() && kept.is_empty() || self.passes_on_much(start, &kept, &roles) {
             return None;
         }
         let mut varies = vec![false; links.len()];
@@ -365,6 +365,23 @@ impl Region<'_> {
             Op::Matmul => false,
             Op::Map(_) | Op::Copy | Op::Update | Op::Scan(..) | Op::Index(_) => rec.perm.leading_zeros() >= 4,
         }
+    }
+
+    /// Whether the values that rounds give to their carried records are more than what the rounds read anew: sums of one array
+    /// moved about (a filter, tap by tap) are one pass over it if they are not taken apart.
+    fn passes_on_much(&self, start: usize, kept: &[u32], roles: &[[Role; 3]]) -> bool {
+        let size = |j: &u32| self.trace.versions[start + *j as usize].full.size;
+        let passed: usize = kept.iter().filter(|j| !self.uses.live[start + **j as usize]).map(size).sum();
+        let mut read: SmallVec<[(Src, usize); 4]> = SmallVec::new();
+        for (j, q, arg) in self.args(start) {
+            let Role::Store { src, step } = roles[j][q] else { continue };
+            let new = self.layout(arg).size.min(step.unsigned_abs() as usize);
+            match read.iter_mut().find(|(known, _)| *known == src) {
+                Some((_, most)) => *most = new.max(*most),
+                None => read.push((src, new)),
+            }
+        }
+        passed > 8 * read.iter().map(|(_, new)| new).sum::<usize>().max(1)
     }
 
     /// Whether the same records of round number `round` go on from the round before.
