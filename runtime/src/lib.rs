@@ -50,7 +50,7 @@ pub use legate_jit_ir::promote::Casting;
 pub use linalg::{dot, dot_now, matmul};
 pub use pick::{IndexPart, Picked, PickedOperand, bincount, count_nonzero, nonzero};
 pub use promote::WeakScalar;
-pub use reduce::{ReduceArgs, accumulate, mean, reduce, reduce_all_now, var};
+pub use reduce::{ReduceArgs, accumulate, mean, reduce, reduce_all_now, reduceat, var};
 pub use scalar_eval::{Known, asks, known};
 pub use session::{config, element_reads, hardly_pending, little_pending, prepare, set_config, sync};
 pub use stats::stats;
