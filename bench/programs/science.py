@@ -186,7 +186,7 @@ PROGRAMS = (
         sizes(dict(n=30, per_row=4, times=3), dict(n=10_000, per_row=8, times=10), dict(n=400_000, per_row=10, times=5)),
         lambda n, per_row, times: dict(bytes=(16 * n * per_row + 24 * n) * times, flops=2 * n * per_row * times,
                                        working_set=16 * n * per_row + 24 * n),
-        dict(x=bits(1e-12)), fallbacks=None,  # np.add.reduceat
+        dict(x=bits(1e-12)),
     ),
     Program(
         "spmv_rows", "a product with a sparse matrix, row by row", sparse, spmv_rows,

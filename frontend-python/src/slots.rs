@@ -12,7 +12,8 @@ use std::mem::size_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
-use legate_jit_ir::Ufunc;
+use legate_jit_ir::{DType, Scalar, Ufunc};
+use legate_jit_runtime::{self as rt, Array};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -24,7 +25,7 @@ use crate::error::broken;
 use crate::quick::Args;
 use crate::ufunc::UfuncObject;
 use crate::value::{self, NdArray, NdScalar, Value};
-use crate::{convertible, dtypes, index, operators, quick};
+use crate::{capi, convertible, dtypes, index, operators, quick};
 
 pub type Object = *mut ffi::PyObject;
 
@@ -40,6 +41,50 @@ struct Free {
     count: usize,
 }
 static mut FREE: Free = Free { blocks: [ptr::null_mut(); 64], count: 0 };
+
+/// Elements that a loop over an array is about to ask for, read together with one that it has asked for: most of what one costs
+/// is to take the session. They hold as long as nobody has taken it since. Only touched with the interpreter lock held.
+struct Coming {
+    /// Whose they are; never read through, and cleared when that value goes or changes.
+    of: *const Value,
+    epoch: u64,
+    first: usize,
+    count: usize,
+    dtype: DType,
+    bits: [u64; 32],
+}
+static mut COMING: Coming = Coming { of: ptr::null(), epoch: 0, first: 0, count: 0, dtype: DType::F64, bits: [0; 32] };
+
+/// Forgets elements of a value that goes or becomes another one.
+#[inline(always)]
+pub fn forget(value: *const Value) {
+    // SAFETY: the lock is held by whoever drops or changes a Python object's insides.
+    let coming = unsafe { &mut *ptr::addr_of_mut!(COMING) };
+    if coming.of == value {
+        coming.of = ptr::null();
+    }
+}
+
+/// Element `i` of an array with one axis, if it is in memory. As long as a loop takes all of them and nothing else happens, more and
+/// more elements are read at a time.
+#[inline(always)]
+fn coming(value: &Value, array: &Array, i: usize) -> Option<Scalar> {
+    if array.ndim() != 1 {
+        return None;
+    }
+    // SAFETY: the lock is held, and nothing here runs Python code.
+    let coming = unsafe { &mut *ptr::addr_of_mut!(COMING) };
+    let k = i.wrapping_sub(coming.first);
+    if coming.of != value || coming.epoch != rt::epoch() || k >= coming.count {
+        let all_taken = coming.of == value && k == coming.count;
+        let count = if all_taken { (2 * k).min(coming.bits.len()) } else { 1 }.min(array.size().saturating_sub(i));
+        coming.of = ptr::null();
+        coming.epoch = array.peek_some(i, &mut coming.bits[..count])?;
+        (coming.of, coming.first, coming.count, coming.dtype) = (value, i, count, array.dtype());
+        return Some(Scalar { dtype: coming.dtype, bits: [coming.bits[0], 0] });
+    }
+    Some(Scalar { dtype: coming.dtype, bits: [coming.bits[k], 0] })
+}
 
 /// An object of one of the two classes.
 #[inline]
@@ -72,6 +117,7 @@ unsafe extern "C" fn dealloc(object: Object) {
             ffi::PyObject_ClearWeakRefs(object);
         }
         let class = ffi::Py_TYPE(object);
+        forget(contents(object));
         let _ = catch_unwind(AssertUnwindSafe(|| ptr::drop_in_place(object.byte_add(CONTENTS).cast::<Value>())));
         let free = &mut *ptr::addr_of_mut!(FREE);
         if free.count < free.blocks.len() {
@@ -200,13 +246,17 @@ unsafe extern "C" fn set_item(a: Object, key: Object, new: Object) -> c_int {
 /// Python's own iterator over sequences calls this with 0, 1, … until it raises IndexError.
 unsafe extern "C" fn item(a: Object, i: isize) -> Object {
     // SAFETY: see the head of the file.
-    let array = unsafe { contents(a) }.get();
+    let value = unsafe { contents(a) };
+    let array = value.get();
     if array.shape().first().is_some_and(|&n| i as usize >= n) {
         // SAFETY: one of Python's own exceptions, which ends the loop.
         unsafe { ffi::PyErr_SetNone(ffi::PyExc_IndexError) };
         return ptr::null_mut();
     }
-    enter_object(|py| index::row(py, array, i as i64))
+    enter_object(|py| match coming(value, array, i as usize) {
+        Some(number) => capi::scalar(py, number),
+        None => index::row(py, array, i as i64),
+    })
 }
 
 unsafe extern "C" fn length(a: Object) -> isize {

@@ -353,13 +353,24 @@ impl UfuncObject {
         slf.get().numpy(slf.py(), Some("at"), args, kwargs)
     }
 
+    /// `ufunc.reduceat(array, indices)`: the reduction of each range from one index to the next.
     #[pyo3(signature = (*args, **kwargs))]
     fn reduceat(
         slf: &Bound<'_, Self>,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
-        slf.get().numpy(slf.py(), Some("reduceat"), args, kwargs)
+        let (py, me) = (slf.py(), slf.get());
+        if let (Kind::One(op), Some(array)) = (me.kind, args.get_borrowed_item(0).ok().and_then(own))
+            && reducible(op)
+            && let Some(given) = arguments(&["indices", "axis", "dtype", "out"], args, kwargs)?
+            && let [Some(indices), None, None, None] = &given[..]
+            && let Some(indices) = own(indices.as_borrowed())
+            && let Some(Some(a)) = supported(py, || rt::reduceat(op, &array, &indices))?
+        {
+            return value::new_array(py, a);
+        }
+        me.numpy(py, Some("reduceat"), args, kwargs)
     }
 
     fn __repr__(&self) -> String {

@@ -105,6 +105,7 @@ impl Value {
     }
 
     fn replace(&self, content: Content) {
+        crate::slots::forget(self);
         // SAFETY: the lock is held, and the callers see to it that no reference to the content is alive.
         let old = unsafe { std::mem::replace(&mut *self.held.0.get(), content) };
         // Only now: dropping it may run Python code that looks at this object.

@@ -9,6 +9,7 @@ pub mod blas;
 pub(crate) mod gemv;
 pub(crate) mod matmul;
 mod scan;
+mod small;
 
 /// Strided elements in memory.
 #[derive(Clone, Copy)]

@@ -28,6 +28,7 @@ mod selection;
 
 pub use bins::bincount;
 pub use integers::{IndexPart, count_nonzero, nonzero};
+pub(crate) use moves::parallel;
 use selection::{Selection, is_sparse};
 
 /// Operations that a picked value may be made of before its operands are computed: enough for any line of a program, and a

@@ -6,8 +6,10 @@ use legate_jit_ir::{DType, Scalar, Shape, Ufunc, View};
 use smallvec::SmallVec;
 
 mod order;
+mod segments;
 
 use order::{Combine, combine};
+pub use segments::reduceat;
 
 use crate::array::{Array, Operand, shapes::normalize_axis};
 use crate::base::{State, Version};

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -70,6 +71,15 @@ pub(crate) struct Counters {
 
 static SESSION: Mutex<Option<Box<Session>>> = Mutex::new(None);
 
+/// Grows whenever somebody takes the session: while it stays, no array has been read, written or given away.
+static EPOCH: AtomicU64 = AtomicU64::new(0);
+
+/// See [`crate::Array::peek_some`].
+#[inline(always)]
+pub fn epoch() -> u64 {
+    EPOCH.load(Ordering::Relaxed)
+}
+
 /// Owners of foreign memory whose last store died while the session was held: dropping one may run foreign code, which may
 /// come back to us.
 static GRAVEYARD: Mutex<Vec<Box<dyn Any + Send + Sync>>> = Mutex::new(Vec::new());
@@ -131,6 +141,8 @@ fn empty_graveyard() {
 #[inline]
 pub(crate) fn lock() -> Held {
     let mut guard = SESSION.lock();
+    // Only who holds the session changes it.
+    EPOCH.store(epoch() + 1, Ordering::Relaxed);
     if guard.is_none() {
         *guard = Some(Box::new(Session::new()));
     }
@@ -145,6 +157,7 @@ pub fn prepare() {
 /// Keeps everybody out of the session while the result lives. The helper comes to rest.
 pub(crate) fn hold() -> Box<dyn Any> {
     let mut session = SESSION.lock();
+    EPOCH.store(epoch() + 1, Ordering::Relaxed);
     if let Some(session) = session.as_mut() {
         session.ahead.end_of_loop();
     }

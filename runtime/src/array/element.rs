@@ -12,7 +12,7 @@ use super::index::wrap;
 use super::{Array, too_many_indices};
 use crate::base::{State, Version};
 use crate::promote::WeakScalar;
-use crate::session::{Session, lock};
+use crate::session::{Session, epoch, lock};
 use crate::shared::Shared;
 use crate::trace::Part;
 use crate::{Error, Result, Store};
@@ -72,6 +72,38 @@ impl Array {
         s.inline.asked = true;
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if !store.is_promised() => Some(self.load(store, at)),
+            State::Store(_) | State::Pending(_) | State::Failed(_) => None,
+        }
+    }
+
+    /// The elements from `first` on of an array of one axis, as many as there is room for, where each has 8 bytes at most; and the
+    /// epoch as long as which (`session::epoch`) they surely are what the array holds. `None` for what needs more, and for memory
+    /// that foreign code may write at any time.
+    pub fn peek_some(&self, first: usize, out: &mut [u64]) -> Option<u64> {
+        let (&[n], &[step]) = (self.shape(), &self.layout.strides[..]) else { return None };
+        if first + out.len() > n || self.dtype.size() > 8 {
+            return None;
+        }
+        let mut s = lock();
+        s.inline.asked = true;
+        match self.base.current.get(&s.token).state.get(&s.token) {
+            State::Store(store) if !store.is_promised() && !store.is_exported() => {
+                let at = |i: usize| self.layout.offset + (first + i) as i64 * step;
+                if self.dtype.size() == 8 && self.part == Part::Whole {
+                    let bytes = store.bytes() as i64;
+                    let ends = [at(0), at(out.len().saturating_sub(1))];
+                    assert!(ends.iter().all(|&e| e >= 0 && 8 * e + 8 <= bytes), "elements outside their store");
+                    for (i, bits) in out.iter_mut().enumerate() {
+                        // SAFETY: between two elements that lie within the store.
+                        *bits = unsafe { store.as_ptr().cast::<u64>().offset(at(i) as isize).read_unaligned() };
+                    }
+                } else {
+                    for (i, bits) in out.iter_mut().enumerate() {
+                        *bits = self.load(store, at(i)).bits[0];
+                    }
+                }
+                Some(epoch())
+            }
             State::Store(_) | State::Pending(_) | State::Failed(_) => None,
         }
     }

@@ -1,5 +1,5 @@
 //! Products of matrices. The choice of routine is NumPy's, so that the same library gives the same bits: `dot` for a row times
-//! a column, `gemv` where one side is a vector (our own where the matrix is large), `syrk` for a matrix times its own transpose, `gemm` else (a matrix that BLAS
+//! a column, `gemv` where one side is a vector (our own where the matrix is large), our own sums for small matrices (`small`), `syrk` for a matrix times its own transpose, `gemm` else (a matrix that BLAS
 //! cannot step through is copied first), and plain loops for integers and for vectors that BLAS cannot step through.
 //!
 //! A boundary file: it reads and writes operands by address.
@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::Strided;
 use super::blas::{self, COL_MAJOR, Element, NO_TRANS, ROW_MAJOR, TRANS};
 use super::gemv::{self, Out, Real, Rows};
+use super::small::Small;
 use crate::{Error, Result, pool};
 
 /// Elements of a matrix above which a product with a vector does not go to BLAS: there BLAS would wake its threads.
@@ -32,7 +33,30 @@ pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> Re
     let lead = out.shape.len() - 2;
     let batch: usize = out.shape[..lead].iter().product();
     let rows = if lead == 0 { rows } else { out.shape[lead] };
-    let work = cost(out.dtype, out.shape[lead], out.shape[lead + 1], a.shape[lead + 1]);
+    let dtype = out.dtype;
+    let work = cost(dtype, out.shape[lead], out.shape[lead + 1], a.shape[lead + 1]);
+    if matches!(dtype, DType::F32 | DType::F64)
+        && let Some(small) = Small::new(a, b, out, lead, rows)
+    {
+        let at = |i: usize| [a, b, out].map(|s| s.ptr.wrapping_offset(start(s, lead, i)));
+        let some = |range: Range<usize>| {
+            // SAFETY: `library::run`'s caller promises valid operands that don't overlap the result.
+            unsafe {
+                match dtype {
+                    DType::F32 => small.run::<f32>(range, at),
+                    _ => small.run::<f64>(range, at),
+                }
+            }
+        };
+        if batch == 1 {
+            some(0..1);
+            return Ok(());
+        }
+        return spread_ranges(batch, work, &|range| {
+            some(range);
+            Ok(())
+        });
+    }
     spread(batch, work, &|i| {
         // SAFETY: `library::run`'s caller promises valid operands that don't overlap the result.
         unsafe { of_matrices(&nth(a, lead, i), &nth(b, lead, i), &nth(out, lead, i), rows) }
@@ -40,14 +64,23 @@ pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> Re
 }
 
 /// Matrix number `i` of a stack with `lead` axes before the matrices'.
-fn nth<'a>(s: &Strided<'a>, lead: usize, mut i: usize) -> Strided<'a> {
+fn nth<'a>(s: &Strided<'a>, lead: usize, i: usize) -> Strided<'a> {
+    let ptr = s.ptr.wrapping_offset(start(s, lead, i));
+    Strided { ptr, dtype: s.dtype, shape: &s.shape[lead..], strides: &s.strides[lead..] }
+}
+
+/// Where it begins, in bytes from the first.
+#[inline]
+fn start(s: &Strided, lead: usize, mut i: usize) -> isize {
     let mut offset = 0;
-    for d in (0..lead).rev() {
+    for d in (1..lead).rev() {
         offset += (i % s.shape[d]) as i64 * s.strides[d];
         i /= s.shape[d];
     }
-    let ptr = s.ptr.wrapping_offset(offset as isize);
-    Strided { ptr, dtype: s.dtype, shape: &s.shape[lead..], strides: &s.strides[lead..] }
+    if lead > 0 {
+        offset += i as i64 * s.strides[0];
+    }
+    offset as isize
 }
 
 /// What a product of matrices costs, in multiplications and additions of doubles.
@@ -63,14 +96,19 @@ fn cost(dtype: DType, m: usize, p: usize, n: usize) -> usize {
 
 /// Runs task 0..count, each of which costs so much, several at a time if they are small.
 fn spread(count: usize, work: usize, task: &(dyn Fn(usize) -> Result<()> + Sync)) -> Result<()> {
+    spread_ranges(count, work, &|mut range| range.try_for_each(task))
+}
+
+/// The same for ranges of tasks.
+fn spread_ranges(count: usize, work: usize, some: &(dyn Fn(Range<usize>) -> Result<()> + Sync)) -> Result<()> {
     let group = TASK_WORK.div_ceil(work.max(1));
     let groups = count.div_ceil(group);
     if groups < 2 || count.saturating_mul(work) < POOL_WORK || pool::threads() == 1 {
-        return (0..count).try_for_each(task);
+        return some(0..count);
     }
     let failed = Mutex::new(Ok(()));
     let group_of = |g: usize| {
-        let done = (g * group..((g + 1) * group).min(count)).try_for_each(task);
+        let done = some(g * group..((g + 1) * group).min(count));
         if done.is_err() {
             *failed.lock() = done;
         }

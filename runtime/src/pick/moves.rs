@@ -258,7 +258,7 @@ pub(crate) struct Indices<'a> {
 /// Indices worked on at a time.
 const BLOCK: usize = 1024;
 /// Blocks that a thread takes at a time.
-const BLOCKS: usize = 16;
+const BLOCKS: usize = 8;
 
 /// The first index of each axis that is out of bounds, if one is.
 struct Bad(SmallVec<[AtomicUsize; 2]>);
