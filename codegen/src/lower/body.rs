@@ -7,7 +7,7 @@ use legate_jit_ir::{DType, Reg, Scalar};
 use super::Val;
 use super::build::{Build, Elem, V};
 use super::course::{Code, Course, Exit, Known};
-use super::emitter::Emitter;
+use super::emitter::{Emitter, OfTwo};
 use super::memory::{self, At, Row};
 use super::rounds::{Unflat, some};
 use crate::{Error, Result};
@@ -112,6 +112,11 @@ impl<'c, 'b> Body<'c, 'b> {
         which: impl Fn(usize) -> bool,
     ) -> Result<()> {
         for k in (0..code.body.insts.len()).filter(|&k| code.needed[k] && which(k)) {
+            if let [a, b] = &mut values[..]
+                && let Some(of_two) = self.of_two(code, k, a, b)
+            {
+                (a[k], b[k]) = of_two?;
+            }
             for (at, values) in parts.iter().zip(&mut *values) {
                 if values[k].is_none() {
                     values[k] = Some(self.inst(code, k, values, at)?);
@@ -145,6 +150,29 @@ impl<'c, 'b> Body<'c, 'b> {
         })
     }
 
+    /// A call for two vectors at once.
+    fn of_two(
+        &self,
+        code: &Code,
+        k: usize,
+        a: &[Option<Val<'c>>],
+        b: &[Option<Val<'c>>],
+    ) -> Option<Result<OfEach<'c>>> {
+        let Op::Map(f, args) = &code.body.insts[k].op else { return None };
+        if a[k].is_some() || b[k].is_some() || code.lengths[k].is_some() {
+            return None;
+        }
+        let value = |values: &[Option<Val<'c>>], r: Reg| values[r.0 as usize].expect("operands come first");
+        let types: Vec<DType> = args.iter().map(|&r| code.body.dtype(r)).collect();
+        let values: Vec<emit::Val<[V<'c>; 2]>> = args.iter().map(|&r| join(value(a, r), value(b, r))).collect();
+        let result = emit::lower(&mut OfTwo(Emitter::new(*self.build)), *f, &types, &values);
+        Some(match result {
+            Some(emit::Val::One([x, y])) => Ok((Some(Val::One(x)), Some(Val::One(y)))),
+            Some(emit::Val::Pair([xr, yr], [xi, yi])) => Ok((Some(Val::Pair(xr, xi)), Some(Val::Pair(yr, yi)))),
+            None => Err(Error::Unsupported(format!("{} of {types:?} has no vector form", f.name()))),
+        })
+    }
+
     fn index(&self, d: u32, at: &At<'c>) -> Val<'c> {
         let b = self.build;
         let one = b.with_lanes(1);
@@ -154,6 +182,19 @@ impl<'c, 'b> Body<'c, 'b> {
         }
         let first = b.splat(Elem::I64, one.op("arith.addi", &[start, at.i], Elem::I64));
         Val::One(if b.lanes == 1 { first } else { b.op("arith.addi", &[first, b.iota()], Elem::I64) })
+    }
+}
+
+/// A value of each of two vectors.
+type OfEach<'c> = (Option<Val<'c>>, Option<Val<'c>>);
+
+fn join<'c>(a: Val<'c>, b: Val<'c>) -> emit::Val<[V<'c>; 2]> {
+    match (a, b) {
+        (Val::One(a), Val::One(b)) => emit::Val::One([a, b]),
+        _ => {
+            let ((ar, ai), (br, bi)) = (a.pair(), b.pair());
+            emit::Val::Pair([ar, br], [ai, bi])
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Nothing here knows kernels. A value is a plain MLIR value: of an element type where `lanes` is 1, of a vector of it
 //! otherwise. `Elem` says which, as MLIR's own types are slow to ask.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use melior::Context;
@@ -86,10 +86,12 @@ pub struct Common<'c> {
     pub ptr: Type<'c>,
     value: Identifier<'c>,
     alignment: Identifier<'c>,
-    /// The functions outside that were called: the types of their arguments and of their result.
-    calls: RefCell<BTreeMap<String, (Vec<Type<'c>>, Type<'c>)>>,
+    /// The functions outside that were called: the types of their arguments and of their result, which some lack.
+    calls: RefCell<BTreeMap<String, (Vec<Type<'c>>, Option<Type<'c>>)>>,
     /// Functions that LLVM will call on its own.
     libm: RefCell<BTreeSet<String>>,
+    /// See [`Build::room`].
+    room: Cell<Option<V<'c>>>,
 }
 
 impl<'c> Common<'c> {
@@ -108,6 +110,7 @@ impl<'c> Common<'c> {
             alignment: Identifier::new(context, "alignment"),
             calls: RefCell::default(),
             libm: RefCell::default(),
+            room: Cell::new(None),
         }
     }
 
@@ -132,13 +135,22 @@ impl<'c> Common<'c> {
     pub fn declare(&self, module: &Module<'c>) -> BTreeSet<String> {
         const PURE: &str = "#llvm.memory_effects<other = none, argMem = none, inaccessibleMem = none, errnoMem = none, \
             targetMem0 = none, targetMem1 = none>";
+        const WRITES: &str = "#llvm.memory_effects<other = none, argMem = write, inaccessibleMem = none, errnoMem = none, \
+            targetMem0 = none, targetMem1 = none>";
+        const READS_AND_WRITES: &str = "#llvm.memory_effects<other = none, argMem = readwrite, inaccessibleMem = none, \
+            errnoMem = none, targetMem0 = none, targetMem1 = none>";
         for (name, (arguments, result)) in &*self.calls.borrow() {
-            let ty = llvm::r#type::function(*result, arguments, false);
+            let effects = match result {
+                Some(_) if arguments.contains(&self.ptr) => WRITES,
+                Some(_) => PURE,
+                None => READS_AND_WRITES,
+            };
+            let ty = llvm::r#type::function(result.unwrap_or(llvm::r#type::void(self.context)), arguments, false);
             let attributes = [
                 (self.name("sym_name"), StringAttribute::new(self.context, name).into()),
                 (self.name("function_type"), TypeAttribute::new(ty).into()),
                 (self.name("linkage"), llvm::attributes::linkage(self.context, llvm::attributes::Linkage::External)),
-                (self.name("memory_effects"), Attribute::parse(self.context, PURE).expect("an attribute of LLVM's")),
+                (self.name("memory_effects"), Attribute::parse(self.context, effects).expect("an attribute of LLVM's")),
                 (self.name("no_unwind"), Attribute::unit(self.context)),
                 (self.name("will_return"), Attribute::unit(self.context)),
             ];
@@ -164,6 +176,8 @@ pub struct Build<'c, 'b> {
     pub block: BlockRef<'c, 'c>,
     pub lanes: u32,
     pub math: Math,
+    /// The function's first block, on a CPU.
+    pub entry: Option<BlockRef<'c, 'c>>,
 }
 
 /// Who computes transcendental functions.
@@ -319,6 +333,32 @@ impl<'c, 'b> Build<'c, 'b> {
         const SEQUENTIALLY_CONSISTENT: i64 = 7;
         let ordering = self.common.i64_attribute(SEQUENTIALLY_CONSISTENT);
         self.effect("llvm.fence", &[], &[(self.common.name("ordering"), ordering)]);
+    }
+
+    /// Room for a vector in the function's frame, where a call writes its second result; the same for all calls. None on a GPU.
+    pub fn room(&self) -> Option<V<'c>> {
+        let (entry, Math::Cpu(level)) = (self.entry?, self.math) else { return None };
+        if let Some(room) = self.common.room.get() {
+            return Some(room);
+        }
+        let location = self.common.location;
+        let first = |operation: OperationBuilder<'c>, place: usize| -> V<'c> {
+            let operation = operation.build().expect("operands and attributes fit the operation");
+            entry.insert_operation(place, operation).result(0).expect("one result").into()
+        };
+        let one = OperationBuilder::new("llvm.mlir.constant", location)
+            .add_attributes(&[(self.common.value, self.common.i64_attribute(1))])
+            .add_results(&[self.common.elem(Elem::I64)]);
+        let bytes = level.vector_bytes();
+        let vector = TypeAttribute::new(self.common.vector(Elem::I8, bytes)).into();
+        let alignment = (self.common.alignment, self.common.i64_attribute(bytes as i64));
+        let room = OperationBuilder::new("llvm.alloca", location)
+            .add_operands(&[first(one, 0)])
+            .add_attributes(&[(self.common.name("elem_type"), vector), alignment])
+            .add_results(&[self.common.ptr]);
+        let room = first(room, 1);
+        self.common.room.set(Some(room));
+        Some(room)
     }
 
     pub fn load_ptr(&self, from: V<'c>) -> V<'c> {
@@ -489,20 +529,30 @@ impl<'c, 'b> Build<'c, 'b> {
 
     /// A call of a function outside, which only computes. [`Common::declare`] makes it known to the module at the end.
     pub fn call(&self, function: &str, arguments: &[V<'c>], result: Type<'c>) -> V<'c> {
+        self.op_typed("llvm.call", arguments, &self.callee(function, arguments, Some(result)), result)
+    }
+
+    /// A call without a result.
+    pub fn call_for_effect(&self, function: &str, arguments: &[V<'c>]) {
+        self.effect("llvm.call", arguments, &self.callee(function, arguments, None));
+    }
+
+    /// A call's attributes; the function will be declared.
+    fn callee(
+        &self,
+        function: &str,
+        arguments: &[V<'c>],
+        result: Option<Type<'c>>,
+    ) -> [(Identifier<'c>, Attribute<'c>); 3] {
         let types = arguments.iter().map(|a| a.r#type()).collect();
         self.common.calls.borrow_mut().insert(function.to_string(), (types, result));
         let context = self.common.context;
         let segments = DenseI32ArrayAttribute::new(context, &[arguments.len() as i32, 0]).into();
-        self.op_typed(
-            "llvm.call",
-            arguments,
-            &[
-                (self.common.name("callee"), FlatSymbolRefAttribute::new(context, function).into()),
-                (self.common.name("operandSegmentSizes"), segments),
-                (self.common.name("op_bundle_sizes"), DenseI32ArrayAttribute::new(context, &[]).into()),
-            ],
-            result,
-        )
+        [
+            (self.common.name("callee"), FlatSymbolRefAttribute::new(context, function).into()),
+            (self.common.name("operandSegmentSizes"), segments),
+            (self.common.name("op_bundle_sizes"), DenseI32ArrayAttribute::new(context, &[]).into()),
+        ]
     }
 
     /// A comparison; the predicate is MLIR's number for it.

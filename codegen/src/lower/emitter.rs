@@ -45,6 +45,23 @@ impl<'c, 'b> Emitter<'c, 'b> {
         let first: Vec<i32> = (0..lanes as i32).collect();
         wide.shuffle(e, result, result, &first)
     }
+
+    /// The same of two vectors, by one call where both fill their registers.
+    fn vmath_of_two(&mut self, func: Func, dtype: DType, args: &[[V<'c>; 2]]) -> [V<'c>; 2] {
+        let e = Elem::of(dtype);
+        let full = self.build.lanes * e.bytes() >= 32;
+        match self.build.room().filter(|_| full) {
+            Some(room) => {
+                let float = if e == Elem::F32 { Float::F32 } else { Float::F64 };
+                let name = Call::VmathOfTwo(func, Vector { float, lanes: self.build.lanes as usize }).name();
+                let mut args: Vec<V<'c>> = args.iter().flatten().copied().collect();
+                args.push(room);
+                let first = self.build.call(&name, &args, self.build.ty(e));
+                [first, self.build.load(e, room)]
+            }
+            None => [0, 1].map(|k| self.vmath(func, dtype, &args.iter().map(|a| a[k]).collect::<Vec<_>>())),
+        }
+    }
 }
 
 /// CUDA's name for a function on the device.
@@ -117,5 +134,61 @@ impl<'c> Emit for Emitter<'c, '_> {
         let count = |k: u32| one.int(Elem::I64, k as i64);
         self.build
             .for_state(count(0), count(n), count(1), &state, |inner, _, state| body(&mut Emitter::new(*inner), state))
+    }
+}
+
+/// Builds everything for two vectors, so that the vector math library is called for both at a time.
+pub struct OfTwo<'c, 'b>(pub Emitter<'c, 'b>);
+
+impl<'c> Emit for OfTwo<'c, '_> {
+    type V = [V<'c>; 2];
+
+    fn constant(&mut self, value: Scalar) -> [V<'c>; 2] {
+        [self.0.constant(value); 2]
+    }
+
+    fn op1(&mut self, op: &'static str, x: [V<'c>; 2]) -> [V<'c>; 2] {
+        x.map(|x| self.0.op1(op, x))
+    }
+
+    fn op2(&mut self, op: &'static str, x: [V<'c>; 2], y: [V<'c>; 2]) -> [V<'c>; 2] {
+        [0, 1].map(|k| self.0.op2(op, x[k], y[k]))
+    }
+
+    fn mul_add(&mut self, x: [V<'c>; 2], y: [V<'c>; 2], z: [V<'c>; 2]) -> [V<'c>; 2] {
+        [0, 1].map(|k| self.0.mul_add(x[k], y[k], z[k]))
+    }
+
+    fn cmpi(&mut self, predicate: CmpI, x: [V<'c>; 2], y: [V<'c>; 2]) -> [V<'c>; 2] {
+        [0, 1].map(|k| self.0.cmpi(predicate, x[k], y[k]))
+    }
+
+    fn cmpf(&mut self, predicate: CmpF, x: [V<'c>; 2], y: [V<'c>; 2]) -> [V<'c>; 2] {
+        [0, 1].map(|k| self.0.cmpf(predicate, x[k], y[k]))
+    }
+
+    fn select(&mut self, mask: [V<'c>; 2], x: [V<'c>; 2], y: [V<'c>; 2]) -> [V<'c>; 2] {
+        [0, 1].map(|k| self.0.select(mask[k], x[k], y[k]))
+    }
+
+    fn convert(&mut self, op: &'static str, x: [V<'c>; 2], to: DType) -> [V<'c>; 2] {
+        x.map(|x| self.0.convert(op, x, to))
+    }
+
+    fn vmath(&mut self, func: Func, dtype: DType, args: &[[V<'c>; 2]]) -> [V<'c>; 2] {
+        self.0.vmath_of_two(func, dtype, args)
+    }
+
+    fn repeat(
+        &mut self,
+        n: u32,
+        state: Vec<[V<'c>; 2]>,
+        body: &mut dyn FnMut(&mut Self, Vec<[V<'c>; 2]>) -> Vec<[V<'c>; 2]>,
+    ) -> Vec<[V<'c>; 2]> {
+        let paired = |state: Vec<V<'c>>| state.chunks_exact(2).map(|two| [two[0], two[1]]).collect();
+        let state = state.into_iter().flatten().collect();
+        paired(self.0.repeat(n, state, &mut |inner, state| {
+            body(&mut OfTwo(Emitter::new(inner.build)), paired(state)).into_iter().flatten().collect()
+        }))
     }
 }

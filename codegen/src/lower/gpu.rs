@@ -35,7 +35,7 @@ pub fn lower_gpu<'c>(context: &'c Context, kernel: &Kernel, name: &str) -> Resul
 
     let region = Region::new();
     let block = region.append_block(Block::new(&parameters));
-    let build = Build { common: &common, block, lanes: 1, math: Math::Gpu };
+    let build = Build { common: &common, block, lanes: 1, math: Math::Gpu, entry: None };
     let arguments = parameters_as_arguments(&build, kernel);
     let course = Course::of(kernel, false);
     let mut result = Ok(());

@@ -33,7 +33,7 @@ fn mlir(kernel: &Kernel, target: &str) -> String {
 #[test]
 fn vectors_are_kept_in_whole_cache_lines_during_calls() {
     for (target, align) in [("x86-64-v4", "andq\t$-64, %rsp"), ("x86-64-v3", "andq\t$-32, %rsp")] {
-        let code = text(Stage::Asm, &one_op(Ufunc::Exp, &[DType::F64], DType::F64), target);
+        let code = text(Stage::Asm, &one_op(Ufunc::Logaddexp, &[DType::F64; 2], DType::F64), target);
         assert!(code.contains(align), "{code}");
     }
 }
@@ -54,7 +54,21 @@ fn a_stencil_with_masks() {
 
 #[test]
 fn the_rest_of_a_row_without_masks() {
-    insta::assert_snapshot!(mlir(&one_op(Ufunc::Exp, &[DType::F32], DType::F32), "x86-64-v3"));
+    let mut body = Body::default();
+    let x = load_access(&mut body, 0, DType::F32);
+    let mut map = |f, x| body.push(Op::Map(f, [x].into_iter().collect()), DType::F32);
+    let minus = map(Ufunc::Negative, x);
+    let power = map(Ufunc::Exp, minus);
+    body.stores.push((1, power));
+    let accesses = vec![read(DType::F32, InnerStride::Unit), write(DType::F32, InnerStride::Unit)];
+    insta::assert_snapshot!(mlir(&Kernel { rank: 1, accesses, scalars: vec![], body }, "x86-64-v3"));
+}
+
+#[test]
+fn a_function_alone_is_the_librarys_loop() {
+    let mut kernel = one_op(Ufunc::Power, &[DType::F64; 2], DType::F64);
+    kernel.rank = 2;
+    insta::assert_snapshot!(mlir(&kernel, "x86-64-v4"));
 }
 
 #[test]

@@ -402,12 +402,14 @@ macro_rules! vector {
 }
 
 macro_rules! methods {
-    ($($name:ident($($arg:ident),*) = $body:expr;)*) => {
+    // No closures: one that is not inlined passes its vectors through memory.
+    ($($name:ident($x:ident $(, $arg:ident)*) = $body:expr;)*) => {
         $(
             #[inline(always)]
             fn $name(self $(, $arg: Self)*) -> Self {
+                let ($x, $($arg,)*) = (self.0, $($arg.0,)*);
                 // SAFETY: values of this type exist only below functions that enable its instruction set.
-                unsafe { let ($($arg,)*) = ($($arg.0,)*); Self($body(self.0 $(, $arg)*)) }
+                unsafe { Self($body) }
             }
         )*
     };
@@ -427,19 +429,19 @@ macro_rules! compares {
 
 vector!(F64x8, __m512d, 8, u8, {
     methods! {
-        fma(y, z) = _mm512_fmadd_pd;
-        fnma(y, z) = _mm512_fnmadd_pd;
-        fms(y, z) = _mm512_fmsub_pd;
-        sqrt() = _mm512_sqrt_pd;
-        abs() = _mm512_abs_pd;
-        min(y) = _mm512_min_pd;
-        max(y) = _mm512_max_pd;
-        and(y) = _mm512_and_pd;
-        or(y) = _mm512_or_pd;
-        xor(y) = _mm512_xor_pd;
-        scale(n) = _mm512_scalef_pd;
-        iadd(y) = |x, y| _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(x), _mm512_castpd_si512(y)));
-        isub(y) = |x, y| _mm512_castsi512_pd(_mm512_sub_epi64(_mm512_castpd_si512(x), _mm512_castpd_si512(y)));
+        fma(x, y, z) = _mm512_fmadd_pd(x, y, z);
+        fnma(x, y, z) = _mm512_fnmadd_pd(x, y, z);
+        fms(x, y, z) = _mm512_fmsub_pd(x, y, z);
+        sqrt(x) = _mm512_sqrt_pd(x);
+        abs(x) = _mm512_abs_pd(x);
+        min(x, y) = _mm512_min_pd(x, y);
+        max(x, y) = _mm512_max_pd(x, y);
+        and(x, y) = _mm512_and_pd(x, y);
+        or(x, y) = _mm512_or_pd(x, y);
+        xor(x, y) = _mm512_xor_pd(x, y);
+        scale(x, n) = _mm512_scalef_pd(x, n);
+        iadd(x, y) = _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(x), _mm512_castpd_si512(y)));
+        isub(x, y) = _mm512_castsi512_pd(_mm512_sub_epi64(_mm512_castpd_si512(x), _mm512_castpd_si512(y)));
     }
     compares! { |m| m;
         lt = _mm512_cmp_pd_mask::<_CMP_LT_OQ>;
@@ -535,18 +537,18 @@ impl Not for Mask4 {
 
 vector!(F64x4, __m256d, 4, Mask4, {
     methods! {
-        fma(y, z) = _mm256_fmadd_pd;
-        fnma(y, z) = _mm256_fnmadd_pd;
-        fms(y, z) = _mm256_fmsub_pd;
-        sqrt() = _mm256_sqrt_pd;
-        abs() = |x| _mm256_andnot_pd(_mm256_set1_pd(-0.0), x);
-        min(y) = _mm256_min_pd;
-        max(y) = _mm256_max_pd;
-        and(y) = _mm256_and_pd;
-        or(y) = _mm256_or_pd;
-        xor(y) = _mm256_xor_pd;
-        iadd(y) = |x, y| _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(x), _mm256_castpd_si256(y)));
-        isub(y) = |x, y| _mm256_castsi256_pd(_mm256_sub_epi64(_mm256_castpd_si256(x), _mm256_castpd_si256(y)));
+        fma(x, y, z) = _mm256_fmadd_pd(x, y, z);
+        fnma(x, y, z) = _mm256_fnmadd_pd(x, y, z);
+        fms(x, y, z) = _mm256_fmsub_pd(x, y, z);
+        sqrt(x) = _mm256_sqrt_pd(x);
+        abs(x) = _mm256_andnot_pd(_mm256_set1_pd(-0.0), x);
+        min(x, y) = _mm256_min_pd(x, y);
+        max(x, y) = _mm256_max_pd(x, y);
+        and(x, y) = _mm256_and_pd(x, y);
+        or(x, y) = _mm256_or_pd(x, y);
+        xor(x, y) = _mm256_xor_pd(x, y);
+        iadd(x, y) = _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(x), _mm256_castpd_si256(y)));
+        isub(x, y) = _mm256_castsi256_pd(_mm256_sub_epi64(_mm256_castpd_si256(x), _mm256_castpd_si256(y)));
     }
     compares! { Mask4;
         lt = _mm256_cmp_pd::<_CMP_LT_OQ>;

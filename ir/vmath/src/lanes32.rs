@@ -358,12 +358,14 @@ macro_rules! vector {
 }
 
 macro_rules! methods {
-    ($($name:ident($($arg:ident),*) = $body:expr;)*) => {
+    // No closures: one that is not inlined passes its vectors through memory.
+    ($($name:ident($x:ident $(, $arg:ident)*) = $body:expr;)*) => {
         $(
             #[inline(always)]
             fn $name(self $(, $arg: Self)*) -> Self {
+                let ($x, $($arg,)*) = (self.0, $($arg.0,)*);
                 // SAFETY: values of this type exist only below functions that enable its instruction set.
-                unsafe { let ($($arg,)*) = ($($arg.0,)*); Self($body(self.0 $(, $arg)*)) }
+                unsafe { Self($body) }
             }
         )*
     };
@@ -371,21 +373,21 @@ macro_rules! methods {
 
 vector!(F32x16, __m512, 16, u16, {
     methods! {
-        fma(y, z) = _mm512_fmadd_ps;
-        fnma(y, z) = _mm512_fnmadd_ps;
-        fms(y, z) = _mm512_fmsub_ps;
-        sqrt() = _mm512_sqrt_ps;
-        min(y) = _mm512_min_ps;
-        max(y) = _mm512_max_ps;
-        and(y) = _mm512_and_ps;
-        or(y) = _mm512_or_ps;
-        xor(y) = _mm512_xor_ps;
-        scale(n) = _mm512_scalef_ps;
-        iadd(y) = |x, y| _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_castps_si512(y)));
-        isub(y) = |x, y| _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(x), _mm512_castps_si512(y)));
-        high_bits() = |x| _mm512_cvtepi32_ps(_mm512_srai_epi32::<23>(_mm512_castps_si512(x)));
-        integer_value() = |x| _mm512_cvtepi32_ps(_mm512_castps_si512(x));
-        nearest_integer() = |x| _mm512_castsi512_ps(_mm512_cvtps_epi32(x));
+        fma(x, y, z) = _mm512_fmadd_ps(x, y, z);
+        fnma(x, y, z) = _mm512_fnmadd_ps(x, y, z);
+        fms(x, y, z) = _mm512_fmsub_ps(x, y, z);
+        sqrt(x) = _mm512_sqrt_ps(x);
+        min(x, y) = _mm512_min_ps(x, y);
+        max(x, y) = _mm512_max_ps(x, y);
+        and(x, y) = _mm512_and_ps(x, y);
+        or(x, y) = _mm512_or_ps(x, y);
+        xor(x, y) = _mm512_xor_ps(x, y);
+        scale(x, n) = _mm512_scalef_ps(x, n);
+        iadd(x, y) = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_castps_si512(y)));
+        isub(x, y) = _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(x), _mm512_castps_si512(y)));
+        high_bits(x) = _mm512_cvtepi32_ps(_mm512_srai_epi32::<23>(_mm512_castps_si512(x)));
+        integer_value(x) = _mm512_cvtepi32_ps(_mm512_castps_si512(x));
+        nearest_integer(x) = _mm512_castsi512_ps(_mm512_cvtps_epi32(x));
     }
     #[inline(always)]
     fn all(x: f32) -> Self {
@@ -503,20 +505,20 @@ impl Not for Mask8 {
 
 vector!(F32x8, __m256, 8, Mask8, {
     methods! {
-        fma(y, z) = _mm256_fmadd_ps;
-        fnma(y, z) = _mm256_fnmadd_ps;
-        fms(y, z) = _mm256_fmsub_ps;
-        sqrt() = _mm256_sqrt_ps;
-        min(y) = _mm256_min_ps;
-        max(y) = _mm256_max_ps;
-        and(y) = _mm256_and_ps;
-        or(y) = _mm256_or_ps;
-        xor(y) = _mm256_xor_ps;
-        iadd(y) = |x, y| _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), _mm256_castps_si256(y)));
-        isub(y) = |x, y| _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(x), _mm256_castps_si256(y)));
-        high_bits() = |x| _mm256_cvtepi32_ps(_mm256_srai_epi32::<23>(_mm256_castps_si256(x)));
-        integer_value() = |x| _mm256_cvtepi32_ps(_mm256_castps_si256(x));
-        nearest_integer() = |x| _mm256_castsi256_ps(_mm256_cvtps_epi32(x));
+        fma(x, y, z) = _mm256_fmadd_ps(x, y, z);
+        fnma(x, y, z) = _mm256_fnmadd_ps(x, y, z);
+        fms(x, y, z) = _mm256_fmsub_ps(x, y, z);
+        sqrt(x) = _mm256_sqrt_ps(x);
+        min(x, y) = _mm256_min_ps(x, y);
+        max(x, y) = _mm256_max_ps(x, y);
+        and(x, y) = _mm256_and_ps(x, y);
+        or(x, y) = _mm256_or_ps(x, y);
+        xor(x, y) = _mm256_xor_ps(x, y);
+        iadd(x, y) = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), _mm256_castps_si256(y)));
+        isub(x, y) = _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(x), _mm256_castps_si256(y)));
+        high_bits(x) = _mm256_cvtepi32_ps(_mm256_srai_epi32::<23>(_mm256_castps_si256(x)));
+        integer_value(x) = _mm256_cvtepi32_ps(_mm256_castps_si256(x));
+        nearest_integer(x) = _mm256_castsi256_ps(_mm256_cvtps_epi32(x));
     }
     #[inline(always)]
     fn all(x: f32) -> Self {

@@ -28,7 +28,7 @@ mod trig;
 mod vector;
 
 pub use isa::{Isa, isa, own_folder};
-pub use vector::{Slice1, Slice2, Vector, slice1, slice2, symbol};
+pub use vector::{Slice1, Slice2, Vector, slice1, slice2, symbol, symbol_of_two};
 
 /// The element types of the library.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -16,11 +16,11 @@ pub struct Vector {
 }
 
 /// `dst[i] = f(src[i])` for i < n. `src` and `dst` are equal or do not overlap; no alignment is needed beyond the element's.
-pub type Slice1 = unsafe fn(src: *const u8, dst: *mut u8, n: usize);
+pub type Slice1 = unsafe extern "C" fn(src: *const u8, dst: *mut u8, n: usize);
 
 /// `dst[i] = f(x[i * xs], y[i * ys])` for i < n, the steps being 0 or 1 elements. Each source that steps is `dst` or does not
 /// overlap it.
-pub type Slice2 = unsafe fn(x: *const u8, xs: usize, y: *const u8, ys: usize, dst: *mut u8, n: usize);
+pub type Slice2 = unsafe extern "C" fn(x: *const u8, xs: usize, y: *const u8, ys: usize, dst: *mut u8, n: usize);
 
 const fn func(f: usize) -> Func {
     Func::ALL[f]
@@ -170,7 +170,7 @@ scalars!(f32, one1_f32, one2_f32, fma1_f32, fma2_f32, plain1_f32, plain2_f32, sc
 /// `unary` and `binary` of one register type, and the loops over slices, which take two registers at a time: while one waits for
 /// its results the other goes on, and both take their constants from the same registers.
 macro_rules! width {
-    ($name:ident, $elem:ident, $log:literal, $vec:ty, $features:literal,
+    ($name:ident, $elem:ident, $log:literal, $vec:ty, $features:literal, $load:ident, $store:ident,
      |$x:ident| $unary:expr, |$a:ident, $b:ident| $binary:expr,
      |$xs:ident| $unary_pair:expr, |$as:ident, $bs:ident| $binary_pair:expr) => {
         // The x86-64 psABI passes these types in registers, and so does rustc under the target feature.
@@ -205,34 +205,50 @@ macro_rules! width {
                 $binary_pair
             }
 
-            /// m elements, at most a vector of them; what is missing is 1.
-            #[inline(always)]
-            unsafe fn load(p: *const $elem, m: usize) -> $vec {
-                // SAFETY: the caller gives m elements.
-                unsafe {
-                    if m == LANES {
-                        return (p as *const $vec).read_unaligned();
-                    }
-                    let mut a: Array = [1.0; LANES];
-                    std::ptr::copy_nonoverlapping(p, a.as_mut_ptr(), m);
-                    std::mem::transmute::<Array, $vec>(a)
-                }
+            /// Of two registers; the second's result goes to `rest`, as the calling convention returns only one.
+            #[inline(never)]
+            #[target_feature(enable = $features)]
+            pub unsafe extern "C" fn unary_two<const F: usize>(x: $vec, x2: $vec, rest: *mut $vec) -> $vec {
+                let $xs = [x, x2];
+                let [r, r2] = $unary_pair;
+                // SAFETY: the caller gives room for a register.
+                unsafe { rest.write_unaligned(r2) };
+                r
             }
 
-            #[inline(always)]
+            #[inline(never)]
+            #[target_feature(enable = $features)]
+            pub unsafe extern "C" fn binary_two<const F: usize>(
+                x: $vec,
+                x2: $vec,
+                y: $vec,
+                y2: $vec,
+                rest: *mut $vec,
+            ) -> $vec {
+                let ($as, $bs) = ([x, x2], [y, y2]);
+                let [r, r2] = $binary_pair;
+                // SAFETY: the caller gives room for a register.
+                unsafe { rest.write_unaligned(r2) };
+                r
+            }
+
+            /// m elements, at most a vector of them; what is missing is 1.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn load(p: *const $elem, m: usize) -> $vec {
+                // SAFETY: the caller gives m elements.
+                unsafe { if m == LANES { (p as *const $vec).read_unaligned() } else { some::$load(p, m) } }
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
             unsafe fn store(r: $vec, p: *mut $elem, m: usize) {
                 // SAFETY: the caller gives room for m elements.
-                unsafe {
-                    if m == LANES {
-                        return (p as *mut $vec).write_unaligned(r);
-                    }
-                    let r: Array = std::mem::transmute::<$vec, Array>(r);
-                    std::ptr::copy_nonoverlapping(r.as_ptr(), p, m);
-                }
+                unsafe { if m == LANES { (p as *mut $vec).write_unaligned(r) } else { some::$store(r, p, m) } }
             }
 
             #[target_feature(enable = $features)]
-            pub unsafe fn slice1<const F: usize>(src: *const u8, dst: *mut u8, n: usize) {
+            pub unsafe extern "C" fn slice1<const F: usize>(src: *const u8, dst: *mut u8, n: usize) {
                 // SAFETY: the caller gives n elements at both addresses.
                 unsafe {
                     let (src, dst) = (src as *const $elem, dst as *mut $elem);
@@ -250,8 +266,28 @@ macro_rules! width {
                 }
             }
 
+            /// The m elements from number i on, of an array or a number.
+            #[inline]
             #[target_feature(enable = $features)]
-            pub unsafe fn slice2<const F: usize>(
+            unsafe fn operand(p: *const $elem, step: usize, i: usize, m: usize) -> $vec {
+                // SAFETY: the caller gives these elements, or one.
+                unsafe {
+                    match step {
+                        0 => std::mem::transmute::<Array, $vec>([p.read(); LANES]),
+                        _ => load(p.add(i), m),
+                    }
+                }
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn operands(p: *const $elem, step: usize, i: usize) -> [$vec; 2] {
+                // SAFETY: as above.
+                unsafe { [operand(p, step, i, LANES), operand(p, step, i + LANES, LANES)] }
+            }
+
+            #[target_feature(enable = $features)]
+            pub unsafe extern "C" fn slice2<const F: usize>(
                 x: *const u8,
                 xs: usize,
                 y: *const u8,
@@ -262,31 +298,110 @@ macro_rules! width {
                 // SAFETY: the caller gives n elements (1 where the step is 0) at each address.
                 unsafe {
                     let (x, y, dst) = (x as *const $elem, y as *const $elem, dst as *mut $elem);
-                    let vector = |p: *const $elem, step: usize, i: usize, m: usize| -> $vec {
-                        if step == 0 {
-                            std::mem::transmute::<Array, $vec>([p.read(); LANES])
-                        } else {
-                            load(p.add(i), m)
-                        }
-                    };
-                    let pair = |p: *const $elem, step: usize, i: usize| -> [$vec; 2] {
-                        [vector(p, step, i, LANES), vector(p, step, i + LANES, LANES)]
-                    };
                     let mut i = 0;
                     while n - i >= 2 * LANES {
-                        let r = binary_pair::<F>(pair(x, xs, i), pair(y, ys, i));
+                        let r = binary_pair::<F>(operands(x, xs, i), operands(y, ys, i));
                         (dst.add(i) as *mut [$vec; 2]).write_unaligned(r);
                         i += 2 * LANES;
                     }
                     while i < n {
                         let m = LANES.min(n - i);
-                        store(binary::<F>(vector(x, xs, i, m), vector(y, ys, i, m)), dst.add(i), m);
+                        store(binary::<F>(operand(x, xs, i, m), operand(y, ys, i, m)), dst.add(i), m);
                         i += m;
                     }
                 }
             }
         }
     };
+}
+
+/// The first elements of a vector.
+mod some {
+    use super::*;
+
+    macro_rules! masked {
+        ($load_name:ident, $store_name:ident, $elem:ident, $vec:ty, $features:literal, |$m:ident| $mask:expr, |$p:ident, $k:ident| $load:expr,
+         |$r:ident, $q:ident, $l:ident| $store:expr) => {
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub unsafe fn $load_name($p: *const $elem, $m: usize) -> $vec {
+                let $k = $mask;
+                // SAFETY: the caller gives m elements, and the mask keeps to them.
+                unsafe { $load }
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub unsafe fn $store_name($r: $vec, $q: *mut $elem, $m: usize) {
+                let $l = $mask;
+                // SAFETY: the caller gives room for m elements, and the mask keeps to them.
+                unsafe { $store }
+            }
+        };
+    }
+    masked!(
+        load_f64x8,
+        store_f64x8,
+        f64,
+        __m512d,
+        "avx512f",
+        |m| ((1u32 << m) - 1) as u8,
+        |p, k| _mm512_mask_loadu_pd(_mm512_set1_pd(1.0), k, p),
+        |r, p, k| _mm512_mask_storeu_pd(p, k, r)
+    );
+    masked!(
+        load_f32x16,
+        store_f32x16,
+        f32,
+        __m512,
+        "avx512f",
+        |m| ((1u32 << m) - 1) as u16,
+        |p, k| _mm512_mask_loadu_ps(_mm512_set1_ps(1.0), k, p),
+        |r, p, k| _mm512_mask_storeu_ps(p, k, r)
+    );
+    masked!(
+        load_f64x4,
+        store_f64x4,
+        f64,
+        __m256d,
+        "avx2",
+        |m| _mm256_cmpgt_epi64(_mm256_set1_epi64x(m as i64), _mm256_setr_epi64x(0, 1, 2, 3)),
+        |p, k| _mm256_blendv_pd(_mm256_set1_pd(1.0), _mm256_maskload_pd(p, k), _mm256_castsi256_pd(k)),
+        |r, p, k| _mm256_maskstore_pd(p, k, r)
+    );
+    masked!(
+        load_f32x8,
+        store_f32x8,
+        f32,
+        __m256,
+        "avx2",
+        |m| _mm256_cmpgt_epi32(_mm256_set1_epi32(m as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)),
+        |p, k| _mm256_blendv_ps(_mm256_set1_ps(1.0), _mm256_maskload_ps(p, k), _mm256_castsi256_ps(k)),
+        |r, p, k| _mm256_maskstore_ps(p, k, r)
+    );
+
+    macro_rules! copied {
+        ($load:ident, $store:ident, $elem:ident, $lanes:literal, $vec:ty) => {
+            pub unsafe fn $load(p: *const $elem, m: usize) -> $vec {
+                let mut a = [1.0; $lanes];
+                // SAFETY: the caller gives m elements, fewer than there are lanes; a vector is plain bits.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(p, a.as_mut_ptr(), m);
+                    std::mem::transmute::<[$elem; $lanes], $vec>(a)
+                }
+            }
+
+            pub unsafe fn $store(r: $vec, p: *mut $elem, m: usize) {
+                // SAFETY: the caller gives room for m elements, fewer than there are lanes; a vector is plain bits.
+                unsafe {
+                    let r: [$elem; $lanes] = std::mem::transmute::<$vec, [$elem; $lanes]>(r);
+                    std::ptr::copy_nonoverlapping(r.as_ptr(), p, m);
+                }
+            }
+        };
+    }
+    copied!(load_f64x2, store_f64x2, f64, 2, __m128d);
+    copied!(load_f32x4, store_f32x4, f32, 4, __m128);
 }
 
 /// A pair of registers as one vector of lanes, and back.
@@ -303,6 +418,8 @@ width!(
     3,
     __m512d,
     "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
+    load_f64x8,
+    store_f64x8,
     |x| double1::<F64x8, F>(F64x8(x)).0,
     |a, b| double2::<F64x8, F>(F64x8(a), F64x8(b)).0,
     |x| pair!(F64x8, double1(x)),
@@ -314,6 +431,8 @@ width!(
     2,
     __m256d,
     "avx2,fma",
+    load_f64x4,
+    store_f64x4,
     |x| double1::<F64x4, F>(F64x4(x)).0,
     |a, b| double2::<F64x4, F>(F64x4(a), F64x4(b)).0,
     |x| pair!(F64x4, double1(x)),
@@ -325,6 +444,8 @@ width!(
     4,
     __m512,
     "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
+    load_f32x16,
+    store_f32x16,
     |x| short1::<F32x16, F>(F32x16(x)).0,
     |a, b| if is_short(F) {
         short2::<F32x16, F>(F32x16(a), F32x16(b)).0
@@ -340,6 +461,8 @@ width!(
     3,
     __m256,
     "avx2,fma",
+    load_f32x8,
+    store_f32x8,
     |x| short1::<F32x8, F>(F32x8(x)).0,
     |a, b| if is_short(F) {
         short2::<F32x8, F>(F32x8(a), F32x8(b)).0
@@ -450,6 +573,8 @@ width!(
     1,
     __m128d,
     "sse2",
+    load_f64x2,
+    store_f64x2,
     |x| half64::narrow1::<F>(x),
     |a, b| half64::narrow2::<F>(a, b),
     |x| [unary::<F>(x[0]), unary::<F>(x[1])],
@@ -461,6 +586,8 @@ width!(
     2,
     __m128,
     "sse2",
+    load_f32x4,
+    store_f32x4,
     |x| half32::narrow1::<F>(x),
     |a, b| half32::narrow2::<F>(a, b),
     |x| [unary::<F>(x[0]), unary::<F>(x[1])],
@@ -524,6 +651,31 @@ macro_rules! tables {
                     (Func::$b, Float::F32, 4) => (concat!("legate_jit_", stringify!($bn), "_f32x4"), f32x4::binary::<{ Func::$b as usize }> as *const ()),
                     (Func::$b, Float::F32, 8) if best >= Isa::Avx2 => (concat!("legate_jit_", stringify!($bn), "_f32x8"), f32x8::binary::<{ Func::$b as usize }> as *const ()),
                     (Func::$b, Float::F32, 16) if best >= Isa::Avx512 => (concat!("legate_jit_", stringify!($bn), "_f32x16"), f32x16::binary::<{ Func::$b as usize }> as *const ()),
+                )*
+                _ => return None,
+            })
+        }
+
+        /// The function that takes two such vectors in registers, of each argument, and an address to which it writes the second
+        /// result; it returns the first. Both are computed side by side, and take their constants from the same registers.
+        pub fn symbol_of_two(func: Func, vector: Vector) -> Option<*const ()> {
+            let best = isa();
+            Some(match (func, vector.float, vector.lanes) {
+                $(
+                    (Func::$u, Float::F64, 2) => f64x2::unary_two::<{ Func::$u as usize }> as *const (),
+                    (Func::$u, Float::F64, 4) if best >= Isa::Avx2 => f64x4::unary_two::<{ Func::$u as usize }> as *const (),
+                    (Func::$u, Float::F64, 8) if best >= Isa::Avx512 => f64x8::unary_two::<{ Func::$u as usize }> as *const (),
+                    (Func::$u, Float::F32, 4) => f32x4::unary_two::<{ Func::$u as usize }> as *const (),
+                    (Func::$u, Float::F32, 8) if best >= Isa::Avx2 => f32x8::unary_two::<{ Func::$u as usize }> as *const (),
+                    (Func::$u, Float::F32, 16) if best >= Isa::Avx512 => f32x16::unary_two::<{ Func::$u as usize }> as *const (),
+                )*
+                $(
+                    (Func::$b, Float::F64, 2) => f64x2::binary_two::<{ Func::$b as usize }> as *const (),
+                    (Func::$b, Float::F64, 4) if best >= Isa::Avx2 => f64x4::binary_two::<{ Func::$b as usize }> as *const (),
+                    (Func::$b, Float::F64, 8) if best >= Isa::Avx512 => f64x8::binary_two::<{ Func::$b as usize }> as *const (),
+                    (Func::$b, Float::F32, 4) => f32x4::binary_two::<{ Func::$b as usize }> as *const (),
+                    (Func::$b, Float::F32, 8) if best >= Isa::Avx2 => f32x8::binary_two::<{ Func::$b as usize }> as *const (),
+                    (Func::$b, Float::F32, 16) if best >= Isa::Avx512 => f32x16::binary_two::<{ Func::$b as usize }> as *const (),
                 )*
                 _ => return None,
             })
