@@ -78,6 +78,9 @@ impl Elem {
     }
 }
 
+/// The types of a function's arguments and of its result.
+type Signature<'c> = (Vec<Type<'c>>, Option<Type<'c>>);
+
 /// Types and names that are used all the time, made once for a module.
 pub struct Common<'c> {
     pub context: &'c Context,
@@ -87,7 +90,7 @@ pub struct Common<'c> {
     value: Identifier<'c>,
     alignment: Identifier<'c>,
     /// The functions outside that were called: the types of their arguments and of their result, which some lack.
-    calls: RefCell<BTreeMap<String, (Vec<Type<'c>>, Option<Type<'c>>)>>,
+    calls: RefCell<BTreeMap<String, Signature<'c>>>,
     /// Functions that LLVM will call on its own.
     libm: RefCell<BTreeSet<String>>,
     /// See [`Build::room`].

@@ -154,23 +154,72 @@ def exponentials():
     polynomial("EXP2", "(2^x - 1 - x ln 2) / x² for |x| ≤ 1/2.", tail2, lambda x: x ** 2 / mpmath.power(2, x), -h, h, 57, 8)
     h = LN2 / 32 * mpf("1.001")
     polynomial("EXP_16", "The same for |x| ≤ ln 2 / 32.", tail, lambda x: x ** 2, -h, h, 56, 4)
+    polynomial("EXPM1_16", "The same, relative to x.", tail, lambda x: abs(x) + mpf("1e-9"), -h, h, 58, 4)
     highs = [float(mpf(2) ** (mpf(j) / 16)) for j in range(16)]
     table("POWER_16_HI", "2^(j/16).", highs)
     table("POWER_16_LO", "The rest of it.", [mpf(2) ** (mpf(j) / 16) - mpf(v) for j, v in enumerate(highs)])
+    # The bits of 2^(j/16), less j in the place where (16 n + j) 2^-4 has its fourth binary place in an exponent's place.
+    turned = [struct.unpack("d", struct.pack("Q", struct.unpack("Q", struct.pack("d", v))[0] - (j << 48)))[0] for j, v in enumerate(highs)]
+    table("POWER_16_BITS", "2^(j/16), less j 2^48 as bits: 16 n + j, shifted by 48, is added to them.", turned)
+    table("POWER_16_REST", "What POWER_16_HI lacks, in parts of it.", [mpf(2) ** (mpf(j) / 16) / mpf(v) - 1 for j, v in enumerate(highs)])
     double("LN2_16", "ln 2 / 16.", LN2 / 16)
-    z = m * m
-    root = mpmath.sqrt
-    even = lambda k: 1 / mpmath.factorial(2 * k + 2)
-    odd = lambda k: 1 / mpmath.factorial(2 * k + 3)
-    cosh = lambda x: (mpmath.cosh(root(x)) - 1) / x
-    sinh = lambda x: (mpmath.sinh(root(x)) / root(x) - 1) / x
-    one = lambda x: x
-    tanh = lambda x: (mpmath.tanh(root(x)) / root(x) - 1) / x if x > mpf("1e-9") else -mpf(1) / 3 + x * 2 / 15
-    polynomial("TANH", "(tanh √z / √z - 1) / z for √z ≤ 1/2.", tanh, one, 0, mpf("0.25"), 56)
-    polynomial("COSH", "(cosh √z - 1) / z for √z ≤ ln 2 / 2.", series(cosh, even), one, 0, z, 58.5)
-    polynomial("SINH", "(sinh √z / √z - 1) / z.", series(sinh, odd), one, 0, z, 58.5)
     double("LN2", "ln 2.", LN2)
     constant("LOG2_E", "1 / ln 2.", 1 / LN2)
+
+
+def places(name, doc, columns, single):
+    """Tables of 16 entries from dictionaries: number modulo 16 to value."""
+    for suffix, text, column in columns:
+        (table32 if single else table)(f"{name}_{suffix}", f"{doc} {text}", [column.get(k, 0) for k in range(16)])
+
+
+def hyperbolic_table(name, rounding, places_of_b, near):
+    """Numbers b near multiples of a step for which e^b and e^-b are nearly what they are when rounded: 15 of them reach over a binade."""
+    step = LN2 / mpf("14.9")
+    at, power, inverse = {0: 0.0}, {0: 0.25}, {0: 64.0}
+    lost = lambda v: abs(mpf(rounding(v)) / v - 1)
+    for j in range(1, 8):
+        first = int(mpmath.nint(j * step * 2**places_of_b))
+        candidates = (mpf(first + k * (1 if i else -1)) / 2**places_of_b for k in range(10**6) for i in (0, 1))
+        # Near 0 the rounding of the sum would count, too.
+        exact = lambda v, w: mpf(rounding(mpf(v) + mpf(w))) == mpf(v) + mpf(w)
+        good = lambda v, w: max(lost(v), lost(w)) < near and (j > 3 or exact(rounding(v), rounding(w)))
+        b = next(b for b in candidates if good(mpmath.exp(b), mpmath.exp(-b)))
+        for sign in (1, -1):
+            at[sign * j % 16] = sign * b
+            power[sign * j % 16] = rounding(mpmath.exp(sign * b)) / 4
+            inverse[sign * j % 16] = rounding(mpmath.exp(-sign * b)) * 64
+    columns = [("AT", "b, near multiples of ln 2 / 14.9.", at), ("POWER", "e^b / 4.", power), ("INVERSE", "64 e^-b.", inverse)]
+    places(name, "See `hyperbolic`:", columns, rounding is float32)
+
+
+def hyperbolics():
+    step = LN2 / mpf("14.9")
+    # Halfway between two b, and what these are beside the multiples.
+    z = (step * mpf("0.53")) ** 2
+    root = mpmath.sqrt
+    cosh = series(lambda x: (mpmath.cosh(root(x)) - 1) / x, lambda k: 1 / mpmath.factorial(2 * k + 2))
+    sinh = series(lambda x: (mpmath.sinh(root(x)) / root(x) - 1) / x, lambda k: 1 / mpmath.factorial(2 * k + 3))
+    hyperbolic_table("HYPERBOLIC", float, 34, mpf(2) ** -61)
+    polynomial("COSH", "(cosh √z - 1) / z for √z ≤ ln 2 / 28.", cosh, lambda x: x, 0, z, 59)
+    polynomial("SINH", "(sinh √z / √z - 1) / z.", sinh, lambda x: x, 0, z, 59)
+    hyperbolic_table("HYPERBOLIC_F32", float32, 25, mpf(2) ** -32)
+    polynomial32("COSH_F32", "COSH in f32.", cosh, lambda x: x, 0, z, 27, 1)
+    polynomial32("SINH_F32", "SINH in f32.", sinh, lambda x: x, 0, z, 27, 1)
+    constant("PER_STEP", "How many steps between the b there are in 1.", 1 / step)
+    # e^b = T of eleven places whose b is nearly an f32, near multiples of 1/16.
+    at, half = {}, {}
+    for j in range(-6, 7):
+        # The terms next to 0 are nearer to it than the middle of their intervals, where results are smallest.
+        middle = mpf(j) / 16 - (mpf(1) / 500 if j == 1 else mpf(-1) / 300 if j == -1 else 0)
+        candidates = (mpf(k) / 1024 for k in range(600, 1600))
+        candidates = [t for t in candidates if abs(mpmath.log(t) - middle) < mpf("0.003")] if j else [mpf(1)]
+        t = min(candidates, key=lambda t: abs(mpmath.log(t) - mpf(float32(mpmath.log(t)))))
+        at[j % 16], half[j % 16] = mpmath.log(t), t / 2
+    places("EXPM1_F32", "See `expm1`:", [("AT", "b, near multiples of 1/16.", at), ("POWER", "e^b / 2, of ten places.", half)], True)
+    h = mpf("0.0345")
+    tail = series(lambda x: (mpmath.exp(x) - 1 - x) / x ** 2, lambda k: 1 / mpmath.factorial(k + 2))
+    polynomial32("EXPM1_F32", "(e^x - 1 - x) / x² for |x| ≤ 0.0345.", tail, lambda x: abs(x) + mpf("1e-9"), -h, h, 26)
 
 
 def log_table(n):
@@ -296,8 +345,6 @@ def singles():
     m = LN2 / 2 * mpf("1.0001")
     tail = series(lambda x: (mpmath.exp(x) - 1 - x) / x ** 2, lambda k: 1 / mpmath.factorial(k + 2))
     polynomial32("EXP_F32", "EXP in f32.", tail, lambda x: x ** 2 / mpmath.exp(x), -m, m, 28)
-    third = series(lambda x: (mpmath.exp(x) - 1 - x - x ** 2 / 2) / x ** 3, lambda k: 1 / mpmath.factorial(k + 3))
-    polynomial32("EXPM1_F32", "EXPM1 in f32.", third, lambda x: abs(x) ** 2, -m, m, 27)
     tail2 = series(lambda x: (mpmath.power(2, x) - 1 - x * LN2) / x ** 2, lambda k: LN2 ** (k + 2) / mpmath.factorial(k + 2))
     h = mpf("0.5001")
     polynomial32("EXP2_F32", "EXP2 in f32.", tail2, lambda x: x ** 2 / mpmath.power(2, x), -h, h, 28)
@@ -354,19 +401,26 @@ def pieces(name, doc, f, terms, highest):
     print("    ],\n};")
 
 
-def logarithm_of_base(name, factor):
-    """Terms of a logarithm of f32 in 16 intervals: factor = 1 / ln of the base."""
+def logarithm_of_base(name, factor, first=None):
+    """Terms of a logarithm of f32 in 16 intervals: factor = 1 / ln of the base. With a first term they are those of `log_table`."""
     power = LN2 * factor
     h = short(power, 16)
-    # Of two binary places at most, so that its product with f, which has 22, is exact.
-    first = min((n / 2**k for n in (1.0, 3.0) for k in range(4)), key=lambda v: abs(v - factor))
     # Between what the intervals around 0 ask for and the last ones, which have the other errors.
-    fourth = float32(factor * mpf("0.07"))
+    fourth = float32(factor * mpf("0.11" if first else "0.07"))
+    below = 8
+    if first:
+        # f is in [-5/16, 3/8).
+        first, below = float32(first), 10
+    else:
+        # Of two binary places at most, so that its product with f, which has 22, is exact.
+        first = min((n / 2**k for n in (1.0, 3.0) for k in range(4)), key=lambda v: abs(v - factor))
     whole = lambda f: factor * (mpmath.log1p(f) / f if abs(f) > mpf("1e-12") else 1 - f / 2)
     columns, worst = [], -99
     for i in range(16):
         # By the first four places of m in [1, 3/2) and of 2m for m in [3/4, 1). f may lie a little outside.
         left, width = (mpf(i) / 16, mpf(1) / 16) if i < 8 else (mpf(i - 8) / 32 - mpf(1) / 4, mpf(1) / 32)
+        if below == 10:
+            left, width = (mpf(i) / 32 - mpf(5) / 16, mpf(1) / 32) if i < 10 else (mpf(i - 10) / 16, mpf(1) / 16)
         edge = mpf(2) ** -24
         rest = lambda f: whole(f) - mpf(first) - mpf(fourth) * f ** 4
         c, error = fit(rest, lambda f: 1 / whole(f), left - edge, left + width + edge, 0, fixed=4, rounding=float32)
@@ -378,23 +432,6 @@ def logarithm_of_base(name, factor):
     for k in range(4):
         print(f"        Table({row([c[k] for c in columns])}),")
     print("    ],\n};")
-
-
-def tabled_logarithm(name, factor):
-    """Tables and polynomial of a logarithm of f32: factor = 1 / ln of the base."""
-    cs, _, _ = log_table(16)
-    constant = lambda v: rust(float32(v))
-    exact = [-mpmath.log(c) * factor for c in cs]
-    his = [short(v, 16) for v in exact]
-    first = float32(factor)
-    below = factor - mpf(first)
-    tail = series(lambda r: (mpmath.log1p(r) / r - 1) / r, lambda k: (-1) ** (k + 1) / mpf(k + 2))
-    limit = mpf("0.0626")
-    c, error = fit(lambda r: factor * tail(r), lambda r: (abs(r) + mpf("1e-9")) / factor, -limit, limit, 27, rounding=float32)
-    row = lambda values: "[" + ", ".join(constant(v) for v in values) + "]"
-    print(f"\n/// See `short/log.rs`; {float(factor):.4f} log x. Error 2^{error:.1f}.\npub static {name}: Tabled<{len(c)}> = Tabled {{")
-    print(f"    factor: [{constant(first)}, {constant(below)}],")
-    print(f"    hi: Table({row(his)}),\n    lo: Table({row([v - mpf(w) for v, w in zip(exact, his)])}),\n    terms: {row(c)},\n}};")
 
 
 def more_singles():
@@ -409,9 +446,7 @@ def more_singles():
     tail2 = series(lambda x: (mpmath.log1p(x) - x) / x ** 2, lambda k: (-1) ** (k + 1) / mpf(k + 2))
     polynomial32("LOG_F32", "LOG in f32.", tail2, lambda x: abs(x) + mpf("1e-9"), mpf("-0.0626"), mpf("0.0626"), 27)
     logarithm_of_base("LOG_E_F32", mpf(1))
-    print("\n/// What belongs to a base whose logarithm has a table: of e and of 1/c in two parts, and the polynomial of what they leave.")
-    print("pub struct Tabled<const K: usize> {\n    pub factor: [f32; 2],\n    pub hi: Table<f32, 16>,\n    pub lo: Table<f32, 16>,\n    pub terms: [f32; K],\n}")
-    tabled_logarithm("LOG_2_F32", 1 / LN2)
+    logarithm_of_base("LOG_2_F32", 1 / LN2, mpf("1.333"))
     logarithm_of_base("LOG_10_F32", 1 / mpmath.log(10))
     m = LN2 / 2 * mpf("1.0001")
     root = mpmath.sqrt
@@ -427,8 +462,6 @@ def more_singles():
     q = (mp.pi / 4 * mpf("1.0001")) ** 2
     tan = lambda z: (mpmath.tan(root(z)) / root(z) - 1) / z if z > mpf("1e-8") else mpf(1) / 3 + z * 2 / 15
     polynomial32("TAN_F32", "(tan √z / √z - 1) / z for √z ≤ π/4.", tan, lambda z: z, 0, q, 28)
-    sinh = series(lambda z: (mpmath.sinh(root(z)) / root(z) - 1) / z, lambda k: 1 / mpmath.factorial(2 * k + 3))
-    polynomial32("SINH_F32", "SINH for √z ≤ 1, in f32.", sinh, lambda z: z, 0, 1, 27)
     asinh = series(lambda z: (mpmath.asinh(root(z)) / root(z) - 1) / z, lambda k: (-1) ** (k + 1) * mpmath.binomial(2 * k + 2, k + 1) / (mpf(4) ** (k + 1) * (2 * k + 3)))
     polynomial32("ASINH_F32", "(asinh √z / √z - 1) / z for √z ≤ 1/4, in f32.", asinh, lambda z: z, 0, mpf("0.0626"), 27)
     parts32(["PI_F32_HI", "PI_F32_LO"], "π.", mp.pi)
@@ -461,6 +494,7 @@ def main():
     print("\n#![allow(clippy::excessive_precision, clippy::approx_constant, clippy::unreadable_literal)]")
     print("\nuse crate::lanes::Table;")
     exponentials()
+    hyperbolics()
     logarithms()
     trigonometric()
     others()

@@ -1,8 +1,8 @@
 //! Exponentials and hyperbolic functions of f64.
 //!
 //! x = n ln 2 + r with |r| ≤ ln 2 / 2 (Cody and Waite, *Software Manual for the Elementary Functions*, 1980): with FMA the
-//! first part of n ln 2 is subtracted exactly. A minimax polynomial of e^r and a multiplication by 2^n follow. The
-//! hyperbolic functions need e^r and e^-r: the odd and the even part of one polynomial give both, and no division.
+//! first part of n ln 2 is subtracted exactly. A minimax polynomial of e^r and a multiplication by 2^n follow. sinh needs e^r and
+//! e^-r: the odd and the even part of one polynomial give both, and no division.
 
 use crate::coefficients::*;
 use crate::lanes::{Double, Lanes, MAGIC, fast_two_sum, poly, round, round_product};
@@ -92,59 +92,36 @@ pub fn expm1<V: Lanes>(x: V) -> V {
     V::select(x.abs().lt(V::bits((1023 - 54) << 52)), x, y + y)
 }
 
-/// What sinh and cosh of x ≥ 0 are made of: P = 2^(n-3) and Q = 2^(-n-3), their sum and difference, and the odd and the even
-/// part of the polynomial. The factor 1/4 keeps everything finite up to the overflow of the functions.
-struct Hyperbolic<V> {
-    plus: Double<V>,
-    minus: Double<V>,
-    /// sinh r = r + odd
-    r: V,
-    odd: V,
-    /// cosh r = 1 + even
-    even: V,
-}
-
-#[inline(always)]
-fn hyperbolic<V: Lanes>(x: V) -> Hyperbolic<V> {
-    let (n, r) = reduce(x);
-    let z = r.hi * r.hi;
-    let p = V::power(n - V::all(3.0));
-    let q = V::power(V::all(-3.0) - n.min(V::all(500.0)));
-    let (plus, minus) = (p + q, p - q);
-    Hyperbolic {
-        plus: Double { hi: plus, lo: q - (plus - p) },
-        minus: Double { hi: minus, lo: (p - minus) - q },
-        r: r.hi,
-        odd: (r.hi * z).fma(poly(z, &SINH), r.lo),
-        even: z * poly(z, &COSH),
-    }
-}
-
-impl<V: Lanes> Hyperbolic<V> {
-    /// a (1 + even) + b (r + odd).
-    #[inline(always)]
-    fn combine(&self, a: Double<V>, b: Double<V>) -> Double<V> {
-        let product = b.hi * self.r;
-        let product_lo = b.hi.fms(self.r, product);
-        let sum = fast_two_sum(a.hi, product);
-        let lo = (sum.lo + product_lo) + b.lo.fma(self.r, a.lo);
-        Double { hi: sum.hi, lo: b.hi.fma(self.odd, a.hi.fma(self.even, lo)) }
-    }
-
-    #[inline(always)]
-    fn sinh(&self) -> Double<V> {
-        self.combine(self.minus, self.plus)
-    }
-}
-
 /// Below this the functions with f(x) = x + O(x³) are x, but for a hundredth of a unit.
 pub const TINY: f64 = 3.725_290_298_461_914e-9;
 
+/// |x| = n ln 2 + b + r, the b being such that their e^b and e^-b are nearly f64 (Gal and Bachelis, *An accurate elementary
+/// mathematical library for the IEEE floating point standard*, ACM TOMS 17, 1991). With P = e^(n ln 2 + b), the result is
+/// (P - 1/P) cosh r + (P + 1/P) sinh r, both halved. Quarters, for the overflow. r is added last: where the result is smaller than
+/// the difference, it is nearly as large.
 #[inline(always)]
 pub fn sinh<V: Lanes>(x: V) -> V {
     let a = V::all(711.0).min(x.abs());
-    let r = hyperbolic(a).sinh().sum() * V::all(4.0);
-    V::select(a.lt(V::all(TINY)), x, r.with_sign(x))
+    let bits = a.fma(V::all(LOG2_E), V::all(MAGIC));
+    let n = bits - V::all(MAGIC);
+    // Exact.
+    let first = n.fnma(V::all(LN2_HI), a);
+    let index = first.fma(V::all(PER_STEP), V::all(MAGIC));
+    let r = n.fnma(V::all(LN2_LO), first - index.lookup16(&HYPERBOLIC_AT));
+    let shift = bits.shl::<52>();
+    let power = index.lookup16(&HYPERBOLIC_POWER).iadd(shift);
+    // 256 times as large as the quarter.
+    let inverse = index.lookup16(&HYPERBOLIC_INVERSE).isub(shift);
+    let factor = V::all(1.0 / 256.0);
+    let plus = inverse.fma(factor, power);
+    let minus = inverse.fnma(factor, power);
+    let minus_lo = inverse.fnma(factor, power - minus);
+    let z = r * r;
+    let even = z * poly(z, &COSH);
+    let odd = (r * z) * poly(z, &SINH);
+    let y = plus.fma(odd, minus.fma(even, minus_lo));
+    // Subnormal numbers have no halves.
+    minus.fma(V::all(2.0), plus.fma(r + r, y + y)).with_sign(x)
 }
 
 /// e^|x| / 2 and its reciprocal's quarter, both halved, for the overflow.
@@ -157,22 +134,29 @@ pub fn cosh<V: Lanes>(x: V) -> V {
     r + r
 }
 
-/// (e^2a - 1) / (e^2a + 1) with e^2a in two parts; below 1/4 a polynomial.
+/// E / (E + 2) with E = e^2a - 1 in two parts, from a table as in [`parts`]: the difference of the power and 1 is exact.
 #[inline(always)]
 pub fn tanh<V: Lanes>(x: V) -> V {
     let a = V::all(20.0).min(x.abs());
-    let e = parts(a + a, V::all(0.0));
-    let one = V::all(1.0);
-    let power = one.iadd(e.shift);
-    let (hi, lo) = (power * e.hi, power * e.lo);
-    let below = fast_two_sum(hi, one);
-    let below = fast_two_sum(below.hi, below.lo + lo);
-    // 1 - 2/(e^2a + 1)
-    let y = one / below.hi;
-    let rest = below.lo.fnma(y, y.fnma(below.hi, one)) * y;
-    let far = fast_two_sum(one, V::all(-2.0) * y);
-    let far = far.hi + rest.fma(V::all(-2.0), far.lo);
-    let z = a * a;
-    let near = (a * z).fma(poly(z, &TANH), a);
-    V::select(a.lt(V::all(0.5)), near, far).with_sign(x)
+    let twice = a + a;
+    let bits = a.fma(V::all(32.0 * LOG2_E), V::all(MAGIC));
+    let n = bits - V::all(MAGIC);
+    let first = n.fnma(V::all(LN2_16_HI), twice);
+    let r = n.fnma(V::all(LN2_16_LO), first);
+    let r_lo = n.fnma(V::all(LN2_16_LO), first - r);
+    let tail = (r * r) * poly(r, &EXPM1_16);
+    let p = r + tail;
+    let rest = r_lo + bits.lookup16(&POWER_16_REST);
+    let p_lo = (tail - (p - r)) + p.fma(rest, rest);
+    let power = bits.lookup16(&POWER_16_BITS).iadd(bits.shl::<48>());
+    let base = power - V::all(1.0);
+    let e = power.fma(p, base);
+    let e_lo = power.fma(p_lo, power.fma(p, base - e));
+    let two = V::all(2.0);
+    let under = e + two;
+    let under_lo = (e - (under - two)) + e_lo;
+    let y = V::all(1.0) / under;
+    let q = e * y;
+    let rest = q.fnma(under, e) + q.fnma(under_lo, e_lo);
+    rest.fma(y, q).with_sign(x)
 }

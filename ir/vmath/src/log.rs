@@ -106,14 +106,19 @@ fn scale<V: Lanes>(m: Double<V>, hi: f64, lo: f64) -> Double<V> {
     Double { hi: p.hi, lo: m.hi.fma(V::all(lo), m.lo.fma(V::all(hi), p.lo)) }
 }
 
-/// log(u) + extra ln 2 of a positive u in two parts, with all the relative accuracy of u - 1.
+/// log(u) + extra ln 2 of a positive u in two parts, with all the relative accuracy of u - 1. Without an `extra` u is below 2^1000.
 #[inline(always)]
-fn log_double<V: Lanes>(u: Double<V>, extra: V) -> V {
+fn log_double<V: Lanes>(u: Double<V>, extra: Option<V>) -> V {
     let mut parts = reduce(u.hi);
-    // 2^(1-k), which exists for all k.
-    let power = V::all(2.0).isub(u.hi.isub(parts.m));
-    let low = (u.lo * V::all(0.5)) * power;
-    parts.k = parts.k + extra;
+    let exponent = u.hi.isub(parts.m);
+    let low = match extra {
+        None => u.lo * V::all(1.0).isub(exponent),
+        Some(extra) => {
+            parts.k = parts.k + extra;
+            // 2^(1-k), which exists for all k.
+            (u.lo * V::all(0.5)) * V::all(2.0).isub(exponent)
+        }
+    };
     let exact = parts.rest();
     let low = low * parts.index.lookup16(&LOG_C);
     let r = exact + low;
@@ -125,13 +130,15 @@ fn log_double<V: Lanes>(u: Double<V>, extra: V) -> V {
 
 #[inline(always)]
 pub fn log1p<V: Lanes>(x: V) -> V {
-    let r = log_double(two_sum(V::all(1.0), x), V::all(0.0));
-    let r = V::select(x.abs().lt(V::bits((1023 - 54) << 52)), x, r);
-    let odd = !(V::all(-1.0).lt(x) & x.lt(V::all(f64::INFINITY)));
-    if !V::any(odd) {
-        return r;
+    let sum = two_sum(V::all(1.0), x);
+    if !V::any(!(V::all(-1.0).lt(x) & x.lt(V::all(1e300)))) {
+        // Zero keeps its sign.
+        return log_double(sum, None).with_sign(x);
     }
-    let r = V::select(odd, V::select(V::all(0.0).lt(x), x, V::all(f64::NAN)), r);
+    let r = log_double(sum, Some(V::all(0.0)));
+    let r = V::select(x.abs().lt(V::bits((1023 - 54) << 52)), x, r);
+    let r = V::select(x.lt(V::all(f64::INFINITY)), r, x);
+    let r = V::select(V::all(-1.0).le(x), r, V::all(f64::NAN));
     V::select(x.eq(V::all(-1.0)), V::all(f64::NEG_INFINITY), r)
 }
 
@@ -147,46 +154,57 @@ fn root<V: Lanes>(t: Double<V>) -> Double<V> {
 /// Above this x² + 1 and x² - 1 are x².
 const LARGE: f64 = 268_435_456.0;
 
-/// log(x + √(x² ± 1)) for x ≥ 0.
+/// log(x + √(x² ± 1)) for x ≥ 0; `some_large` says whether some lane may be [`LARGE`].
 #[inline(always)]
-fn area<V: Lanes>(x: V, one: f64) -> V {
-    let large = V::all(LARGE).le(x);
+fn area<V: Lanes>(x: V, one: f64, some_large: bool) -> V {
     let square = two_product(x, x);
     let sum = two_sum(square.hi, V::all(one));
     let s = root(fast_two_sum(sum.hi, sum.lo + square.lo));
     // x is larger than the root of x² - 1 and smaller than that of x² + 1.
     let u = if one < 0.0 { fast_two_sum(x, s.hi) } else { fast_two_sum(s.hi, x) };
-    let hi = V::select(large, x, u.hi);
-    let lo = V::select(large, V::all(0.0), u.lo + s.lo);
-    log_double(Double { hi, lo }, V::select(large, V::all(1.0), V::all(0.0)))
+    let u = Double { hi: u.hi, lo: u.lo + s.lo };
+    if !some_large {
+        return log_double(u, None);
+    }
+    let large = V::all(LARGE).le(x);
+    let u = Double { hi: V::select(large, x, u.hi), lo: V::select(large, V::all(0.0), u.lo) };
+    log_double(u, Some(V::select(large, V::all(1.0), V::all(0.0))))
 }
 
 #[inline(always)]
 pub fn asinh<V: Lanes>(x: V) -> V {
     let a = x.abs();
-    let r = area(a, 1.0).with_sign(x);
+    if !V::any(!a.lt(V::all(LARGE))) {
+        return area(a, 1.0, false).with_sign(x);
+    }
+    let r = area(a, 1.0, true).with_sign(x);
     let keep = V::all(TINY).le(a) & a.lt(V::all(f64::INFINITY));
     V::select(keep, r, x)
 }
 
 #[inline(always)]
 pub fn acosh<V: Lanes>(x: V) -> V {
-    let r = area(x, -1.0);
-    let r = V::select(V::all(1.0).le(x), r, V::all(f64::NAN));
+    if !V::any(!(V::all(1.0).le(x) & x.lt(V::all(LARGE)))) {
+        return area(x, -1.0, false);
+    }
+    let r = V::select(V::all(1.0).le(x), area(x, -1.0, true), V::all(f64::NAN));
     V::select(x.eq(V::all(f64::INFINITY)), x, r)
 }
 
+/// Half of log((1 + |x|) / (1 - |x|)).
 #[inline(always)]
 pub fn atanh<V: Lanes>(x: V) -> V {
     let a = x.abs();
-    let zero = V::all(0.0);
-    let below = fast_two_sum(V::all(1.0), -a);
-    let t = Double::quotient(Double { hi: a + a, lo: zero }, below);
-    let u = two_sum(V::all(1.0), t.hi);
-    let r = log_double(Double { hi: u.hi, lo: u.lo + t.lo }, zero) * V::all(0.5);
-    let edge = V::select(a.eq(V::all(1.0)), V::all(f64::INFINITY), V::all(f64::NAN));
-    let r = V::select(a.lt(V::all(1.0)), r, edge).with_sign(x);
-    V::select(a.lt(V::all(TINY)), x, r)
+    let one = V::all(1.0);
+    let u = Double::quotient(fast_two_sum(one, a), fast_two_sum(one, -a));
+    let r = log_double(u, None) * V::all(0.5);
+    let r = V::select(a.lt(V::all(TINY)), a, r);
+    let odd = !a.lt(one);
+    if !V::any(odd) {
+        return r.with_sign(x);
+    }
+    let edge = V::select(a.eq(one), V::all(f64::INFINITY), V::all(f64::NAN));
+    V::select(odd, edge, r).with_sign(x)
 }
 
 /// log x in two parts to some 2^-64 of it, for positive normal x: the first two terms of log(1 + r) are added without error,

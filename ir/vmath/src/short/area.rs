@@ -17,13 +17,16 @@ fn root<V: Singles>(t: V, t_lo: V) -> (V, V) {
     (s, (s.fnma(s, t) + t_lo) * half)
 }
 
-/// log(a + √(t + t_lo)), where the root and a have the order of `fast_two_sum`; log 2a for a large a.
+/// log(a + √(t + t_lo)), where the root and a have the order of `fast_two_sum`; log 2a for a large a, if some may be.
 #[inline(always)]
-fn log_with_root<V: Singles>(a: V, (hi, lo): (V, V), rest: V) -> V {
+fn log_with_root<V: Singles>(a: V, (hi, lo): (V, V), rest: V, some_large: bool) -> V {
+    if !some_large {
+        return log_of_sum(hi, lo + rest, None);
+    }
     let large = V::all(LARGE).le(a);
     let zero = V::all(0.0);
     let u = V::select(large, a, hi);
-    log_of_sum(u, V::select(large, zero, lo + rest), V::select(large, V::all(1.0), zero))
+    log_of_sum(u, V::select(large, zero, lo + rest), Some(V::select(large, V::all(1.0), zero)))
 }
 
 #[inline(always)]
@@ -32,8 +35,12 @@ pub fn asinh<V: Singles>(x: V) -> V {
     let one = V::all(1.0);
     let t = a.fma(a, one);
     let (s, s_lo) = root(t, a.fma(a, one - t));
-    let far = log_with_root(a, fast_two_sum(s, a), s_lo);
-    let far = V::select(a.lt(V::all(f32::INFINITY)), far, a);
+    let sum = fast_two_sum(s, a);
+    let far = if V::any(a.not_lt(V::all(LARGE))) {
+        V::select(a.lt(V::all(f32::INFINITY)), log_with_root(a, sum, s_lo, true), a)
+    } else {
+        log_with_root(a, sum, s_lo, false)
+    };
     let z = a * a;
     let near = (a * z).fma(poly(z, &ASINH_F32), a);
     V::select(a.lt(V::all(0.25)), near, far).with_sign(x)
@@ -46,13 +53,13 @@ pub fn acosh<V: Singles>(x: V) -> V {
     let twice = e + e;
     let t = e.fma(e, twice);
     let (s, s_lo) = root(t, e.fma(e, twice - t));
-    let r = log_with_root(x, fast_two_sum(x, s), s_lo);
-    let infinity = V::all(f32::INFINITY);
-    let odd = !(V::all(1.0).le(x) & x.lt(infinity));
-    if !V::any(odd) {
-        return r;
+    let sum = fast_two_sum(x, s);
+    if !V::any(!(V::all(1.0).le(x) & x.lt(V::all(LARGE)))) {
+        return log_with_root(x, sum, s_lo, false);
     }
-    V::select(odd, V::select(x.eq(infinity), x, V::all(f32::NAN)), r)
+    let infinity = V::all(f32::INFINITY);
+    let r = V::select(V::all(1.0).le(x), log_with_root(x, sum, s_lo, true), V::all(f32::NAN));
+    V::select(x.eq(infinity), x, r)
 }
 
 #[inline(always)]
@@ -65,9 +72,9 @@ pub fn atanh<V: Singles>(x: V) -> V {
     let y = one / under;
     let q = over * y;
     let q_lo = (q.fnma(under, over) + q.fnma(under_lo, over_lo)) * y;
-    let r = log_of_sum(q, q_lo, V::all(0.0)) * V::all(0.5);
-    let series = (a * a * a).fma(V::all(1.0 / 3.0), a);
-    let r = V::select(a.lt(V::all(1e-3)), series, r).with_sign(x);
+    let r = log_of_sum(q, q_lo, None) * V::all(0.5);
+    // The third power is less than a sixth of a unit there, and q's rest not exact enough.
+    let r = V::select(a.lt(V::all(1e-4)), a, r).with_sign(x);
     let odd = !a.lt(one);
     if !V::any(odd) {
         return r;

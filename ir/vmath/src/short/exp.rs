@@ -3,7 +3,7 @@
 //! arithmetic*, ACM TOMS 15, 1989), which leaves a short polynomial.
 
 use crate::coefficients::*;
-use crate::lanes32::{MAGIC, Singles, fast_two_sum, poly};
+use crate::lanes32::{MAGIC, Singles, fast_two_sum, horner, poly};
 
 /// x within bounds; NaN stays.
 #[inline(always)]
@@ -29,84 +29,100 @@ pub fn exp2<V: Singles>(x: V) -> V {
     (V::all(1.0) + r.fma(V::all(LN2_HI_F32), tail)).scale(n)
 }
 
-/// e^x = 2^n (hi + lo), where lo is some 2^-5 of hi at most.
-struct Parts<V> {
-    /// n in the exponent's place, modulo 2^9.
-    shift: V,
-    hi: V,
-    lo: V,
-}
-
+/// e^(x + x_lo) = 2^n (hi + lo) for results that are normal and an x_lo below 1/32; lo is some 2^-5 of hi at most.
 #[inline(always)]
-fn parts<V: Singles>(x: V) -> Parts<V> {
-    parts_of(x, None)
-}
-
-/// The same of x + x_lo, where x_lo is below 1/32.
-#[inline(always)]
-fn parts_of<V: Singles>(x: V, x_lo: Option<V>) -> Parts<V> {
+pub fn exp_double<V: Singles>(x: V, x_lo: V) -> V {
     // Sixteen times as fine as n.
     let bits = x.fma(V::all(16.0 * LOG2_E as f32), V::all(MAGIC));
     let n = bits - V::all(MAGIC);
-    let r = n.fnma(V::all(LN2_16_F32_HI), x);
-    let r = match x_lo {
-        Some(x_lo) => r + n.fnma(V::all(LN2_16_F32_LO), x_lo),
-        None => n.fnma(V::all(LN2_16_F32_LO), r),
-    };
+    let r = n.fnma(V::all(LN2_16_F32_HI), x) + n.fnma(V::all(LN2_16_F32_LO), x_lo);
     let p = (r * r).fma(poly(r, &EXP_16_F32), r);
     let hi = bits.lookup16(&POWER_16_HI_F32);
-    Parts { shift: bits.shr::<4>().shl::<23>(), hi, lo: hi.fma(p, bits.lookup16(&POWER_16_LO_F32)) }
+    let lo = hi.fma(p, bits.lookup16(&POWER_16_LO_F32));
+    (hi + lo).iadd(bits.shr::<4>().shl::<23>())
 }
 
-/// e^(x + x_lo) for results that are normal.
-#[inline(always)]
-pub fn exp_double<V: Singles>(x: V, x_lo: V) -> V {
-    let e = parts_of(x, Some(x_lo));
-    (e.hi + e.lo).iadd(e.shift)
-}
-
-/// 2^n ((1 - 2^-n) + (e^r - 1)); the difference and its sum with r are added without error.
+/// e^x - 1 = (T 2^n - 1) + T 2^n (e^r - 1), where T is e^b of ten binary places and b nearly an f32 (Gal and Bachelis, *An accurate
+/// elementary mathematical library for the IEEE floating point standard*, ACM TOMS 17, 1991), so that the first difference is exact
+/// from 2^-14 to 2^24. Halves, for 2^128.
 #[inline(always)]
 pub fn expm1<V: Singles>(x: V) -> V {
-    let (one, x0) = (V::all(1.0), clamp(x, -18.0, 89.0));
-    let minus_n = x0.fma(V::all(-LOG2_E as f32), V::all(MAGIC)) - V::all(MAGIC);
-    // Exact, as n is small and both are multiples of 2^-25; r is this and a bit more, which counts e^r times.
-    let r = minus_n.fma(V::all(LN2_HI_F32), x0);
-    let more = minus_n * V::all(LN2_LO_F32);
-    let power = one.scale(minus_n);
-    let base = one - power;
-    let base_lo = (one - base) - power;
-    let sum = base + r;
-    let lo = more.fma(r, (r - (sum - base)) + more) + base_lo;
-    let q = r.fma(poly(r, &EXPM1_F32), V::all(0.5));
-    let y = sum + (r * r).fma(q, lo);
-    // Zero keeps its sign.
-    y.scale(V::all(0.0) - minus_n).with_sign(x)
+    let near = clamp(x, -18.0, 89.0);
+    let bits = near.fma(V::all(LOG2_E as f32), V::all(MAGIC));
+    let n = bits - V::all(MAGIC);
+    // Exact, as n is small and both are multiples of 2^-25.
+    let first = n.fnma(V::all(LN2_HI_F32), near);
+    let index = first.fma(V::all(16.0), V::all(MAGIC));
+    let r = n.fnma(V::all(LN2_LO_F32), first - index.lookup16(&EXPM1_F32_AT));
+    let power = index.lookup16(&EXPM1_F32_POWER).iadd(bits.shl::<23>());
+    let p = (r * r).fma(horner(r, &EXPM1_F32), r);
+    // From 2^24 on the difference is not exact, and the power is larger than 1/2.
+    let two = V::all(2.0);
+    let base = power - V::all(0.5);
+    let base_lo = (power - base).fms(two, V::all(1.0));
+    // Subnormal numbers have no halves. Zero keeps its sign.
+    base.fma(two, power.fma(p + p, base_lo)).with_sign(x)
 }
 
-/// sinh and cosh grow from e^|x| / 4 and e^-|x| / 4, finite as long as they are.
+/// What sinh and cosh of a = n ln 2 + b + r ≥ 0 are made of: a quarter of e^(n ln 2 + b), and of the reciprocal of it, their sum or
+/// difference with what it lacks, both times cosh r - 1, sinh r. The b are such that their e^b and e^-b are nearly f32 (Gal and
+/// Bachelis, *An accurate elementary mathematical library for the IEEE floating point standard*, ACM TOMS 17, 1991).
+struct Hyperbolic<V> {
+    power: V,
+    /// 256 times as large.
+    inverse: V,
+    r: V,
+    /// cosh r - 1
+    even: V,
+    cube: V,
+}
+
+const OF_INVERSE: f32 = 1.0 / 256.0;
+
 #[inline(always)]
-fn quarters<V: Singles>(a: V) -> (V, V, V) {
-    let e = parts(V::all(90.0).min(a));
-    let power = V::all(0.25).iadd(e.shift);
-    let lo = power * e.lo;
-    let reciprocal = V::all(0.0625) / power.fma(e.hi, lo);
-    (power * e.hi, lo, reciprocal)
+fn hyperbolic<V: Singles>(a: V) -> Hyperbolic<V> {
+    // Beyond are infinities; the quarters are finite here.
+    let a = V::all(90.0).min(a);
+    let bits = a.fma(V::all(LOG2_E as f32), V::all(MAGIC));
+    let n = bits - V::all(MAGIC);
+    // Exact.
+    let first = n.fnma(V::all(LN2_HI_F32), a);
+    let index = first.fma(V::all(PER_STEP as f32), V::all(MAGIC));
+    let r = n.fnma(V::all(LN2_LO_F32), first - index.lookup16(&HYPERBOLIC_F32_AT));
+    let z = r * r;
+    let shift = bits.shl::<23>();
+    Hyperbolic {
+        power: index.lookup16(&HYPERBOLIC_F32_POWER).iadd(shift),
+        inverse: index.lookup16(&HYPERBOLIC_F32_INVERSE).isub(shift),
+        r,
+        even: z * V::all(COSH_F32[0]),
+        cube: r * z,
+    }
 }
 
+/// r is added last: where the result is smaller than the difference, it is nearly as large.
 #[inline(always)]
 pub fn sinh<V: Singles>(x: V) -> V {
-    let a = x.abs();
-    let (hi, lo, reciprocal) = quarters(a);
-    let far = hi + (lo - reciprocal);
-    let z = x * x;
-    let near = (x * z).fma(poly(z, &SINH_F32), x);
-    V::select(a.lt(V::all(1.0)), near, (far + far).with_sign(x))
+    let h = hyperbolic(x.abs());
+    let factor = V::all(OF_INVERSE);
+    let minus = h.inverse.fnma(factor, h.power);
+    let minus_lo = h.inverse.fnma(factor, h.power - minus);
+    let plus = h.inverse.fma(factor, h.power);
+    // Subnormal numbers have no halves.
+    let (two, twice) = (V::all(2.0), h.r + h.r);
+    let odd = h.cube * V::all(SINH_F32[0]);
+    let y = plus.fma(odd, minus.fma(h.even, minus_lo));
+    minus.fma(two, plus.fma(twice, y + y)).with_sign(x)
 }
 
 #[inline(always)]
 pub fn cosh<V: Singles>(x: V) -> V {
-    let (hi, lo, reciprocal) = quarters(x.abs());
-    let r = hi + (lo + reciprocal);
-    r + r
+    let h = hyperbolic(x.abs());
+    let factor = V::all(OF_INVERSE);
+    let plus = h.inverse.fma(factor, h.power);
+    let plus_lo = h.inverse.fma(factor, h.power - plus);
+    let minus = h.inverse.fnma(factor, h.power);
+    let sinh = h.cube.fma(V::all(SINH_F32[0]), h.r);
+    let y = plus + minus.fma(sinh, plus.fma(h.even, plus_lo));
+    y + y
 }

@@ -11,12 +11,19 @@ fn split<V: Singles>(y: V) -> (V, V) {
     (y.isub(offset.and(V::bits(0x1ff << 23))), offset)
 }
 
+/// The logarithm of 1 + f in parts of f, less the base's factor.
+#[inline(always)]
+fn terms<V: Singles>(f: V, index: V, base: &Logarithm) -> V {
+    let [first, second, third, fourth] = &base.terms;
+    let q = V::all(base.fourth).fma(f, index.lookup16(fourth)).fma(f, index.lookup16(third));
+    q.fma(f, index.lookup16(second)).fma(f, index.lookup16(first))
+}
+
 /// The logarithm of 2^k (1 + f); `index` names the interval of f. The products of k and of f with the first parts of their factors
 /// are exact, and added without error.
 #[inline(always)]
 fn of_parts<V: Singles>(k: V, f: V, index: V, base: &Logarithm) -> V {
-    let term = |i: usize| index.lookup16(&base.terms[i]);
-    let q = V::all(base.fourth).fma(f, term(3)).fma(f, term(2)).fma(f, term(1)).fma(f, term(0));
+    let q = terms(f, index, base);
     let factor = V::all(base.factor);
     let power = k * V::all(base.power[0]);
     let sum = f.fma(factor, power);
@@ -35,32 +42,24 @@ pub fn log<V: Singles>(x: V) -> V {
     of_base(x, &LOG_E_F32)
 }
 
-/// k and a table's log2 of 1/c, and a polynomial of r = m c - 1, as in [`crate::log`]: near 1/2 and 2 what [`of_parts`] rounds is too
-/// much of k + log2 m. All but the polynomial and the rests are added without error.
+/// k + log2 m, as [`of_parts`] but for m in [0.6875, 1.375): where k is -1 the sum is never below 1/2, and so what it lacks is exact.
 #[inline(always)]
 pub fn log2<V: Singles>(x: V) -> V {
+    if V::any(x.odd()) { log2_of(x, true).log_of_odd(x) } else { log2_of(x, false) }
+}
+
+#[inline(always)]
+fn log2_of<V: Singles>(x: V, odd: bool) -> V {
+    let small = x.lt(V::all(f32::MIN_POSITIVE));
+    let (m, offset) = split(if odd { V::select(small, x * V::bits((127 + 24) << 23), x) } else { x });
+    let k = offset.high_bits();
+    let k = if odd { V::select(small, k - V::all(24.0), k) } else { k };
     let base = &LOG_2_F32;
-    let odd = V::any(x.odd());
-    let mut y = x;
-    let mut shift = V::all(0.0);
-    if odd {
-        let small = x.lt(V::all(f32::MIN_POSITIVE));
-        y = V::select(small, x * V::bits((127 + 24) << 23), x);
-        shift = V::select(small, V::all(24.0), shift);
-    }
-    let (m, offset) = split(y);
-    let mut k = offset.high_bits();
-    if odd {
-        k = k - shift;
-    }
-    let i = offset.shr::<19>();
-    let r = m.fms(i.lookup16(&LOG_C_F32), V::all(1.0));
-    let factor = V::all(base.factor[0]);
-    let table = k + i.lookup16(&base.hi);
-    let sum = r.fma(factor, table);
-    let rest = r.fma(factor, table - sum);
-    let lo = r.fma(V::all(base.factor[1]), i.lookup16(&base.lo));
-    (sum + (rest + (r * r).fma(poly(r, &base.terms), lo))).log_of_odd(x)
+    let f = m - V::all(1.0);
+    let q = terms(f, offset.shr::<19>(), base);
+    let factor = V::all(base.factor);
+    let sum = f.fma(factor, k);
+    sum + f.fma(q, f.fma(factor, k - sum))
 }
 
 #[inline(always)]
@@ -86,7 +85,7 @@ pub fn log1p<V: Singles>(x: V) -> V {
 /// log(u + u_lo) + n log 2 for a positive normal u with a rest of its last place's size, and a small integer n; where the sum is
 /// near 1 the result is as exact as its distance from 1.
 #[inline(always)]
-pub fn log_of_sum<V: Singles>(u: V, u_lo: V, n: V) -> V {
+pub fn log_of_sum<V: Singles>(u: V, u_lo: V, n: Option<V>) -> V {
     let (m, offset) = split(u);
     let i = offset.shr::<19>();
     let c = i.lookup16(&LOG_C_F32);
@@ -94,7 +93,8 @@ pub fn log_of_sum<V: Singles>(u: V, u_lo: V, n: V) -> V {
     // 2^(1-k) is normal for every k.
     let power = V::all(2.0).isub(u.isub(m));
     let rest = ((u_lo * V::all(0.5)) * power) * c;
-    let k = offset.high_bits() + n;
+    let k = offset.high_bits();
+    let k = n.map_or(k, |n| k + n);
     let table = k.fma(V::all(LN2_POWER_F32), i.lookup16(&LOG_HI_F32));
     let lo = k.fma(V::all(LN2_POWER_REST_F32), i.lookup16(&LOG_LO_F32)) + r.fnma(rest, rest);
     let (hi, hi_lo) = fast_two_sum(table, r);
