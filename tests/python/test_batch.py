@@ -241,6 +241,19 @@ def test_what_is_held_stays(planned):
     check(program, 1)
 
 
+def test_a_total_begins_with_what_is_written_to(planned):
+    def program(np):
+        x, out = rows(np, N, M), rows(np, N, M, seed=3) * 2.0
+        total = out.copy()
+        for k in range(N):
+            y = np.sqrt(np.abs(x[k])) * 2.0 - 1.0
+            out[k] = y * y + 1.0
+            total = total + y
+        return out, total
+
+    check(program, 0)
+
+
 def test_an_old_version_is_read(planned):
     def program(np):
         x = rows(np, N, M)

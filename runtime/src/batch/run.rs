@@ -17,7 +17,7 @@ use crate::plan_cache::Stores;
 use crate::session::Session;
 use crate::strided::packed;
 use crate::trace::{Src, Trace};
-use crate::{Error, Result, Store};
+use crate::{Error, Result, Store, Tier};
 
 /// Elements of the largest value of the rounds that run together: what they compute stays near.
 const TOGETHER: usize = 1 << 17;
@@ -31,7 +31,9 @@ fn missing() -> Error {
 impl Session {
     /// Runs the trace in parts, if it has rounds that go together; the outputs' stores.
     pub(crate) fn run_in_parts(&mut self, outputs: &[u32]) -> Result<Option<Stores>> {
-        if !self.config.batch || self.trace.exported || crate::ranks::active().is_some() {
+        // (The interpreter is a witness of what was recorded.)
+        let off = !self.config.batch || self.config.tier == Tier::Interp;
+        if off || self.trace.exported || crate::ranks::active().is_some() {
             return Ok(None);
         }
         let uses = Uses::of(&self.trace, outputs);
@@ -182,8 +184,11 @@ impl Parts<'_> {
     /// The store that a group writes to, and whether it is the one that the group's rounds read as well. Nobody else reads it
     /// from now on.
     fn base(&mut self, src: Src, group: &Group) -> Result<(Arc<Store>, bool)> {
-        let last = self.uses.last(src) <= group.start + group.period;
         let Session { part: main, token, .. } = &mut *self.session;
+        // The first of the carried records may begin with what the rounds write to, and run behind them.
+        let first = &main.recs[group.start..group.start + group.period];
+        let begins = first.iter().zip(&group.carried).any(|(rec, &c)| c && rec.args().iter().any(|a| a.src == src));
+        let last = self.uses.last(src) <= group.start + group.period && !begins;
         let store = match src {
             Src::Input(n) => main.inputs[n as usize].clone(),
             Src::Node(n) => match main.versions[n as usize].state.get(token) {
