@@ -15,7 +15,7 @@ use crate::strided::packed;
 use crate::{Result, Store};
 
 /// Multiplications of a product that take no longer than its record and flush.
-const PRODUCT: usize = 1 << 14;
+const PRODUCT: usize = 1 << 16;
 
 impl Session {
     /// A product of matrices.
