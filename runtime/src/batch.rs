@@ -21,6 +21,7 @@ use smallvec::SmallVec;
 
 pub(crate) use find::words;
 
+use crate::Error;
 use crate::trace::Src;
 
 /// Where a round's argument comes from.
@@ -70,6 +71,11 @@ pub(crate) struct Write {
     pub(crate) step: i64,
     /// The last write of the round to this base.
     pub(crate) last: bool,
+}
+
+/// A fault of the search for rounds: nothing that a program can cause.
+fn missing() -> Error {
+    Error::Runtime("a value between the parts of a trace is missing".into())
 }
 
 impl Group {

@@ -292,6 +292,15 @@ impl Trace {
         self.scalars.len() as u32 - 1
     }
 
+    /// The value of an argument that is a number.
+    pub(crate) fn number(&self, src: Src) -> Option<Scalar> {
+        match src {
+            Src::Scalar(n) => Some(Scalar { dtype: self.scalar_types[n as usize], bits: self.scalars[n as usize] }),
+            Src::Const(n) => Some(self.consts[n as usize]),
+            Src::Node(_) | Src::Input(_) => None,
+        }
+    }
+
     pub(crate) fn reduce(&mut self, reduce: Reduce) -> Op {
         self.reduces.push(reduce);
         Op::Reduce(self.reduces.len() as u32 - 1)

@@ -271,6 +271,7 @@ def test_foreign_memory_is_written_in_place(planned):
     for k in range(N):
         out[k] = x[k] * 2.0 + 1.0
     assert_same(out, rows(numpy, N, M) * 2.0 + 1.0)
+    assert_same(mine, rows(numpy, N, M) * 2.0 + 1.0)
 
 
 def test_what_is_written_to_was_made_in_the_same_trace(planned):

@@ -518,7 +518,7 @@ impl Region<'_> {
                 return false;
             }
             if *link == Link::Scalar {
-                if !self.same_number(a, b) {
+                if self.trace.number(a.src) != self.trace.number(b.src) {
                     // Whether a power is a square or a root is no matter of numbers alone.
                     if matches!(self.trace.recs[first + j].op, Op::Map(Ufunc::Power | Ufunc::FloatPower)) {
                         return false;
@@ -540,17 +540,6 @@ impl Region<'_> {
         }
         differ.iter().for_each(|&k| varies[k] = true);
         true
-    }
-
-    fn same_number(&self, a: &Arg, b: &Arg) -> bool {
-        match (a.src, b.src) {
-            (Src::Scalar(m), Src::Scalar(n)) => {
-                self.trace.scalars[m as usize] == self.trace.scalars[n as usize]
-                    && self.trace.scalar_types[m as usize] == self.trace.scalar_types[n as usize]
-            }
-            (Src::Const(m), Src::Const(n)) => self.trace.consts[m as usize].bits == self.trace.consts[n as usize].bits,
-            _ => false,
-        }
     }
 
     /// What the rounds do, if none reads what another one writes.

@@ -7,12 +7,12 @@ use legate_jit_ir::{DType, Shape, View};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::{Group, Role};
+use super::{Group, Role, missing};
 use crate::base::{State, Token, Version};
 use crate::layout::{Class, Layout, Strides};
 use crate::shared::Shared;
 use crate::trace::{Arg, Op, PackedPerm, Part, Rec, Src, Trace};
-use crate::{Error, Result, Store};
+use crate::{Result, Store};
 
 /// The stores that a trace's values are in, so far.
 pub(super) struct Values<'a> {
@@ -31,9 +31,9 @@ impl Values<'_> {
             Src::Input(n) => Ok(&self.trace.inputs[n as usize]),
             Src::Node(n) => match self.trace.versions[n as usize].state.get(self.token) {
                 State::Store(store) => Ok(store),
-                State::Pending(_) | State::Failed(_) => Err(Error::Runtime("a value is missing between rounds".into())),
+                State::Pending(_) | State::Failed(_) => Err(missing()),
             },
-            Src::Scalar(_) | Src::Const(_) => Err(Error::Runtime("a number is no array".into())),
+            Src::Scalar(_) | Src::Const(_) => Err(missing()),
         }
     }
 
@@ -184,7 +184,7 @@ impl<'a> Rounds<'a> {
         let mut args: SmallVec<[Arg; 3]> = SmallVec::new();
         if rec.op == Op::Update {
             let Role::Local(d) = self.group.roles[j][0] else {
-                return Err(Error::Runtime("a write to what is no array".into()));
+                return Err(missing());
             };
             let to = values.layout(&rec.args[0]).clone();
             let src = Src::Node(self.made[d as usize].expect("a base comes first").0);
@@ -273,7 +273,7 @@ impl<'a> Rounds<'a> {
             Role::Store { src, step } => {
                 let window = self.windows.iter().find(|w| w.src == src && w.step == step);
                 let Some(Window { low, high, store: Some(store), .. }) = window else {
-                    return Err(Error::Runtime("a window is missing".into()));
+                    return Err(missing());
                 };
                 let total = (high + 1 - low) as usize;
                 let seen = values.layout(arg);
@@ -287,19 +287,9 @@ impl<'a> Rounds<'a> {
                 let input = self.part.input(store, &Layout::identity(&[total]), values.dtype(src));
                 Arg { src: Src::Input(input), layout: self.part.layout(&layout), ..*arg }
             }
-            Role::Scalar { varies: false } => match arg.src {
-                Src::Const(n) => self.part.scalar(values.trace.consts[n as usize]),
-                Src::Scalar(n) => {
-                    let n = n as usize;
-                    self.part.scalar(legate_jit_ir::Scalar {
-                        dtype: values.trace.scalar_types[n],
-                        bits: values.trace.scalars[n],
-                    })
-                }
-                Src::Node(_) | Src::Input(_) => return Err(Error::Runtime("an array is no number".into())),
-            },
+            Role::Scalar { varies: false } => self.part.scalar(values.trace.number(arg.src).ok_or_else(missing)?),
             Role::Scalar { varies: true } => self.numbers(j, q, rank)?,
-            Role::None => return Err(Error::Runtime("a record has no such argument".into())),
+            Role::None => return Err(missing()),
         })
     }
 
@@ -308,11 +298,8 @@ impl<'a> Rounds<'a> {
         let (trace, arg) = (self.values.trace, &self.rec(j).args[q]);
         let (dtype, mut bytes) = (self.values.dtype(arg.src), Vec::new());
         for round in self.from..self.from + self.count {
-            let bits = match trace.recs[self.group.start + round * self.group.period + j].args[q].src {
-                Src::Const(n) => trace.consts[n as usize].bits,
-                Src::Scalar(n) => trace.scalars[n as usize],
-                Src::Node(_) | Src::Input(_) => return Err(Error::Runtime("an array is no number".into())),
-            };
+            let src = trace.recs[self.group.start + round * self.group.period + j].args[q].src;
+            let bits = trace.number(src).ok_or_else(missing)?.bits;
             bytes.extend(bits.iter().flat_map(|word| word.to_ne_bytes()).take(dtype.size()));
         }
         let store = Store::from_bytes(&bytes)?;
@@ -394,14 +381,8 @@ pub(super) fn plain(
                     };
                     Src::Input(input)
                 }
-                Src::Scalar(n) => {
-                    let n = n as usize;
-                    let value = legate_jit_ir::Scalar { dtype: main.scalar_types[n], bits: main.scalars[n] };
-                    args.push(part.scalar(value));
-                    continue;
-                }
-                Src::Const(n) => {
-                    args.push(part.scalar(main.consts[n as usize]));
+                Src::Scalar(_) | Src::Const(_) => {
+                    args.push(part.scalar(main.number(arg.src).ok_or_else(missing)?));
                     continue;
                 }
             };

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::find::{Uses, groups};
 use super::part::{Rounds, Values, plain};
-use super::{Group, Role, Write};
+use super::{Group, Role, Write, missing};
 use crate::base::State;
 use crate::layout::{Layout, Strides};
 use crate::plan_cache::Stores;
@@ -23,10 +23,6 @@ use crate::{Error, Result, Store, Tier};
 const TOGETHER: usize = 1 << 17;
 /// Elements of a round's values that are worth being shared by the threads where they are put.
 const SHARED: usize = 1 << 16;
-
-fn missing() -> Error {
-    Error::Runtime("a value between the parts of a trace is missing".into())
-}
 
 impl Session {
     /// Runs the trace in parts, if it has rounds that go together; the outputs' stores.

@@ -1,6 +1,7 @@
 //! Products of matrices. The choice of routine is NumPy's, so that the same library gives the same bits: `dot` for a row times
-//! a column, `gemv` where one side is a vector (our own where the matrix is large), our own sums for small matrices (`small`), `syrk` for a matrix times its own transpose, `gemm` else (a matrix that BLAS
-//! cannot step through is copied first), and plain loops for integers and for vectors that BLAS cannot step through.
+//! a column, `gemv` where one side is a vector (our own where the matrix is large), our own sums for small matrices (`small`),
+//! `syrk` for a matrix times its own transpose, `gemm` else (a matrix that BLAS cannot step through is copied first), and plain
+//! loops for integers and for vectors that BLAS cannot step through.
 //!
 //! A boundary file: it reads and writes operands by address.
 
