@@ -79,6 +79,10 @@ pub fn direct<T>(py: Python, f: impl FnOnce() -> Result<T, Error>) -> PyResult<T
 /// looks for them operation by operation, which a fused kernel cannot.
 static STRICT: AtomicBool = AtomicBool::new(false);
 
+pub fn is_strict() -> bool {
+    STRICT.load(Ordering::Relaxed)
+}
+
 #[pyfunction]
 pub fn set_strict(strict: bool) {
     STRICT.store(strict, Ordering::Relaxed);

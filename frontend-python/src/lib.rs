@@ -13,6 +13,7 @@ mod error;
 mod fallback;
 mod functions;
 mod index;
+mod loops;
 mod methods;
 mod operators;
 mod picked;
@@ -101,6 +102,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(functions::cumsum, m)?)?;
     m.add_function(wrap_pyfunction!(functions::cumprod, m)?)?;
     quick::init(m)?;
+    m.add_function(wrap_pyfunction!(loops::look_for_loops, m)?)?;
     m.add_function(wrap_pyfunction!(quick::in_front, m)?)?;
     m.add("asanyarray", m.getattr("asarray")?)?;
     m.add_function(wrap_pyfunction!(functions::adopt_array, m)?)?;

@@ -88,6 +88,12 @@ const VARIABLES: &[Variable] = &[
         help: "whether rounds of a loop that do the same to other parts of arrays run together, as one operation over all of them",
     },
     Variable {
+        name: "LEGATE_JIT_LOOPS",
+        kind: Kind::Word(&["on", "off"]),
+        default: "on",
+        help: "whether the rounds of a Python loop that does nothing but array operations are recorded without Python, once they are known",
+    },
+    Variable {
         name: "LEGATE_JIT_CACHE_DIR",
         kind: Kind::Text,
         default: "legate-jit below the user's cache folder",

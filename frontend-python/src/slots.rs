@@ -25,7 +25,7 @@ use crate::error::broken;
 use crate::quick::Args;
 use crate::ufunc::UfuncObject;
 use crate::value::{self, NdArray, NdScalar, Value};
-use crate::{capi, convertible, dtypes, index, operators, quick};
+use crate::{capi, convertible, dtypes, index, loops, operators, quick};
 
 pub type Object = *mut ffi::PyObject;
 
@@ -164,7 +164,7 @@ pub unsafe fn seen<'a, 'py>(py: Python<'py>, object: Object) -> Borrowed<'a, 'py
 }
 
 #[inline(always)]
-unsafe fn contents<'a>(object: Object) -> &'a Value {
+pub unsafe fn contents<'a>(object: Object) -> &'a Value {
     // SAFETY: an object of ours, see the head of the file.
     unsafe { &*object.byte_add(CONTENTS).cast::<Value>() }
 }
@@ -173,7 +173,10 @@ macro_rules! binary_slots {
     ($($name:ident = $op:ident;)*) => { $(
         unsafe extern "C" fn $name(a: Object, b: Object) -> Object {
             // SAFETY: see the head of the file.
-            enter_object(|py| unsafe { operators::binary(Ufunc::$op, &seen(py, a), &seen(py, b)) })
+            enter_object(|py| unsafe {
+                loops::tick(py, a, b)?;
+                operators::binary(Ufunc::$op, &seen(py, a), &seen(py, b))
+            })
         }
     )* };
 }
@@ -212,6 +215,7 @@ macro_rules! in_place_slots {
         unsafe extern "C" fn $name(a: Object, b: Object) -> Object {
             // SAFETY: see the head of the file; the slot gives a reference of its own.
             enter_object(|py| unsafe {
+                loops::tick(py, a, b)?;
                 operators::in_place(Ufunc::$op, &seen(py, a), contents(a), &seen(py, b))?;
                 Ok(seen(py, a).to_owned().unbind())
             })

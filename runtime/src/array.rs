@@ -160,6 +160,11 @@ impl Array {
         Shared::ptr_eq(&self.base, &other.base)
     }
 
+    /// How many handles there are on the base, this one included.
+    pub fn handles(&self) -> usize {
+        Shared::count(&self.base) as usize
+    }
+
     /// True where `self` is a part of its base or shows it in another order: NumPy's `a.base is not None`.
     pub fn is_view(&self) -> bool {
         self.layout.class != Class::Identity || self.part != Part::Whole

@@ -27,6 +27,7 @@ mod promote;
 pub mod ranks;
 mod reduce;
 mod repeats;
+pub mod round;
 mod scalar_eval;
 mod session;
 mod shared;

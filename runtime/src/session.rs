@@ -46,6 +46,10 @@ pub(crate) struct Session {
     inputs_then: usize,
     /// The flush that runs is for somebody who asks for a value.
     asked: bool,
+    /// What the program's variables held when a round began that may be repeated.
+    pub(crate) seen: Option<crate::round::Seen>,
+    /// How often somebody has looked at what is in memory.
+    pub(crate) looks: u64,
     /// The next record belongs to the last one: they run together.
     pub(crate) more_comes: bool,
     /// Scratch of `run_trace`.
@@ -67,6 +71,8 @@ pub(crate) struct Counters {
     pub(crate) eager_scalars: u64,
     /// Rounds of loops that ran together.
     pub(crate) rounds_together: u64,
+    /// Rounds of loops that were recorded without the program.
+    pub(crate) rounds_repeated: u64,
 }
 
 static SESSION: Mutex<Option<Box<Session>>> = Mutex::new(None);
@@ -149,6 +155,14 @@ pub(crate) fn lock() -> Held {
     Held { guard: Some(guard) }
 }
 
+/// The session for who looks at what is in memory, or writes there: a round that does so is no mere recording.
+#[inline]
+pub(crate) fn lock_to_look() -> Held {
+    let mut s = lock();
+    s.looks += 1;
+    s
+}
+
 /// Makes the session, so that forks are looked after from now on.
 pub fn prepare() {
     drop(lock());
@@ -195,6 +209,8 @@ impl Session {
             bytes_then: 0,
             inputs_then: 0,
             asked: false,
+            seen: None,
+            looks: 0,
             more_comes: false,
             outputs: Vec::new(),
             donated: Vec::new(),
@@ -244,7 +260,7 @@ impl Session {
     }
 
     /// A flush that nobody asked for: values that there is no memory for are an error for who asks for them.
-    fn make_room(&mut self) -> Result<()> {
+    pub(crate) fn make_room(&mut self) -> Result<()> {
         match self.flush() {
             Err(Error::Memory(_)) => Ok(()),
             other => other,
@@ -253,12 +269,22 @@ impl Session {
 
     /// Computes every pending value that somebody still holds.
     pub(crate) fn flush(&mut self) -> Result<()> {
+        if self.seen.take().is_some() {
+            self.inline.resume();
+        }
         if self.trace.is_empty() {
             self.limit = self.records_allowed();
             self.trace.clear();
             self.inputs_then = 0;
             return Ok(());
         }
+        let result = self.run();
+        self.trace.clear();
+        self.has_run();
+        result
+    }
+
+    fn run(&mut self) -> Result<()> {
         self.counters.flushes += 1;
         self.inline.asked = true;
         let result = self.run_trace();
@@ -271,11 +297,26 @@ impl Session {
                 }
             }
         }
-        self.trace.clear();
+        result
+    }
+
+    fn has_run(&mut self) {
         self.limit = self.records_allowed();
         self.inputs_then = 0;
         self.bytes_then = crate::buffer::bytes_live();
-        result
+    }
+
+    /// Runs a trace that was recorded before, while nothing is pending.
+    pub(crate) fn run_kept(&mut self, kept: &mut Trace) -> Result<()> {
+        debug_assert!(self.trace.is_empty());
+        std::mem::swap(&mut self.trace, kept);
+        let result = self.run();
+        std::mem::swap(&mut self.trace, kept);
+        self.has_run();
+        match result {
+            Err(Error::Memory(_)) => Ok(()),
+            other => other,
+        }
     }
 
     /// After how many records the budgets are looked at.

@@ -25,6 +25,7 @@ pub fn stats() -> Vec<(&'static str, u64)> {
         ("plans", c.plans),
         ("plan_hits", c.plan_hits),
         ("rounds_together", c.rounds_together),
+        ("rounds_repeated", c.rounds_repeated),
         ("scalars_evaluated", c.eager_scalars),
         ("rounds_ahead", ahead.used),
         ("rounds_wasted", ahead.wasted),

@@ -12,7 +12,7 @@ use super::index::wrap;
 use super::{Array, too_many_indices};
 use crate::base::{State, Version};
 use crate::promote::WeakScalar;
-use crate::session::{Session, epoch, lock};
+use crate::session::{Session, epoch, lock, lock_to_look};
 use crate::shared::Shared;
 use crate::trace::Part;
 use crate::{Error, Result, Store};
@@ -46,7 +46,7 @@ impl Array {
     /// `self[i, j, …]` with an integer for every axis. Computes nothing.
     pub fn get_item(&self, index: &[i64]) -> Result<Element> {
         let at = self.place(index)?;
-        let s = lock();
+        let s = lock_to_look();
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) => {
                 store.keep_promise()?;
@@ -68,7 +68,7 @@ impl Array {
     #[inline(always)]
     pub fn peek(&self, index: &[i64]) -> Option<Scalar> {
         let at = self.place_quickly(index)?;
-        let mut s = lock();
+        let mut s = lock_to_look();
         s.inline.asked = true;
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if !store.is_promised() => Some(self.load(store, at)),
@@ -84,7 +84,7 @@ impl Array {
         if first + out.len() > n || self.dtype.size() > 8 {
             return None;
         }
-        let mut s = lock();
+        let mut s = lock_to_look();
         s.inline.asked = true;
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if !store.is_promised() && !store.is_exported() => {
@@ -115,7 +115,7 @@ impl Array {
             return false;
         }
         let Some(at) = self.place_quickly(index) else { return false };
-        let s = lock();
+        let s = lock_to_look();
         let version = self.base.current.get(&s.token);
         let State::Store(store) = version.state.get(&s.token) else { return false };
         let alone = Shared::count(version) == 1 && Arc::strong_count(store) == 1;
@@ -162,7 +162,7 @@ impl Array {
     }
 
     fn store_at(&self, index: &[i64], at: i64, value: Scalar) -> Result<()> {
-        let mut s = lock();
+        let mut s = lock_to_look();
         if poke(&mut s, self, at, value)? {
             return Ok(());
         }
@@ -186,7 +186,7 @@ impl Array {
     }
 
     fn value_at(&self, at: i64) -> Result<Scalar> {
-        let mut s = lock();
+        let mut s = lock_to_look();
         let version = self.base.current.get(&s.token);
         if let State::Store(store) = version.state.get(&s.token)
             && !store.is_promised()
@@ -215,8 +215,10 @@ impl Array {
         if self.ndim() != 0 {
             return None;
         }
-        let s = lock();
-        self.known(&s)
+        let mut s = lock();
+        let known = self.known(&s);
+        s.looks += known.is_some() as u64;
+        known
     }
 
     #[inline]

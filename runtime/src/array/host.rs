@@ -11,7 +11,7 @@ use legate_jit_ir::{DType, Shape};
 use super::Array;
 use crate::base::{State, Version};
 use crate::layout::Strides;
-use crate::session::lock;
+use crate::session::lock_to_look;
 use crate::shared::Shared;
 use crate::{Result, Store};
 
@@ -40,7 +40,7 @@ unsafe impl Sync for HostView {}
 impl Array {
     /// The elements, computed, for reading: a later write through the array leaves them as they are.
     pub fn host(&self) -> Result<HostView> {
-        let mut s = lock();
+        let mut s = lock_to_look();
         let version = self.base.current.get(&s.token).clone();
         let store = s.store_of(&version)?;
         Ok(self.view_of(store))
@@ -48,7 +48,7 @@ impl Array {
 
     /// The elements for reading, if they are in memory.
     pub fn host_at_rest(&self) -> Option<HostView> {
-        let mut s = lock();
+        let mut s = lock_to_look();
         s.inline.asked = true;
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if !store.is_promised() => Some(self.view_of(store.clone())),
@@ -60,7 +60,7 @@ impl Array {
     /// many bytes the next one is away.
     pub fn line_at_rest(&self) -> Option<(Arc<Store>, *const u8, isize)> {
         let &[step] = &self.layout.strides[..] else { return None };
-        let mut s = lock();
+        let mut s = lock_to_look();
         s.inline.asked = true;
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if !store.is_promised() => {
@@ -73,7 +73,7 @@ impl Array {
 
     /// The elements, computed, in memory that foreign code and this array share from now on.
     pub fn export(&self) -> Result<Export> {
-        let mut s = lock();
+        let mut s = lock_to_look();
         let version = self.base.current.get(&s.token).clone();
         let mut store = s.store_of(&version)?;
         s.ahead.let_go();

@@ -32,6 +32,8 @@ pub(crate) struct Inline {
     /// Records since the last look, and those of them that had better not been recorded.
     records: usize,
     useless: usize,
+    /// The limits to go back to, while everything is recorded.
+    paused: Option<(usize, u32)>,
 }
 
 impl Inline {
@@ -49,6 +51,21 @@ impl Inline {
 
     pub(crate) fn off(&mut self) {
         (self.limit, self.immediate) = (0, 0);
+        self.paused = None;
+    }
+
+    /// Has everything recorded for a while.
+    pub(crate) fn pause(&mut self) {
+        if self.paused.is_none() {
+            self.paused = Some((self.limit, self.immediate));
+            (self.limit, self.immediate) = (0, 0);
+        }
+    }
+
+    pub(crate) fn resume(&mut self) {
+        if let Some(limits) = self.paused.take() {
+            (self.limit, self.immediate) = limits;
+        }
     }
 
     /// Whether a record is to run at once. Where a program's traces are tiny, or never the same again, there is nothing to gain

@@ -11,7 +11,7 @@ use super::moves::{self, Source};
 use super::selection::{Selection, is_sparse};
 use crate::array::{Array, Operand};
 use crate::base::{State, Version};
-use crate::session::lock;
+use crate::session::lock_to_look;
 use crate::shared::Shared;
 use crate::{Casting, Error, HostView, Result};
 
@@ -31,7 +31,7 @@ impl Array {
     /// The elements, computed, in memory that nobody else sees (but foreign code that shares it), to be written in place.
     pub(super) fn own_memory(&self) -> Result<HostView> {
         {
-            let mut s = lock();
+            let mut s = lock_to_look();
             let version = self.base.current.get(&s.token).clone();
             let store = s.store_of(&version)?;
             if !store.is_exported() {

@@ -1,0 +1,661 @@
+//! Loops over a `range` that do nothing but array operations: after a round has been seen, the others need no Python.
+//!
+//! `for _ in range(n): un = u.copy(); u[1:-1] = un[2:] + un[:-2]` records the same operations in each of its rounds, and to record them
+//! takes longer than to compute them where arrays are small. So now and then an operator asks in which loop it stands. Is it
+//! one that can be told to do nothing else (`_loops.py` reads its bytecode, and that of the functions that it calls), what its names and
+//! the interpreter's stack hold is noted at the first operator of a round and compared at the same one of the next. If the numbers are the
+//! same and the arrays alike, the rounds that are left are recorded by the runtime (`runtime/src/round.rs`), the iterator is moved on,
+//! and Python goes on in the last round as if it had run them all. A round that was learned serves the loop again when it is met again.
+//!
+//! Whatever is not known to be without other effects is left to Python: objects of other types, numbers that change, a look at
+//! a value, a debugger, another function of another package.
+
+mod frame;
+mod gather;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use legate_jit_runtime::round::{self, Round};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
+
+use crate::error;
+use crate::slots::Object;
+use frame::{Layout, Slot};
+use gather::{Atom, Gathered, Types};
+
+/// Operators before the first look, and the least and the most between two that find nothing.
+const FIRST: u32 = 1024;
+const PAUSE: (u32, u32) = (64, 1 << 14);
+/// Rounds that must be left for a loop to be watched.
+const WORTH: usize = 4;
+/// Operators for which a round is waited for.
+const PATIENCE: u32 = 1024;
+/// Rounds that are compared before a loop is given up.
+const TRIES: u32 = 3;
+/// Functions between a loop and the operator that looks.
+const DEEPEST: usize = 4;
+/// Code objects and loops that are remembered.
+const REMEMBERED: usize = 256;
+
+/// Operators to go until the next look.
+static LEFT: AtomicU32 = AtomicU32::new(FIRST);
+static LAYOUT: OnceLock<Layout> = OnceLock::new();
+static WATCHER: Mutex<State> = Mutex::new(State::New);
+
+enum State {
+    New,
+    /// Somebody is looking, perhaps further up on the stack.
+    Busy,
+    Here(Box<Watcher>),
+    Off,
+}
+
+/// Called by operators of arrays before they look at their operands.
+#[inline(always)]
+pub fn tick(py: Python<'_>, a: Object, b: Object) -> PyResult<()> {
+    let left = LEFT.load(Ordering::Relaxed).wrapping_sub(1);
+    LEFT.store(left, Ordering::Relaxed);
+    if left == 0 { look(py, a, b) } else { Ok(()) }
+}
+
+#[cold]
+fn look(py: Python<'_>, a: Object, b: Object) -> PyResult<()> {
+    let take = || std::mem::replace(&mut *WATCHER.lock().unwrap_or_else(PoisonError::into_inner), State::Busy);
+    let put = |state| *WATCHER.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    let mut watcher = match take() {
+        State::Here(watcher) => watcher,
+        State::New => match Watcher::new(py)? {
+            Some(watcher) => Box::new(watcher),
+            None => {
+                put(State::Off);
+                return Ok(());
+            }
+        },
+        State::Busy => {
+            LEFT.store(FIRST, Ordering::Relaxed);
+            return Ok(());
+        }
+        State::Off => {
+            put(State::Off);
+            return Ok(());
+        }
+    };
+    let result = watcher.look(py, a, b);
+    LEFT.store(watcher.next.max(1), Ordering::Relaxed);
+    put(State::Here(watcher));
+    result
+}
+
+/// Looks for a loop at the next operator, as if nothing were known yet: for tests.
+#[pyfunction]
+pub fn look_for_loops() {
+    let mut state = WATCHER.lock().unwrap_or_else(PoisonError::into_inner);
+    if !matches!(*state, State::Busy | State::Off) {
+        *state = State::New;
+    }
+    LEFT.store(1, Ordering::Relaxed);
+}
+
+/// What can be repeated of a code object: see `_loops.analyse`.
+struct Body {
+    ok: bool,
+    reads: Vec<usize>,
+    names: Vec<Py<PyString>>,
+}
+
+struct Line {
+    at: u32,
+    depth: usize,
+    operator: bool,
+    call: bool,
+}
+
+struct Loop {
+    start: u32,
+    end: u32,
+    /// Of the iterator on the stack.
+    place: usize,
+    body: Body,
+    unread: bool,
+}
+
+struct Code {
+    /// Kept, so that its address stays its own.
+    object: Py<PyAny>,
+    slots: usize,
+    optimized: bool,
+    library: bool,
+    lines: Vec<Line>,
+    whole: Body,
+    loops: Vec<Loop>,
+}
+
+/// A frame that runs, and where it is.
+struct Place<'py> {
+    frame: Bound<'py, PyAny>,
+    code: Arc<Code>,
+    line: usize,
+}
+
+/// A loop that runs: the frames from the innermost to its own.
+struct Here<'py> {
+    places: Vec<Place<'py>>,
+    /// Number of the loop in the last one's code.
+    number: usize,
+    iterator: Bound<'py, PyAny>,
+}
+
+/// Where an operator stands: code objects and offsets, from the innermost.
+type Spot = Vec<(usize, u32)>;
+
+/// What the rounds of a loop depend on beside the names in its frames.
+#[derive(Default)]
+struct Reach {
+    globals: Vec<(Py<PyDict>, Py<PyString>)>,
+    cells: Vec<Py<PyAny>>,
+}
+
+/// A loop on the way to being learned.
+struct Watch {
+    iterator: Py<PyAny>,
+    left: usize,
+    ticks: u32,
+    tries: u32,
+}
+
+enum Mode {
+    Idle,
+    /// For the first operator of the next round.
+    Waiting(Watch),
+    /// For the same operator of the next round.
+    Watching(Watch, Spot, Reach, Vec<Atom>),
+    /// For a loop that was learned.
+    Following {
+        last: Option<(usize, u32)>,
+        since: u32,
+    },
+}
+
+/// A loop whose round is known.
+struct Learned {
+    spot: Spot,
+    atoms: Vec<Atom>,
+    reach: Reach,
+    round: Round,
+    /// Operators from the end of its rounds to the next loop that was learned.
+    gap: Option<u32>,
+    misses: u32,
+}
+
+struct Watcher {
+    layout: Layout,
+    types: Types,
+    analyse: Py<PyAny>,
+    reach: Py<PyAny>,
+    traced: Py<PyAny>,
+    codes: HashMap<usize, Arc<Code>>,
+    learned: HashMap<(usize, u32), Learned>,
+    /// By code and loop.
+    refused: HashMap<(usize, u32), u32>,
+    mode: Mode,
+    /// Operators until the next look.
+    next: u32,
+    pause: u32,
+}
+
+fn find_layout(py: Python<'_>, module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let (first, second) = (PyDict::new(py), PyDict::new(py));
+    module.getattr("probe")?.call1((first, second, wrap_pyfunction!(find_frame, py)?))?;
+    Ok(())
+}
+
+/// What `_loops.probe` calls.
+#[pyfunction]
+fn find_frame(py: Python<'_>, first: &Bound<'_, PyAny>, second: &Bound<'_, PyAny>) -> bool {
+    let Some(layout) = Layout::find(py, &[first.as_ptr(), second.as_ptr()]) else { return false };
+    let Some(frame) = frame::current(py) else { return false };
+    // SAFETY: `probe` has four names, and the iterator of its loop is on the stack.
+    let iterator = unsafe { layout.slot(&frame, 4) };
+    let found = matches!(iterator, Slot::Object(object, true)
+        // SAFETY: a reference on the stack of a frame that runs.
+        if unsafe { Bound::from_borrowed_ptr(py, object) }.get_type().name().is_ok_and(|n| n == "range_iterator"));
+    found && LAYOUT.set(layout).is_ok()
+}
+
+type RawBody = (bool, Vec<usize>, Vec<Py<PyString>>);
+type RawLoop = (u32, u32, usize, RawBody, bool);
+type RawCode = (usize, bool, bool, Vec<(u32, i64, bool, bool)>, RawBody, Vec<RawLoop>);
+
+impl Watcher {
+    fn new(py: Python<'_>) -> PyResult<Option<Watcher>> {
+        if std::env::var("LEGATE_JIT_LOOPS").as_deref() == Ok("off") {
+            return Ok(None);
+        }
+        let module = py.import("legate_jit._loops")?;
+        if LAYOUT.get().is_none() {
+            find_layout(py, &module)?;
+        }
+        let Some(&layout) = LAYOUT.get() else { return Ok(None) };
+        Ok(Some(Watcher {
+            layout,
+            types: Types::new(py)?,
+            analyse: module.getattr("analyse")?.unbind(),
+            reach: module.getattr("reach")?.unbind(),
+            traced: module.getattr("traced")?.unbind(),
+            codes: HashMap::new(),
+            learned: HashMap::new(),
+            refused: HashMap::new(),
+            mode: Mode::Idle,
+            next: PAUSE.0,
+            pause: PAUSE.0,
+        }))
+    }
+
+    fn look(&mut self, py: Python<'_>, a: Object, b: Object) -> PyResult<()> {
+        let step = std::mem::replace(&mut self.next, 1);
+        match std::mem::replace(&mut self.mode, Mode::Idle) {
+            Mode::Idle => self.idle(py, a, b),
+            Mode::Waiting(watch) => self.waiting(py, a, b, watch),
+            Mode::Watching(watch, spot, reach, atoms) => self.watching(py, a, b, watch, (spot, reach, atoms)),
+            Mode::Following { last, since } => self.following(py, a, b, last, since + step, step),
+        }
+    }
+
+    /// Nothing was found: looks again later.
+    fn rest(&mut self) -> PyResult<()> {
+        self.mode = Mode::Idle;
+        self.pause = (2 * self.pause).min(PAUSE.1);
+        self.next = self.pause;
+        Ok(())
+    }
+
+    fn idle(&mut self, py: Python<'_>, a: Object, b: Object) -> PyResult<()> {
+        let Some(here) = self.here(py, a, b, None)? else { return self.rest() };
+        let left = left(&here.iterator)?;
+        let iterator = here.iterator.unbind();
+        self.mode = Mode::Waiting(Watch { iterator, left, ticks: 0, tries: 0 });
+        Ok(())
+    }
+
+    fn waiting(&mut self, py: Python<'_>, a: Object, b: Object, mut watch: Watch) -> PyResult<()> {
+        watch.ticks += 1;
+        let left = left(watch.iterator.bind(py))?;
+        if left < WORTH - 1 || watch.ticks > PATIENCE {
+            return self.rest();
+        }
+        if left < watch.left
+            && let Some(here) = self.here(py, a, b, Some(&watch.iterator))?
+        {
+            if self.learned.contains_key(&here.key()) && self.repeat(py, &here)? {
+                return Ok(());
+            }
+            watch.left = left;
+            return self.begin(py, here, watch);
+        }
+        self.mode = Mode::Waiting(watch);
+        Ok(())
+    }
+
+    /// Notes what a round begins with.
+    fn begin(&mut self, py: Python<'_>, here: Here<'_>, mut watch: Watch) -> PyResult<()> {
+        watch.ticks = 0;
+        let Some(reach) = self.reach_of(py, &here)? else { return self.refuse(&here, TRIES) };
+        let Some(gathered) = self.gather(py, &here, &reach) else { return self.refuse(&here, 1) };
+        round::begin(&gathered.arrays());
+        self.mode = Mode::Watching(watch, here.spot(), reach, gathered.atoms);
+        Ok(())
+    }
+
+    fn watching(
+        &mut self,
+        py: Python<'_>,
+        a: Object,
+        b: Object,
+        mut watch: Watch,
+        (spot, reach, atoms): (Spot, Reach, Vec<Atom>),
+    ) -> PyResult<()> {
+        watch.ticks += 1;
+        let left = left(watch.iterator.bind(py))?;
+        if left == watch.left && watch.ticks <= PATIENCE {
+            self.mode = Mode::Watching(watch, spot, reach, atoms);
+            return Ok(());
+        }
+        if left + 1 != watch.left || left == 0 || watch.ticks > PATIENCE {
+            round::end(&[]);
+            return self.rest();
+        }
+        let here = self.here(py, a, b, Some(&watch.iterator))?;
+        let Some(here) = here.filter(|here| here.spot() == spot) else {
+            self.mode = Mode::Watching(watch, spot, reach, atoms);
+            return Ok(());
+        };
+        let gathered = self.gather(py, &here, &reach);
+        let learned = gathered.as_ref().and_then(|now| {
+            let round = round::end(&now.arrays())?;
+            (gather::alike(py, &now.atoms, &atoms) && now.may_replace(py, &round)).then_some(round)
+        });
+        let Some(round) = learned else {
+            round::end(&[]);
+            watch.tries += 1;
+            watch.left = left;
+            return if watch.tries < TRIES && left >= WORTH {
+                self.begin(py, here, watch)
+            } else {
+                self.refuse(&here, 1)
+            };
+        };
+        if self.learned.len() >= REMEMBERED {
+            self.learned.clear();
+        }
+        let learned = Learned { spot, atoms, reach, round, gap: None, misses: 0 };
+        self.learned.insert(here.key(), learned);
+        if !self.repeat(py, &here)? {
+            return self.refuse(&here, 1);
+        }
+        Ok(())
+    }
+
+    fn following(
+        &mut self,
+        py: Python<'_>,
+        a: Object,
+        b: Object,
+        last: Option<(usize, u32)>,
+        since: u32,
+        step: u32,
+    ) -> PyResult<()> {
+        let key = match frame::current(py) {
+            Some(frame) => key(&frame)?,
+            None => return self.rest(),
+        };
+        if self.learned.contains_key(&key)
+            && let Some(here) = self.here(py, a, b, None)?
+        {
+            if self.repeat(py, &here)? {
+                if let Some(last) = last.and_then(|last| self.learned.get_mut(&last)) {
+                    last.gap = Some(since);
+                }
+                return Ok(());
+            }
+            // The loop is met in another form.
+            let left = left(&here.iterator)?;
+            if let Some(learned) = self.learned.get_mut(&key) {
+                learned.misses += 1;
+                if learned.misses < TRIES && left >= WORTH {
+                    let iterator = here.iterator.clone().unbind();
+                    return self.begin(py, here, Watch { iterator, left, ticks: 0, tries: 0 });
+                }
+            }
+            return self.rest();
+        }
+        if step > 1
+            && let Some(last) = last.and_then(|last| self.learned.get_mut(&last))
+        {
+            last.gap = None;
+        }
+        if since > PATIENCE {
+            self.pause = PAUSE.0;
+            return self.rest();
+        }
+        self.mode = Mode::Following { last, since };
+        Ok(())
+    }
+
+    /// The loop does what cannot be repeated.
+    fn refuse(&mut self, here: &Here<'_>, weight: u32) -> PyResult<()> {
+        if self.refused.len() >= REMEMBERED {
+            self.refused.clear();
+        }
+        *self.refused.entry(here.of_loop()).or_default() += weight;
+        self.rest()
+    }
+
+    /// Repeats a learned round for as many as are left; false where that is not possible.
+    fn repeat(&mut self, py: Python<'_>, here: &Here<'_>) -> PyResult<bool> {
+        let key = here.key();
+        let Some(mut learned) = self.learned.remove(&key) else { return Ok(false) };
+        let done = self.repeat_learned(py, here, &mut learned);
+        self.learned.insert(key, learned);
+        done
+    }
+
+    fn repeat_learned(&mut self, py: Python<'_>, here: &Here<'_>, learned: &mut Learned) -> PyResult<bool> {
+        if learned.spot != here.spot() || error::is_strict() || self.traced.call0(py)?.is_truthy(py)? {
+            return Ok(false);
+        }
+        let mut left = left(&here.iterator)?;
+        // The last round binds the loop's variable.
+        left -= usize::from(!here.the_loop().unread && left > 0);
+        let round = &mut learned.round;
+        if left < round.order() {
+            return Ok(false);
+        }
+        let Some(now) = self.gather(py, here, &learned.reach) else { return Ok(false) };
+        if !gather::alike(py, &now.atoms, &learned.atoms) || !round.fits(&now.arrays()) || !now.may_replace(py, round) {
+            return Ok(false);
+        }
+        let kept = now.keep(py);
+        while left >= round.order() {
+            let done = error::guarded(py, || round.repeat(&now.arrays(), left))?;
+            for _ in 0..done {
+                here.iterator.call_method0(intern!(py, "__next__"))?;
+            }
+            left -= done;
+            // Whoever wants to stop the program may; what runs then may do anything.
+            py.check_signals()?;
+            if left >= round.order() && !round.fits(&now.arrays()) {
+                break;
+            }
+        }
+        drop(kept);
+        self.pause = PAUSE.0;
+        self.next = learned.gap.unwrap_or(1);
+        self.mode = Mode::Following { last: Some(here.key()), since: 0 };
+        Ok(true)
+    }
+
+    /// What is known of the code of a frame, and where in it the frame is.
+    fn place<'py>(&mut self, py: Python<'py>, frame: Bound<'py, PyAny>) -> PyResult<Option<Place<'py>>> {
+        let (address, at) = key(&frame)?;
+        let code = match self.codes.get(&address) {
+            Some(code) => code.clone(),
+            None => {
+                if self.codes.len() >= REMEMBERED {
+                    // (Addresses are only good as long as the objects are kept.)
+                    self.codes.clear();
+                    self.learned.clear();
+                    self.refused.clear();
+                }
+                let object = frame.getattr(intern!(py, "f_code"))?;
+                let raw: RawCode = self.analyse.bind(py).call1((&object,))?.extract()?;
+                let code = Arc::new(Code::new(object.unbind(), raw));
+                self.codes.insert(address, code.clone());
+                code
+            }
+        };
+        let line = code.lines.partition_point(|line| line.at <= at);
+        if code.library || line == 0 {
+            return Ok(None);
+        }
+        if !code.optimized && !frame.getattr(intern!(py, "f_locals"))?.is(&frame.getattr(intern!(py, "f_globals"))?) {
+            return Ok(None);
+        }
+        Ok(Some(Place { frame, code, line: line - 1 }))
+    }
+
+    /// The loop in which an operator with these operands stands: the innermost that may be repeated, or the one of this iterator.
+    fn here<'py>(
+        &mut self,
+        py: Python<'py>,
+        a: Object,
+        b: Object,
+        iterator: Option<&Py<PyAny>>,
+    ) -> PyResult<Option<Here<'py>>> {
+        let mut places = Vec::new();
+        let mut next = frame::current(py);
+        while let Some(frame) = next {
+            let Some(place) = self.place(py, frame)? else { return Ok(None) };
+            let line = &place.code.lines[place.line];
+            if places.is_empty() {
+                let operands = [a, b].iter().enumerate().all(|(k, &operand)| {
+                    // SAFETY: an operator runs, whose operands are the last two references on the stack.
+                    line.depth >= 2
+                        && matches!(unsafe { self.layout.slot(&place.frame, place.code.slots + line.depth - 2 + k) },
+                            Slot::Object(object, _) if object == operand)
+                });
+                if !line.operator || !operands {
+                    return Ok(None);
+                }
+            } else if !line.call {
+                return Ok(None);
+            }
+            let at = line.at;
+            let around = |(_, l): &(usize, &Loop)| l.start < at && at < l.end && l.body.ok;
+            let loops: Vec<usize> =
+                place.code.loops.iter().enumerate().rev().filter(around).map(|(number, _)| number).collect();
+            let (whole, back) = (place.code.whole.ok, place.frame.getattr(intern!(py, "f_back"))?);
+            places.push(place);
+            for number in loops {
+                let Some(found) = self.iterator(py, &places, number) else { continue };
+                // (A short loop is a part of the rounds of the one around it.)
+                let fits = match iterator {
+                    Some(i) => i.is(&found),
+                    None => left(&found)? >= WORTH,
+                };
+                if fits {
+                    return Ok(Some(Here { places, number, iterator: found }));
+                }
+            }
+            if !whole || places.len() == DEEPEST || back.is_none() {
+                break;
+            }
+            next = Some(back);
+        }
+        Ok(None)
+    }
+
+    /// The iterator of a loop of the last of the frames, if it goes over a range and the loop was not refused.
+    fn iterator<'py>(&self, py: Python<'py>, places: &[Place<'py>], number: usize) -> Option<Bound<'py, PyAny>> {
+        let place = places.last()?;
+        let the_loop = &place.code.loops[number];
+        let refused = self.refused.get(&(place.code.address(), the_loop.start));
+        if refused.is_some_and(|&times| times >= TRIES) {
+            return None;
+        }
+        // SAFETY: the loop runs, so its iterator lies there.
+        let slot = unsafe { self.layout.slot(&place.frame, place.code.slots + the_loop.place) };
+        let Slot::Object(object, _) = slot else { return None };
+        // SAFETY: a reference on the stack of a frame that runs.
+        let object = unsafe { Bound::from_borrowed_ptr(py, object) };
+        self.types.is_range_iterator(&object).then_some(object)
+    }
+
+    fn reach_of(&self, py: Python<'_>, here: &Here<'_>) -> PyResult<Option<Reach>> {
+        let Some(now) = self.gather(py, here, &Reach::default()) else { return Ok(None) };
+        let mut frames = Vec::new();
+        for (place, body) in here.bodies() {
+            let names: Vec<_> = body.names.iter().map(|n| n.clone_ref(py)).collect();
+            frames.push((place.frame.getattr(intern!(py, "f_globals"))?, names));
+        }
+        let things: Vec<&Py<PyAny>> = now.things().collect();
+        type Found = Option<(Vec<(Py<PyDict>, Py<PyString>)>, Vec<Py<PyAny>>)>;
+        let found: Found = self.reach.bind(py).call1((frames, things))?.extract()?;
+        Ok(found.map(|(globals, cells)| Reach { globals, cells }))
+    }
+
+    /// What a round depends on, as it is now; `None` where something is of a kind that may have other effects.
+    fn gather(&self, py: Python<'_>, here: &Here<'_>, reach: &Reach) -> Option<Gathered> {
+        let mut all = Gathered::default();
+        let last = here.places.len() - 1;
+        for (n, (place, body)) in here.bodies().enumerate() {
+            let stack = if n == last { here.the_loop().place + 1 } else { 0 };
+            let line = &place.code.lines[place.line];
+            let names = body.reads.iter().copied();
+            for slot in names.chain((stack..line.depth).map(|k| place.code.slots + k)) {
+                // SAFETY: a name of the code, or on the stack while this instruction runs.
+                let slot = unsafe { self.layout.slot(&place.frame, slot) };
+                all.add_slot(py, &self.types, slot)?;
+            }
+        }
+        for (globals, name) in &reach.globals {
+            all.add_global(&self.types, globals.bind(py), name.bind(py))?;
+        }
+        for cell in &reach.cells {
+            all.add_cell(py, &self.types, cell.bind(py))?;
+        }
+        Some(all)
+    }
+}
+
+impl Here<'_> {
+    fn the_loop(&self) -> &Loop {
+        &self.places[self.places.len() - 1].code.loops[self.number]
+    }
+
+    /// The frames with what runs of their code: of the last one the loop's body.
+    fn bodies(&self) -> impl Iterator<Item = (&Place<'_>, &Body)> {
+        let last = self.places.len() - 1;
+        self.places
+            .iter()
+            .enumerate()
+            .map(move |(n, place)| (place, if n == last { &self.the_loop().body } else { &place.code.whole }))
+    }
+
+    fn spot(&self) -> Spot {
+        self.places.iter().map(|p| (p.code.address(), p.code.lines[p.line].at)).collect()
+    }
+
+    fn key(&self) -> (usize, u32) {
+        let innermost = &self.places[0];
+        (innermost.code.address(), innermost.code.lines[innermost.line].at)
+    }
+
+    fn of_loop(&self) -> (usize, u32) {
+        let last = &self.places[self.places.len() - 1];
+        (last.code.address(), self.the_loop().start)
+    }
+}
+
+impl Code {
+    fn address(&self) -> usize {
+        self.object.as_ptr() as usize
+    }
+
+    fn new(object: Py<PyAny>, raw: RawCode) -> Code {
+        let body = |(ok, reads, names): RawBody| Body { ok, reads, names };
+        let (slots, optimized, library, lines, whole, loops) = raw;
+        let line = |(at, depth, operator, call): (u32, i64, bool, bool)| Line {
+            at,
+            depth: depth.max(0) as usize,
+            operator,
+            call,
+        };
+        let of_loop = |(start, end, place, raw, unread): RawLoop| Loop { start, end, place, body: body(raw), unread };
+        Code {
+            object,
+            slots,
+            optimized,
+            library,
+            lines: lines.into_iter().map(line).collect(),
+            whole: body(whole),
+            loops: loops.into_iter().map(of_loop).collect(),
+        }
+    }
+}
+
+/// Address of a frame's code, and where in it the frame is.
+fn key(frame: &Bound<'_, PyAny>) -> PyResult<(usize, u32)> {
+    let py = frame.py();
+    let code = frame.getattr(intern!(py, "f_code"))?;
+    let at: i64 = frame.getattr(intern!(py, "f_lasti"))?.extract()?;
+    Ok((code.as_ptr() as usize, u32::try_from(at).unwrap_or(0)))
+}
+
+/// Numbers that an iterator over a range has left.
+fn left(iterator: &Bound<'_, PyAny>) -> PyResult<usize> {
+    iterator.call_method0(intern!(iterator.py(), "__length_hint__"))?.extract()
+}

@@ -1,0 +1,84 @@
+//! What lies in the frames of Python functions that run: local names, and the stack of the interpreter.
+//!
+//! Python tells neither of frames that run in a way that is fast, or at all. Where they lie is found out by a frame of which
+//! everything is known ([`Layout::find`]); an interpreter that keeps them otherwise is left alone.
+//!
+//! A boundary file. The interpreter lock is held, so the frames below the call that is running stand still, and the references in
+//! them are alive: the interpreter writes its stack to memory before it calls anything.
+
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+
+/// Words of the head of an interpreter's frame, at most.
+const HEAD: usize = 14;
+/// In the frame object: the header of all objects, and the frame before it.
+const TO_INTERPRETER: usize = size_of::<PyObject>() + size_of::<*mut PyObject>();
+/// Bits of a reference on the stack that say how it is counted.
+const TAG: usize = 3;
+/// The bit of a reference that is not counted.
+const BORROWED: usize = 1;
+
+/// Where local names lie in the interpreter's frame.
+#[derive(Clone, Copy)]
+pub struct Layout {
+    /// Words from its beginning.
+    names: usize,
+}
+
+/// What lies in one place of a frame.
+#[derive(Clone, Copy)]
+pub enum Slot {
+    /// A name that is not bound.
+    Empty,
+    /// A reference, and whether it keeps the object alive.
+    Object(*mut PyObject, bool),
+    /// A number that is no object.
+    Number,
+}
+
+impl Layout {
+    /// Finds the layout by the frame that runs, whose first local names are bound to `known`.
+    pub fn find(py: Python<'_>, known: &[*mut PyObject]) -> Option<Layout> {
+        let version = py.version_info();
+        if py.import("sys").ok()?.getattr("implementation").ok()?.getattr("name").ok()?.to_string() != "cpython"
+            || !((3, 11) <= (version.major, version.minor) && (version.major, version.minor) <= (3, 14))
+            || size_of::<PyObject>() != 16
+        {
+            return None;
+        }
+        let frame = current(py)?;
+        // SAFETY: in the versions above the frame object names the interpreter's frame there, which is longer than its head; the
+        // local names follow.
+        unsafe {
+            let words = *frame.as_ptr().byte_add(TO_INTERPRETER).cast::<*const usize>();
+            let at = |start: usize| known.iter().enumerate().all(|(k, &o)| *words.add(start + k) & !TAG == o as usize);
+            if words.is_null() {
+                return None;
+            }
+            (4..HEAD).find(|&start| at(start)).map(|names| Layout { names })
+        }
+    }
+
+    /// The reference in place `n` of a frame that runs: local names come first, then the stack.
+    ///
+    /// # Safety
+    /// There is such a name, or so much on the stack.
+    pub unsafe fn slot(self, frame: &Bound<PyAny>, n: usize) -> Slot {
+        // SAFETY: see `find`, and the caller for the place.
+        let word = unsafe {
+            let words = *frame.as_ptr().byte_add(TO_INTERPRETER).cast::<*const usize>();
+            *words.add(self.names + n)
+        };
+        match word & TAG {
+            TAG => Slot::Number,
+            _ if word & !TAG == 0 => Slot::Empty,
+            tag => Slot::Object((word & !TAG) as *mut PyObject, tag & BORROWED == 0),
+        }
+    }
+}
+
+/// The frame that runs.
+pub fn current(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    // SAFETY: the lock is held; the reference is borrowed.
+    unsafe { Bound::from_borrowed_ptr_or_opt(py, ffi::PyEval_GetFrame().cast()) }
+}

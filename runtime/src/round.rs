@@ -1,0 +1,455 @@
+//! A round of a program's loop, recorded once and repeated without the program.
+//!
+//! Who runs the program (a front end) shows what its variables hold at one point of a round ([`begin`]) and at the same point of
+//! the next ([`end`]). If between the two everything was recorded, and the variables are alike (as many arrays, of the same
+//! layouts and types, the same of them on one base or with one value), a program that does nothing but array operations
+//! records the same in the next round, on what the variables then hold. That is a [`Round`]: its records, with each operand
+//! named by the record of the round or by the variables that it comes from.
+//!
+//! Whether the program does nothing else is for the front end to know.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::array::Array;
+use crate::base::{State, Version};
+use crate::layout::Layout;
+use crate::session::{Session, lock};
+use crate::shared::Shared;
+use crate::trace::{Arg, Op, PackedPerm, Part, Src, Trace};
+use crate::{Config, Result, Store};
+use legate_jit_ir::graph::Reduce;
+use legate_jit_ir::{DType, Scalar};
+
+/// What the variables held at the beginning of a round. It goes with the trace, whose values it would keep alive.
+pub(crate) struct Seen {
+    /// Records of the trace at the time.
+    at: usize,
+    /// `Session::apart` at the time.
+    apart: u64,
+    held: Vec<(Array, Shared<Version>)>,
+}
+
+/// A value: a record of the trace, or the address of a store.
+#[derive(Clone, Copy, PartialEq)]
+enum Value {
+    Node(u32),
+    Store(usize),
+}
+
+/// Where what a record reads, or what a variable holds after a round, comes from.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum From {
+    /// A record of the round, by its number in it.
+    Local(u32),
+    /// The value of this number among those that the variables held before the round.
+    Held(u32),
+    Number(Scalar),
+}
+
+struct Operand {
+    from: From,
+    /// Of no meaning for numbers.
+    layout: Shared<Layout>,
+    cast: DType,
+    part: Part,
+}
+
+struct Step {
+    op: Op,
+    reduce: Option<Reduce>,
+    dtype: DType,
+    operands: SmallVec<[Operand; 2]>,
+    shape: Shared<Layout>,
+    perm: PackedPerm,
+    full: Shared<Layout>,
+}
+
+/// How a variable shows its base.
+#[derive(PartialEq)]
+struct Shown {
+    /// Number of its value, and of its base, among those of all variables.
+    value: u32,
+    base: u32,
+    layout: u64,
+    dtype: DType,
+    part: Part,
+    writable: bool,
+    scalar: bool,
+}
+
+/// Several rounds as a trace of their own, which needs no recording again.
+struct Whole {
+    rounds: usize,
+    trace: Trace,
+    /// Which value each input is.
+    inputs: Vec<u32>,
+    /// What the values are after the rounds, with records numbered as in the trace.
+    ends: Vec<From>,
+}
+
+/// Traces that are kept of a round: of as many rounds as go into one, and of what is left.
+const WHOLES: usize = 2;
+
+/// A round that can be repeated.
+pub struct Round {
+    shown: Vec<Shown>,
+    steps: Vec<Step>,
+    /// Of each value that the variables held before the round, what the same variables hold after it.
+    ends: Vec<From>,
+    /// After so many rounds each variable has the base again that it had.
+    order: usize,
+    /// The bases that do not come back.
+    replaced: Vec<bool>,
+    wholes: SmallVec<[Whole; WHOLES]>,
+    /// Rounds that were left for the last trace when the loop was repeated before.
+    rest: usize,
+}
+
+/// Notes what the variables hold now, and has everything recorded until [`end`], or until the trace runs.
+pub fn begin(held: &[&Array]) {
+    let mut s = lock();
+    s.seen = None;
+    let of = |a: &&Array| ((*a).clone(), a.base.current.get(&s.token).clone());
+    let held: Vec<_> = held.iter().map(of).collect();
+    s.inline.pause();
+    s.seen = Some(Seen { at: s.trace.recs.len(), apart: s.apart(), held });
+}
+
+/// Ends what `begin` has begun: the round between the two, if it can be repeated.
+pub fn end(held: &[&Array]) -> Option<Round> {
+    let mut s = lock();
+    s.inline.resume();
+    let seen = s.seen.take()?;
+    let round = Round::between(&s, &seen, held);
+    drop(s);
+    round
+}
+
+impl Session {
+    /// What happened besides recording: values computed or looked at.
+    pub(crate) fn apart(&self) -> u64 {
+        let c = &self.counters;
+        self.looks + c.inline + c.eager_scalars + c.flushes
+    }
+
+    fn value(&self, version: &Shared<Version>) -> Option<Value> {
+        match version.state.get(&self.token) {
+            State::Pending(n) => Some(Value::Node(*n)),
+            State::Store(store) => Some(Value::Store(Arc::as_ptr(store) as usize)),
+            State::Failed(_) => None,
+        }
+    }
+}
+
+/// The number of each item among the different ones, in the order in which they come.
+fn numbers<T: PartialEq>(items: impl Iterator<Item = T>) -> (Vec<u32>, Vec<T>) {
+    let mut different: Vec<T> = Vec::new();
+    let number = |item: T| match different.iter().position(|d| *d == item) {
+        Some(n) => n as u32,
+        None => {
+            different.push(item);
+            different.len() as u32 - 1
+        }
+    };
+    let all = items.map(number).collect();
+    (all, different)
+}
+
+fn address(a: &Array) -> usize {
+    &*a.base as *const _ as usize
+}
+
+impl Shown {
+    fn all(held: &[&Array], values: &[u32], bases: &[u32]) -> Vec<Shown> {
+        let shown = |(a, (&value, &base)): (&&Array, (&u32, &u32))| Shown {
+            value,
+            base,
+            layout: a.layout.hash,
+            dtype: a.dtype,
+            part: a.part,
+            writable: a.writable(),
+            scalar: a.is_scalar(),
+        };
+        held.iter().zip(values.iter().zip(bases)).map(shown).collect()
+    }
+}
+
+impl Round {
+    fn between(s: &Session, seen: &Seen, held: &[&Array]) -> Option<Round> {
+        let trace = &s.trace;
+        let first = seen.at;
+        if seen.apart != s.apart() || trace.exported || trace.recs.len() == first || held.len() != seen.held.len() {
+            return None;
+        }
+        let then: Vec<&Array> = seen.held.iter().map(|(a, _)| a).collect();
+        let values = seen.held.iter().map(|(_, version)| s.value(version)).collect::<Option<Vec<_>>>()?;
+        let (value, starts) = numbers(values.into_iter());
+        let (base, bases_then) = numbers(then.iter().map(|a| address(a)));
+        let values = held.iter().map(|a| s.value(a.base.current.get(&s.token))).collect::<Option<Vec<_>>>()?;
+        let (value_now, ends) = numbers(values.into_iter());
+        let (base_now, bases) = numbers(held.iter().map(|a| address(a)));
+        let shown = Shown::all(held, &value_now, &base_now);
+        if shown != Shown::all(&then, &value, &base) {
+            return None;
+        }
+        let known = |value: Value| starts.iter().position(|s| *s == value).map(|n| From::Held(n as u32));
+        let from = |value: Value| match value {
+            Value::Node(n) if n as usize >= first => Some(From::Local(n - first as u32)),
+            other => known(other),
+        };
+        let ends = ends.into_iter().map(from).collect::<Option<Vec<From>>>()?;
+        // A number that is known may have been looked at: it is to be the same in each round.
+        let changes = |(a, &n): (&&Array, &u32)| {
+            let known = matches!(starts[n as usize], Value::Store(_));
+            a.size() <= 1 && known && matches!(ends[n as usize], From::Held(m) if m != n)
+        };
+        if held.iter().zip(&value).any(changes) {
+            return None;
+        }
+        let mut steps = Vec::with_capacity(trace.recs.len() - first);
+        for (rec, version) in trace.recs[first..].iter().zip(&trace.versions[first..]) {
+            let operand = |arg: &Arg| {
+                let from = match arg.src {
+                    Src::Node(n) => from(Value::Node(n))?,
+                    Src::Input(n) => from(Value::Store(Arc::as_ptr(&trace.inputs[n as usize]) as usize))?,
+                    Src::Scalar(_) | Src::Const(_) => From::Number(trace.number(arg.src)?),
+                };
+                let layout = if matches!(from, From::Number(_)) { rec.shape } else { arg.layout };
+                let layout = trace.layouts[layout as usize].clone();
+                Some(Operand { from, layout, cast: arg.cast, part: arg.part })
+            };
+            steps.push(Step {
+                op: rec.op,
+                reduce: if let Op::Reduce(n) = rec.op { Some(trace.reduces[n as usize].clone()) } else { None },
+                dtype: rec.dtype,
+                operands: rec.args().iter().map(operand).collect::<Option<_>>()?,
+                shape: trace.layouts[rec.shape as usize].clone(),
+                perm: rec.perm,
+                full: version.full.clone(),
+            });
+        }
+        let next = |base: &usize| bases_then.iter().position(|then| then == base);
+        let next: Vec<Option<usize>> = bases.iter().map(next).collect();
+        let circles: Vec<Option<usize>> = (0..next.len()).map(|start| circle(&next, start)).collect();
+        let order = circles.iter().flatten().copied().fold(1, lcm);
+        let replaced = circles.iter().map(Option::is_none).collect();
+        Some(Round { shown, steps, ends, order, replaced, wholes: SmallVec::new(), rest: 0 })
+    }
+
+    /// Whether the variables hold what the round can be repeated on.
+    pub fn fits(&self, held: &[&Array]) -> bool {
+        let s = lock();
+        if held.len() != self.shown.len() || s.trace.exported {
+            return false;
+        }
+        let values = held.iter().map(|a| s.value(a.base.current.get(&s.token))).collect::<Option<SmallVec<[_; 16]>>>();
+        let Some(values) = values else { return false };
+        let (value, _) = numbers(values.into_iter());
+        let (base, _) = numbers(held.iter().map(|a| address(a)));
+        Shown::all(held, &value, &base) == self.shown
+    }
+
+    /// Rounds can be repeated so many at a time.
+    pub fn order(&self) -> usize {
+        self.order
+    }
+
+    /// Whether the base of this variable is another one after a round. It takes the values of its successors, so nobody else may
+    /// hold it.
+    pub fn replaces(&self, variable: usize) -> bool {
+        self.replaced[self.shown[variable].base as usize]
+    }
+
+    /// Repeats the round, so many times at most; how often it did, which is a multiple of `order`. The variables hold then what they
+    /// would after so many rounds, but that what was replaced is still the same object.
+    pub fn repeat(&mut self, held: &[&Array], rounds: usize) -> Result<usize> {
+        let mut s = lock();
+        let s = &mut *s;
+        let most = self.most(&s.config);
+        let count = (rounds - rounds % self.order).min(most);
+        // What is as long as it was before is a trace of its own, which is known then.
+        let alone = count == most || count == self.rest;
+        if count < most {
+            self.rest = count;
+        }
+        if alone && !s.trace.is_empty() {
+            s.make_room()?;
+        }
+        let mut values = self.values(s, held)?;
+        s.counters.recorded += (count * self.steps.len()) as u64;
+        s.counters.rounds_repeated += count as u64;
+        if alone && let Some(stores) = in_memory(s, &values) {
+            let known = self.wholes.iter().position(|w| w.rounds == count);
+            let mut whole = match known {
+                Some(n) => self.wholes.swap_remove(n),
+                None => self.whole(s, &values, count),
+            };
+            values = whole.start(&stores, values);
+            drop(stores);
+            self.hand_over(s, held, &values);
+            drop(values);
+            s.run_kept(&mut whole.trace)?;
+            whole.reset(s);
+            self.wholes.truncate(WHOLES - 1);
+            self.wholes.push(whole);
+            return Ok(count);
+        }
+        for _ in 0..count {
+            values = self.record(s, &values);
+        }
+        self.hand_over(s, held, &values);
+        drop(values);
+        if alone {
+            s.make_room()?
+        } else {
+            s.after_record()?
+        }
+        Ok(count)
+    }
+
+    /// Rounds that one trace has room for.
+    fn most(&self, config: &Config) -> usize {
+        let most = config.max_records / self.steps.len();
+        (most - most % self.order).max(self.order)
+    }
+
+    /// What the variables hold.
+    fn values(&self, s: &Session, held: &[&Array]) -> Result<Vec<Shared<Version>>> {
+        let mut values: Vec<Shared<Version>> = Vec::new();
+        for (a, shown) in held.iter().zip(&self.shown) {
+            if shown.value as usize == values.len() {
+                let version = a.base.current.get(&s.token);
+                if let State::Failed(e) = version.state.get(&s.token) {
+                    return Err((**e).clone());
+                }
+                values.push(version.clone());
+            }
+        }
+        Ok(values)
+    }
+
+    /// Gives the variables these values.
+    fn hand_over(&self, s: &mut Session, held: &[&Array], values: &[Shared<Version>]) {
+        for (a, shown) in held.iter().zip(&self.shown) {
+            drop(a.base.current.replace(&mut s.token, values[shown.value as usize].clone()));
+        }
+    }
+
+    /// So many rounds as a trace, recorded where there is none.
+    fn whole(&self, s: &mut Session, values: &[Shared<Version>], rounds: usize) -> Whole {
+        let mut after = values.to_vec();
+        for _ in 0..rounds {
+            after = self.record(s, &after);
+        }
+        let held = |state: &State| match state {
+            State::Store(store) => {
+                let same =
+                    |v: &Shared<Version>| matches!(v.state.get(&s.token), State::Store(s) if Arc::ptr_eq(s, store));
+                values.iter().position(same).expect("rounds read what variables held") as u32
+            }
+            State::Pending(_) | State::Failed(_) => unreachable!("everything was in memory"),
+        };
+        let end = |version: &Shared<Version>| match version.state.get(&s.token) {
+            State::Pending(n) => From::Local(*n),
+            state => From::Held(held(state)),
+        };
+        let ends = after.iter().map(end).collect();
+        let inputs = s.trace.inputs.iter().map(|store| held(&State::Store(store.clone()))).collect();
+        let mut trace = std::mem::take(&mut s.trace);
+        // Notes of the trace that is kept are good for no other.
+        s.trace.epoch = trace.epoch;
+        s.trace.clear();
+        trace.inputs.clear();
+        Whole { rounds, trace, inputs, ends }
+    }
+
+    /// Records one round on these values; those after it.
+    fn record(&self, s: &mut Session, values: &[Shared<Version>]) -> Vec<Shared<Version>> {
+        let trace = &mut s.trace;
+        let first = trace.recs.len();
+        for step in &self.steps {
+            let mut args = [Arg::NONE; 3];
+            for (arg, operand) in args.iter_mut().zip(&step.operands) {
+                *arg = match operand.from {
+                    From::Number(value) => trace.scalar(value),
+                    From::Held(n) => {
+                        trace.array(&s.token, &values[n as usize], &operand.layout, operand.part, operand.cast)
+                    }
+                    From::Local(n) => Arg {
+                        src: Src::Node(first as u32 + n),
+                        layout: trace.layout(&operand.layout),
+                        cast: operand.cast,
+                        part: operand.part,
+                    },
+                };
+                arg.cast = operand.cast;
+            }
+            let op = match &step.reduce {
+                Some(reduce) => trace.reduce(reduce.clone()),
+                None => step.op,
+            };
+            let args = &args[..step.operands.len()];
+            drop(trace.push(op, step.dtype, args, &step.shape, step.perm, step.full.clone()));
+        }
+        let after = |end: &From| match *end {
+            From::Local(n) => trace.versions[first + n as usize].clone(),
+            From::Held(n) => values[n as usize].clone(),
+            From::Number(_) => unreachable!("variables hold arrays"),
+        };
+        self.ends.iter().map(after).collect()
+    }
+}
+
+impl Whole {
+    /// Makes the trace ready to run on these values; those after it.
+    fn start(&mut self, stores: &[Arc<Store>], values: Vec<Shared<Version>>) -> Vec<Shared<Version>> {
+        self.trace.inputs.extend(self.inputs.iter().map(|&n| stores[n as usize].clone()));
+        let after = |end: &From| match *end {
+            From::Local(n) => self.trace.versions[n as usize].clone(),
+            From::Held(n) => values[n as usize].clone(),
+            From::Number(_) => unreachable!("variables hold arrays"),
+        };
+        self.ends.iter().map(after).collect()
+    }
+
+    /// Makes the trace what it was before it ran.
+    fn reset(&mut self, s: &Session) {
+        self.trace.inputs.clear();
+        for (n, version) in self.trace.versions.iter_mut().enumerate() {
+            if !matches!(version.state.get(&s.token), State::Pending(_)) {
+                *version = Version::new(State::Pending(n as u32), version.full.clone(), version.dtype);
+            }
+        }
+    }
+}
+
+/// The stores of values that are all in memory, which nobody else writes to.
+fn in_memory(s: &Session, values: &[Shared<Version>]) -> Option<Vec<Arc<Store>>> {
+    let store = |version: &Shared<Version>| match version.state.get(&s.token) {
+        State::Store(store) if !store.is_exported() => Some(store.clone()),
+        State::Store(_) | State::Pending(_) | State::Failed(_) => None,
+    };
+    values.iter().map(store).collect()
+}
+
+/// After how many steps one is back at `start`, if ever, where `next` says where each leads.
+fn circle(next: &[Option<usize>], start: usize) -> Option<usize> {
+    let mut at = start;
+    for steps in 1..=next.len() {
+        at = next[at]?;
+        if at == start {
+            return Some(steps);
+        }
+    }
+    None
+}
+
+fn lcm(a: usize, b: usize) -> usize {
+    let (mut x, mut y) = (a, b);
+    while y != 0 {
+        (x, y) = (y, x % y);
+    }
+    a / x * b
+}
