@@ -514,13 +514,14 @@ impl Watcher {
                 return Ok(None);
             }
             let at = line.at;
-            let around = |(_, l): &(usize, &Loop)| l.start < at && at < l.end && l.body.ok;
+            let around = |(_, l): &(usize, &Loop)| l.start < at && at < l.end;
             let loops: Vec<usize> =
                 place.code.loops.iter().enumerate().rev().filter(around).map(|(number, _)| number).collect();
             let (whole, back) = (place.code.whole.ok, place.frame.getattr(intern!(py, "f_back"))?);
             places.push(place);
             for number in loops {
-                let Some(found) = self.iterator(py, &places, number) else { continue };
+                // What is around a loop that does other things does them, too.
+                let Some(found) = self.iterator(py, &places, number) else { return Ok(None) };
                 // (A short loop is a part of the rounds of the one around it.)
                 let fits = match iterator {
                     Some(i) => i.is(&found),
@@ -538,12 +539,12 @@ impl Watcher {
         Ok(None)
     }
 
-    /// The iterator of a loop of the last of the frames, if it goes over a range and the loop was not refused.
+    /// The iterator of a loop of the last of the frames, if it goes over a range and the loop may be repeated.
     fn iterator<'py>(&self, py: Python<'py>, places: &[Place<'py>], number: usize) -> Option<Bound<'py, PyAny>> {
         let place = places.last()?;
         let the_loop = &place.code.loops[number];
         let refused = self.refused.get(&(place.code.address(), the_loop.start));
-        if refused.is_some_and(|&times| times >= TRIES) {
+        if !the_loop.body.ok || refused.is_some_and(|&times| times >= TRIES) {
             return None;
         }
         // SAFETY: the loop runs, so its iterator lies there.

@@ -67,7 +67,7 @@ LOOKING = frozenset(["dir", "eval", "exec", "locals", "vars", "_getframe"])
 #: Functions of the program that are followed from one to the next.
 DEEPEST = 8
 #: Instructions of a function that is looked at.
-LONGEST = 20_000
+LONGEST = 5_000
 
 #: Of a code object whose local names are kept in its frame (`inspect.CO_OPTIMIZED`).
 OPTIMIZED = 1
