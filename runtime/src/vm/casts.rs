@@ -1,5 +1,5 @@
-//! Prebuilt loops of casts from floats to integers: the processor's own conversions, which give for what does not fit what
-//! [`legate_jit_ir::cast`] says. Rust's casts mean something else there, so that compilers cannot find them.
+//! Prebuilt loops of casts from floats and complex numbers to integers: the processor's own conversions, which give for what does
+//! not fit what [`legate_jit_ir::cast`] says. Rust's casts mean something else there, so that compilers cannot find them.
 //!
 //! This is a boundary file: it takes addresses of elements whose type is known only at run time.
 
@@ -7,6 +7,7 @@ use std::arch::x86_64::*;
 
 use legate_jit_ir::DType;
 use legate_jit_ir::cast::AsType;
+use legate_jit_ir::ufunc::native::{Complex, c64, c128};
 use legate_jit_vmath::{Isa, isa};
 
 use super::loops::Loop;
@@ -82,6 +83,27 @@ convert! {
     }
 }
 
+/// The real part.
+impl<F: Convert<W>, W> Convert<W> for Complex<F> {
+    #[inline(always)]
+    unsafe fn avx512(p: *const Complex<F>) -> [W; LANES] {
+        // SAFETY: the caller's promise.
+        unsafe { F::avx512(real_parts(p).as_ptr()) }
+    }
+
+    #[inline(always)]
+    unsafe fn avx2(p: *const Complex<F>) -> [W; LANES] {
+        // SAFETY: the caller's promise.
+        unsafe { F::avx2(real_parts(p).as_ptr()) }
+    }
+}
+
+#[inline(always)]
+unsafe fn real_parts<F: Copy>(p: *const Complex<F>) -> [F; LANES] {
+    // SAFETY: the caller's promise (`Convert`).
+    std::array::from_fn(|k| unsafe { (*p.add(k)).re })
+}
+
 /// What the signed type has no room for begins here.
 const HALF: f64 = 9_223_372_036_854_775_808.0;
 
@@ -127,6 +149,10 @@ versions!(avx2, "avx2,fma,bmi1,bmi2,lzcnt,popcnt");
 
 /// The loop, where there is one here.
 pub fn find(from: DType, to: DType) -> Option<Loop> {
+    version(isa(), from, to)
+}
+
+fn version(isa: Isa, from: DType, to: DType) -> Option<Loop> {
     /// The integer type that each goes through.
     macro_rules! table {
         ($version:ident: $($a:ident $from:ident { $($t:ident $to:ident $w:ident),* })*) => {
@@ -140,12 +166,61 @@ pub fn find(from: DType, to: DType) -> Option<Loop> {
                 $version:
                 f64 F64 { i8 I8 i32, i16 I16 i32, i32 I32 i32, u8 U8 i32, u16 U16 i32, u32 U32 i64, i64 I64 i64, u64 U64 u64 }
                 f32 F32 { i8 I8 i32, i16 I16 i32, i32 I32 i32, u8 U8 i32, u16 U16 i32, u32 U32 i64, i64 I64 i64, u64 U64 u64 }
+                c128 C128 { i8 I8 i32, i16 I16 i32, i32 I32 i32, u8 U8 i32, u16 U16 i32, u32 U32 i64, i64 I64 i64, u64 U64 u64 }
+                c64 C64 { i8 I8 i32, i16 I16 i32, i32 I32 i32, u8 U8 i32, u16 U16 i32, u32 U32 i64, i64 I64 i64, u64 U64 u64 }
             }
         };
     }
-    match isa() {
+    match isa {
         Isa::Avx512 => table!(avx512),
         Isa::Avx2 => table!(avx2),
         Isa::Base => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use legate_jit_ir::Scalar;
+    use legate_jit_ir::cast::cast;
+
+    use super::*;
+
+    /// Also what a machine with wider vectors never runs.
+    #[test]
+    fn every_version_gives_the_meaning() {
+        let limits = [8, 16, 31, 32, 63, 64].map(|n| 2f64.powi(n));
+        let near = limits.into_iter().flat_map(|x| [x, x - 1.0, x + 1.0, x.next_up(), x.next_down()]);
+        let plain = [0.0, 0.9, 1.5, 127.5, 255.9, 1e10, 1e19, 1e300, f64::INFINITY, f64::NAN, 5e-324];
+        let numbers: Vec<f64> = near.chain(plain).flat_map(|x| [x, -x]).collect();
+        let mut seen = 0;
+        for isa in [Isa::Avx2, Isa::Avx512].into_iter().filter(|v| *v <= isa()) {
+            for from in DType::ALL {
+                for to in DType::ALL {
+                    let Some(f) = version(isa, from, to) else { continue };
+                    seen += 1;
+                    let args: Vec<Scalar> = numbers.iter().map(|&x| cast(Scalar::c128(x, 1.0), from)).collect();
+                    for n in [args.len(), 16, 5, 1] {
+                        let bytes: Vec<u8> =
+                            args[..n].iter().flat_map(|a| a.to_bytes()[..from.size()].to_vec()).collect();
+                        // Aligned for every type.
+                        let mut memory = vec![[0u64; 2]; args.len() + 1];
+                        let mut out = vec![[u64::MAX; 2]; args.len() + 1];
+                        // SAFETY: both have room for n elements and one more.
+                        unsafe {
+                            let (source, target) = (memory.as_mut_ptr() as *mut u8, out.as_mut_ptr() as *mut u8);
+                            source.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+                            f(&(source as *const u8), target, n);
+                            let element = |k: usize| std::slice::from_raw_parts(target.add(k * to.size()), to.size());
+                            for (k, &arg) in args[..n].iter().enumerate() {
+                                let got = Scalar::from_bytes(to, element(k));
+                                assert_eq!(got, cast(arg, to), "{isa:?}: {arg:?} to {to}");
+                            }
+                            assert!(element(n).iter().all(|b| *b == 0xff), "{from} to {to} wrote past {n} elements");
+                        }
+                    }
+                }
+            }
+        }
+        assert!(isa() == Isa::Base || seen >= 32, "{seen}");
     }
 }
