@@ -1,9 +1,9 @@
-//! The names by which compiled code calls what is outside it: the vector math library, and libm's remainder and fused multiply-add.
+//! The names by which compiled code calls what is outside it: the vector math library, and libm's fused multiply-add.
 
 use legate_jit_vmath::{self as vmath, Float, Func, Vector};
 
 /// Changes when the meaning of a name below does.
-pub const INTERFACE: &str = "vmath 4";
+pub const INTERFACE: &str = "vmath 5";
 
 /// A function outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,9 +14,7 @@ pub enum Call {
     VmathOfTwo(Func, Vector),
     /// The library's loop over elements that lie one behind the other.
     VmathLoop(Func, Float),
-    /// `fmod`, one element at a time: what LLVM makes of `frem`. It is exact, so every library has the same bits.
-    Remainder(Float),
-    /// `fma`, one element at a time, for targets without the instruction. It is exact too.
+    /// `fma`, one element at a time, for targets without the instruction. It is exact, so every library has the same bits.
     MulAdd(Float),
 }
 
@@ -34,8 +32,6 @@ impl Call {
             Call::Vmath(func, v) => format!("{}x{}", of(func, v.float), v.lanes),
             Call::VmathOfTwo(func, v) => format!("{}x{}x2", of(func, v.float), v.lanes),
             Call::VmathLoop(func, float) => of(func, float),
-            Call::Remainder(Float::F64) => "fmod".into(),
-            Call::Remainder(Float::F32) => "fmodf".into(),
             Call::MulAdd(Float::F64) => "fma".into(),
             Call::MulAdd(Float::F32) => "fmaf".into(),
         }
@@ -43,8 +39,6 @@ impl Call {
 
     pub fn parse(name: &str) -> Option<Call> {
         match name {
-            "fmod" => return Some(Call::Remainder(Float::F64)),
-            "fmodf" => return Some(Call::Remainder(Float::F32)),
             "fma" => return Some(Call::MulAdd(Float::F64)),
             "fmaf" => return Some(Call::MulAdd(Float::F32)),
             _ => {}
@@ -69,8 +63,6 @@ impl Call {
     /// Its address in this process; None where the machine has no vectors of that width.
     pub fn address(self) -> Option<usize> {
         unsafe extern "C" {
-            fn fmod(x: f64, y: f64) -> f64;
-            fn fmodf(x: f32, y: f32) -> f32;
             fn fma(x: f64, y: f64, z: f64) -> f64;
             fn fmaf(x: f32, y: f32, z: f32) -> f32;
         }
@@ -81,8 +73,6 @@ impl Call {
                 1 => vmath::slice1(func, float)? as usize,
                 _ => vmath::slice2(func, float)? as usize,
             }),
-            Call::Remainder(Float::F64) => Some(fmod as *const () as usize),
-            Call::Remainder(Float::F32) => Some(fmodf as *const () as usize),
             Call::MulAdd(Float::F64) => Some(fma as *const () as usize),
             Call::MulAdd(Float::F32) => Some(fmaf as *const () as usize),
         }

@@ -10,6 +10,7 @@
 //!
 //! This is a boundary file: it takes addresses from the executor and trusts the kernel's contract about them.
 
+mod casts;
 mod composed;
 mod loops;
 pub(crate) mod moves;

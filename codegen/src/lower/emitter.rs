@@ -19,11 +19,6 @@ impl<'c, 'b> Emitter<'c, 'b> {
         Emitter { build }
     }
 
-    /// The type of a scalar float.
-    fn float_of(&self, v: V<'c>) -> Elem {
-        if v.r#type() == self.build.common.elem(Elem::F32) { Elem::F32 } else { Elem::F64 }
-    }
-
     /// A function of the vector math library, by the narrowest of its vectors that has room for all lanes: vectors narrower
     /// than any it has are filled up with copies of their lanes.
     fn vmath_cpu(&self, level: Level, func: Func, e: Elem, args: &[V<'c>]) -> V<'c> {
@@ -81,13 +76,6 @@ impl<'c> Emit for Emitter<'c, '_> {
     }
 
     fn op2(&mut self, op: &'static str, x: V<'c>, y: V<'c>) -> V<'c> {
-        if op == "arith.remf" {
-            match self.build.math {
-                Math::Cpu(_) => self.build.common.calls_libm(["fmod", "fmodf"]),
-                // The GPU's own remainder is not exact.
-                Math::Gpu => return self.build.call(&device_name("fmod", self.float_of(x)), &[x, y], x.r#type()),
-            }
-        }
         self.build.op_typed(op, &[x, y], &[], x.r#type())
     }
 

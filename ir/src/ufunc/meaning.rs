@@ -123,26 +123,21 @@ pub fn bitwise_count<T: Int>(x: T) -> u8 {
 /// Python's `divmod`: the remainder has the divisor's sign, and the quotient is what makes it so.
 #[inline]
 pub fn divmod_float<T: Float>(x: T, y: T) -> (T, T) {
-    let mut rest = x % y;
-    if y == T::ZERO {
-        return (x / y, rest);
-    }
-    let mut quotient = (x - rest) / y;
-    if rest != T::ZERO {
-        if (y < T::ZERO) != (rest < T::ZERO) {
-            rest = rest + y;
-            quotient = quotient - T::ONE;
-        }
-    } else {
-        rest = T::ZERO.copysign(y);
-    }
-    let floor = if quotient != T::ZERO {
-        let floor = quotient.floor();
-        if quotient - floor > T::of(0.5) { floor + T::ONE } else { floor }
-    } else {
-        T::ZERO.copysign(x / y)
-    };
-    (floor, rest)
+    divmod_of_rest(x, y, x % y)
+}
+
+/// The same from the remainder with x's sign, without branches. A quotient by 0 is its own floor, and the rest, which is NaN, stays.
+#[inline(always)]
+pub fn divmod_of_rest<T: Float>(x: T, y: T, rest: T) -> (T, T) {
+    let quotient = if y == T::ZERO { x } else { x - rest } / y;
+    let moved = (rest != T::ZERO) & ((y < T::ZERO) != (rest < T::ZERO));
+    let quotient = if moved { quotient - T::ONE } else { quotient };
+    let whole = quotient.floor();
+    let whole = if quotient - whole > T::of(0.5) { whole + T::ONE } else { whole };
+    let sign = if x.is_sign_negative() { -y } else { y };
+    let floor = if quotient != T::ZERO { whole } else { T::ZERO.copysign(sign) };
+    let fixed = if moved { rest + y } else { rest };
+    (floor, if rest != T::ZERO { fixed } else { T::ZERO.copysign(y) })
 }
 
 #[inline]

@@ -75,7 +75,7 @@ macro_rules! ufunc_table {
             /// The remainder with the dividend's sign.
             Fmod = "fmod" (x, y) [flops = 12] {
                 int: |x, y| m::fmod_int(x, y) => emit emit::int::fmod;
-                float: |x, y| x % y => mlir "arith.remf";
+                float: |x, y| x % y => vmath Fmod;
             };
             Power = "power" (x, y) [lacks_complex, transcendental, flops = 40] {
                 int: |x, y| m::power_int(x, y) => emit emit::int::power;

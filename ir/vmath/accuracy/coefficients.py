@@ -350,6 +350,12 @@ def singles():
     polynomial32("EXP2_F32", "EXP2 in f32.", tail2, lambda x: x ** 2 / mpmath.power(2, x), -h, h, 28)
     parts32(["LN2_HI_F32", "LN2_LO_F32"], "ln 2.", LN2)
     parts32(["HALF_PI_F32_0", "HALF_PI_F32_1", "HALF_PI_F32_2"], "π/2 in three parts.", mp.pi / 2)
+    # For numbers of quarter turns of nine bits: the first part is not too large, the second has 15 bits.
+    first = mpmath.floor(mp.pi / 2 * 2**23) / 2**23
+    second = short(mp.pi / 2 - first, 38)
+    constant32("HALF_PI_NEAR_F32_0", "π/2 in three parts, the first not too large, the second of 15 bits.", first)
+    constant32("HALF_PI_NEAR_F32_1", "The next part.", second)
+    constant32("HALF_PI_NEAR_F32_2", "The next part.", mp.pi / 2 - first - second)
     q = (mp.pi / 4 * mpf("1.0001")) ** 2
     root = mpmath.sqrt
     sin = series(lambda z: (mpmath.sin(root(z)) / root(z) - 1) / z, lambda k: (-1) ** (k + 1) / mpmath.factorial(2 * k + 3))

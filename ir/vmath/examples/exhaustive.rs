@@ -29,7 +29,7 @@ fn reference(func: Func, x: f64) -> f64 {
         Func::Acosh => libm::acosh(x),
         Func::Atanh => libm::atanh(x),
         Func::Erf => libm::erf(x),
-        Func::Atan2 | Func::Hypot | Func::Pow => unreachable!("two arguments"),
+        Func::Atan2 | Func::Hypot | Func::Pow | Func::Fmod => unreachable!("two arguments"),
     }
 }
 

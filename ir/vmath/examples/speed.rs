@@ -21,8 +21,14 @@ fn range(func: Func) -> [(f64, f64); 2] {
         Func::Erf => (-4.0, 4.0),
         Func::Atan2 | Func::Hypot => (-10.0, 10.0),
         Func::Pow => (0.01, 10.0),
+        Func::Fmod => (-1000.0, 1000.0),
     };
-    [one, if func == Func::Pow { (-5.0, 5.0) } else { one }]
+    let other = match func {
+        Func::Pow => (-5.0, 5.0),
+        Func::Fmod => (1.0, 60.0),
+        _ => one,
+    };
+    [one, other]
 }
 
 /// The processor time of this thread, in nanoseconds.

@@ -815,6 +815,15 @@ pub const HALF_PI_F32_1: f32 = -4.371138828673793e-08;
 /// The next part.
 pub const HALF_PI_F32_2: f32 = -1.7151245100058819e-15;
 
+/// π/2 in three parts, the first not too large, the second of 15 bits.
+pub const HALF_PI_NEAR_F32_0: f32 = 1.570796251296997;
+
+/// The next part.
+pub const HALF_PI_NEAR_F32_1: f32 = 7.549897418357432e-08;
+
+/// The next part.
+pub const HALF_PI_NEAR_F32_2: f32 = -1.0746346554971943e-12;
+
 /// SIN in f32. Error 2^-28.0.
 pub const SIN_F32: [f32; 3] = [-0.16666655242443085, 0.008332191035151482, -0.00019518620683811605];
 

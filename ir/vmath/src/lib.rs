@@ -5,8 +5,8 @@
 //! same input: each function is one text, generic over the width (`lanes`). Machines without FMA instructions run it with
 //! the C library's exact `fma`, slowly.
 //!
-//! The functions of f64 are in `exp`, `log`, `pow`, `trig`, `inverse`, `root` and `erf`; those of f32 in `short`, in f32
-//! arithmetic, and `hypot` in `single`, in f64 lanes; `vector` makes every width of them. `sin` and `cos` of f64 have the C
+//! The functions of f64 are in `exp`, `log`, `pow`, `trig`, `inverse`, `root` and `erf`, and `fmod` of both in `remainder`; those of f32 in `short`,
+//! in f32 arithmetic, and `hypot` in `single`, in f64 lanes; `vector` makes every width of them. `sin` and `cos` of f64 have the C
 //! library's bits: NumPy calls it too, and programs whose arrays begin with a sine (boundary values, phases) are to have
 //! NumPy's bits from the start.
 //!
@@ -21,6 +21,7 @@ mod lanes;
 mod lanes32;
 mod log;
 mod pow;
+mod remainder;
 mod root;
 mod short;
 mod single;
@@ -69,6 +70,7 @@ macro_rules! functions {
                 Atan2 atan2 atan2_f64 atan2_f32 inverse,
                 Hypot hypot hypot_f64 hypot_f32 root,
                 Pow pow pow_f64 pow_f32 pow,
+                Fmod fmod fmod_f64 fmod_f32 remainder,
             }
         }
     };

@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 
 use crate::lanes::{F64x4, F64x8, Lanes, Two};
 use crate::lanes32::{F32x8, F32x16, Singles};
-use crate::{Float, Func, Isa, functions, isa, short, single};
+use crate::{Float, Func, Isa, functions, isa, remainder, short, single};
 
 /// A vector type: its elements and how many.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -53,6 +53,11 @@ const fn is_short(f: usize) -> bool {
     !matches!(func(f), Func::Hypot)
 }
 
+/// One lane of it is the C library's, which is exact as well.
+const fn is_fmod(f: usize) -> bool {
+    matches!(func(f), Func::Fmod)
+}
+
 /// The function number F of f32, in f64 lanes.
 #[inline(always)]
 fn single2<V: Lanes, const F: usize>(x: V, y: V) -> V {
@@ -96,6 +101,7 @@ fn short2<V: Singles, const F: usize>(x: V, y: V) -> V {
     match func(F) {
         Func::Atan2 => short::atan2(x, y),
         Func::Pow => short::pow(x, y),
+        Func::Fmod => remainder::fmod_single(x, y),
         _ => unreachable!("is_short knows the other"),
     }
 }
@@ -114,11 +120,17 @@ fn scalar1_f32<const F: usize>(x: f32) -> f32 {
 
 #[inline(always)]
 fn scalar2_f64<const F: usize>(x: f64, y: f64) -> f64 {
+    if is_fmod(F) {
+        return x % y;
+    }
     double2::<f64, F>(x, y)
 }
 
 #[inline(always)]
 fn scalar2_f32<const F: usize>(x: f32, y: f32) -> f32 {
+    if is_fmod(F) {
+        return x % y;
+    }
     if is_short(F) { short2::<f32, F>(x, y) } else { single2::<f64, F>(x as f64, y as f64) as f32 }
 }
 

@@ -147,6 +147,31 @@ fn f32_of_two_arguments_against_f64() {
     }
 }
 
+/// Quotients next to whole numbers and to the largest that vectors handle, subnormal numbers, and what is no number.
+#[test]
+fn remainders_are_exact() {
+    let far = [2f64.powi(51), 2f64.powi(22), 2f64.powi(53), 1e200];
+    let y = [1.0, 3.0, 0.1, 1e-3, 7.5e-310, 5e-324, 1e300, 6.25e-2, 0.0, f64::INFINITY, f64::NAN];
+    let mut pairs = Vec::new();
+    for y in y {
+        for k in (0..60).map(f64::from).chain(far.into_iter().flat_map(|f| [f - 1.0, f, f + 2.0])) {
+            let x: f64 = k * y;
+            pairs.extend([x, x.next_up(), x.next_down(), k, 0.3 * y, f64::INFINITY, f64::NAN].map(|x| (x, y)));
+        }
+    }
+    let signs = [(1.0, 1.0), (-1.0, 1.0), (1.0, -1.0), (-1.0, -1.0)];
+    let (x, y): (Vec<f64>, Vec<f64>) = pairs.iter().flat_map(|(x, y)| signs.map(|(s, t)| (s * x, t * y))).unzip();
+    for ((&x, &y), got) in x.iter().zip(&y).zip(run(Func::Fmod, Float::F64, &x, &y)) {
+        let want = x % y;
+        assert!(got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(), "{x:e} % {y:e}: {got:e}");
+    }
+    let (x, y): (Vec<f32>, Vec<f32>) = x.iter().zip(&y).map(|(&x, &y)| (x as f32, y as f32)).unzip();
+    for ((&x, &y), got) in x.iter().zip(&y).zip(run(Func::Fmod, Float::F32, &x, &y)) {
+        let want = x % y;
+        assert!(got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(), "{x:e}f32 % {y:e}: {got:e}");
+    }
+}
+
 /// Whole exponents, large ones too, of negative numbers.
 #[test]
 fn signs_of_f32_powers() {

@@ -1,7 +1,7 @@
 //! The prebuilt loops: one for each operation and element type, expanded from the table of operations.
 //!
-//! A loop runs over contiguous elements. Loops of exact operations are ordinary Rust that the compiler vectorises, once for the
-//! baseline and once for AVX2; nothing is contracted or reassociated, so both give the table's bits. The transcendental ones
+//! A loop runs over contiguous elements. Loops of exact operations are ordinary Rust that the compiler vectorises, for the baseline,
+//! for AVX2 and for AVX-512; nothing is contracted or reassociated, so all give the table's bits. The transcendental ones
 //! are the vector math library's (see `Program::new`).
 
 use std::sync::OnceLock;
@@ -11,6 +11,8 @@ use legate_jit_ir::ufunc::native::{Native, c64, c128};
 use legate_jit_ir::ufunc::{Signature, meaning as m};
 use legate_jit_ir::{DType, Ufunc, ufunc_loops, with_native};
 use legate_jit_vmath::{Isa, isa};
+
+use super::casts;
 
 /// `dst[i] = op(args[0][i], …)` for i < n. Every address is aligned for its type, and `dst` overlaps no argument.
 pub type Loop = unsafe fn(args: *const *const u8, dst: *mut u8, n: usize);
@@ -128,11 +130,16 @@ macro_rules! versions {
 }
 versions!(base, "sse2");
 versions!(avx2, "avx2,fma,bmi1,bmi2,lzcnt,popcnt");
+versions!(avx512, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi1,bmi2,lzcnt,popcnt");
 
 /// The version for this machine.
 macro_rules! best {
     ($($f:tt)*) => {
-        if isa() == Isa::Base { base::$($f)* as Loop } else { avx2::$($f)* as Loop }
+        match isa() {
+            Isa::Base => base::$($f)* as Loop,
+            Isa::Avx2 => avx2::$($f)* as Loop,
+            Isa::Avx512 => avx512::$($f)* as Loop,
+        }
     };
 }
 
@@ -241,5 +248,5 @@ pub fn cast(from: DType, to: DType) -> Loop {
             a.astype()
         }
     }
-    with_native!(from, A => with_native!(to, B => best!(one::<K<A, B>>)))
+    casts::find(from, to).unwrap_or_else(|| with_native!(from, A => with_native!(to, B => best!(one::<K<A, B>>))))
 }

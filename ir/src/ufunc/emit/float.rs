@@ -43,12 +43,15 @@ pub fn signbit<E: Emit>(e: &mut E, t: DType, x: E::V) -> E::V {
     e.cmpi(CmpI::Slt, bits, zero)
 }
 
-/// As `meaning::divmod_float`, both branches computed.
+/// As `meaning::divmod_float`.
 fn divmod<E: Emit>(e: &mut E, t: DType, x: E::V, y: E::V) -> (E::V, E::V) {
     let (zero, one, half) = (e.float(t, 0.0), e.float(t, 1.0), e.float(t, 0.5));
-    let rest = e.op2("arith.remf", x, y);
+    let rest = e.vmath(Func::Fmod, t, &[x, y]);
+    let by_zero = e.cmpf(CmpF::Oeq, y, zero);
     let exact_part = e.op2("arith.subf", x, rest);
-    let quotient = e.op2("arith.divf", exact_part, y);
+    // One division serves both: a quotient by 0 is its own floor, and the rest, which is NaN, stays.
+    let dividend = e.select(by_zero, x, exact_part);
+    let quotient = e.op2("arith.divf", dividend, y);
     let has_rest = e.cmpf(CmpF::Une, rest, zero);
     let y_negative = e.cmpf(CmpF::Olt, y, zero);
     let rest_negative = e.cmpf(CmpF::Olt, rest, zero);
@@ -65,12 +68,12 @@ fn divmod<E: Emit>(e: &mut E, t: DType, x: E::V, y: E::V) -> (E::V, E::V) {
     let too_low = e.cmpf(CmpF::Ogt, gap, half);
     let next = e.op2("arith.addf", floor, one);
     let floor = e.select(too_low, next, floor);
-    let plain = e.op2("arith.divf", x, y);
-    let plain_zero = copysign(e, zero, plain);
+    let (x_bits, y_bits) = (e.convert("arith.bitcast", x, int_of(t)), e.convert("arith.bitcast", y, int_of(t)));
+    let signs = e.xor(x_bits, y_bits);
+    let signs = e.convert("arith.bitcast", signs, t);
+    let zero_floor = copysign(e, zero, signs);
     let nonzero = e.cmpf(CmpF::Une, quotient, zero);
-    let floor = e.select(nonzero, floor, plain_zero);
-    let by_zero = e.cmpf(CmpF::Oeq, y, zero);
-    (e.select(by_zero, plain, floor), e.select(by_zero, rest, rest_fixed))
+    (e.select(nonzero, floor, zero_floor), rest_fixed)
 }
 
 pub fn floor_divide<E: Emit>(e: &mut E, t: DType, x: E::V, y: E::V) -> E::V {

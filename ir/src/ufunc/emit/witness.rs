@@ -26,7 +26,6 @@ fn float2<T: Float>(op: &str, x: T, y: T) -> Option<T> {
         "arith.subf" => x - y,
         "arith.mulf" => x * y,
         "arith.divf" => x / y,
-        "arith.remf" => x % y,
         "math.copysign" => x.copysign(y),
         _ => return None,
     })
@@ -72,6 +71,7 @@ fn vmath<T: Float>(function: Func, args: &[T]) -> T {
         Func::Atan2 => x.atan2(args[1]),
         Func::Hypot => x.hypot(args[1]),
         Func::Pow => x.pow(args[1]),
+        Func::Fmod => x % args[1],
     }
 }
 

@@ -72,9 +72,7 @@ struct Hyperbolic<V> {
     /// 256 times as large.
     inverse: V,
     r: V,
-    /// cosh r - 1
-    even: V,
-    cube: V,
+    square: V,
 }
 
 const OF_INVERSE: f32 = 1.0 / 256.0;
@@ -89,14 +87,12 @@ fn hyperbolic<V: Singles>(a: V) -> Hyperbolic<V> {
     let first = n.fnma(V::all(LN2_HI_F32), a);
     let index = first.fma(V::all(PER_STEP as f32), V::all(MAGIC));
     let r = n.fnma(V::all(LN2_LO_F32), first - index.lookup16(&HYPERBOLIC_F32_AT));
-    let z = r * r;
     let shift = bits.shl::<23>();
     Hyperbolic {
         power: index.lookup16(&HYPERBOLIC_F32_POWER).iadd(shift),
         inverse: index.lookup16(&HYPERBOLIC_F32_INVERSE).isub(shift),
         r,
-        even: z * V::all(COSH_F32[0]),
-        cube: r * z,
+        square: r * r,
     }
 }
 
@@ -110,19 +106,20 @@ pub fn sinh<V: Singles>(x: V) -> V {
     let plus = h.inverse.fma(factor, h.power);
     // Subnormal numbers have no halves.
     let (two, twice) = (V::all(2.0), h.r + h.r);
-    let odd = h.cube * V::all(SINH_F32[0]);
-    let y = plus.fma(odd, minus.fma(h.even, minus_lo));
+    let odd = (h.r * h.square) * V::all(SINH_F32[0]);
+    let even = h.square * V::all(COSH_F32[0]);
+    let y = plus.fma(odd, minus.fma(even, minus_lo));
     minus.fma(two, plus.fma(twice, y + y)).with_sign(x)
 }
 
+/// e^r - 1 and e^-r - 1 times the powers. The larger power is added last.
 #[inline(always)]
 pub fn cosh<V: Singles>(x: V) -> V {
     let h = hyperbolic(x.abs());
-    let factor = V::all(OF_INVERSE);
-    let plus = h.inverse.fma(factor, h.power);
-    let plus_lo = h.inverse.fma(factor, h.power - plus);
-    let minus = h.inverse.fnma(factor, h.power);
-    let sinh = h.cube.fma(V::all(SINH_F32[0]), h.r);
-    let y = plus + minus.fma(sinh, plus.fma(h.even, plus_lo));
+    let (square, cube) = (V::all(COSH_F32[0]), V::all(SINH_F32[0]));
+    let up = h.square.fma(h.r.fma(cube, square), h.r);
+    let down = h.square.fms(h.r.fnma(cube, square), h.r);
+    let inverse = h.inverse * V::all(OF_INVERSE);
+    let y = h.power + h.power.fma(up, inverse.fma(down, inverse));
     y + y
 }

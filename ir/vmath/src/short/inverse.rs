@@ -27,7 +27,9 @@ pub fn asin<V: Singles>(x: V) -> V {
     let s = V::select(big, root, a);
     let tail = (s * z) * poly(z, &ASIN_F32);
     // Above 1/2 the error of the square root counts twice.
-    let (hi, lo) = fast_two_sum(V::all(HALF_PI_F32_0), V::all(-2.0) * s);
+    let (half_pi, two) = (V::all(HALF_PI_F32_0), V::all(2.0));
+    let hi = s.fnma(two, half_pi);
+    let lo = s.fnma(two, half_pi - hi);
     let far = hi + (lo + (tail + root_lo).fma(V::all(-2.0), V::all(HALF_PI_F32_1)));
     V::select(big, far, s + tail).with_sign(x)
 }
@@ -61,10 +63,13 @@ pub fn atan<V: Singles>(x: V) -> V {
     let (low, high) = (a.lt(V::all(0.55)), V::all(2.0).lt(a));
     let choose = |a: V, b: V, c: V| V::select(low, a, V::select(high, c, b));
     let base = choose(V::all(0.0), V::all(PI_1_4_F32_HI), V::all(HALF_PI_F32_0));
-    let base_lo = choose(V::all(0.0), V::all(PI_1_4_F32_LO), V::all(HALF_PI_F32_1));
     // Where the base is 0 the quotient is exact; elsewhere what it lacks is a quarter of the result's unit at most.
     let t = choose(a, a - one, V::all(-1.0)) / choose(one, a + one, a);
-    turned(base, base_lo, t, V::all(0.0)).with_sign(x)
+    // Of π/2 and of its half the second part is the same part of the first.
+    let z = t * t;
+    let (hi, lo) = fast_two_sum(base, t);
+    let lo = base.fma(V::all(HALF_PI_F32_1 / HALF_PI_F32_0), lo);
+    (hi + (t * z).fma(poly(z, &ATAN_F32), lo)).with_sign(x)
 }
 
 #[inline(always)]

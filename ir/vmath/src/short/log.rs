@@ -82,21 +82,17 @@ pub fn log1p<V: Singles>(x: V) -> V {
     if V::any(odd) { V::select(odd, log(u), r) } else { r }
 }
 
-/// log(u + u_lo) + n log 2 for a positive normal u with a rest of its last place's size, and a small integer n; where the sum is
-/// near 1 the result is as exact as its distance from 1.
+/// log(u (1 + rest)) + n log 2 for a positive normal u, a rest below its last place, and a small integer n; where the number is near
+/// 1 the result is as exact as its distance from 1.
 #[inline(always)]
-pub fn log_of_sum<V: Singles>(u: V, u_lo: V, n: Option<V>) -> V {
+pub fn log_of_sum<V: Singles>(u: V, rest: V, n: Option<V>) -> V {
     let (m, offset) = split(u);
     let i = offset.shr::<19>();
-    let c = i.lookup16(&LOG_C_F32);
-    let r = m.fms(c, V::all(1.0));
-    // 2^(1-k) is normal for every k.
-    let power = V::all(2.0).isub(u.isub(m));
-    let rest = ((u_lo * V::all(0.5)) * power) * c;
+    let r = m.fms(i.lookup16(&LOG_C_F32), V::all(1.0));
     let k = offset.high_bits();
     let k = n.map_or(k, |n| k + n);
     let table = k.fma(V::all(LN2_POWER_F32), i.lookup16(&LOG_HI_F32));
-    let lo = k.fma(V::all(LN2_POWER_REST_F32), i.lookup16(&LOG_LO_F32)) + r.fnma(rest, rest);
+    let lo = k.fma(V::all(LN2_POWER_REST_F32), i.lookup16(&LOG_LO_F32)) + rest;
     let (hi, hi_lo) = fast_two_sum(table, r);
     hi + (hi_lo + (r * r).fma(poly(r, &LOG_F32), lo))
 }

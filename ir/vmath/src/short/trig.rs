@@ -53,22 +53,44 @@ pub fn cos<V: Singles>(x: V) -> V {
     turned(n.iadd(V::bits(1)), s, c).mend(x.abs().not_lt(V::all(FAR)), x, single::cos::<f64>)
 }
 
-/// tan r, or -1 / tan r.
+/// Below this, two products of a reduction are exact.
+const NEAR: f32 = 512.0;
+
+/// As [`reduce`], but what r has too much. Of a zero, r is that zero, and the rest +0.
+#[inline(always)]
+fn reduce_near<V: Singles>(x: V) -> (V, V, V) {
+    let bits = x.fma(V::all(TWO_OVER_PI as f32), V::all(MAGIC));
+    let n = bits - V::all(MAGIC);
+    let first = n.fnma(V::all(HALF_PI_NEAR_F32_0), x);
+    let second = V::all(HALF_PI_NEAR_F32_1);
+    let r = n.fnma(second, first);
+    (bits, r, n.fma(V::all(HALF_PI_NEAR_F32_2), n.fma(second, r - first)))
+}
+
 #[inline(always)]
 pub fn tan<V: Singles>(x: V) -> V {
-    let (n, r, r_lo) = reduce(x);
+    let (n, r, excess) = reduce_near(x);
+    let far = x.abs().not_lt(V::all(NEAR));
+    if !V::any(far) {
+        return tan_of(n, r, excess);
+    }
+    let (_, r_far, r_lo) = reduce(x);
+    let r = tan_of(n, V::select(far, r_far, r), V::select(far, r_lo.xor(V::all(-0.0)), excess));
+    r.mend(x.abs().not_lt(V::all(FAR)), x, single::tan::<f64>)
+}
+
+/// tan(r - excess), or -1 / tan(r - excess). Of r = -0, all that is taken off is +0.
+#[inline(always)]
+fn tan_of<V: Singles>(n: V, r: V, excess: V) -> V {
     let z = r * r;
     let h = r * z;
     let p = horner(z, &TAN_F32);
     // The derivatives: 1 + tan² r is nearly 1 + 1.6 z where r is large; that by z is nearly constant there.
-    let rest = (z * r_lo).fma(V::all(1.6), r_lo);
-    let tail = h.fma(p, r.fms(r, z).fma(r * V::all(0.65), rest));
-    let t = r + tail;
-    let t_lo = (r - t) + tail;
+    let rest = (z * excess).fma(V::all(1.6), excess);
+    let minus = h.fnma(p, r.fnma(r, z).fma(r * V::all(0.65), rest));
+    let t = r - minus;
+    let t_lo = (r - t) - minus;
     let y = V::all(-1.0) / t;
     let far = y.fma(y.fma(t, V::all(1.0)) + y * t_lo, y);
-    let r = V::select(n.is_odd(), far, t);
-    // Which keeps its sign.
-    let r = V::select(x.eq(V::all(0.0)), x, r);
-    r.mend(x.abs().not_lt(V::all(FAR)), x, single::tan::<f64>)
+    V::select(n.is_odd(), far, t)
 }
