@@ -9,6 +9,7 @@
 //! Whether the program does nothing else is for the front end to know.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -89,6 +90,12 @@ struct Whole {
     ends: Vec<From>,
 }
 
+/// Records of a trace that is planned soon.
+const SHORT: usize = 128;
+/// Runs of such traces after which longer ones are made, if they took no longer than this.
+const MANY: u32 = 32;
+const BRIEF: Duration = Duration::from_micros(100);
+
 /// Traces that are kept of a round: of as many rounds as go into one, and of what is left.
 const WHOLES: usize = 2;
 
@@ -105,6 +112,11 @@ pub struct Round {
     wholes: SmallVec<[Whole; WHOLES]>,
     /// Rounds that were left for the last trace when the loop was repeated before.
     rest: usize,
+    /// How often a trace of few rounds has run of late, and how long that took in all.
+    runs: u32,
+    takes: Duration,
+    /// Longer traces are better.
+    brief: bool,
 }
 
 /// Notes what the variables hold now, and has everything recorded until [`end`], or until the trace runs.
@@ -235,7 +247,18 @@ impl Round {
         let circles: Vec<Option<usize>> = (0..next.len()).map(|start| circle(&next, start)).collect();
         let order = circles.iter().flatten().copied().fold(1, lcm);
         let replaced = circles.iter().map(Option::is_none).collect();
-        Some(Round { shown, steps, ends, order, replaced, wholes: SmallVec::new(), rest: 0 })
+        Some(Round {
+            shown,
+            steps,
+            ends,
+            order,
+            replaced,
+            wholes: SmallVec::new(),
+            rest: 0,
+            runs: 0,
+            takes: Duration::ZERO,
+            brief: false,
+        })
     }
 
     /// Whether the variables hold what the round can be repeated on.
@@ -283,16 +306,23 @@ impl Round {
         if alone && let Some(stores) = in_memory(s, &values) {
             let known = self.wholes.iter().position(|w| w.rounds == count);
             let mut whole = match known {
-                Some(n) => self.wholes.swap_remove(n),
+                Some(n) => self.wholes.remove(n),
                 None => self.whole(s, &values, count),
             };
             values = whole.start(&stores, values);
             drop(stores);
             self.hand_over(s, held, &values);
             drop(values);
+            let start = Instant::now();
             s.run_kept(&mut whole.trace)?;
+            if count == most && !self.brief {
+                self.ran(start.elapsed());
+            }
             whole.reset(s);
-            self.wholes.truncate(WHOLES - 1);
+            // The one that was not needed for longest goes.
+            if self.wholes.len() == WHOLES {
+                self.wholes.remove(0);
+            }
             self.wholes.push(whole);
             return Ok(count);
         }
@@ -309,10 +339,20 @@ impl Round {
         Ok(count)
     }
 
-    /// Rounds that one trace has room for.
+    /// Rounds that go into one trace: few at first, because it is planned in a time that grows with it.
     fn most(&self, config: &Config) -> usize {
-        let most = config.max_records / self.steps.len();
+        let records = if self.brief { config.max_records } else { config.max_records.min(SHORT) };
+        let most = records / self.steps.len();
         (most - most % self.order).max(self.order)
+    }
+
+    /// Notes how long a trace of few rounds took. Where they take next to no time, what each costs beside its work counts.
+    fn ran(&mut self, took: Duration) {
+        (self.runs, self.takes) = (self.runs + 1, self.takes + took);
+        if self.runs == MANY {
+            self.brief = self.takes < BRIEF * MANY;
+            (self.runs, self.takes) = (0, Duration::ZERO);
+        }
     }
 
     /// What the variables hold.
