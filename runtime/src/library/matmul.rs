@@ -37,7 +37,7 @@ pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> Re
     let rows = if lead == 0 { rows } else { out.shape[lead] };
     let dtype = out.dtype;
     let work = cost(dtype, out.shape[lead], out.shape[lead + 1], a.shape[lead + 1]);
-    if matches!(dtype, DType::F32 | DType::F64)
+    if (dtype.is_float() || dtype.is_complex())
         && let Some(small) = Small::new(a, b, out, lead, rows)
     {
         let at = |i: usize| [a, b, out].map(|s| s.ptr.wrapping_offset(start(s, lead, i)));
@@ -45,7 +45,7 @@ pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> Re
             // SAFETY: `library::run`'s caller promises valid operands that don't overlap the result.
             unsafe {
                 match dtype {
-                    DType::F32 => small.run::<f32>(range, at),
+                    DType::F32 | DType::C64 => small.run::<f32>(range, at),
                     _ => small.run::<f64>(range, at),
                 }
             }
