@@ -234,7 +234,7 @@ PROGRAMS = (
         "elastic", "explicit finite elements on a bar", bar, elastic,
         sizes(dict(n=30, steps=4), dict(n=3000, steps=30), dict(n=500_000, steps=8)),
         lambda n, steps: dict(bytes=32 * n * steps, flops=8 * n * steps, working_set=32 * n),
-        dict(u=bits(1e-12), v=bits(1e-12)), fallbacks=None,  # np.add.at
+        dict(u=bits(1e-12), v=bits(1e-12)),
     ),
 )  # fmt: skip
 

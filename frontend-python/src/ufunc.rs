@@ -350,7 +350,18 @@ impl UfuncObject {
 
     #[pyo3(signature = (*args, **kwargs))]
     fn at(slf: &Bound<'_, Self>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
-        slf.get().numpy(slf.py(), Some("at"), args, kwargs)
+        let (py, me) = (slf.py(), slf.get());
+        if let (Kind::One(op), None, 3) = (me.kind, kwargs, args.len())
+            && let (Some(a), Some(index)) = (own(args.get_borrowed_item(0)?), own(args.get_borrowed_item(1)?))
+        {
+            let value = args.get_item(2)?;
+            if let Some(value) = convert::quick(&value)
+                && let Some(true) = supported(py, || rt::apply_at(op, &a, &index, value))?
+            {
+                return Ok(py.None());
+            }
+        }
+        me.numpy(py, Some("at"), args, kwargs)
     }
 
     /// `ufunc.reduceat(array, indices)`: the reduction of each range from one index to the next.

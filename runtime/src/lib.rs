@@ -50,7 +50,7 @@ pub use config::{Config, Tier};
 pub use error::{Error, Result};
 pub use legate_jit_ir::promote::Casting;
 pub use linalg::{dot, dot_now, matmul};
-pub use pick::{IndexPart, Picked, PickedOperand, bincount, count_nonzero, nonzero};
+pub use pick::{IndexPart, Picked, PickedOperand, apply_at, bincount, count_nonzero, nonzero};
 pub use promote::WeakScalar;
 pub use reduce::{ReduceArgs, accumulate, mean, reduce, reduce_all_now, reduceat, var};
 pub use scalar_eval::{Known, asks, known};

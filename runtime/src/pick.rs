@@ -27,7 +27,7 @@ mod moves;
 mod selection;
 
 pub use bins::bincount;
-pub use integers::{IndexPart, count_nonzero, nonzero};
+pub use integers::{IndexPart, apply_at, count_nonzero, nonzero};
 pub(crate) use moves::parallel;
 use selection::{Selection, is_sparse};
 

@@ -16,7 +16,7 @@ mod loops;
 pub(crate) mod moves;
 #[cfg(test)]
 mod tests;
-mod turn;
+pub(crate) mod turn;
 
 use std::cell::Cell;
 use std::sync::OnceLock;

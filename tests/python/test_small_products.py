@@ -56,3 +56,34 @@ def test_special_values(np):
     with numpy.errstate(all="ignore"):
         want = a @ b
     assert numpy.array_equal(numpy.asarray(np.array(a) @ np.array(b)), want, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", ("complex128", "complex64"))
+@pytest.mark.parametrize("m", SIZES)
+def test_complex_products_of_every_shape(np, m, dtype):
+    """Exact ones, and others with the bits that NumPy's BLAS gives on the machines whose kernels were looked at."""
+    rng = numpy.random.default_rng(8)
+    for n in SIZES:
+        for p in SIZES:
+            for exact in (True, False):
+                a, b = (
+                    rng.integers(-9, 9, s) + 1j * rng.integers(-9, 9, s)
+                    if exact
+                    else rng.standard_normal(s) + 1j * rng.standard_normal(s)
+                    for s in ((5, m, n), (5, n, p))
+                )
+                a, b = a.astype(dtype), b.astype(dtype)
+                want = a @ b
+                turned = [np.array(x.swapaxes(1, 2)).swapaxes(1, 2) for x in (a, b)]
+                for x, y in ((np.array(a), np.array(b)), turned):
+                    got = numpy.asarray(x @ y)
+                    assert got.dtype == want.dtype
+                    if exact:
+                        assert numpy.array_equal(got, want), (m, n, p)
+                    else:
+                        bound = 8 * n * numpy.finfo(dtype).eps * (abs(a) @ abs(b))
+                        assert (abs(got - want) <= bound).all(), (m, n, p)
+    a, b = numpy.array([[[1 + 1j, numpy.inf], [0, 2 - 3j]]] * 3, dtype), numpy.array([[[1j, 2], [-3, -0.0]]] * 3, dtype)
+    with numpy.errstate(all="ignore"):
+        want = a @ b
+    assert numpy.array_equal(numpy.asarray(np.array(a) @ np.array(b)), want, equal_nan=True)

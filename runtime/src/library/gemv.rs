@@ -60,16 +60,14 @@ macro_rules! add_product {
 macro_rules! vectors {
     ($isa:ident, $t:ident, $lanes:literal, $features:literal, $vector:ident, $width:literal,
      $zero:ident $load:ident $store:ident $splat:ident $add:ident $mul:ident |$a:ident, $b:ident, $c:ident| $fma:expr) => {
-        #[target_feature(enable = $features)]
-        pub fn dot(row: &[$t], x: &[$t]) -> $t {
-            dots([row], x)[0]
-        }
+        type Block = [std::arch::x86_64::$vector; $lanes / $width];
 
+        /// The sums of the whole blocks, and where those end.
+        #[inline]
         #[target_feature(enable = $features)]
-        pub fn dots<const R: usize>(rows: [&[$t]; R], x: &[$t]) -> [$t; R] {
+        fn whole_blocks<const R: usize>(rows: &[&[$t]; R], x: &[$t]) -> ([Block; R], usize) {
             use std::arch::x86_64::*;
             const VECTORS: usize = $lanes / $width;
-            type Block = [$vector; VECTORS];
 
             let n = rows.iter().fold(x.len(), |n, row| n.min(row.len()));
             let mut sums: [[Block; 2]; R] = [[[$zero(); VECTORS]; 2]; R];
@@ -78,7 +76,7 @@ macro_rules! vectors {
                 for v in 0..VECTORS {
                     let at = i + v * $width;
                     let $b = $load(x.as_ptr().add(at));
-                    for (sums, row) in sums.iter_mut().zip(&rows) {
+                    for (sums, row) in sums.iter_mut().zip(rows) {
                         let sum = &mut sums[block][v];
                         let ($a, $c) = ($load(row.as_ptr().add(at)), *sum);
                         *sum = $fma;
@@ -95,27 +93,36 @@ macro_rules! vectors {
                 step(&mut sums, 0, i);
                 i += $lanes;
             }
-            let mut results = [0.0; R];
-            for (result, (sums, row)) in results.iter_mut().zip(sums.iter().zip(&rows)) {
-                let mut total = [0.0; $lanes];
+            let mut totals = [[$zero(); VECTORS]; R];
+            for (total, [p, q]) in totals.iter_mut().zip(sums) {
                 for v in 0..VECTORS {
-                    let [p, q] = sums.map(|s| s[v]);
-                    // SAFETY: the block's vectors are as long as the array.
-                    unsafe { $store(total.as_mut_ptr().add(v * $width), $add(p, q)) };
+                    total[v] = $add(p[v], q[v]);
                 }
-                for (sum, (r, x)) in total.iter_mut().zip(row[i..n].iter().zip(&x[i..n])) {
-                    add_product!($isa, *sum, *r, *x);
-                }
-                let mut half = $lanes / 2;
-                while half > 0 {
-                    for l in 0..half {
-                        total[l] += total[l + half];
-                    }
-                    half /= 2;
-                }
-                *result = total[0];
             }
-            results
+            (totals, i)
+        }
+
+        #[target_feature(enable = $features)]
+        pub fn dot(row: &[$t], x: &[$t]) -> $t {
+            use std::arch::x86_64::*;
+            let ([blocks], i) = whole_blocks(&[row], x);
+            let n = x.len().min(row.len());
+            let mut total = [0.0; $lanes];
+            for (v, block) in blocks.into_iter().enumerate() {
+                // SAFETY: the block's vectors are as long as the array.
+                unsafe { $store(total.as_mut_ptr().add(v * $width), block) };
+            }
+            for (sum, (r, x)) in total.iter_mut().zip(row[i..n].iter().zip(&x[i..n])) {
+                add_product!($isa, *sum, *r, *x);
+            }
+            let mut half = $lanes / 2;
+            while half > 0 {
+                for l in 0..half {
+                    total[l] += total[l + half];
+                }
+                half /= 2;
+            }
+            total[0]
         }
 
         /// The first vector of columns from `j` on that is not done: `N` of them at a time, whose sums stay in registers while the
@@ -166,6 +173,18 @@ macro_rules! vectors {
             }
             let whole = strips::<4>(y, &rows, x, 0);
             let whole = strips::<1>(y, &rows, x, whole);
+            if whole < y.len() {
+                rest(y, &rows, x, whole);
+            }
+        }
+    };
+}
+
+/// What whole vectors leave, element by element.
+macro_rules! one_by_one {
+    ($isa:ident, $t:ident, $features:literal) => {
+        #[target_feature(enable = $features)]
+        fn rest(y: &mut [$t], rows: &[&[$t]; ROWS], x: &[$t; ROWS], whole: usize) {
             for j in whole..y.len() {
                 let (mut first, mut second) = (y[j], rows[4][j] * x[4]);
                 for r in 0..4 {
@@ -176,6 +195,51 @@ macro_rules! vectors {
                 }
                 y[j] = first + second;
             }
+        }
+    };
+}
+
+/// The same under a mask, and the sums of the rows of a step: the lanes of all of them are added up together, as one row's are.
+macro_rules! masked {
+    ($t:ident, $features:literal, $vector:ident, $mask:ident, $width:literal,
+     $maskz:ident $mask_store:ident $splat:ident $add:ident $mul:ident $fma:ident $mask_fma:ident,
+     |$sums:ident| $tree:expr) => {
+        #[target_feature(enable = $features)]
+        fn rest(y: &mut [$t], rows: &[&[$t]; ROWS], x: &[$t; ROWS], whole: usize) {
+            use std::arch::x86_64::*;
+            let mask = (1 << (y.len() - whole)) - 1;
+            // SAFETY: the mask leaves the columns that the rows and y have.
+            unsafe {
+                let row = |r: usize| $maskz(mask, rows[r].as_ptr().add(whole));
+                let mut first = $maskz(mask, y.as_ptr().add(whole));
+                let mut second = $mul(row(4), $splat(x[4]));
+                for r in 0..4 {
+                    first = $fma(row(r), $splat(x[r]), first);
+                }
+                for r in 5..ROWS {
+                    second = $fma(row(r), $splat(x[r]), second);
+                }
+                $mask_store(y.as_mut_ptr().add(whole), mask, $add(first, second));
+            }
+        }
+
+        #[target_feature(enable = $features)]
+        pub fn dots(rows: [&[$t]; TOGETHER], x: &[$t]) -> [$t; TOGETHER] {
+            use std::arch::x86_64::*;
+            let n = rows.iter().fold(x.len(), |n, row| n.min(row.len()));
+            let (blocks, i) = whole_blocks(&rows, x);
+            let mut $sums = blocks.map(|[vector]| vector);
+            if i < n {
+                let mask: $mask = (1 << (n - i)) - 1;
+                // SAFETY: the mask leaves the elements below n.
+                unsafe {
+                    let x = $maskz(mask, x.as_ptr().add(i));
+                    for (sum, row) in $sums.iter_mut().zip(&rows) {
+                        *sum = $mask_fma($maskz(mask, row.as_ptr().add(i)), x, *sum, mask);
+                    }
+                }
+            }
+            $tree
         }
     };
 }
@@ -202,25 +266,30 @@ macro_rules! real {
     ($t:ident, $lanes:literal,
      ($v128:ident, $w128:literal, $zero128:ident $load128:ident $store128:ident $splat128:ident $add128:ident $mul128:ident),
      ($v256:ident, $w256:literal, $zero256:ident $load256:ident $store256:ident $splat256:ident $add256:ident $mul256:ident $fma256:ident),
-     ($v512:ident, $w512:literal, $zero512:ident $load512:ident $store512:ident $splat512:ident $add512:ident $mul512:ident $fma512:ident)) => {
+     ($v512:ident, $w512:literal, $zero512:ident $load512:ident $store512:ident $splat512:ident $add512:ident $mul512:ident $fma512:ident),
+     ($m512:ident, $maskz512:ident $mask_store512:ident $mask_fma512:ident |$sums512:ident| $tree512:expr)) => {
         mod $t {
             pub mod base {
                 use super::super::ROWS;
                 vectors!(base, $t, $lanes, "sse2", $v128, $w128,
                     $zero128 $load128 $store128 $splat128 $add128 $mul128 |a, b, c| $add128($mul128(a, b), c));
                 rows!(base, $t, "sse2");
+                one_by_one!(base, $t, "sse2");
             }
             pub mod avx2 {
                 use super::super::ROWS;
                 vectors!(avx2, $t, $lanes, "avx2,fma", $v256, $w256,
                     $zero256 $load256 $store256 $splat256 $add256 $mul256 |a, b, c| $fma256(a, b, c));
                 rows!(avx2, $t, "avx2,fma");
+                one_by_one!(avx2, $t, "avx2,fma");
             }
             pub mod avx512 {
-                use super::super::ROWS;
+                use super::super::{ROWS, TOGETHER};
                 vectors!(avx512, $t, $lanes, "avx512f,avx512vl,avx512dq,avx512bw", $v512, $w512,
                     $zero512 $load512 $store512 $splat512 $add512 $mul512 |a, b, c| $fma512(a, b, c));
                 rows!(avx512, $t, "avx512f,avx512vl,avx512dq,avx512bw");
+                masked!($t, "avx512f,avx512vl,avx512dq,avx512bw", $v512, $m512, $w512,
+                    $maskz512 $mask_store512 $splat512 $add512 $mul512 $fma512 $mask_fma512, |$sums512| $tree512);
             }
         }
 
@@ -290,14 +359,45 @@ real!(
     16,
     (__m128, 4, _mm_setzero_ps _mm_loadu_ps _mm_storeu_ps _mm_set1_ps _mm_add_ps _mm_mul_ps),
     (__m256, 8, _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_add_ps _mm256_mul_ps _mm256_fmadd_ps),
-    (__m512, 16, _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_add_ps _mm512_mul_ps _mm512_fmadd_ps)
+    (__m512, 16, _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_add_ps _mm512_mul_ps _mm512_fmadd_ps),
+    (__mmask16, _mm512_maskz_loadu_ps _mm512_mask_storeu_ps _mm512_mask3_fmadd_ps |sums| {
+        let halves = |a, b| _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+        let quarters = |a, b| _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+        let [a, b, c, d, e, f, g, h] = sums;
+        let (abcd, efgh) = (quarters(halves(a, b), halves(c, d)), quarters(halves(e, f), halves(g, h)));
+        let (p, q) = (_mm512_castps_pd(abcd), _mm512_castps_pd(efgh));
+        let low = _mm512_castpd_ps(_mm512_unpacklo_pd(p, q));
+        // Of each quarter two elements of one row and two of the row four further.
+        let pairs = _mm512_add_ps(low, _mm512_castpd_ps(_mm512_unpackhi_pd(p, q)));
+        let total = _mm512_add_ps(pairs, _mm512_movehdup_ps(pairs));
+        let places = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0);
+        let mut results = [0.0; TOGETHER];
+        // SAFETY: as many results as the lower half has lanes.
+        unsafe {
+            let total = _mm512_castps512_ps256(_mm512_permutexvar_ps(places, total));
+            _mm256_storeu_ps(results.as_mut_ptr(), total);
+        }
+        results
+    })
 );
 real!(
     f64,
     8,
     (__m128d, 2, _mm_setzero_pd _mm_loadu_pd _mm_storeu_pd _mm_set1_pd _mm_add_pd _mm_mul_pd),
     (__m256d, 4, _mm256_setzero_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_add_pd _mm256_mul_pd _mm256_fmadd_pd),
-    (__m512d, 8, _mm512_setzero_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_add_pd _mm512_mul_pd _mm512_fmadd_pd)
+    (__m512d, 8, _mm512_setzero_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_add_pd _mm512_mul_pd _mm512_fmadd_pd),
+    (__mmask8, _mm512_maskz_loadu_pd _mm512_mask_storeu_pd _mm512_mask3_fmadd_pd |sums| {
+        let halves = |a, b| _mm512_add_pd(_mm512_shuffle_f64x2::<0x44>(a, b), _mm512_shuffle_f64x2::<0xee>(a, b));
+        let quarters = |a, b| _mm512_add_pd(_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0xdd>(a, b));
+        let [a, b, c, d, e, f, g, h] = sums;
+        let (abcd, efgh) = (quarters(halves(a, b), halves(c, d)), quarters(halves(e, f), halves(g, h)));
+        let total = _mm512_add_pd(_mm512_unpacklo_pd(abcd, efgh), _mm512_unpackhi_pd(abcd, efgh));
+        let places = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+        let mut results = [0.0; TOGETHER];
+        // SAFETY: as many results as the vector has lanes.
+        unsafe { _mm512_storeu_pd(results.as_mut_ptr(), _mm512_permutexvar_pd(places, total)) };
+        results
+    })
 );
 
 /// A matrix in memory: `rows` rows of `columns` elements, `step` elements from row to row and `stride` from one to the next in a
@@ -378,9 +478,12 @@ pub(crate) unsafe fn times_vector<T: Real>(a: Rows<T>, x: &[T], out: Out<T>) {
         // SAFETY: the caller's promise.
         return unsafe { out.set(0, inner(a.line(0, 0..a.columns, &mut Vec::new()), x)) };
     }
-    spread(a.rows.div_ceil(TOGETHER), TOGETHER * a.columns * size_of::<T>(), &|g| {
+    let groups = (a.rows / TOGETHER).max(1);
+    spread(groups, TOGETHER * a.columns * size_of::<T>(), &|g| {
+        // The last group has what is left.
+        let end = if g + 1 == groups { a.rows } else { (g + 1) * TOGETHER };
         // SAFETY: rows of the matrix; each result is set by one task.
-        unsafe { rows_times_vector(a, g * TOGETHER..((g + 1) * TOGETHER).min(a.rows), x, out) };
+        unsafe { rows_times_vector(a, g * TOGETHER..end, x, out) };
     });
 }
 
@@ -409,7 +512,7 @@ fn inner<T: Real>(a: &[T], x: &[T]) -> T {
 /// A valid matrix, with as many rows as `x` has elements, and room for as many results as it has columns; they overlap nothing.
 pub(crate) unsafe fn vector_times<T: Real>(x: &[T], b: Rows<T>, out: Out<T>) {
     let parts = b.rows.div_ceil(TERMS);
-    let strip = strip(parts, b.columns);
+    let strip = if b.bytes() < INLINE_BYTES { STRIP } else { strip(parts, b.columns) };
     let strips = b.columns.div_ceil(strip);
     let mut sums = vec![T::ZERO; parts * b.columns];
     let own = Out { ptr: sums.as_mut_ptr(), step: 1 };
@@ -483,7 +586,9 @@ pub(crate) unsafe fn rows_times_vector<T: Real>(a: Rows<T>, rows: Range<usize>, 
     let (mut row, end) = (rows.start, rows.end);
     // SAFETY: rows of the matrix, and their results.
     unsafe {
-        while row + TOGETHER <= end {
+        while row < end && end - rows.start >= TOGETHER {
+            // The last rows are done with some before them once more, rather than one by one.
+            row = row.min(end - TOGETHER);
             let mut r = row..;
             let lines = rooms.each_mut().map(|room| a.line(r.next().unwrap_or(row), 0..a.columns, room));
             for sum in T::dots(lines, x) {

@@ -14,6 +14,7 @@ use super::Strided;
 use super::blas::{self, COL_MAJOR, Element, NO_TRANS, ROW_MAJOR, TRANS};
 use super::gemv::{self, Out, Real, Rows};
 use super::small::Small;
+use crate::vm::turn::turn;
 use crate::{Error, Result, pool};
 
 /// Elements of a matrix above which a product with a vector does not go to BLAS: there BLAS would wake its threads.
@@ -36,7 +37,7 @@ pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> Re
     let rows = if lead == 0 { rows } else { out.shape[lead] };
     let dtype = out.dtype;
     let work = cost(dtype, out.shape[lead], out.shape[lead + 1], a.shape[lead + 1]);
-    if matches!(dtype, DType::F32 | DType::F64)
+    if (dtype.is_float() || dtype.is_complex())
         && let Some(small) = Small::new(a, b, out, lead, rows)
     {
         let at = |i: usize| [a, b, out].map(|s| s.ptr.wrapping_offset(start(s, lead, i)));
@@ -44,7 +45,7 @@ pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> Re
             // SAFETY: `library::run`'s caller promises valid operands that don't overlap the result.
             unsafe {
                 match dtype {
-                    DType::F32 => small.run::<f32>(range, at),
+                    DType::F32 | DType::C64 => small.run::<f32>(range, at),
                     _ => small.run::<f64>(range, at),
                 }
             }
@@ -140,31 +141,64 @@ unsafe fn of_matrices(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> R
         unsafe { product(a, b, out) };
         return Ok(());
     }
-    let symmetric = !tiles.by_columns && own_transpose(a, b, m, p);
+    if own_transpose(a, b, m, p) {
+        return unsafe { own_product(a, b, out, &tiles) };
+    }
     spread(tiles.count, cost(out.dtype, m, p, n) / tiles.count, &|t| {
         let range = |extent: usize| t * tiles.each..((t + 1) * tiles.each).min(extent);
-        let (rows, columns) = match (tiles.by_columns, symmetric) {
-            (true, _) => (0..m, range(p)),
-            (false, false) => (range(m), 0..p),
-            (false, true) => (range(m), t * tiles.each..p),
-        };
-        let shapes = [[rows.len(), n], [n, columns.len()], [rows.len(), columns.len()]];
-        unsafe {
-            product(
-                &part(a, [rows.start, 0], &shapes[0]),
-                &part(b, [0, columns.start], &shapes[1]),
-                &part(out, [rows.start, columns.start], &shapes[2]),
-            )
-        };
+        let (rows, columns) = if tiles.by_columns { (0..m, range(p)) } else { (range(m), 0..p) };
+        unsafe { tile(a, b, out, rows, columns) };
+        Ok(())
+    })
+}
+
+/// Some rows and columns of a product, on this thread.
+///
+/// # Safety
+/// As above.
+unsafe fn tile(a: &Strided, b: &Strided, out: &Strided, rows: Range<usize>, columns: Range<usize>) {
+    let n = a.shape[1];
+    let shapes = [[rows.len(), n], [n, columns.len()], [rows.len(), columns.len()]];
+    // SAFETY: the caller's promise.
+    unsafe {
+        product(
+            &part(a, [rows.start, 0], &shapes[0]),
+            &part(b, [0, columns.start], &shapes[1]),
+            &part(out, [rows.start, columns.start], &shapes[2]),
+        )
+    }
+}
+
+/// A matrix times its own transpose: the tiles on the diagonal, of which BLAS computes half, and those right of it. What lies right
+/// of it is the square of half the rows, the two squares of a quarter of them and so on, of which each tile takes its rows: so
+/// every thread has as much to do, for every number of threads that is a power of two.
+///
+/// # Safety
+/// As above.
+unsafe fn own_product(a: &Strided, b: &Strided, out: &Strided, tiles: &Tiles) -> Result<()> {
+    let (m, n) = (out.shape[0], a.shape[1]);
+    let lines = |from: usize, to: usize| (from * tiles.each).min(m)..(to * tiles.each).min(m);
+    let mut parts = Vec::new();
+    let mut side = tiles.count.next_power_of_two() / 2;
+    while side > 0 {
+        for t in (0..tiles.count).filter(|t| (t / side).is_multiple_of(2)) {
+            let right = (t / side + 1) * side;
+            parts.push((lines(t, t + 1), lines(right, right + side)));
+        }
+        side /= 2;
+    }
+    parts.extend((0..tiles.count).map(|t| (lines(t, t + 1), lines(t, t + 1))));
+    spread(parts.len(), cost(out.dtype, m, m, n) / (2 * parts.len()), &|i| {
+        let (rows, columns) = parts[i].clone();
+        if !columns.is_empty() {
+            // SAFETY: the caller's promise, here and below.
+            unsafe { tile(a, b, out, rows, columns) };
+        }
         Ok(())
     })?;
-    if !symmetric {
-        return Ok(());
-    }
     let lines = 64;
     spread(m.div_ceil(lines), lines * m, &|t| {
-        let rows = t * lines..((t + 1) * lines).min(m);
-        unsafe { mirror(out, rows) };
+        unsafe { mirror(out, t * lines..((t + 1) * lines).min(m)) };
         Ok(())
     })
 }
@@ -220,19 +254,34 @@ fn own_transpose(a: &Strided, b: &Strided, m: usize, p: usize) -> bool {
 /// # Safety
 /// Those right of it are there.
 unsafe fn mirror(s: &Strided, rows: Range<usize>) {
+    /// So many rows at a time, which whole blocks of every turn have.
     const BLOCK: usize = 16;
     let item = s.dtype.size();
-    let at = |i: usize, j: usize| {
-        s.ptr.wrapping_offset(i as isize * s.strides[0] as isize + j as isize * s.strides[1] as isize)
-    };
-    // By blocks, so that what is read down a column is read again from the cache.
-    for block in (0..rows.end).step_by(BLOCK) {
-        for i in rows.clone() {
-            for j in block..i.min(block + BLOCK) {
-                // SAFETY: elements of the matrix.
-                unsafe { std::ptr::copy_nonoverlapping(at(j, i), at(i, j), item) };
+    let (by_row, by_column) = (s.strides[0] as isize, s.strides[1] as isize);
+    let at = |i: usize, j: usize| s.ptr.wrapping_offset(i as isize * by_row + j as isize * by_column);
+    let turn = turn(item).filter(|_| by_column == item as isize);
+    let mut row = rows.start;
+    while row < rows.end {
+        let end = (row + BLOCK).min(rows.end);
+        let turned = match turn {
+            Some((turn, side)) if end - row == BLOCK => {
+                let columns = row - row % side;
+                // SAFETY: whole blocks of the matrix, on either side of the diagonal.
+                unsafe { turn(at(0, row), by_row, at(row, 0), by_row, BLOCK, columns) };
+                columns
+            }
+            _ => 0,
+        };
+        // By blocks, so that what is read down a column is read again from the cache.
+        for block in (turned..end).step_by(BLOCK) {
+            for i in row..end {
+                for j in block..i.min(block + BLOCK) {
+                    // SAFETY: elements of the matrix.
+                    unsafe { std::ptr::copy_nonoverlapping(at(j, i), at(i, j), item) };
+                }
             }
         }
+        row = end;
     }
 }
 

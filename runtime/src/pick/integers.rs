@@ -10,6 +10,7 @@ use super::moves::{self, Indices, Source};
 use super::selection::Selection;
 use crate::array::{Array, Operand, too_many_indices};
 use crate::error::shape_text;
+use crate::promote::WeakScalar;
 use crate::ufunc::{UfuncArgs, ufunc};
 use crate::{Casting, Error, HostView, Result};
 
@@ -159,6 +160,63 @@ impl Array {
         // SAFETY: the memory is this array's alone; the rows are another's, one for each index or one for all.
         unsafe { moves::put(source, &Indices { axes: &slices, count: indices.count() }, &to) }
     }
+}
+
+/// `np.add.at(a, index, value)` (or `subtract`) for one array of 64-bit integers over the only axis, in the order of the indices.
+/// False where NumPy must do it, whose words those for a wrong index are.
+pub fn apply_at(op: Ufunc, a: &Array, index: &Array, value: Operand) -> Result<bool> {
+    let plain = a.ndim() == 1 && index.ndim() == 1 && index.dtype() == DType::I64 && aligned(index);
+    let known = matches!(op, Ufunc::Add | Ufunc::Subtract) && matches!(a.dtype(), DType::F32 | DType::F64 | DType::I64);
+    if !plain || !known || a.check_writable().is_err() || index.same_base(a) || index.size() == 0 {
+        return Ok(false);
+    }
+    let (values, number);
+    let (from, step) = match value {
+        // (NumPy makes arrays of Python's numbers here, of 64 bits.)
+        Operand::Weak(WeakScalar::Int(v)) if a.dtype() != DType::F32 && v.unsigned_abs() < 1 << 53 => {
+            number = cast(Scalar::i64(v as i64), a.dtype()).bits;
+            (number.as_ptr().cast::<u8>(), 0)
+        }
+        Operand::Typed(v) if v.dtype == a.dtype() => {
+            number = v.bits;
+            (number.as_ptr().cast::<u8>(), 0)
+        }
+        Operand::Array(v) if v.dtype() == a.dtype() && v.shape() == index.shape() && !v.same_base(a) => {
+            values = v.host()?;
+            (values.ptr.cast_const(), values.strides[0] as isize)
+        }
+        Operand::Weak(WeakScalar::Float(v)) if a.dtype() == DType::F64 => {
+            number = Scalar::f64(v).bits;
+            (number.as_ptr().cast::<u8>(), 0)
+        }
+        Operand::Weak(_) | Operand::Typed(_) | Operand::Array(_) => return Ok(false),
+    };
+    let index = if index.c_contiguous() { index.clone() } else { index.copy(false)? };
+    let indices = index.host()?;
+    // SAFETY: as in `Broadcast::slices`.
+    let keys = unsafe { std::slice::from_raw_parts(indices.ptr.cast::<i64>(), index.size()) };
+    let extent = a.size() as i64;
+    if !keys.iter().all(|&i| (-extent..extent).contains(&i)) {
+        return Ok(false);
+    }
+    let to = a.own_memory()?;
+    let add = op == Ufunc::Add;
+    // SAFETY: the memory is this array's alone, the indices lie within it, and there is a value for each or one for all.
+    unsafe {
+        match a.dtype() {
+            DType::F32 => moves::combine(keys, (from, step), &to, |x: f32, y| if add { x + y } else { x - y }),
+            DType::F64 => moves::combine(keys, (from, step), &to, |x: f64, y| if add { x + y } else { x - y }),
+            _ => moves::combine(
+                keys,
+                (from, step),
+                &to,
+                |x: i64, y| {
+                    if add { x.wrapping_add(y) } else { x.wrapping_sub(y) }
+                },
+            ),
+        }
+    }
+    Ok(true)
 }
 
 /// A row with the same element everywhere.

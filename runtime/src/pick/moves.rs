@@ -369,6 +369,29 @@ fn take_block<const N: usize>(from: *const u8, offsets: &[isize], to: *mut u8, b
     }
 }
 
+/// `to[i] = f(to[i], value)`, one index after the other. The values lie so many bytes apart.
+///
+/// # Safety
+/// `to` has one axis and elements of type T, and is writable; nobody else reads or writes it meanwhile. The indices lie within it.
+/// There is a value for each, none of them in `to`.
+pub(crate) unsafe fn combine<T: Copy>(
+    indices: &[i64],
+    (from, step): (*const u8, isize),
+    to: &HostView,
+    f: impl Fn(T, T) -> T,
+) {
+    let (n, by) = (to.shape[0] as i64, to.strides[0] as isize);
+    for (k, &i) in indices.iter().enumerate() {
+        let i = if i < 0 { i + n } else { i };
+        // SAFETY: the caller's promise.
+        unsafe {
+            let at = to.ptr.wrapping_offset(i as isize * by).cast::<T>();
+            let value = from.wrapping_offset(k as isize * step).cast::<T>().read_unaligned();
+            at.write_unaligned(f(at.read_unaligned(), value));
+        }
+    }
+}
+
 /// `to[i, j, …] = source`, in the order of the indices: of two equal ones the last stays. Nothing is written if an index is
 /// out of bounds.
 ///
