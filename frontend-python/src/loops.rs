@@ -16,6 +16,7 @@ mod gather;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use legate_jit_runtime::round::{self, Round};
 use pyo3::prelude::*;
@@ -24,7 +25,7 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use crate::error;
 use crate::slots::Object;
-use frame::{Layout, Slot};
+use frame::Layout;
 use gather::{Atom, Gathered, Types};
 
 /// Operators before the first look, and the least and the most between two that find nothing.
@@ -38,6 +39,8 @@ const PATIENCE: u32 = 1024;
 const TRIES: u32 = 3;
 /// Functions between a loop and the operator that looks.
 const DEEPEST: usize = 4;
+/// For how long other threads wait: longer than it takes them to say that they do (`sys.getswitchinterval`).
+const TURN: Duration = Duration::from_millis(20);
 /// Code objects and loops that are remembered.
 const REMEMBERED: usize = 256;
 
@@ -220,9 +223,9 @@ fn find_frame(py: Python<'_>, first: &Bound<'_, PyAny>, second: &Bound<'_, PyAny
     let Some(frame) = frame::current(py) else { return false };
     // SAFETY: `probe` has four names, and the iterator of its loop is on the stack.
     let iterator = unsafe { layout.slot(&frame, 4) };
-    let found = matches!(iterator, Slot::Object(object, true)
-        // SAFETY: a reference on the stack of a frame that runs.
-        if unsafe { Bound::from_borrowed_ptr(py, object) }.get_type().name().is_ok_and(|n| n == "range_iterator"));
+    // SAFETY: a reference on the stack of a frame that runs, or null.
+    let iterator = unsafe { Bound::from_borrowed_ptr_or_opt(py, iterator) };
+    let found = iterator.is_some_and(|i| i.get_type().name().is_ok_and(|name| name == "range_iterator"));
     found && LAYOUT.set(layout).is_ok()
 }
 
@@ -336,7 +339,7 @@ impl Watcher {
         let gathered = self.gather(py, &here, &reach);
         let learned = gathered.as_ref().and_then(|now| {
             let round = round::end(&now.arrays())?;
-            (gather::alike(py, &now.atoms, &atoms) && now.may_replace(py, &round)).then_some(round)
+            (gather::alike(py, &now.atoms, &atoms) && now.may_replace(&round)).then_some(round)
         });
         let Some(round) = learned else {
             round::end(&[]);
@@ -435,21 +438,30 @@ impl Watcher {
             return Ok(false);
         }
         let Some(now) = self.gather(py, here, &learned.reach) else { return Ok(false) };
-        if !gather::alike(py, &now.atoms, &learned.atoms) || !round.fits(&now.arrays()) || !now.may_replace(py, round) {
+        if !gather::alike(py, &now.atoms, &learned.atoms) || !round.fits(&now.arrays()) || !now.may_replace(round) {
             return Ok(false);
         }
         let kept = now.keep(py);
+        let mut start = Instant::now();
         while left >= round.order() {
             let done = error::guarded(py, || round.repeat(&now.arrays(), left))?;
             for _ in 0..done {
                 here.iterator.call_method0(intern!(py, "__next__"))?;
             }
             left -= done;
-            // Whoever wants to stop the program may; what runs then may do anything.
+            if left < round.order() || start.elapsed() < TURN {
+                continue;
+            }
+            // Other threads have their turn, and whoever wants to stop the program may. They may do anything.
+            py.detach(std::thread::yield_now);
             py.check_signals()?;
-            if left >= round.order() && !round.fits(&now.arrays()) {
+            let same = self.gather(py, here, &learned.reach).is_some_and(|again| {
+                gather::alike(py, &again.atoms, &learned.atoms) && again.same_arrays(&now) && round.fits(&now.arrays())
+            });
+            if !same {
                 break;
             }
+            start = Instant::now();
         }
         drop(kept);
         self.pause = PAUSE.0;
@@ -504,8 +516,7 @@ impl Watcher {
                 let operands = [a, b].iter().enumerate().all(|(k, &operand)| {
                     // SAFETY: an operator runs, whose operands are the last two references on the stack.
                     line.depth >= 2
-                        && matches!(unsafe { self.layout.slot(&place.frame, place.code.slots + line.depth - 2 + k) },
-                            Slot::Object(object, _) if object == operand)
+                        && unsafe { self.layout.slot(&place.frame, place.code.slots + line.depth - 2 + k) } == operand
                 });
                 if !line.operator || !operands {
                     return Ok(None);
@@ -548,10 +559,10 @@ impl Watcher {
             return None;
         }
         // SAFETY: the loop runs, so its iterator lies there.
-        let slot = unsafe { self.layout.slot(&place.frame, place.code.slots + the_loop.place) };
-        let Slot::Object(object, _) = slot else { return None };
-        // SAFETY: a reference on the stack of a frame that runs.
-        let object = unsafe { Bound::from_borrowed_ptr(py, object) };
+        let object = unsafe {
+            let object = self.layout.slot(&place.frame, place.code.slots + the_loop.place);
+            Bound::from_borrowed_ptr_or_opt(py, object)?
+        };
         self.types.is_range_iterator(&object).then_some(object)
     }
 

@@ -8,12 +8,13 @@
 //!
 //! Whether the program does nothing else is for the front end to know.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use crate::array::Array;
+use crate::array::{Array, element};
 use crate::base::{State, Version};
 use crate::layout::Layout;
 use crate::session::{Session, lock};
@@ -30,6 +31,16 @@ pub(crate) struct Seen {
     /// `Session::apart` at the time.
     apart: u64,
     held: Vec<(Array, Shared<Version>)>,
+    /// The addresses of numbers in memory that were looked at since.
+    looked: RefCell<SmallVec<[usize; 4]>>,
+}
+
+impl Seen {
+    /// Notes that a record may depend on the number in a store.
+    #[cold]
+    pub(crate) fn look(&self, store: &Arc<Store>) {
+        self.looked.borrow_mut().push(Arc::as_ptr(store) as usize);
+    }
 }
 
 /// A value: a record of the trace, or the address of a store.
@@ -109,6 +120,8 @@ pub struct Round {
     order: usize,
     /// The bases that do not come back.
     replaced: Vec<bool>,
+    /// Values that are numbers which the records depend on.
+    numbers: SmallVec<[(u32, Number); 2]>,
     wholes: SmallVec<[Whole; WHOLES]>,
     /// Rounds that were left for the last trace when the loop was repeated before.
     rest: usize,
@@ -126,7 +139,7 @@ pub fn begin(held: &[&Array]) {
     let of = |a: &&Array| ((*a).clone(), a.base.current.get(&s.token).clone());
     let held: Vec<_> = held.iter().map(of).collect();
     s.inline.pause();
-    s.seen = Some(Seen { at: s.trace.recs.len(), apart: s.apart(), held });
+    s.seen = Some(Seen { at: s.trace.recs.len(), apart: s.apart(), held, looked: RefCell::default() });
 }
 
 /// Ends what `begin` has begun: the round between the two, if it can be repeated.
@@ -169,6 +182,27 @@ fn numbers<T: PartialEq>(items: impl Iterator<Item = T>) -> (Vec<u32>, Vec<T>) {
     (all, different)
 }
 
+/// The bytes of a single element.
+type Number = [u8; 16];
+
+/// The element of a value that has one, if it is in memory.
+fn number_in(version: &Shared<Version>, s: &Session) -> Option<Number> {
+    match version.state.get(&s.token) {
+        State::Store(store) if version.full.size == 1 && !store.is_promised() => {
+            let mut bytes = [0; 16];
+            let element = element::load(store, 0, version.dtype).to_bytes();
+            bytes[..element.len()].copy_from_slice(&element);
+            Some(bytes)
+        }
+        _ => None,
+    }
+}
+
+/// Whether foreign code may see a value, and change it.
+fn is_exported(version: &Shared<Version>, s: &Session) -> bool {
+    matches!(version.state.get(&s.token), State::Store(store) if store.is_exported())
+}
+
 fn address(a: &Array) -> usize {
     &*a.base as *const _ as usize
 }
@@ -195,6 +229,9 @@ impl Round {
         if seen.apart != s.apart() || trace.exported || trace.recs.len() == first || held.len() != seen.held.len() {
             return None;
         }
+        if held.iter().any(|a| is_exported(a.base.current.get(&s.token), s)) {
+            return None;
+        }
         let then: Vec<&Array> = seen.held.iter().map(|(a, _)| a).collect();
         let values = seen.held.iter().map(|(_, version)| s.value(version)).collect::<Option<Vec<_>>>()?;
         let (value, starts) = numbers(values.into_iter());
@@ -212,14 +249,13 @@ impl Round {
             other => known(other),
         };
         let ends = ends.into_iter().map(from).collect::<Option<Vec<From>>>()?;
-        // A number that is known may have been looked at: it is to be the same in each round.
-        let changes = |(a, &n): (&&Array, &u32)| {
-            let known = matches!(starts[n as usize], Value::Store(_));
-            a.size() <= 1 && known && matches!(ends[n as usize], From::Held(m) if m != n)
+        // The numbers that were looked at are to be the same in each round.
+        let number = |&address: &usize| {
+            let n = starts.iter().position(|s| *s == Value::Store(address))?;
+            let number = number_in(&seen.held[value.iter().position(|&v| v as usize == n)?].1, s)?;
+            (ends[n] == From::Held(n as u32)).then_some((n as u32, number))
         };
-        if held.iter().zip(&value).any(changes) {
-            return None;
-        }
+        let numbers = seen.looked.borrow().iter().map(number).collect::<Option<_>>()?;
         let mut steps = Vec::with_capacity(trace.recs.len() - first);
         for (rec, version) in trace.recs[first..].iter().zip(&trace.versions[first..]) {
             let operand = |arg: &Arg| {
@@ -253,6 +289,7 @@ impl Round {
             ends,
             order,
             replaced,
+            numbers,
             wholes: SmallVec::new(),
             rest: 0,
             runs: 0,
@@ -267,11 +304,17 @@ impl Round {
         if held.len() != self.shown.len() || s.trace.exported {
             return false;
         }
-        let values = held.iter().map(|a| s.value(a.base.current.get(&s.token))).collect::<Option<SmallVec<[_; 16]>>>();
+        let versions = held.iter().map(|a| a.base.current.get(&s.token));
+        let own = |version: &Shared<Version>| !is_exported(version, &s);
+        let values = versions.clone().map(|v| s.value(v).filter(|_| own(v))).collect::<Option<SmallVec<[_; 16]>>>();
         let Some(values) = values else { return false };
         let (value, _) = numbers(values.into_iter());
         let (base, _) = numbers(held.iter().map(|a| address(a)));
-        Shown::all(held, &value, &base) == self.shown
+        let same = |(n, number): &(u32, Number)| {
+            let mut of = value.iter().zip(versions.clone()).filter(|(v, _)| *v == n);
+            of.next().is_some_and(|(_, version)| number_in(version, &s) == Some(*number))
+        };
+        Shown::all(held, &value, &base) == self.shown && self.numbers.iter().all(same)
     }
 
     /// Rounds can be repeated so many at a time.
@@ -465,11 +508,11 @@ impl Whole {
     }
 }
 
-/// The stores of values that are all in memory, which nobody else writes to.
+/// The stores of values that are all in memory.
 fn in_memory(s: &Session, values: &[Shared<Version>]) -> Option<Vec<Arc<Store>>> {
     let store = |version: &Shared<Version>| match version.state.get(&s.token) {
-        State::Store(store) if !store.is_exported() => Some(store.clone()),
-        State::Store(_) | State::Pending(_) | State::Failed(_) => None,
+        State::Store(store) => Some(store.clone()),
+        State::Pending(_) | State::Failed(_) => None,
     };
     values.iter().map(store).collect()
 }

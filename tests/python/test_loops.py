@@ -418,6 +418,21 @@ def test_nobody_follows_the_program():
     assert count == 0 and len(lines) > 2 * 4 * N
 
 
+def assert_is_some_round(u, factor):
+    """All elements were multiplied by the factor equally often."""
+    got, start = numpy.asarray(u).ravel(), field(numpy, 1).ravel()
+    x = float(start[0])
+    for rounds in range(10_000_000):
+        if x == float(got[0]):
+            break
+        x = x * factor
+    for k in range(1, 20):
+        x = float(start[k])
+        for _ in range(rounds):
+            x = x * factor
+        assert x == got[k]
+
+
 def test_a_signal_stops_the_loop_between_two_rounds():
     """Whoever presses Ctrl-C finds the arrays as they are after some round."""
 
@@ -428,7 +443,7 @@ def test_a_signal_stops_the_loop_between_two_rounds():
         raise Stop
 
     u = field(ours, 1)
-    factor = 1.0 - 2.0**-20
+    factor = 1.0 - 2.0**-26
     legate_jit._native.look_for_loops()
     before = signal.signal(signal.SIGALRM, stop)
     try:
@@ -439,13 +454,87 @@ def test_a_signal_stops_the_loop_between_two_rounds():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    got = numpy.asarray(u)
-    expected = field(numpy, 1)
-    for _ in range(3_000_000):
-        if (expected == got).all():
+    assert_is_some_round(u, factor)
+
+
+STOP = False
+
+
+def waits_for_a_flag(start):
+    """Runs until somebody sets a global name; the arrays are as after some round."""
+    global STOP
+    STOP = False
+    u, factor = field(ours, 1), 1.0 - 2.0**-26
+    legate_jit._native.look_for_loops()
+    before = legate_jit.stats()["rounds_repeated"]
+    start()
+    for _ in range(100_000_000):
+        u *= factor
+        if STOP:
             break
-        expected *= factor
-    assert_same(got, expected)
+    assert legate_jit.stats()["rounds_repeated"] > before
+    assert_is_some_round(u, factor)
+
+
+def stop(*_):
+    global STOP
+    STOP = True
+
+
+def test_other_threads_have_their_turn():
+    waits_for_a_flag(threading.Timer(0.1, stop).start)
+
+
+def test_a_signal_may_say_that_it_is_enough():
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        waits_for_a_flag(lambda: signal.setitimer(signal.ITIMER_REAL, 0.1))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_foreign_code_sees_what_rounds_write():
+    def relax(u):
+        for _ in range(N):
+            u[1:-1] = u[1:-1] * 0.5 + 0.25
+        return u
+
+    check(lambda np: relax(field(np, 1)), 1)
+    u = field(ours, 1)
+    view = numpy.asarray(u)
+    relax(u)
+    assert_same(view, relax(field(numpy, 1)))
+
+
+def test_numbers_that_are_known():
+    """What an operation is given as a number when its value is known, and as an array when it is not."""
+
+    def decay(np, start):
+        u, a = field(np, 1), np.array(start)
+        for _ in range(N):
+            u = u * 0.5 + a
+            a *= 0.5
+        return u, a
+
+    def shift(np, start):
+        u, a = field(np, 1), np.array(start)
+        for _ in range(N):
+            u = u * 0.5 + a
+        return u
+
+    def element(np, start):
+        u, v = field(np, 1) + start, field(np, 2)
+        legate_jit.sync()
+        for _ in range(N):
+            w = u[3:4, 4:5].reshape(())
+            v = v * w
+            u = u * 0.5 + 0.25
+        return u, v
+
+    for program in (decay, shift, element):
+        check(lambda np: [program(np, start) for start in (0.5, 0.5, 0.75, 1.5)], 0)
+    assert repeated(lambda np: shift(np, 0.5))[1] >= N
 
 
 def test_threads_have_their_own_loops():

@@ -15,21 +15,21 @@ import types
 
 import numpy
 
-#: Instructions without an effect outside the frame, but on arrays.
+#: Instructions of Python 3.11 without an effect outside the frame, but on arrays.
 INSTRUCTIONS = frozenset(
     """
-    BINARY_OP BINARY_SLICE BINARY_SUBSCR BUILD_CONST_KEY_MAP BUILD_LIST BUILD_MAP BUILD_SLICE BUILD_TUPLE CACHE CALL CALL_KW
-    COMPARE_OP CONTAINS_OP COPY COPY_FREE_VARS DELETE_FAST END_FOR EXTENDED_ARG FOR_ITER GET_ITER JUMP_BACKWARD JUMP_BACKWARD_NO_INTERRUPT
-    JUMP_FORWARD JUMP_IF_FALSE_OR_POP JUMP_IF_TRUE_OR_POP KW_NAMES LIST_EXTEND LOAD_ATTR LOAD_CONST LOAD_DEREF LOAD_FAST
-    LOAD_FAST_BORROW LOAD_FAST_BORROW_LOAD_FAST_BORROW LOAD_FAST_CHECK LOAD_FAST_LOAD_FAST LOAD_GLOBAL LOAD_METHOD LOAD_NAME
-    LOAD_SMALL_INT MAKE_CELL NOP NOT_TAKEN POP_ITER POP_JUMP_BACKWARD_IF_FALSE POP_JUMP_BACKWARD_IF_NONE
-    POP_JUMP_BACKWARD_IF_NOT_NONE POP_JUMP_BACKWARD_IF_TRUE POP_JUMP_FORWARD_IF_FALSE POP_JUMP_FORWARD_IF_NONE
-    POP_JUMP_FORWARD_IF_NOT_NONE POP_JUMP_FORWARD_IF_TRUE POP_JUMP_IF_FALSE POP_JUMP_IF_NONE POP_JUMP_IF_NOT_NONE
-    POP_JUMP_IF_TRUE POP_TOP PRECALL PUSH_NULL RESUME RETURN_CONST RETURN_VALUE STORE_DEREF STORE_FAST STORE_FAST_LOAD_FAST
-    STORE_FAST_STORE_FAST STORE_NAME STORE_SLICE STORE_SUBSCR SWAP TO_BOOL UNARY_INVERT UNARY_NEGATIVE UNARY_NOT UNARY_POSITIVE
-    UNPACK_SEQUENCE
+    BINARY_OP BINARY_SUBSCR BUILD_CONST_KEY_MAP BUILD_LIST BUILD_MAP BUILD_SLICE BUILD_TUPLE CACHE CALL COMPARE_OP CONTAINS_OP COPY
+    COPY_FREE_VARS DELETE_FAST EXTENDED_ARG FOR_ITER GET_ITER JUMP_BACKWARD JUMP_BACKWARD_NO_INTERRUPT JUMP_FORWARD
+    JUMP_IF_FALSE_OR_POP JUMP_IF_TRUE_OR_POP KW_NAMES LIST_EXTEND LOAD_ATTR LOAD_CONST LOAD_DEREF LOAD_FAST LOAD_GLOBAL LOAD_METHOD
+    LOAD_NAME MAKE_CELL NOP POP_JUMP_BACKWARD_IF_FALSE POP_JUMP_BACKWARD_IF_NONE POP_JUMP_BACKWARD_IF_NOT_NONE
+    POP_JUMP_BACKWARD_IF_TRUE POP_JUMP_FORWARD_IF_FALSE POP_JUMP_FORWARD_IF_NONE POP_JUMP_FORWARD_IF_NOT_NONE
+    POP_JUMP_FORWARD_IF_TRUE POP_TOP PRECALL PUSH_NULL RESUME RETURN_VALUE STORE_DEREF STORE_FAST STORE_NAME STORE_SUBSCR SWAP
+    UNARY_INVERT UNARY_NEGATIVE UNARY_NOT UNARY_POSITIVE UNPACK_SEQUENCE
     """.split()
 )
+
+#: Those that bind names, or unbind them.
+BINDING = frozenset(["STORE_FAST", "STORE_DEREF", "STORE_NAME", "DELETE_FAST"])
 
 #: What arrays, numbers and slices may be asked for.
 ATTRIBUTES = frozenset(
@@ -100,7 +100,7 @@ def analyse(code):
     lines = []
     for i in instructions:
         if i.offset in depths:
-            called = i.opname in ("CALL", "CALL_KW")
+            called = i.opname == "CALL"
             # The arguments of a function that runs are its own; only its result will come back.
             after = depths[i.offset] + dis.stack_effect(i.opcode, i.arg, jump=False) - 1 if called else depths[i.offset]
             lines.append((i.offset, after, i.opname == "BINARY_OP", called))
@@ -113,8 +113,8 @@ def analyse(code):
             ok, reads, outer = _body(inner, names, {variable})
             # What nobody reads need not have the last number of the range. (Names that a round binds and none reads are only right
             # after a round of Python's.)
-            unread = bound.opname == "STORE_FAST" and not any(variable in _locals(j) for j in instructions)
-            others = (name for name in _bound(inner) if name != variable)
+            unread = bound.opname == "STORE_FAST" and not any(variable == _read(j) for j in instructions)
+            others = (j.argval for j in inner if j.opname in BINDING and j.argval != variable)
             unread = unread and all(name in names and names.index(name) in reads for name in others)
             unread = unread and not LOOKING.intersection(code.co_names)
             body = (ok and variable is not None, reads, outer)
@@ -136,7 +136,7 @@ def _depths(instructions):
             arg = i.arg if i.opcode >= dis.HAVE_ARGUMENT else None
             if i.opcode in dis.hasjrel or i.opcode in dis.hasjabs:
                 todo.append((place[i.argval], depth + dis.stack_effect(i.opcode, arg, jump=True)))
-            if i.opname in ("RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE") or (
+            if i.opname in ("RETURN_VALUE", "RAISE_VARARGS", "RERAISE") or (
                 i.opname.startswith("JUMP_") and "_IF_" not in i.opname
             ):
                 break
@@ -145,24 +145,9 @@ def _depths(instructions):
     return depths
 
 
-def _locals(i):
-    """The local names that an instruction reads."""
-    if not (i.opname.startswith("LOAD_") or i.opname == "STORE_FAST_LOAD_FAST"):
-        return ()
-    if i.opname in ("LOAD_DEREF", "LOAD_CLOSURE"):
-        return (i.argval,)
-    if "FAST" not in i.opname:
-        return ()
-    return i.argval if isinstance(i.argval, tuple) else (i.argval,)
-
-
-def _bound(instructions):
-    """The names that instructions bind; None for some that are not known."""
-    for i in instructions:
-        if i.opname in ("STORE_FAST", "STORE_DEREF", "STORE_NAME", "DELETE_FAST"):
-            yield i.argval
-        elif i.opname.startswith("STORE_FAST"):
-            yield from i.argval if isinstance(i.argval, tuple) else (None,)
+def _read(i):
+    """The local name that an instruction reads, or None."""
+    return i.argval if i.opname in ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE") else None
 
 
 def _body(instructions, names, unread):
@@ -179,7 +164,8 @@ def _body(instructions, names, unread):
             ok = ok and _constant(i.argval)
         elif i.opname not in INSTRUCTIONS:
             ok = False
-        for name in _locals(i):
+        name = _read(i)
+        if name is not None:
             ok = ok and name not in unread
             reads.add(names.index(name))
     return ok, sorted(reads), sorted(outer)
@@ -282,10 +268,7 @@ def reach(frames, things):
 
 def traced():
     """Whether somebody follows the program line by line: a debugger, a profile, a measurement of coverage."""
-    if sys.gettrace() or sys.getprofile():
-        return True
-    monitoring = getattr(sys, "monitoring", None)
-    return monitoring is not None and any(monitoring.get_tool(tool) for tool in range(6))
+    return sys.gettrace() is not None or sys.getprofile() is not None
 
 
 def probe(first, second, check):

@@ -13,10 +13,6 @@ use pyo3::prelude::*;
 const HEAD: usize = 14;
 /// In the frame object: the header of all objects, and the frame before it.
 const TO_INTERPRETER: usize = size_of::<PyObject>() + size_of::<*mut PyObject>();
-/// Bits of a reference on the stack that say how it is counted.
-const TAG: usize = 3;
-/// The bit of a reference that is not counted.
-const BORROWED: usize = 1;
 
 /// Where local names lie in the interpreter's frame.
 #[derive(Clone, Copy)]
@@ -25,33 +21,24 @@ pub struct Layout {
     names: usize,
 }
 
-/// What lies in one place of a frame.
-#[derive(Clone, Copy)]
-pub enum Slot {
-    /// A name that is not bound.
-    Empty,
-    /// A reference, and whether it keeps the object alive.
-    Object(*mut PyObject, bool),
-    /// A number that is no object.
-    Number,
-}
-
 impl Layout {
     /// Finds the layout by the frame that runs, whose first local names are bound to `known`.
     pub fn find(py: Python<'_>, known: &[*mut PyObject]) -> Option<Layout> {
+        // The version that this was tested with: another one may lay its frames out in another way.
         let version = py.version_info();
-        if py.import("sys").ok()?.getattr("implementation").ok()?.getattr("name").ok()?.to_string() != "cpython"
-            || !((3, 11) <= (version.major, version.minor) && (version.major, version.minor) <= (3, 14))
+        let implementation = py.import("sys").ok()?.getattr("implementation").ok()?.getattr("name").ok()?;
+        if implementation.to_string() != "cpython"
+            || (version.major, version.minor) != (3, 11)
             || size_of::<PyObject>() != 16
         {
             return None;
         }
         let frame = current(py)?;
-        // SAFETY: in the versions above the frame object names the interpreter's frame there, which is longer than its head; the
+        // SAFETY: in the version above the frame object names the interpreter's frame there, which is longer than its head; the
         // local names follow.
         unsafe {
-            let words = *frame.as_ptr().byte_add(TO_INTERPRETER).cast::<*const usize>();
-            let at = |start: usize| known.iter().enumerate().all(|(k, &o)| *words.add(start + k) & !TAG == o as usize);
+            let words = *frame.as_ptr().byte_add(TO_INTERPRETER).cast::<*const *mut PyObject>();
+            let at = |start: usize| known.iter().enumerate().all(|(k, &o)| *words.add(start + k) == o);
             if words.is_null() {
                 return None;
             }
@@ -59,20 +46,15 @@ impl Layout {
         }
     }
 
-    /// The reference in place `n` of a frame that runs: local names come first, then the stack.
+    /// The reference in place `n` of a frame that runs, null for a name that is not bound: local names come first, then the stack.
     ///
     /// # Safety
     /// There is such a name, or so much on the stack.
-    pub unsafe fn slot(self, frame: &Bound<PyAny>, n: usize) -> Slot {
+    pub unsafe fn slot(self, frame: &Bound<PyAny>, n: usize) -> *mut PyObject {
         // SAFETY: see `find`, and the caller for the place.
-        let word = unsafe {
-            let words = *frame.as_ptr().byte_add(TO_INTERPRETER).cast::<*const usize>();
+        unsafe {
+            let words = *frame.as_ptr().byte_add(TO_INTERPRETER).cast::<*const *mut PyObject>();
             *words.add(self.names + n)
-        };
-        match word & TAG {
-            TAG => Slot::Number,
-            _ if word & !TAG == 0 => Slot::Empty,
-            tag => Slot::Object((word & !TAG) as *mut PyObject, tag & BORROWED == 0),
         }
     }
 }

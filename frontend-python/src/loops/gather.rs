@@ -11,7 +11,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
-use super::frame::Slot;
 use crate::value;
 
 /// One thing that a name holds, or a part of one.
@@ -110,20 +109,19 @@ impl Types {
 }
 
 impl Gathered {
-    pub fn add_slot(&mut self, py: Python<'_>, types: &Types, slot: Slot) -> Option<()> {
-        match slot {
-            Slot::Empty => self.atoms.push(Atom::Empty),
-            Slot::Number => return None,
-            Slot::Object(object, counted) => {
-                // SAFETY: a reference in a frame that runs; dropped before anything else.
-                let object = unsafe { Borrowed::from_ptr(py, object) };
-                if object.get_type().is(&types.cell) {
-                    return self.add_cell(py, types, &object);
-                }
-                self.add(types, &object, counted)?;
-            }
+    /// What lies in a place of a frame.
+    pub fn add_slot(&mut self, py: Python<'_>, types: &Types, object: *mut PyObject) -> Option<()> {
+        if object.is_null() {
+            self.atoms.push(Atom::Empty);
+            return Some(());
         }
-        Some(())
+        // SAFETY: a reference in a frame that runs.
+        let object = unsafe { Borrowed::from_ptr(py, object) };
+        if object.get_type().is(&types.cell) {
+            self.add_cell(py, types, &object)
+        } else {
+            self.add(types, &object, true)
+        }
     }
 
     pub fn add_global(&mut self, types: &Types, globals: &Bound<'_, PyDict>, name: &Bound<'_, PyString>) -> Option<()> {
@@ -206,6 +204,11 @@ impl Gathered {
         self.held.iter().map(array).collect()
     }
 
+    /// Whether the arrays are the same objects.
+    pub fn same_arrays(&self, other: &Gathered) -> bool {
+        self.held.len() == other.held.len() && self.held.iter().zip(&other.held).all(|(a, b)| a.object == b.object)
+    }
+
     /// References of their own to the arrays, so that they outlive whatever runs.
     pub fn keep(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
         // SAFETY: alive as the head of the file says.
@@ -218,7 +221,7 @@ impl Gathered {
     }
 
     /// Whether nobody but the names and the stack that were looked at holds what the rounds replace.
-    pub fn may_replace(&self, _py: Python<'_>, round: &Round) -> bool {
+    pub fn may_replace(&self, round: &Round) -> bool {
         let arrays = self.arrays();
         let mut replaced = (0..arrays.len()).filter(|&n| round.replaces(n));
         replaced.all(|n| {

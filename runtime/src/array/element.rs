@@ -215,16 +215,19 @@ impl Array {
         if self.ndim() != 0 {
             return None;
         }
-        let mut s = lock();
-        let known = self.known(&s);
-        s.looks += known.is_some() as u64;
-        known
+        let s = lock();
+        self.known(&s)
     }
 
     #[inline]
     pub(crate) fn known(&self, s: &Session) -> Option<Scalar> {
         match self.base.current.get(&s.token).state.get(&s.token) {
-            State::Store(store) if !store.is_promised() => Some(self.load(store, self.layout.offset)),
+            State::Store(store) if !store.is_promised() => {
+                if let Some(seen) = &s.seen {
+                    seen.look(store);
+                }
+                Some(self.load(store, self.layout.offset))
+            }
             _ => None,
         }
     }
