@@ -61,9 +61,11 @@ def environment(threads, cache=None, keep_heap=True):
 
 
 def keep_heap():
-    """Starts this very program again with KEEP_HEAP, unless it already runs so; for measurements in one process."""
+    """Starts this very program again with KEEP_HEAP, unless it already runs so; for measurements of calls in one process, which
+    all have to be made: a loop over one that is seen to do nothing else would make a few."""
     if os.environ.get("GLIBC_TUNABLES") != KEEP_HEAP:
-        os.execve(sys.executable, [sys.executable, *sys.argv], dict(os.environ, GLIBC_TUNABLES=KEEP_HEAP))
+        env = dict(os.environ, GLIBC_TUNABLES=KEEP_HEAP, LEGATE_JIT_LOOPS="off")
+        os.execve(sys.executable, [sys.executable, *sys.argv], env)
 
 
 def reason(stderr):

@@ -89,6 +89,8 @@ def measure(names):
     env.update(
         LEGATE_JIT_THREADS="1",
         LEGATE_JIT_CACHE="off",
+        # Each call is to be made.
+        LEGATE_JIT_LOOPS="off",
         OPENBLAS_NUM_THREADS="1",
         OPENBLAS_CORETYPE="Haswell",
         PYTHONHASHSEED="0",
