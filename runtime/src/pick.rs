@@ -15,7 +15,7 @@ use crate::array::{Array, Operand, too_many_indices};
 use crate::base::{State, Version};
 use crate::layout::Layout;
 use crate::promote::WeakScalar;
-use crate::session::lock_to_look;
+use crate::session::lock;
 use crate::shared::Shared;
 use crate::ufunc::{UfuncArgs, signature, ufunc};
 use crate::{Casting, Error, Result};
@@ -77,7 +77,7 @@ pub enum PickedOperand<'a> {
 impl Array {
     /// This array's present value, which no later write changes. `None` where foreign code may write it at any time.
     fn snapshot(&self) -> Result<Option<Array>> {
-        let s = lock_to_look();
+        let s = lock();
         let version = self.base.current.get(&s.token);
         match version.state.get(&s.token) {
             State::Store(store) if store.is_exported() => Ok(None),
@@ -92,13 +92,16 @@ impl Array {
 
     /// True where the value is in memory.
     pub(crate) fn at_rest(&self) -> bool {
-        let s = lock_to_look();
-        matches!(self.base.current.get(&s.token).state.get(&s.token), State::Store(_))
+        let mut s = lock();
+        let at_rest = matches!(self.base.current.get(&s.token).state.get(&s.token), State::Store(_));
+        // (What is at rest is about to be looked at.)
+        s.looks += at_rest as u64;
+        at_rest
     }
 
     /// The same elements of the same version.
     fn same_value(&self, other: &Array) -> bool {
-        let s = lock_to_look();
+        let s = lock();
         Shared::ptr_eq(self.base.current.get(&s.token), other.base.current.get(&s.token))
             && self.part == other.part
             && (Shared::ptr_eq(&self.layout, &other.layout) || self.layout.hash == other.layout.hash)
@@ -330,7 +333,7 @@ impl Array {
         }
         let everywhere = picked.everywhere(&mut SmallVec::new())?;
         let mask = mask.trailing_axes(self.ndim() - mask.ndim());
-        let mut s = lock_to_look();
+        let mut s = lock();
         let chosen = crate::ufunc::select(&mut s, &mask, Operand::Array(&everywhere), self)?;
         s.write_array(self, &chosen)?;
         Ok(true)
