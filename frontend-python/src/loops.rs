@@ -23,8 +23,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
-use crate::error;
 use crate::slots::Object;
+use crate::{error, settings};
 use frame::Layout;
 use gather::{Atom, Gathered, Types};
 
@@ -235,7 +235,7 @@ type RawCode = (usize, bool, bool, Vec<(u32, i64, bool, bool)>, RawBody, Vec<Raw
 
 impl Watcher {
     fn new(py: Python<'_>) -> PyResult<Option<Watcher>> {
-        if std::env::var("LEGATE_JIT_LOOPS").as_deref() == Ok("off") {
+        if !settings::loops() {
             return Ok(None);
         }
         let module = py.import("legate_jit._loops")?;

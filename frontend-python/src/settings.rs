@@ -163,6 +163,11 @@ fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|v| !v.is_empty())
 }
 
+/// Whether loops may be repeated without Python.
+pub fn loops() -> bool {
+    get("LEGATE_JIT_LOOPS").as_deref() != Some("off")
+}
+
 /// Reads the environment when the module is imported: a wrong value is an error, an unknown name a warning.
 pub fn init(py: Python) -> PyResult<()> {
     let mut unknown: Vec<String> = std::env::vars_os()

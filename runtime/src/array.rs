@@ -162,7 +162,7 @@ impl Array {
 
     /// How many handles there are on the base, this one included.
     pub fn handles(&self) -> usize {
-        Shared::count(&self.base) as usize
+        Shared::count(&self.base)
     }
 
     /// True where `self` is a part of its base or shows it in another order: NumPy's `a.base is not None`.

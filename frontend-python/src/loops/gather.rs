@@ -249,7 +249,7 @@ pub fn alike(py: Python<'_>, one: &[Atom], other: &[Atom]) -> bool {
         (Atom::Thing(a), Atom::Thing(b)) => a.is(b),
         (Atom::Number(a), Atom::Number(b)) => {
             let (a, b) = (a.bind(py), b.bind(py));
-            a.is(b) || a.get_type().is(&b.get_type()) && a.eq(b).unwrap_or(false)
+            a.is(b) || a.get_type().is(b.get_type()) && a.eq(b).unwrap_or(false)
         }
         (Atom::Iterator(a), Atom::Iterator(b)) => a.bind(py).eq(b.bind(py)).unwrap_or(false),
         _ => false,
