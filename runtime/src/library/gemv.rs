@@ -7,6 +7,7 @@
 //! A boundary file: it reads and writes operands by address.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use legate_jit_vmath::{Isa, isa};
 
@@ -14,8 +15,8 @@ use crate::pool;
 
 /// Bytes of the matrix from which threads are woken.
 const INLINE_BYTES: usize = 512 << 10;
-/// Bytes of a matrix that stays in the second-level cache from one product to the next: it is read in any order equally fast.
-const NEAR_BYTES: usize = 2 << 20;
+/// Bytes of a matrix that stays in the second-level caches from one product to the next: it is read in any order equally fast.
+const NEAR_BYTES: usize = 4 << 20;
 /// Bytes of the matrix that a task should read at least.
 const TASK_BYTES: usize = 96 << 10;
 /// Terms of a sum that are added up for themselves where sums are cut: a multiple of the rows that a step takes. As many rows
@@ -561,7 +562,16 @@ fn spread(count: usize, bytes: usize, task: &(dyn Fn(usize) + Sync)) {
     if count * bytes < INLINE_BYTES || groups < 2 || pool::threads() == 1 {
         return (0..count).for_each(task);
     }
-    let done = pool::run(groups, &|g, _| (g * group..((g + 1) * group).min(count)).for_each(task));
+    // The caller begins in front and the others at the end, so that each finds in its own cache what it read for the product
+    // before; who is late has less to do.
+    let (front, back) = (AtomicUsize::new(0), AtomicUsize::new(groups));
+    let done = pool::run(groups, &|_, thread| {
+        let g = match thread {
+            0 => front.fetch_add(1, Ordering::Relaxed),
+            _ => back.fetch_sub(1, Ordering::Relaxed) - 1,
+        };
+        (g * group..((g + 1) * group).min(count)).for_each(task);
+    });
     if let Err(message) = done {
         panic!("{message}");
     }
