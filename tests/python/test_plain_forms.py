@@ -195,7 +195,10 @@ def test_more_methods(form, dtype):
     same(form(ours, ours.array(want)), form(numpy, want))
 
 
-@pytest.mark.parametrize("call", [lambda np, a: a.swapaxes(0, 5), lambda np, a: a[0].diagonal(), lambda np, a: a.swapaxes(1, "a")])
+@pytest.mark.parametrize(
+    "call",
+    [lambda np, a: a.swapaxes(0, 5), lambda np, a: a[0].diagonal(), lambda np, a: a.swapaxes(1, "a")],
+)
 def test_their_mistakes(call):
     with pytest.raises(Exception) as want:
         call(numpy, numpy.ones((2, 3)))
@@ -203,9 +206,12 @@ def test_their_mistakes(call):
         call(ours, ours.ones((2, 3)))
 
 
-@pytest.mark.parametrize(
-    "args",
-    [(5.0,), (0.0, 1.0, 0.1), (1, 2, 0.3), (1.5, -3.0, -0.7), (-0.0, 3), (2.0, 1.0), (0.1, 1e3, 0.1), (3, 0.5, -1), (0.3,), (-1.0,)],
-)
+RANGES = [
+    (5.0,), (0.0, 1.0, 0.1), (1, 2, 0.3), (1.5, -3.0, -0.7), (-0.0, 3), (2.0, 1.0), (0.1, 1e3, 0.1), (3, 0.5, -1), (0.3,),
+    (-1.0,), (0.1, 1e4, 1e3), (1e16, 1e16 + 20, 1.5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("args", RANGES)
 def test_ranges_of_floats(args):
     same(ours.arange(*args), numpy.arange(*args))
