@@ -314,9 +314,35 @@ pub fn arange(py: Python<'_>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'
                 return value::new_array(py, array);
             }
         }
+        if let Some((start, next, n)) = float_range(args) {
+            return value::new_array(py, guarded(py, || Array::arange(Scalar::f64(start), Scalar::f64(next), n))?);
+        }
     }
     let kwargs = kwargs.cloned().unwrap_or_else(|| PyDict::new(py));
     made_by_numpy(py, "arange", args, &kwargs)
+}
+
+/// The first two of a range of floats, and how many there are; `None` for what NumPy might complain about.
+fn float_range(args: &Bound<'_, PyTuple>) -> Option<(f64, f64, usize)> {
+    let mut all = SmallVec::<[f64; 3]>::new();
+    for a in args.iter_borrowed() {
+        all.push(match convert::quick(&a)? {
+            Operand::Weak(WeakScalar::Float(v)) => v,
+            Operand::Weak(WeakScalar::Int(v)) if v.abs() < 1 << 53 => v as f64,
+            _ => return None,
+        });
+    }
+    let (start, stop, step) = match all[..] {
+        [stop] => (0.0, stop, 1.0),
+        [start, stop] => (start, stop, 1.0),
+        _ => (all[0], all[1], all[2]),
+    };
+    let n = ((stop - start) / step).ceil();
+    let next = start + step;
+    // NumPy stores the first two as they are, and counts from the first by their difference.
+    let plain = next.is_finite() && step != 0.0 && n > 0.0 && n < (1u64 << 31) as f64;
+    let exact = start + (next - start) == next && !(start == 0.0 && start.is_sign_negative());
+    (plain && exact).then_some((start, next, n as usize))
 }
 
 /// Something as an array of ours; what NumPy alone can hold stays NumPy's.

@@ -23,13 +23,13 @@ use pyo3::{PyTypeInfo, ffi};
 
 pub use args::Args;
 use create::{array, asarray, eye, linspace, ones, zeros};
-use elements::{item, take_of, tolist};
+use elements::{item, take, take_of, tobytes, tolist};
 use join::{concatenate, hstack_of, stack_of, vstack_of};
-use order::{argsort, argsort_of, nonzero, nonzero_of, searchsorted, searchsorted_of, sort_of};
+use order::{argsort, argsort_of, nonzero, nonzero_of, searchsorted, searchsorted_of, sort, sort_of};
 use reductions::*;
 pub use ufuncs::ufunc;
 use ufuncs::{array_ufunc, dot, dot_of, where_};
-use views::{astype, copy, ravel, ravel_of, reshape, reshape_of, transpose, transpose_of};
+use views::*;
 
 use crate::slots::{Object, enter_object, seen};
 use crate::value::NdArray;
@@ -120,6 +120,14 @@ entries! {
     m_ravel c"ravel" = ravel;
     m_transpose c"transpose" = transpose;
     m_astype c"astype" = astype;
+    m_squeeze c"squeeze" = squeeze;
+    m_swapaxes c"swapaxes" = swapaxes;
+    m_diagonal c"diagonal" = diagonal;
+    m_conj c"conj" = conj;
+    m_conjugate c"conjugate" = conj;
+    m_take c"take" = take;
+    m_tobytes c"tobytes" = tobytes;
+    m_sort c"sort" = sort;
     m_dot c"dot" = dot;
     m_item c"item" = item;
     m_tolist c"tolist" = tolist;
@@ -149,6 +157,9 @@ entries! {
     p_transpose c"transpose" "(a, axes=None)" = transpose_of;
     p_reshape c"reshape" "(a, /, shape, order='C', *, copy=None)" = reshape_of;
     p_ravel c"ravel" "(a, order='C')" = ravel_of;
+    p_squeeze c"squeeze" "(a, axis=None)" = squeeze_of;
+    p_swapaxes c"swapaxes" "(a, axis1, axis2)" = swapaxes_of;
+    p_diagonal c"diagonal" "(a, offset=0, axis1=0, axis2=1)" = diagonal_of;
     p_dot c"dot" "(a, b, out=None)" = dot_of;
     p_take c"take" "(a, indices, axis=None, out=None, mode='raise')" = take_of;
     p_stack c"stack" "(arrays, axis=0, out=None, *, dtype=None, casting='same_kind')" = stack_of;

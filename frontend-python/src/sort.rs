@@ -28,7 +28,7 @@ fn dims(view: &HostView) -> (SmallVec<[isize; 4]>, SmallVec<[isize; 4]>) {
 }
 
 /// `np.sort(a)`; `None` where it is not plain.
-pub fn sorted(py: Python<'_>, array: &Array) -> PyResult<Option<Py<PyAny>>> {
+pub fn sorted(py: Python<'_>, array: &Array) -> PyResult<Option<Array>> {
     let Some(view) = together(py, array)? else { return Ok(None) };
     // SAFETY: so many bytes, one after the other, which nobody writes while the view holds them.
     let bytes = unsafe { std::slice::from_raw_parts(view.ptr, array.nbytes()) };
@@ -37,7 +37,7 @@ pub fn sorted(py: Python<'_>, array: &Array) -> PyResult<Option<Py<PyAny>>> {
     let (shape, strides) = dims(&made);
     // SAFETY: the view keeps the new array's memory, which nobody else knows.
     unsafe { capi::sort(py, made.dtype, &shape, &strides, made.ptr)? };
-    value::new_array(py, new).map(Some)
+    Ok(Some(new))
 }
 
 /// `np.argsort(a)`; `None` where it is not plain.

@@ -161,3 +161,57 @@ def test_views_of_views():
                     flags = ("C_CONTIGUOUS", "F_CONTIGUOUS")
                     assert [a.flags[f] for f in flags] == [b.flags[f] for f in flags]
                     same(a, b)
+
+
+def sorted_in_place(np, a, part):
+    a = np.array(a)
+    assert part(a).sort() is None
+    return a
+
+
+MORE = [
+    lambda np, a: a.swapaxes(0, -1),
+    lambda np, a: np.swapaxes(a, 1, 0),
+    lambda np, a: a.diagonal(),
+    lambda np, a: a.diagonal(1),
+    lambda np, a: np.diagonal(a, -1),
+    lambda np, a: a[None, :, None].squeeze(),
+    lambda np, a: np.squeeze(a[:1]),
+    lambda np, a: a.conj(),
+    lambda np, a: a.ravel().take(np.array([0, -1, 5])),
+    lambda np, a: a.take(np.array([2, 0]), 0),
+    lambda np, a: np.array(list(a.tobytes())),
+    lambda np, a: np.array(list((a + a).T.tobytes())),
+    lambda np, a: sorted_in_place(np, a, lambda a: a),
+    lambda np, a: sorted_in_place(np, a, lambda a: a.reshape(-1)[2:8]),
+    lambda np, a: sorted_in_place(np, a, lambda a: a[:, ::2]),
+]
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i8", "?", "c16"])
+@pytest.mark.parametrize("form", MORE)
+def test_more_methods(form, dtype):
+    want = (numpy.arange(12)[::-1] % 7).astype(dtype).reshape(3, 4)
+    same(form(ours, ours.array(want)), form(numpy, want))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda np, a: a.swapaxes(0, 5), lambda np, a: a[0].diagonal(), lambda np, a: a.swapaxes(1, "a")],
+)
+def test_their_mistakes(call):
+    with pytest.raises(Exception) as want:
+        call(numpy, numpy.ones((2, 3)))
+    with pytest.raises(want.type, match=str(want.value).split("(")[0]):
+        call(ours, ours.ones((2, 3)))
+
+
+RANGES = [
+    (5.0,), (0.0, 1.0, 0.1), (1, 2, 0.3), (1.5, -3.0, -0.7), (-0.0, 3), (2.0, 1.0), (0.1, 1e3, 0.1), (3, 0.5, -1), (0.3,),
+    (-1.0,), (0.1, 1e4, 1e3), (1e16, 1e16 + 20, 1.5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("args", RANGES)
+def test_ranges_of_floats(args):
+    same(ours.arange(*args), numpy.arange(*args))

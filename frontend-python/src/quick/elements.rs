@@ -6,8 +6,9 @@ use legate_jit_ir::{DType, Scalar};
 use legate_jit_runtime::{self as rt, Element, HostView};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
-use super::args::{Args, Done, NOT_PLAIN, array_of, int, ints};
+use super::args::{Args, Done, NOT_PLAIN, array_of, as_method, int, ints};
 use crate::error::{attempt, direct};
 use crate::{adopt, convert, value};
 
@@ -93,19 +94,36 @@ fn filled(py: Python, n: usize, item: impl Fn(usize) -> PyResult<*mut ffi::PyObj
     }
 }
 
-/// `np.take(a, i)`, `np.take(a, i, 0)`
-pub(super) fn take_of(py: Python, args: Args) -> Done {
-    if args.has_names() || !(2..=3).contains(&args.len()) {
+/// `a.take(i)`, `a.take(i, 0)`
+pub(super) fn take(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    if args.has_names() || !(1..=2).contains(&args.len()) {
         return NOT_PLAIN;
     }
-    let (first, second) = (args.get(py, 0), args.get(py, 1));
-    let (Some(a), Some(index)) = (array_of(&first), array_of(&second)) else { return NOT_PLAIN };
-    let axis_is_first = if args.len() == 3 { int(&args.get(py, 2)) == Some(0) } else { a.ndim() == 1 };
+    let index = args.get(py, 0);
+    let (Some(a), Some(index)) = (array_of(a), array_of(&index)) else { return NOT_PLAIN };
+    let axis_is_first = if args.len() == 2 { int(&args.get(py, 1)) == Some(0) } else { a.ndim() == 1 };
     if !axis_is_first || a.ndim() == 0 || a.size() == 0 || index.ndim() == 0 || index.dtype() != DType::I64 {
         return NOT_PLAIN;
     }
     match attempt(py, || a.take_at(&[rt::IndexPart::Array(index)]))? {
         Some(a) => value::new_array(py, a).map(Some),
         None => NOT_PLAIN,
+    }
+}
+
+pub(super) fn take_of(py: Python, args: Args) -> Done {
+    as_method(py, args, take)
+}
+
+/// `a.tobytes()` of elements that are in memory one after the other.
+pub(super) fn tobytes(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    match array_of(a) {
+        Some(array) if args.len() == 0 && !args.has_names() && array.c_contiguous() => {
+            let Some(view) = array.host_at_rest() else { return NOT_PLAIN };
+            // SAFETY: so many bytes, which the view keeps and nobody writes meanwhile.
+            let bytes = unsafe { std::slice::from_raw_parts(view.ptr, array.nbytes()) };
+            Ok(Some(PyBytes::new(py, bytes).into_any().unbind()))
+        }
+        _ => NOT_PLAIN,
     }
 }

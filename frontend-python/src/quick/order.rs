@@ -1,10 +1,12 @@
 //! Sorting, and the places of elements.
 
+use legate_jit_runtime::{Casting, Operand};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::args::{Args, Done, NOT_PLAIN, array_of, as_method};
-use crate::sort;
+use crate::error::direct;
+use crate::{sort, value};
 
 pub(super) fn argsort(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match array_of(a) {
@@ -19,9 +21,21 @@ pub(super) fn argsort_of(py: Python, args: Args) -> Done {
 
 pub(super) fn sort_of(py: Python, args: Args) -> Done {
     as_method(py, args, |py, a, args| match array_of(a) {
-        Some(array) if args.len() == 0 => sort::sorted(py, array),
+        Some(array) if args.len() == 0 => sort::sorted(py, array)?.map(|new| value::new_array(py, new)).transpose(),
         _ => NOT_PLAIN,
     })
+}
+
+/// `a.sort()`
+pub(super) fn sort(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    match array_of(a) {
+        Some(array) if args.len() == 0 && !args.has_names() && array.writable() => {
+            let Some(new) = sort::sorted(py, array)? else { return NOT_PLAIN };
+            direct(py, || array.assign(Operand::Array(&new), Casting::No))?;
+            Ok(Some(py.None()))
+        }
+        _ => NOT_PLAIN,
+    }
 }
 
 pub(super) fn searchsorted(py: Python, a: &Bound<PyAny>, args: Args) -> Done {

@@ -3,7 +3,7 @@
 use legate_jit_runtime::Casting;
 use pyo3::prelude::*;
 
-use super::args::{Args, Done, NOT_PLAIN, array_of, as_method, ints};
+use super::args::{Args, Done, NOT_PLAIN, array_of, as_method, int, ints};
 use crate::error::{attempt, direct};
 use crate::{dtypes, value};
 
@@ -43,6 +43,42 @@ pub(super) fn transpose(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     value::new_array(py, direct(py, || array.transpose(Some(&axes)))?).map(Some)
 }
 
+pub(super) fn squeeze(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    match array_of(a) {
+        Some(array) if args.len() == 0 && !args.has_names() => {
+            value::new_array(py, direct(py, || array.squeeze(None))?).map(Some)
+        }
+        _ => NOT_PLAIN,
+    }
+}
+
+pub(super) fn swapaxes(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), 2, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    let (Some(p), Some(q)) = (int(&args.get(py, 0)), int(&args.get(py, 1))) else { return NOT_PLAIN };
+    value::new_array(py, direct(py, || array.swapaxes(p, q))?).map(Some)
+}
+
+pub(super) fn diagonal(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), false) = (array_of(a), args.has_names()) else { return NOT_PLAIN };
+    let offset = match args.len() {
+        0 => Some(0),
+        1 => int(&args.get(py, 0)),
+        _ => None,
+    };
+    let Some(offset) = offset else { return NOT_PLAIN };
+    value::new_array(py, direct(py, || array.diagonal(offset, 0, 1))?).map(Some)
+}
+
+/// The numbers themselves where they are real.
+pub(super) fn conj(_: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    match array_of(a) {
+        Some(array) if args.len() == 0 && !args.has_names() && !array.dtype().is_complex() => {
+            Ok(Some(a.clone().unbind()))
+        }
+        _ => NOT_PLAIN,
+    }
+}
+
 pub(super) fn astype(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     let (Some(array), 1, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
     let Ok(to) = dtypes::parse(&args.get(py, 0))? else { return NOT_PLAIN };
@@ -62,4 +98,16 @@ pub(super) fn reshape_of(py: Python, args: Args) -> Done {
 
 pub(super) fn ravel_of(py: Python, args: Args) -> Done {
     as_method(py, args, ravel)
+}
+
+pub(super) fn squeeze_of(py: Python, args: Args) -> Done {
+    as_method(py, args, squeeze)
+}
+
+pub(super) fn swapaxes_of(py: Python, args: Args) -> Done {
+    as_method(py, args, swapaxes)
+}
+
+pub(super) fn diagonal_of(py: Python, args: Args) -> Done {
+    as_method(py, args, diagonal)
 }

@@ -28,7 +28,9 @@ impl Session {
     ) -> Result<Option<Array>> {
         self.inline.count();
         let work = full.size * a.shape().last().copied().unwrap_or(1);
-        if !self.inline.allows(full.size) || work > PRODUCT || work == 0 || a.dtype != dtype || b.dtype != dtype {
+        // Vectors have twice as many lanes of them.
+        let most = if dtype == DType::F32 { 2 * PRODUCT } else { PRODUCT };
+        if !self.inline.allows(full.size) || work > most || work == 0 || a.dtype != dtype || b.dtype != dtype {
             return Ok(None);
         }
         let (Some(p), Some(q)) = (at_rest(self, a), at_rest(self, b)) else { return Ok(None) };

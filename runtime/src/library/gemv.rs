@@ -7,13 +7,16 @@
 //! A boundary file: it reads and writes operands by address.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use legate_jit_vmath::{Isa, isa};
 
 use crate::pool;
 
 /// Bytes of the matrix from which threads are woken.
-const INLINE_BYTES: usize = 256 << 10;
+const INLINE_BYTES: usize = 512 << 10;
+/// Bytes of a matrix that stays in the second-level caches from one product to the next: it is read in any order equally fast.
+const NEAR_BYTES: usize = 4 << 20;
 /// Bytes of the matrix that a task should read at least.
 const TASK_BYTES: usize = 96 << 10;
 /// Terms of a sum that are added up for themselves where sums are cut: a multiple of the rows that a step takes. As many rows
@@ -40,6 +43,11 @@ pub(crate) trait Real: Copy + Send + Sync + 'static {
     fn dots(rows: [&[Self]; TOGETHER], x: &[Self]) -> [Self; TOGETHER];
     /// Adds x[r] times row r to y, for the rows together. The rows are as long as y.
     fn add_rows(y: &mut [Self], rows: [&[Self]; ROWS], x: &[Self; ROWS]);
+    /// The same for several steps, with the same bits. The next row is `step` elements further.
+    ///
+    /// # Safety
+    /// There is a row as long as y for each element of x, whose number is a multiple of [`ROWS`].
+    unsafe fn add_steps(y: &mut [Self], first: *const Self, step: isize, x: &[Self]);
     fn add_row(y: &mut [Self], row: &[Self], x: Self);
     fn add(y: &mut [Self], part: &[Self]);
 }
@@ -202,7 +210,8 @@ macro_rules! one_by_one {
 /// The same under a mask, and the sums of the rows of a step: the lanes of all of them are added up together, as one row's are.
 macro_rules! masked {
     ($t:ident, $features:literal, $vector:ident, $mask:ident, $width:literal,
-     $maskz:ident $mask_store:ident $splat:ident $add:ident $mul:ident $fma:ident $mask_fma:ident,
+     $zero:ident $load:ident $store:ident $maskz:ident $mask_store:ident $splat:ident $add:ident $mul:ident $fma:ident
+     $mask_fma:ident,
      |$sums:ident| $tree:expr) => {
         #[target_feature(enable = $features)]
         fn rest(y: &mut [$t], rows: &[&[$t]; ROWS], x: &[$t; ROWS], whole: usize) {
@@ -220,6 +229,82 @@ macro_rules! masked {
                     second = $fma(row(r), $splat(x[r]), second);
                 }
                 $mask_store(y.as_mut_ptr().add(whole), mask, $add(first, second));
+            }
+        }
+
+        /// Up to `N` vectors of columns, whose sums stay in registers from the first row to the last: to store them after every
+        /// step and to load them again takes as long as a fifth of the rows, and a load does not see what was stored under a
+        /// mask before it is in the cache.
+        ///
+        /// # Safety
+        /// As for `add_steps`; y ends within the last of the vectors.
+        #[target_feature(enable = $features)]
+        unsafe fn columns<const N: usize>(y: &mut [$t], first: *const $t, step: isize, x: &[$t]) {
+            use std::arch::x86_64::*;
+            let mask: $mask = $mask::MAX >> (N * $width - y.len());
+            // SAFETY: the caller's promise, and the mask leaves the columns that there are.
+            unsafe {
+                let mut sums = [$zero(); N];
+                for v in 0..N {
+                    let from = y.as_ptr().add(v * $width);
+                    sums[v] = if v + 1 == N { $maskz(mask, from) } else { $load(from) };
+                }
+                let mut row = first;
+                for x in x.chunks_exact(ROWS) {
+                    let mut second = [$zero(); N];
+                    for r in 0..ROWS {
+                        let factor = $splat(x[r]);
+                        for v in 0..N {
+                            let from = row.add(v * $width);
+                            let a = if v + 1 == N { $maskz(mask, from) } else { $load(from) };
+                            if r < 4 {
+                                sums[v] = $fma(a, factor, sums[v]);
+                            } else if r == 4 {
+                                second[v] = $mul(a, factor);
+                            } else {
+                                second[v] = $fma(a, factor, second[v]);
+                            }
+                        }
+                        row = row.wrapping_offset(step);
+                    }
+                    for v in 0..N {
+                        sums[v] = $add(sums[v], second[v]);
+                    }
+                }
+                for v in 0..N {
+                    let to = y.as_mut_ptr().add(v * $width);
+                    if v + 1 == N { $mask_store(to, mask, sums[v]) } else { $store(to, sums[v]) }
+                }
+            }
+        }
+
+        /// # Safety
+        /// As for the trait's function.
+        #[target_feature(enable = $features)]
+        pub unsafe fn add_steps(y: &mut [$t], first: *const $t, step: isize, x: &[$t]) {
+            const MOST: usize = 8;
+            let mut done = 0;
+            // As many vectors each time: few of them would wait for their sums.
+            let vectors = y.len().div_ceil($width);
+            let times = vectors.div_ceil(MOST);
+            for t in 0..times {
+                let n = (vectors * (t + 1)).div_ceil(times) - done / $width;
+                let end = (done + n * $width).min(y.len());
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let (y, first) = (&mut y[done..end], first.add(done));
+                    match n {
+                        1 => columns::<1>(y, first, step, x),
+                        2 => columns::<2>(y, first, step, x),
+                        3 => columns::<3>(y, first, step, x),
+                        4 => columns::<4>(y, first, step, x),
+                        5 => columns::<5>(y, first, step, x),
+                        6 => columns::<6>(y, first, step, x),
+                        7 => columns::<7>(y, first, step, x),
+                        _ => columns::<MOST>(y, first, step, x),
+                    }
+                }
+                done = end;
             }
         }
 
@@ -289,7 +374,7 @@ macro_rules! real {
                     $zero512 $load512 $store512 $splat512 $add512 $mul512 |a, b, c| $fma512(a, b, c));
                 rows!(avx512, $t, "avx512f,avx512vl,avx512dq,avx512bw");
                 masked!($t, "avx512f,avx512vl,avx512dq,avx512bw", $v512, $m512, $w512,
-                    $maskz512 $mask_store512 $splat512 $add512 $mul512 $fma512 $mask_fma512, |$sums512| $tree512);
+                    $zero512 $load512 $store512 $maskz512 $mask_store512 $splat512 $add512 $mul512 $fma512 $mask_fma512, |$sums512| $tree512);
             }
         }
 
@@ -326,6 +411,20 @@ macro_rules! real {
                         Isa::Base => $t::base::add_rows(y, rows, x),
                         Isa::Avx2 => $t::avx2::add_rows(y, rows, x),
                         Isa::Avx512 => $t::avx512::add_rows(y, rows, x),
+                    }
+                }
+            }
+
+            unsafe fn add_steps(y: &mut [$t], first: *const $t, step: isize, x: &[$t]) {
+                // SAFETY: the caller's promise, and the machine has this instruction set.
+                unsafe {
+                    if isa() == Isa::Avx512 {
+                        return $t::avx512::add_steps(y, first, step, x);
+                    }
+                    for (s, x) in x.as_chunks().0.iter().enumerate() {
+                        let row = |r: usize| first.wrapping_offset((s * ROWS + r) as isize * step);
+                        let rows = std::array::from_fn(|r| std::slice::from_raw_parts(row(r), y.len()));
+                        Self::add_rows(y, rows, x);
                     }
                 }
             }
@@ -463,7 +562,16 @@ fn spread(count: usize, bytes: usize, task: &(dyn Fn(usize) + Sync)) {
     if count * bytes < INLINE_BYTES || groups < 2 || pool::threads() == 1 {
         return (0..count).for_each(task);
     }
-    let done = pool::run(groups, &|g, _| (g * group..((g + 1) * group).min(count)).for_each(task));
+    // The caller begins in front and the others at the end, so that each finds in its own cache what it read for the product
+    // before; who is late has less to do.
+    let (front, back) = (AtomicUsize::new(0), AtomicUsize::new(groups));
+    let done = pool::run(groups, &|_, thread| {
+        let g = match thread {
+            0 => front.fetch_add(1, Ordering::Relaxed),
+            _ => back.fetch_sub(1, Ordering::Relaxed) - 1,
+        };
+        (g * group..((g + 1) * group).min(count)).for_each(task);
+    });
     if let Err(message) = done {
         panic!("{message}");
     }
@@ -548,6 +656,12 @@ pub(crate) unsafe fn add_part<T: Real>(x: &[T], b: Rows<T>, p: usize, columns: R
     let mut rooms: [Vec<T>; ROWS] = std::array::from_fn(|_| Vec::new());
     // SAFETY: rows and columns of the matrix.
     unsafe {
+        if b.stride == 1 && b.bytes() <= NEAR_BYTES {
+            let whole = rows.len() / ROWS * ROWS;
+            let first = b.ptr.offset(row as isize * b.step).add(columns.start);
+            T::add_steps(y, first, b.step, &x[row..row + whole]);
+            row += whole;
+        }
         while row + ROWS <= rows.end {
             let mut r = row..;
             let lines = rooms.each_mut().map(|room| b.line(r.next().unwrap_or(row), columns.clone(), room));
