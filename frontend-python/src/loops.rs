@@ -152,7 +152,7 @@ struct Here<'py> {
     iterator: Bound<'py, PyAny>,
 }
 
-/// Where an operator stands: code objects and offsets, from the innermost.
+/// Where an operator stands: code objects and offsets, from the innermost; then those of the loop.
 type Spot = Vec<(usize, u32)>;
 
 /// What the rounds of a loop depend on beside the names in its frames.
@@ -618,7 +618,8 @@ impl Here<'_> {
     }
 
     fn spot(&self) -> Spot {
-        self.places.iter().map(|p| (p.code.address(), p.code.lines[p.line].at)).collect()
+        let of_loop = std::iter::once(self.of_loop());
+        self.places.iter().map(|p| (p.code.address(), p.code.lines[p.line].at)).chain(of_loop).collect()
     }
 
     fn key(&self) -> (usize, u32) {
