@@ -11,7 +11,8 @@
 //!   reads, so that rounds 100 to 199 are the same trace as rounds 0 to 99 and find the same plan.
 //! * [`run`] runs the pieces of a trace one after the other, and puts the results of rounds where the rounds write them.
 //!
-//! What rounds pass on to the next one (a sum over all of them) is computed round by round behind the rest. A round's own operations keep their order, and reductions their trees: the bits are those of one round after the other.
+//! What rounds pass on to the next one (a sum over all of them) is computed round by round behind the rest. A round's own
+//! operations keep their order, and reductions their trees: the bits are those of one round after the other.
 
 mod find;
 mod part;

@@ -15,6 +15,9 @@ import types
 
 import numpy
 
+from . import _native
+from . import numpy as ours
+
 #: Instructions of Python 3.11 without an effect outside the frame, but on arrays.
 INSTRUCTIONS = frozenset(
     """
@@ -58,6 +61,9 @@ BUILTINS = frozenset(
     for name in "abs bool complex divmod float int isinstance len max min pow range round slice sum tuple".split()
 )
 
+#: What the module `math` has.
+MATH = {name: thing for name, thing in vars(math).items() if not name.startswith("_")}
+
 #: Numbers and names that constants and defaults may be made of.
 CONSTANTS = (int, float, complex, str, bytes, type(None), type(...))
 
@@ -83,10 +89,10 @@ def analyse(code):
     """What `loops.rs` wants to know of a code object.
 
     Returns (slots, optimized, library, instructions, whole, loops): the number of its local names; whether they are kept apart from
-    the global ones; whether it is a part of this package; for each instruction (offset, references on the stack while it runs, whether it is an operator, whether it is a call); then a
-    body for the whole code and (first offset, offset behind, place of the iterator on the stack, body, whether the variable may
-    be left alone) for each loop. A body is (whether it may be repeated, numbers of the local names that it reads, global names
-    that it reads).
+    the global ones; whether it is a part of this package; for each instruction (offset, references on the stack while it runs,
+    whether it is an operator, whether it is a call); then a body for the whole code and (first offset, offset behind, place of the
+    iterator on the stack, body, whether the variable may be left alone) for each loop. A body is (whether it may be repeated, numbers of
+    the local names that it reads, global names that it reads).
     """
     names = list(code.co_varnames)
     names += [name for name in code.co_cellvars if name not in names]
@@ -175,10 +181,6 @@ def _constant(value):
     return all(map(_constant, value)) if isinstance(value, (tuple, frozenset)) else isinstance(value, CONSTANTS)
 
 
-def _module(name):
-    return sys.modules.get(name)
-
-
 def _is_number_type(thing):
     return isinstance(thing, type) and issubclass(thing, numpy.generic)
 
@@ -189,8 +191,8 @@ _known = {}
 def _names():
     """Attributes of modules that lead to permitted things."""
     if "names" not in _known:
-        ufuncs = _module("legate_jit._native").ufuncs()
-        _known["names"] = {"linalg", "norm", "pi", "e", "inf", "nan", "newaxis", *ufuncs, *vars(math)}
+        ufuncs = _native.ufuncs()
+        _known["names"] = {"linalg", "norm", "pi", "e", "inf", "nan", "newaxis", *ufuncs, *MATH}
         _known["names"] |= {name for name, thing in vars(numpy).items() if _is_number_type(thing)}
     return _known["names"]
 
@@ -198,10 +200,9 @@ def _names():
 def _objects():
     """The modules, functions and types that a body may have in hand, by their addresses."""
     if "objects" not in _known:
-        ours = _module("legate_jit.numpy")
         found = [ours, math, ours.linalg, ours.linalg.norm]
         found += [getattr(ours, name) for name in FUNCTIONS if hasattr(ours, name)]
-        found += [f for f in vars(math).values() if callable(f)]
+        found += filter(callable, MATH.values())
         found += filter(_is_number_type, vars(numpy).values())
         found += BUILTINS
         _known["objects"] = {id(f): f for f in found}
@@ -210,10 +211,10 @@ def _objects():
 
 def permitted(thing):
     """Whether a module, function or type may be in the hands of a body that is repeated."""
-    if id(thing) in _objects() or isinstance(thing, (numpy.dtype, _module("legate_jit._native").ufunc)):
+    if id(thing) in _objects() or isinstance(thing, (numpy.dtype, _native.ufunc)):
         return True
     if isinstance(thing, types.MethodDescriptorType):
-        array = _module("legate_jit._native").ndarray
+        array = _native.ndarray
         return thing.__name__ in ATTRIBUTES and issubclass(array, thing.__objclass__)
     return False
 
