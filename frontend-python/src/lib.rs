@@ -15,6 +15,7 @@ mod functions;
 mod index;
 mod loops;
 mod methods;
+mod nests;
 mod operators;
 mod picked;
 mod protocol;

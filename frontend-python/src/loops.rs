@@ -10,7 +10,7 @@
 //! Whatever is not known to be without other effects is left to Python: objects of other types, numbers that change, a look at
 //! a value, a debugger, another function of another package.
 
-mod frame;
+pub mod frame;
 mod gather;
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ use pyo3::types::{PyDict, PyString};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use crate::slots::Object;
-use crate::{error, settings};
+use crate::{error, nests, settings};
 use frame::Layout;
 use gather::{Atom, Gathered, Types};
 
@@ -101,6 +101,15 @@ pub fn look_for_loops() {
         *state = State::New;
     }
     LEFT.store(1, Ordering::Relaxed);
+    nests::forget();
+}
+
+/// How the interpreter's frames are laid out, if that is known.
+pub fn layout(py: Python<'_>) -> PyResult<Option<Layout>> {
+    if LAYOUT.get().is_none() {
+        find_layout(py, &py.import("legate_jit._loops")?)?;
+    }
+    Ok(LAYOUT.get().copied())
 }
 
 /// What can be repeated of a code object: see `_loops.analyse`.
@@ -239,10 +248,7 @@ impl Watcher {
             return Ok(None);
         }
         let module = py.import("legate_jit._loops")?;
-        if LAYOUT.get().is_none() {
-            find_layout(py, &module)?;
-        }
-        let Some(&layout) = LAYOUT.get() else { return Ok(None) };
+        let Some(layout) = layout(py)? else { return Ok(None) };
         Ok(Some(Watcher {
             layout,
             types: Types::new(py)?,
@@ -661,7 +667,7 @@ impl Code {
 }
 
 /// Address of a frame's code, and where in it the frame is.
-fn key(frame: &Bound<'_, PyAny>) -> PyResult<(usize, u32)> {
+pub fn key(frame: &Bound<'_, PyAny>) -> PyResult<(usize, u32)> {
     let py = frame.py();
     let code = frame.getattr(intern!(py, "f_code"))?;
     let at: i64 = frame.getattr(intern!(py, "f_lasti"))?.extract()?;
@@ -669,6 +675,6 @@ fn key(frame: &Bound<'_, PyAny>) -> PyResult<(usize, u32)> {
 }
 
 /// Numbers that an iterator over a range has left.
-fn left(iterator: &Bound<'_, PyAny>) -> PyResult<usize> {
+pub fn left(iterator: &Bound<'_, PyAny>) -> PyResult<usize> {
     iterator.call_method0(intern!(iterator.py(), "__length_hint__"))?.extract()
 }

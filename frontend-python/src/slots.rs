@@ -25,7 +25,7 @@ use crate::error::broken;
 use crate::quick::Args;
 use crate::ufunc::UfuncObject;
 use crate::value::{self, NdArray, NdScalar, Value};
-use crate::{capi, convertible, dtypes, index, loops, operators, quick};
+use crate::{capi, convertible, dtypes, index, loops, nests, operators, quick};
 
 pub type Object = *mut ffi::PyObject;
 
@@ -234,7 +234,10 @@ unsafe extern "C" fn compare(a: Object, b: Object, op: c_int) -> Object {
 
 unsafe extern "C" fn get_item(a: Object, key: Object) -> Object {
     // SAFETY: see the head of the file.
-    enter_object(|py| unsafe { index::get(&seen(py, a), contents(a), &seen(py, key)) })
+    enter_object(|py| unsafe {
+        nests::tick(py)?;
+        index::get(&seen(py, a), contents(a), &seen(py, key))
+    })
 }
 
 unsafe extern "C" fn set_item(a: Object, key: Object, new: Object) -> c_int {
@@ -242,6 +245,7 @@ unsafe extern "C" fn set_item(a: Object, key: Object, new: Object) -> c_int {
         if new.is_null() {
             return Err(PyValueError::new_err("cannot delete array elements"));
         }
+        nests::tick(py)?;
         // SAFETY: see the head of the file.
         unsafe { index::set(&seen(py, a), contents(a), &seen(py, key), &seen(py, new)) }.map(|()| 0)
     })

@@ -19,6 +19,7 @@ mod layout;
 pub mod library;
 mod linalg;
 mod machine;
+pub mod nest;
 mod pass;
 mod pick;
 mod plan_cache;

@@ -73,6 +73,8 @@ pub(crate) struct Counters {
     pub(crate) rounds_together: u64,
     /// Rounds of loops that were recorded without the program.
     pub(crate) rounds_repeated: u64,
+    /// Rounds of loops that ran as a code of ours.
+    pub(crate) rounds_translated: u64,
 }
 
 static SESSION: Mutex<Option<Box<Session>>> = Mutex::new(None);

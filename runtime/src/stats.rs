@@ -26,6 +26,7 @@ pub fn stats() -> Vec<(&'static str, u64)> {
         ("plan_hits", c.plan_hits),
         ("rounds_together", c.rounds_together),
         ("rounds_repeated", c.rounds_repeated),
+        ("rounds_translated", c.rounds_translated),
         ("scalars_evaluated", c.eager_scalars),
         ("rounds_ahead", ahead.used),
         ("rounds_wasted", ahead.wasted),

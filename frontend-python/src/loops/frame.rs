@@ -57,6 +57,20 @@ impl Layout {
             *words.add(self.names + n)
         }
     }
+
+    /// Puts another reference into a place.
+    ///
+    /// # Safety
+    /// As for `slot`; and the instruction that runs does not use what lies there.
+    pub unsafe fn replace(self, frame: &Bound<PyAny>, n: usize, object: Bound<PyAny>) {
+        // SAFETY: see `find`, and the caller for the place, which owns its reference. (To drop it may run Python code, which finds the
+        // new one there.)
+        unsafe {
+            let words = *frame.as_ptr().byte_add(TO_INTERPRETER).cast::<*mut *mut PyObject>();
+            let old = std::mem::replace(&mut *words.add(self.names + n), object.into_ptr());
+            ffi::Py_XDECREF(old);
+        }
+    }
 }
 
 /// The frame that runs.

@@ -1,0 +1,683 @@
+//! Loops over single elements and short rows, taken from Python and run by the runtime (`runtime/src/nest.rs`).
+//!
+//! Now and then an access to an element asks in which loops it stands. `_nests.py` translates the outermost of them that it can; then
+//! the loop's iterator, which lies on the interpreter's stack, is replaced by one of ours ([`Rounds`]). When Python asks that for
+//! the next number, it stands between two rounds: everything that the loop knows is in its variables. So this is where rounds are
+//! done: from the variables and back to them, as many as there are but one, which is Python's and leaves every name as it should be.
+//!
+//! A boundary file: it replaces references in frames.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use legate_jit_ir::{DType, Scalar};
+use legate_jit_runtime::nest::{Given, Item, Numbers, Parts, Program, Stop};
+use legate_jit_runtime::{Array, prepare};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
+
+use crate::loops::{self, frame};
+use crate::{capi, dtypes, error, settings, value};
+
+/// Accesses to elements before the first look, and the least and the most between two that find nothing.
+const FIRST: u32 = 512;
+const PAUSE: (u32, u32) = (64, 1 << 14);
+/// Rounds that must be left.
+const WORTH: usize = 3;
+/// How often a loop is translated, and rounds that Python may have to do among so many of ours.
+const TRIES: u32 = 4;
+const LEAVES: usize = 4;
+/// Code objects that are remembered.
+const REMEMBERED: usize = 256;
+
+/// Accesses to go until the next look.
+static LEFT: AtomicU32 = AtomicU32::new(FIRST);
+static SEARCH: Mutex<Search> = Mutex::new(Search::New);
+
+enum Search {
+    New,
+    /// Somebody is looking, perhaps further up on the stack.
+    Busy,
+    Here(Box<Searcher>),
+    Off,
+}
+
+/// Called by accesses to elements before they look at what they are given.
+#[inline(always)]
+pub fn tick(py: Python<'_>) -> PyResult<()> {
+    let left = LEFT.load(Ordering::Relaxed).wrapping_sub(1);
+    LEFT.store(left, Ordering::Relaxed);
+    if left == 0 { look(py) } else { Ok(()) }
+}
+
+/// Looks at the next access, as if nothing were known yet.
+pub fn forget() {
+    let mut search = SEARCH.lock().unwrap_or_else(PoisonError::into_inner);
+    if !matches!(*search, Search::Busy | Search::Off) {
+        *search = Search::New;
+    }
+    LEFT.store(1, Ordering::Relaxed);
+}
+
+#[cold]
+fn look(py: Python<'_>) -> PyResult<()> {
+    let take = || std::mem::replace(&mut *SEARCH.lock().unwrap_or_else(PoisonError::into_inner), Search::Busy);
+    let put = |search| *SEARCH.lock().unwrap_or_else(PoisonError::into_inner) = search;
+    let mut searcher = match take() {
+        Search::Here(searcher) => searcher,
+        Search::New => match Searcher::new(py)? {
+            Some(searcher) => Box::new(searcher),
+            None => {
+                put(Search::Off);
+                return Ok(());
+            }
+        },
+        Search::Busy => {
+            LEFT.store(FIRST, Ordering::Relaxed);
+            return Ok(());
+        }
+        Search::Off => {
+            put(Search::Off);
+            return Ok(());
+        }
+    };
+    let found = searcher.look(py);
+    if let Ok(found) = found {
+        searcher.pause = if found { PAUSE.0 } else { (2 * searcher.pause).min(PAUSE.1) };
+    }
+    LEFT.store(searcher.pause, Ordering::Relaxed);
+    put(Search::Here(searcher));
+    found.map(|_| ())
+}
+
+/// Where a variable is found.
+enum Place {
+    /// In the frame.
+    Slot(usize),
+    /// In the dictionary of the module's names.
+    Name(Py<PyAny>),
+    /// Among the names that are global, or else Python's own.
+    Global(Py<PyAny>),
+}
+
+/// A loop that was translated.
+struct Plan {
+    /// Kept, so that its address stays its own.
+    code: Py<PyAny>,
+    /// The loop's, on the stack.
+    place: usize,
+    start: u32,
+    program: Program,
+    inputs: Vec<(Place, char, usize)>,
+    arrays: Vec<Place>,
+    objects: Vec<(Place, Py<PyAny>)>,
+    carried: Vec<(Place, char, usize)>,
+}
+
+/// What is known of a code object.
+struct Code {
+    /// Kept, so that its address stays its own.
+    _object: Py<PyAny>,
+    optimized: bool,
+    library: bool,
+    slots: usize,
+    /// Names that lie in the frame, with where.
+    names: Vec<(Py<PyAny>, usize)>,
+    loops: Vec<Loop>,
+}
+
+struct Loop {
+    start: u32,
+    end: u32,
+    place: usize,
+    plans: Vec<Arc<Plan>>,
+    /// How often it was translated, or found to be of no use.
+    tries: Arc<AtomicU32>,
+}
+
+struct Searcher {
+    analyse: Py<PyAny>,
+    plan: Py<PyAny>,
+    traced: Py<PyAny>,
+    chain: Py<PyAny>,
+    range_iterator: Py<PyAny>,
+    codes: HashMap<usize, Code>,
+    pause: u32,
+}
+
+type RawLoop = (u32, u32, usize, Py<PyAny>, bool);
+type RawCode = (usize, bool, bool, Py<PyAny>, Py<PyAny>, Vec<RawLoop>);
+type RawItem = (String, Option<u16>, Option<u16>, i64);
+type RawProgram = (
+    Vec<(String, Vec<u32>)>,
+    Vec<RawItem>,
+    Vec<String>,
+    (usize, usize, usize, usize),
+    Vec<(usize, i64)>,
+    Vec<(usize, f64)>,
+    usize,
+);
+type RawInput = (bool, Py<PyAny>, char, usize);
+type RawArray = (bool, Py<PyAny>, String, usize, usize, bool);
+type RawObject = (bool, Py<PyAny>, Py<PyAny>);
+type RawCarried = (Py<PyAny>, char, usize);
+type RawPlan = (RawProgram, Vec<RawInput>, Vec<RawArray>, Vec<RawObject>, Vec<RawCarried>);
+
+impl Searcher {
+    fn new(py: Python<'_>) -> PyResult<Option<Searcher>> {
+        if !settings::loops() || loops::layout(py)?.is_none() {
+            return Ok(None);
+        }
+        prepare();
+        let (loops, nests) = (py.import("legate_jit._loops")?, py.import("legate_jit._nests")?);
+        let range = py.import("builtins")?.getattr("range")?;
+        Ok(Some(Searcher {
+            analyse: loops.getattr("analyse")?.unbind(),
+            plan: nests.getattr("plan")?.unbind(),
+            traced: loops.getattr("traced")?.unbind(),
+            chain: py.import("collections")?.getattr("ChainMap")?.unbind(),
+            range_iterator: range.call1((1,))?.try_iter()?.into_any().get_type().into_any().unbind(),
+            codes: HashMap::new(),
+            pause: PAUSE.0,
+        }))
+    }
+
+    /// Whether a loop was found and taken.
+    fn look(&mut self, py: Python<'_>) -> PyResult<bool> {
+        let (Some(layout), Some(frame)) = (loops::layout(py)?, frame::current(py)) else { return Ok(false) };
+        let (address, at) = loops::key(&frame)?;
+        if !self.codes.contains_key(&address) {
+            let code = self.code(py, frame.getattr(intern!(py, "f_code"))?)?;
+            if self.codes.len() >= REMEMBERED {
+                self.codes.clear();
+            }
+            self.codes.insert(address, code);
+        }
+        let Some(code) = self.codes.get_mut(&address) else { return Ok(false) };
+        if code.library || self.traced.call0(py)?.is_truthy(py)? {
+            return Ok(false);
+        }
+        let in_module = frame.getattr(intern!(py, "f_locals"))?.is(&frame.getattr(intern!(py, "f_globals"))?);
+        if !code.optimized && !in_module {
+            return Ok(false);
+        }
+        for n in 0..code.loops.len() {
+            let l = &code.loops[n];
+            if !(l.start < at && at < l.end) || l.tries.load(Ordering::Relaxed) >= TRIES {
+                continue;
+            }
+            let place = code.slots + l.place;
+            // SAFETY: the loop runs, so its iterator lies there.
+            let iterator = unsafe { Bound::from_borrowed_ptr_or_opt(py, layout.slot(&frame, place)) };
+            let Some(iterator) = iterator else { continue };
+            if let Ok(rounds) = iterator.cast::<Rounds>() {
+                // Taken before, and given back to Python: its variables have other types now.
+                if rounds.get().plan().is_none()
+                    && let Some(plan) = translated(py, &self.plan, &self.chain, &frame, code, n, &layout)?
+                {
+                    rounds.get().take(plan);
+                    return Ok(true);
+                }
+                continue;
+            }
+            if !iterator.get_type().is(&self.range_iterator) || loops::left(&iterator)? < WORTH {
+                continue;
+            }
+            let Some(plan) = translated(py, &self.plan, &self.chain, &frame, code, n, &layout)? else { continue };
+            let rounds = Rounds::new(py, &iterator, plan, code.loops[n].tries.clone())?;
+            // SAFETY: as above; no instruction but those of the loop's head uses the iterator.
+            unsafe { layout.replace(&frame, place, Bound::new(py, rounds)?.into_any()) };
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn code(&self, py: Python<'_>, object: Bound<'_, PyAny>) -> PyResult<Code> {
+        let (slots, optimized, library, _, _, raw): RawCode = self.analyse.bind(py).call1((&object,))?.extract()?;
+        let of_loop = |(start, end, place, _, _): RawLoop| Loop {
+            start,
+            end,
+            place,
+            plans: Vec::new(),
+            tries: Arc::new(AtomicU32::new(0)),
+        };
+        let cells = object.getattr(intern!(py, "co_cellvars"))?;
+        let mut names = Vec::new();
+        for (n, name) in object.getattr(intern!(py, "co_varnames"))?.try_iter()?.enumerate() {
+            let name = name?;
+            // (What inner functions see lies elsewhere.)
+            if !cells.contains(&name)? {
+                names.push((name.unbind(), n));
+            }
+        }
+        let loops = raw.into_iter().map(of_loop).collect();
+        Ok(Code { _object: object.unbind(), optimized, library, slots, names, loops })
+    }
+}
+
+/// A plan for what the variables hold now: one that was made before, or a new one.
+fn translated(
+    py: Python<'_>,
+    plan: &Py<PyAny>,
+    chain: &Py<PyAny>,
+    frame: &Bound<'_, PyAny>,
+    code: &mut Code,
+    n: usize,
+    layout: &frame::Layout,
+) -> PyResult<Option<Arc<Plan>>> {
+    for known in &code.loops[n].plans {
+        if known.gather(py, frame, layout)?.is_some() {
+            return Ok(Some(known.clone()));
+        }
+    }
+    let l = &mut code.loops[n];
+    let globals = frame.getattr(intern!(py, "f_globals"))?;
+    let variables = if code.optimized {
+        let variables = PyDict::new(py);
+        for (name, slot) in &code.names {
+            // SAFETY: a name of the code.
+            let object = unsafe { Bound::from_borrowed_ptr_or_opt(py, layout.slot(frame, *slot)) };
+            if let Some(object) = object {
+                variables.set_item(name, as_seen(py, &object)?)?;
+            }
+        }
+        variables.into_any()
+    } else {
+        globals.clone()
+    };
+    let outside = chain.bind(py).call1((&globals, frame.getattr(intern!(py, "f_builtins"))?))?;
+    let of = frame.getattr(intern!(py, "f_code"))?;
+    let made = plan.bind(py).call1((&of, l.start, code.optimized, variables, outside))?;
+    l.tries.fetch_add(1, Ordering::Relaxed);
+    if made.is_none() {
+        return Ok(None);
+    }
+    let Ok(raw) = made.extract::<RawPlan>() else { return Ok(None) };
+    let place = |global: bool, name: Py<PyAny>| -> PyResult<Place> {
+        if global {
+            return Ok(Place::Global(name));
+        }
+        if !code.optimized {
+            return Ok(Place::Name(name));
+        }
+        for (known, slot) in &code.names {
+            if known.bind(py).eq(&name)? {
+                return Ok(Place::Slot(*slot));
+            }
+        }
+        Ok(Place::Name(name))
+    };
+    let Some(made) = Plan::new(raw, of.unbind(), (l.place + code.slots, l.start), place)? else { return Ok(None) };
+    if made.gather(py, frame, layout)?.is_none() {
+        return Ok(None);
+    }
+    let made = Arc::new(made);
+    l.plans.push(made.clone());
+    Ok(Some(made))
+}
+
+/// A number of ours is what NumPy would have there.
+fn as_seen<'py>(py: Python<'py>, object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    match value::value(object).filter(|_| value::is_scalar(object)).and_then(|v| v.array()?.known_scalar()) {
+        Some(known) => Ok(capi::scalar(py, known)?.into_bound(py)),
+        None => Ok(object.clone()),
+    }
+}
+
+/// The type of elements by its name in `_nests.py`.
+fn element(name: &str) -> Option<DType> {
+    DType::parse(name)
+}
+
+/// NumPy's type of a number of this kind.
+fn type_of(kind: char) -> Option<DType> {
+    match kind {
+        'F' => Some(DType::F64),
+        'S' => Some(DType::F32),
+        'I' => Some(DType::I64),
+        'B' => Some(DType::Bool),
+        _ => None,
+    }
+}
+
+/// What a plan works on.
+struct Gathered {
+    numbers: Numbers,
+    arrays: Vec<Array>,
+}
+
+impl Plan {
+    fn new(
+        (program, inputs, arrays, objects, carried): RawPlan,
+        code: Py<PyAny>,
+        (place, start): (usize, u32),
+        find: impl Fn(bool, Py<PyAny>) -> PyResult<Place>,
+    ) -> PyResult<Option<Plan>> {
+        let (code_of, items, functions, counts, int_constants, float_constants, variable) = program;
+        let mut given = Vec::new();
+        let mut places = Vec::new();
+        for (global, name, dtype, axes, register, written) in arrays {
+            let Some(dtype) = element(&dtype) else { return Ok(None) };
+            given.push(Given { register, dtype, axes, written });
+            places.push(find(global, name)?);
+        }
+        let items = items.into_iter().map(|(kind, a, b, step)| match (kind.as_str(), a) {
+            ("int", Some(a)) => Item::Int(a),
+            ("new", _) => Item::New,
+            _ => Item::Slice(a, b, step),
+        });
+        let of_bank = |floats: bool| {
+            let these = carried.iter().filter(move |(_, kind, _)| is_float(*kind) == floats);
+            these.map(|(_, _, register)| *register).collect::<Vec<_>>()
+        };
+        let parts = Parts {
+            code: code_of,
+            items: items.collect(),
+            functions,
+            ints: counts.0,
+            floats: counts.1,
+            views: counts.2,
+            memories: counts.3,
+            int_constants,
+            float_constants,
+            arrays: given,
+            variable,
+            kept_ints: of_bank(false),
+            kept_floats: of_bank(true),
+        };
+        let Ok(program) = Program::new(parts) else { return Ok(None) };
+        let mut plan =
+            Plan { code, place, start, program, inputs: vec![], arrays: places, objects: vec![], carried: vec![] };
+        for (global, name, kind, register) in inputs {
+            plan.inputs.push((find(global, name)?, kind, register));
+        }
+        for (global, name, object) in objects {
+            plan.objects.push((find(global, name)?, object));
+        }
+        for (name, kind, register) in carried {
+            plan.carried.push((find(false, name)?, kind, register));
+        }
+        Ok(Some(plan))
+    }
+
+    /// What the variables hold, if it is of the kinds that the plan was made for.
+    fn gather(&self, py: Python<'_>, frame: &Bound<'_, PyAny>, layout: &frame::Layout) -> PyResult<Option<Gathered>> {
+        let names = Names::new(frame)?;
+        for (place, object) in &self.objects {
+            if !names.get(py, place, layout)?.is_some_and(|now| now.is(object)) {
+                return Ok(None);
+            }
+        }
+        let mut numbers = self.program.numbers();
+        for (place, kind, register) in &self.inputs {
+            let number = match names.get(py, place, layout)? {
+                Some(object) => number(py, &object, *kind),
+                None => None,
+            };
+            match number {
+                Some(Number::Int(n)) => numbers.ints[*register] = n,
+                Some(Number::Float(n)) => numbers.floats[*register] = n,
+                None => return Ok(None),
+            }
+        }
+        let mut arrays = Vec::new();
+        for (place, given) in self.arrays.iter().zip(self.program.given()) {
+            let object = names.get(py, place, layout)?;
+            let array = object.as_ref().filter(|o| value::is_array(o)).and_then(|o| value::value(o)?.array());
+            match array {
+                Some(a) if a.dtype() == given.dtype && a.ndim() == given.axes && (a.writable() || !given.written) => {
+                    arrays.push(a.clone());
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(Gathered { numbers, arrays }))
+    }
+
+    /// Gives the variables what the rounds left in them.
+    fn hand_back(
+        &self,
+        py: Python<'_>,
+        frame: &Bound<'_, PyAny>,
+        layout: &frame::Layout,
+        numbers: &Numbers,
+    ) -> PyResult<()> {
+        for (place, kind, register) in &self.carried {
+            let object = object_of(py, *kind, numbers, *register)?;
+            match place {
+                // SAFETY: a name of the code, whose frame is between two rounds.
+                Place::Slot(n) => unsafe { layout.replace(frame, *n, object) },
+                Place::Name(name) | Place::Global(name) => {
+                    frame.getattr(intern!(py, "f_locals"))?.set_item(name, object)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The names that a frame sees.
+struct Names<'a, 'py> {
+    frame: &'a Bound<'py, PyAny>,
+    globals: Bound<'py, PyDict>,
+    builtins: Bound<'py, PyDict>,
+}
+
+impl<'a, 'py> Names<'a, 'py> {
+    fn new(frame: &'a Bound<'py, PyAny>) -> PyResult<Names<'a, 'py>> {
+        let py = frame.py();
+        let globals = frame.getattr(intern!(py, "f_globals"))?.cast_into::<PyDict>()?;
+        let builtins = frame.getattr(intern!(py, "f_builtins"))?.cast_into::<PyDict>()?;
+        Ok(Names { frame, globals, builtins })
+    }
+
+    fn get(&self, py: Python<'py>, place: &Place, layout: &frame::Layout) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match place {
+            // SAFETY: a name of the code; the slot is a reference or null.
+            Place::Slot(n) => Ok(unsafe { Bound::from_borrowed_ptr_or_opt(py, layout.slot(self.frame, *n)) }),
+            Place::Name(name) => self.globals.get_item(name),
+            Place::Global(name) => match self.globals.get_item(name)? {
+                Some(object) => Ok(Some(object)),
+                None => self.builtins.get_item(name),
+            },
+        }
+    }
+}
+
+enum Number {
+    Int(i64),
+    Float(f64),
+}
+
+fn is_float(kind: char) -> bool {
+    matches!(kind, 'f' | 'F' | 'S' | 'E')
+}
+
+/// The value of a number that is exactly of this kind.
+fn number(py: Python<'_>, object: &Bound<'_, PyAny>, kind: char) -> Option<Number> {
+    let p = object.as_ptr();
+    // SAFETY: a live object, of which only the type is looked at first.
+    unsafe {
+        match kind {
+            'i' if ffi::PyLong_CheckExact(p) != 0 => return object.extract().ok().map(Number::Int),
+            'b' if ffi::PyBool_Check(p) != 0 => return Some(Number::Int((p == ffi::Py_True()) as i64)),
+            'f' if ffi::PyFloat_CheckExact(p) != 0 => return Some(Number::Float(ffi::PyFloat_AsDouble(p))),
+            'i' | 'b' | 'f' => return None,
+            _ => {}
+        }
+    }
+    let dtype = type_of(kind)?;
+    let of_ours = value::value(object).filter(|_| value::is_scalar(object));
+    let value = match of_ours {
+        Some(v) => v.array()?.known_scalar()?,
+        None if dtypes::of_scalar_type(py, object.get_type_ptr()) == Some(dtype) => capi::scalar_value(object, dtype),
+        None => return None,
+    };
+    match (value.dtype == dtype, dtype) {
+        (false, _) => None,
+        (_, DType::F64) => Some(Number::Float(f64::from_bits(value.bits[0]))),
+        (_, DType::F32) => Some(Number::Float(f32::from_bits(value.bits[0] as u32) as f64)),
+        (_, DType::Bool) => Some(Number::Int((value.bits[0] != 0) as i64)),
+        _ => Some(Number::Int(value.bits[0] as i64)),
+    }
+}
+
+fn object_of<'py>(py: Python<'py>, kind: char, numbers: &Numbers, register: usize) -> PyResult<Bound<'py, PyAny>> {
+    let int = || numbers.ints[register];
+    let float = || numbers.floats[register];
+    let scalar = |dtype, bits| Ok(capi::scalar(py, Scalar { dtype, bits: [bits, 0] })?.into_bound(py));
+    match kind {
+        'i' => Ok(int().into_pyobject(py)?.into_any()),
+        'b' => Ok((int() != 0).into_pyobject(py)?.to_owned().into_any()),
+        'f' => Ok(float().into_pyobject(py)?.into_any()),
+        'S' => scalar(DType::F32, (float() as f32).to_bits() as u64),
+        'I' => scalar(DType::I64, int() as u64),
+        'B' => scalar(DType::Bool, (int() != 0) as u64),
+        _ => scalar(DType::F64, float().to_bits()),
+    }
+}
+
+/// The numbers of a range, as its own iterator gives them; on the way it has the runtime do the rounds.
+#[pyclass(frozen, module = "legate_jit")]
+pub struct Rounds {
+    next: AtomicI64,
+    step: i64,
+    left: AtomicUsize,
+    plan: Mutex<Option<Arc<Plan>>>,
+    /// Of the loop.
+    tries: Arc<AtomicU32>,
+    /// Rounds that were done, and how often Python had to do one in between.
+    done: AtomicUsize,
+    leaves: AtomicUsize,
+}
+
+impl Rounds {
+    /// In place of an iterator over a range.
+    fn new(py: Python<'_>, iterator: &Bound<'_, PyAny>, plan: Arc<Plan>, tries: Arc<AtomicU32>) -> PyResult<Rounds> {
+        let left = loops::left(iterator)?;
+        // (iter, (range,), how many were taken)
+        let reduced = iterator.call_method0(intern!(py, "__reduce__"))?.cast_into::<PyTuple>()?;
+        let range = reduced.get_item(1)?.get_item(0)?;
+        let taken: i64 = reduced.get_item(2)?.extract()?;
+        let (start, step): (i64, i64) = (range.getattr("start")?.extract()?, range.getattr("step")?.extract()?);
+        Ok(Rounds {
+            next: AtomicI64::new(start.wrapping_add(step.wrapping_mul(taken))),
+            step,
+            left: AtomicUsize::new(left),
+            plan: Mutex::new(Some(plan)),
+            tries,
+            done: AtomicUsize::new(0),
+            leaves: AtomicUsize::new(0),
+        })
+    }
+
+    fn plan(&self) -> Option<Arc<Plan>> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn take(&self, plan: Arc<Plan>) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(plan);
+    }
+
+    fn give_back(&self) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn advance(&self, rounds: usize) {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left - rounds.min(left), Ordering::Relaxed);
+        let by = self.step.wrapping_mul(rounds as i64);
+        self.next.store(self.next.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+    }
+
+    /// Does the rounds that can be done before the next one of Python's.
+    fn run(&self, slf: &Bound<'_, Rounds>, plan: &Arc<Plan>) -> PyResult<()> {
+        let py = slf.py();
+        let (Some(layout), Some(frame)) = (loops::layout(py)?, frame::current(py)) else { return Ok(()) };
+        // (Whoever found the iterator elsewhere may ask it from anywhere.)
+        let (address, at) = loops::key(&frame)?;
+        // SAFETY: the same code, at the head of the loop, whose iterator lies there.
+        let here = address == plan.code.as_ptr() as usize
+            && at == plan.start
+            && unsafe { layout.slot(&frame, plan.place) } == slf.as_ptr();
+        if !here || error::is_strict() || py.import("legate_jit._loops")?.getattr("traced")?.call0()?.is_truthy()? {
+            return Ok(());
+        }
+        loop {
+            // The last round is Python's.
+            let rounds = self.left.load(Ordering::Relaxed).saturating_sub(1);
+            if rounds == 0 {
+                return Ok(());
+            }
+            let Some(mut gathered) = plan.gather(py, &frame, &layout)? else {
+                self.give_back();
+                return Ok(());
+            };
+            let arrays: Vec<&Array> = gathered.arrays.iter().collect();
+            let range = (self.next.load(Ordering::Relaxed), self.step);
+            let run = error::guarded(py, || plan.program.run(&mut gathered.numbers, &arrays, range, rounds));
+            let Ok((done, stop)) = run else {
+                // (Python meets the same where it belongs.)
+                self.give_back();
+                return Ok(());
+            };
+            if done > 0 {
+                plan.hand_back(py, &frame, &layout, &gathered.numbers)?;
+                self.advance(done);
+            }
+            let done = done + self.done.fetch_add(done, Ordering::Relaxed);
+            match stop {
+                Stop::Done => return Ok(()),
+                Stop::Turn => {
+                    // Others may do anything now.
+                    drop(gathered);
+                    py.detach(std::thread::yield_now);
+                    py.check_signals()?;
+                }
+                Stop::Left => {
+                    let leaves = 1 + self.leaves.fetch_add(1, Ordering::Relaxed);
+                    if leaves > 2 && leaves * LEAVES > done {
+                        self.refuse();
+                    }
+                    return Ok(());
+                }
+                Stop::Long | Stop::Elsewhere => {
+                    self.refuse();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The loop is none for this.
+    fn refuse(&self) {
+        self.tries.store(TRIES, Ordering::Relaxed);
+        self.give_back();
+    }
+}
+
+#[pymethods]
+impl Rounds {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<i64>> {
+        let this = slf.get();
+        if let Some(plan) = this.plan() {
+            this.run(slf, &plan)?;
+        }
+        if this.left.load(Ordering::Relaxed) == 0 {
+            return Ok(None);
+        }
+        let next = this.next.load(Ordering::Relaxed);
+        this.advance(1);
+        Ok(Some(next))
+    }
+
+    fn __length_hint__(&self) -> usize {
+        self.left.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,199 @@
+//! The code of a nest: what each instruction does, and which registers its operands name.
+
+use crate::{Error, Result};
+
+/// Operands of an instruction, at most.
+pub(super) const OPERANDS: usize = 5;
+
+/// An instruction. What its operands mean is said by [`Op::operands`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ins {
+    pub(super) op: Op,
+    pub(super) a: u16,
+    pub(super) b: u16,
+    pub(super) c: u16,
+    pub(super) d: u16,
+    pub(super) e: u16,
+}
+
+/// What an operand names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operand {
+    /// A register for an integer or a truth value.
+    Int,
+    Float,
+    View,
+    /// The first of three integer registers of a range: its next number, its step, and how many are left.
+    Range,
+    /// An instruction to go on with.
+    Target,
+    /// The first of some indices, whose number follows.
+    Indices,
+    /// How many.
+    Count,
+    /// Memory for a result.
+    Memory,
+    /// A number with a meaning of its own, below this.
+    Number(u16),
+}
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $op:ident $name:literal [$($operand:expr),*],)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(super) enum Op { $($(#[$doc])* $op,)* }
+
+        impl Op {
+            fn named(name: &str) -> Option<Op> {
+                match name { $($name => Some(Op::$op),)* _ => None }
+            }
+
+            pub(super) fn operands(self) -> &'static [Operand] {
+                use Operand::*;
+                match self { $(Op::$op => &[$($operand),*],)* }
+            }
+        }
+    };
+}
+
+operations! {
+    MoveInt "move_int" [Int, Int],
+    AddInt "add_int" [Int, Int, Int],
+    SubtractInt "subtract_int" [Int, Int, Int],
+    MultiplyInt "multiply_int" [Int, Int, Int],
+    FloorDivideInt "floor_divide_int" [Int, Int, Int],
+    RemainderInt "remainder_int" [Int, Int, Int],
+    NegateInt "negate_int" [Int, Int],
+    AbsoluteInt "absolute_int" [Int, Int],
+    LessInt "less_int" [Int, Int, Int],
+    LessEqualInt "less_equal_int" [Int, Int, Int],
+    EqualInt "equal_int" [Int, Int, Int],
+    Not "not" [Int, Int],
+    MoveFloat "move_float" [Float, Float],
+    Add "add" [Float, Float, Float],
+    Subtract "subtract" [Float, Float, Float],
+    Multiply "multiply" [Float, Float, Float],
+    Divide "divide" [Float, Float, Float],
+    /// C's `pow`, which NumPy's and Python's numbers take.
+    Power "power" [Float, Float, Float],
+    Negate "negate" [Float, Float],
+    Absolute "absolute" [Float, Float],
+    Sqrt "sqrt" [Float, Float],
+    Less "less" [Int, Float, Float],
+    LessEqual "less_equal" [Int, Float, Float],
+    Equal "equal" [Int, Float, Float],
+    /// A float of the same value; leaves the round where there is none.
+    ToFloat "to_float" [Float, Int],
+    /// Towards zero.
+    ToInt "to_int" [Int, Float],
+    /// To single precision.
+    Round "round" [Float, Float],
+    /// An elementwise function of one argument, by its number, in double precision.
+    Function "function" [Float, Float, Number(u16::MAX)],
+    Jump "jump" [Target],
+    /// To an instruction before this one.
+    JumpBack "jump_back" [Target],
+    JumpIf "jump_if" [Int, Target],
+    JumpUnless "jump_unless" [Int, Target],
+    /// Start, stop and step of a range.
+    StartRange "start_range" [Range, Int, Int, Int],
+    /// The next number of a range, or on with the target.
+    NextOfRange "next_of_range" [Range, Int, Target],
+    /// The end of a round.
+    EndRound "end_round" [],
+    /// Python does this round.
+    Leave "leave" [],
+    /// The element of a view without axes, with one, with two.
+    LoadF64At0 "load_f64_0" [Float, View],
+    LoadF64At1 "load_f64_1" [Float, View, Int],
+    LoadF64At2 "load_f64_2" [Float, View, Int, Int],
+    LoadF32At0 "load_f32_0" [Float, View],
+    LoadF32At1 "load_f32_1" [Float, View, Int],
+    LoadF32At2 "load_f32_2" [Float, View, Int, Int],
+    LoadI64At0 "load_i64_0" [Int, View],
+    LoadI64At1 "load_i64_1" [Int, View, Int],
+    LoadI64At2 "load_i64_2" [Int, View, Int, Int],
+    LoadBoolAt0 "load_bool_0" [Int, View],
+    LoadBoolAt1 "load_bool_1" [Int, View, Int],
+    LoadBoolAt2 "load_bool_2" [Int, View, Int, Int],
+    StoreF64At0 "store_f64_0" [Float, View],
+    StoreF64At1 "store_f64_1" [Float, View, Int],
+    StoreF64At2 "store_f64_2" [Float, View, Int, Int],
+    StoreF32At0 "store_f32_0" [Float, View],
+    StoreF32At1 "store_f32_1" [Float, View, Int],
+    StoreF32At2 "store_f32_2" [Float, View, Int, Int],
+    StoreI64At0 "store_i64_0" [Int, View],
+    StoreI64At1 "store_i64_1" [Int, View, Int],
+    StoreI64At2 "store_i64_2" [Int, View, Int, Int],
+    StoreBoolAt0 "store_bool_0" [Int, View],
+    StoreBoolAt1 "store_bool_1" [Int, View, Int],
+    StoreBoolAt2 "store_bool_2" [Int, View, Int, Int],
+    MoveView "move_view" [View, View],
+    Index "index" [View, View, Indices, Count],
+    Transpose "transpose" [View, View],
+    Length "length" [Int, View, Number(4)],
+    /// New elements by an operation on two operands; `e` tells it and which of them is a number ([`Map`]).
+    MapF64 "map_f64" [View, View, View, Memory, Number(64)],
+    MapF32 "map_f32" [View, View, View, Memory, Number(64)],
+    /// The same with the first operand's elements for the result's, which are written.
+    UpdateF64 "update_f64" [View, View, Number(64)],
+    UpdateF32 "update_f32" [View, View, Number(64)],
+    /// A view of one number, for a map.
+    NumberF64 "number_f64" [View, Float],
+    NumberF32 "number_f32" [View, Float],
+    /// Elements of a view, of so many bytes, from another one that is broadcast.
+    Assign "assign" [View, View, Number(17)],
+    /// A copy of a view whose elements have so many bytes.
+    Copy "copy" [View, View, Memory, Number(17)],
+    /// Those elements of a vector that another one (i64) tells.
+    Take "take" [View, View, View, Memory, Number(17)],
+    DotF64 "dot_f64" [Float, View, View],
+    DotF32 "dot_f32" [Float, View, View],
+    /// A product of which at least one operand is a matrix.
+    MatmulF64 "matmul_f64" [View, View, View, Memory],
+    MatmulF32 "matmul_f32" [View, View, View, Memory],
+    SumF64 "sum_f64" [Float, View],
+    SumF32 "sum_f32" [Float, View],
+    MaximumF64 "maximum_f64" [Float, View],
+    MaximumF32 "maximum_f32" [Float, View],
+    MinimumF64 "minimum_f64" [Float, View],
+    MinimumF32 "minimum_f32" [Float, View],
+}
+
+/// An operation on two vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Map {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+}
+
+impl Map {
+    pub(super) fn numbered(n: u16) -> Option<Map> {
+        [Map::Add, Map::Subtract, Map::Multiply, Map::Divide].get(n as usize).copied()
+    }
+}
+
+impl Ins {
+    /// An instruction by its name and operands.
+    pub(super) fn new(name: &str, operands: &[u32]) -> Result<Ins> {
+        let wrong = || Error::Runtime(format!("a nest with an instruction that is none: {name} {operands:?}"));
+        let op = Op::named(name).ok_or_else(wrong)?;
+        let mut all = [0u16; OPERANDS];
+        if operands.len() != op.operands().len() {
+            return Err(wrong());
+        }
+        for (to, &from) in all.iter_mut().zip(operands) {
+            *to = u16::try_from(from).map_err(|_| wrong())?;
+        }
+        let [a, b, c, d, e] = all;
+        Ok(Ins { op, a, b, c, d, e })
+    }
+
+    /// The operands with what they name.
+    pub(super) fn named(&self) -> impl Iterator<Item = (Operand, usize)> {
+        let all = [self.a, self.b, self.c, self.d, self.e];
+        self.op.operands().iter().zip(all).map(|(&kind, n)| (kind, n as usize))
+    }
+}

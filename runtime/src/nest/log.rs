@@ -1,0 +1,105 @@
+//! What elements were before a round wrote them, so that the round can be taken back.
+//!
+//! A boundary file: it reads and writes elements by address.
+
+use super::vector::strided_copy;
+use super::view::View;
+
+/// Writes of a round, in their order.
+#[derive(Default)]
+pub(super) struct Log {
+    singles: Vec<Single>,
+    /// Each with how many singles came before it, and where its old elements are.
+    many: Vec<Many>,
+    old: Vec<u8>,
+}
+
+struct Single {
+    ptr: *mut u8,
+    bits: u64,
+    item: u8,
+}
+
+struct Many {
+    view: View,
+    item: usize,
+    before: usize,
+    at: usize,
+}
+
+impl Log {
+    pub(super) fn clear(&mut self) {
+        self.singles.clear();
+        self.many.clear();
+        self.old.clear();
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.old.len() + self.singles.len() * size_of::<Single>()
+    }
+
+    /// Notes an element of eight bytes, of four or of one, that is about to be written.
+    ///
+    /// # Safety
+    /// There is such an element.
+    #[inline(always)]
+    pub(super) unsafe fn single(&mut self, ptr: *mut u8, item: u8) {
+        // SAFETY: the caller's promise.
+        let bits = unsafe {
+            match item {
+                8 => ptr.cast::<u64>().read_unaligned(),
+                4 => ptr.cast::<u32>().read_unaligned() as u64,
+                _ => ptr.read() as u64,
+            }
+        };
+        self.singles.push(Single { ptr, bits, item });
+    }
+
+    /// Notes the elements of a view.
+    ///
+    /// # Safety
+    /// There are such elements, of so many bytes.
+    pub(super) unsafe fn many(&mut self, view: &View, item: usize) {
+        let at = self.old.len();
+        let bytes = view.size() * item;
+        self.old.resize(at + bytes, 0);
+        let kept = View::packed(self.old[at..].as_mut_ptr(), view.shape(), item);
+        // SAFETY: the caller's promise; the room was made above.
+        unsafe { strided_copy(&kept, view, item) };
+        self.many.push(Many { view: *view, item, before: self.singles.len(), at });
+    }
+
+    /// Writes back what was there, the last first.
+    ///
+    /// # Safety
+    /// The elements are still there.
+    pub(super) unsafe fn undo(&mut self) {
+        // SAFETY: the caller's promise, here and below.
+        unsafe {
+            while let Some(many) = self.many.pop() {
+                self.undo_singles(many.before);
+                let kept = View::packed(self.old[many.at..].as_mut_ptr(), many.view.shape(), many.item);
+                strided_copy(&many.view, &kept, many.item);
+            }
+            self.undo_singles(0);
+        }
+        self.clear();
+    }
+
+    /// # Safety
+    /// As for `undo`.
+    unsafe fn undo_singles(&mut self, down_to: usize) {
+        while self.singles.len() > down_to {
+            let Some(Single { ptr, bits, item }) = self.singles.pop() else { return };
+            // SAFETY: the caller's promise.
+            unsafe {
+                match item {
+                    8 => ptr.cast::<u64>().write_unaligned(bits),
+                    4 => ptr.cast::<u32>().write_unaligned(bits as u32),
+                    _ => ptr.write(bits as u8),
+                }
+            }
+        }
+    }
+}

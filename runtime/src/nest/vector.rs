@@ -1,0 +1,288 @@
+//! Elementwise operations on views.
+//!
+//! A boundary file: it reads and writes elements by address.
+
+use std::ops::{Add, Div, Mul, Sub};
+
+use legate_jit_vmath::{Isa, isa};
+
+use super::code::Map;
+use super::view::{AXES, View};
+
+pub(super) trait Real:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
+}
+impl Real for f32 {}
+impl Real for f64 {}
+
+/// A row of elements: where it begins, and how many elements the next one is away.
+#[derive(Clone, Copy)]
+struct Row<T> {
+    ptr: *mut T,
+    step: isize,
+}
+
+/// Calls `f` with where each row of views of one shape begins, and with how long it is.
+#[inline(always)]
+fn rows<const N: usize>(views: [&View; N], mut f: impl FnMut([*mut u8; N], usize)) {
+    let axes = views[0].axes;
+    let shape = views[0].shape;
+    let ptrs = views.map(|v| v.ptr);
+    match axes {
+        0 => f(ptrs, 1),
+        1 => f(ptrs, shape[0]),
+        _ => {
+            let outer = axes - 1;
+            if shape[..axes].contains(&0) {
+                return;
+            }
+            let mut index = [0usize; AXES];
+            let mut at = ptrs;
+            loop {
+                f(at, shape[outer]);
+                let mut axis = outer;
+                loop {
+                    if axis == 0 {
+                        return;
+                    }
+                    axis -= 1;
+                    index[axis] += 1;
+                    let back = index[axis] == shape[axis];
+                    for (p, v) in at.iter_mut().zip(views) {
+                        let step = v.strides[axis];
+                        let by = if back { step * (1 - shape[axis] as isize) } else { step };
+                        *p = p.wrapping_offset(by);
+                    }
+                    if !back {
+                        break;
+                    }
+                    index[axis] = 0;
+                }
+            }
+        }
+    }
+}
+
+/// How far the next element of a row is, in elements.
+#[inline(always)]
+fn step<T>(view: &View) -> isize {
+    if view.axes == 0 { 0 } else { view.strides[view.axes - 1] / size_of::<T>() as isize }
+}
+
+/// `out[i] = a[i] op b[i]`.
+///
+/// # Safety
+/// Views of one shape on elements of this type, whose strides are whole elements; `out` overlaps neither of the others.
+pub(super) unsafe fn map<T: Real>(out: &View, a: &View, b: &View, op: Map) {
+    // SAFETY: the caller's promise, and the machine's instructions.
+    unsafe {
+        match isa() {
+            Isa::Base => map_all::<T>(out, a, b, op),
+            Isa::Avx2 => map_avx2::<T>(out, a, b, op),
+            Isa::Avx512 => map_avx512::<T>(out, a, b, op),
+        }
+    }
+}
+
+/// `out[i] = out[i] op b[i]`.
+///
+/// # Safety
+/// As for `map`; or `b` is the same view as `out`.
+pub(super) unsafe fn update<T: Real>(out: &View, b: &View, op: Map) {
+    // SAFETY: the caller's promise, and the machine's instructions.
+    unsafe {
+        match isa() {
+            Isa::Base => update_all::<T>(out, b, op),
+            Isa::Avx2 => update_avx2::<T>(out, b, op),
+            Isa::Avx512 => update_avx512::<T>(out, b, op),
+        }
+    }
+}
+
+/// # Safety
+/// As for `map`, on a machine with these instructions.
+#[target_feature(enable = "avx2")]
+unsafe fn map_avx2<T: Real>(out: &View, a: &View, b: &View, op: Map) {
+    // SAFETY: the caller's promise.
+    unsafe { map_all::<T>(out, a, b, op) }
+}
+
+/// # Safety
+/// As for `map`, on a machine with these instructions.
+#[target_feature(enable = "avx512f,avx512vl")]
+unsafe fn map_avx512<T: Real>(out: &View, a: &View, b: &View, op: Map) {
+    // SAFETY: the caller's promise.
+    unsafe { map_all::<T>(out, a, b, op) }
+}
+
+/// # Safety
+/// As for `update`, on a machine with these instructions.
+#[target_feature(enable = "avx2")]
+unsafe fn update_avx2<T: Real>(out: &View, b: &View, op: Map) {
+    // SAFETY: the caller's promise.
+    unsafe { update_all::<T>(out, b, op) }
+}
+
+/// # Safety
+/// As for `update`, on a machine with these instructions.
+#[target_feature(enable = "avx512f,avx512vl")]
+unsafe fn update_avx512<T: Real>(out: &View, b: &View, op: Map) {
+    // SAFETY: the caller's promise.
+    unsafe { update_all::<T>(out, b, op) }
+}
+
+/// # Safety
+/// As for `map`.
+#[inline(always)]
+unsafe fn map_all<T: Real>(out: &View, a: &View, b: &View, op: Map) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match op {
+            Map::Add => map_with::<T>(out, a, b, |x, y| x + y),
+            Map::Subtract => map_with::<T>(out, a, b, |x, y| x - y),
+            Map::Multiply => map_with::<T>(out, a, b, |x, y| x * y),
+            Map::Divide => map_with::<T>(out, a, b, |x, y| x / y),
+        }
+    }
+}
+
+/// # Safety
+/// As for `update`.
+#[inline(always)]
+unsafe fn update_all<T: Real>(out: &View, b: &View, op: Map) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match op {
+            Map::Add => update_with::<T>(out, b, |x, y| x + y),
+            Map::Subtract => update_with::<T>(out, b, |x, y| x - y),
+            Map::Multiply => update_with::<T>(out, b, |x, y| x * y),
+            Map::Divide => update_with::<T>(out, b, |x, y| x / y),
+        }
+    }
+}
+
+/// # Safety
+/// As for `map`.
+#[inline(always)]
+unsafe fn map_with<T: Real>(out: &View, a: &View, b: &View, f: impl Fn(T, T) -> T + Copy) {
+    let (by_out, by_a, by_b) = (step::<T>(out), step::<T>(a), step::<T>(b));
+    rows([out, a, b], |[out, a, b], n| {
+        let out = Row { ptr: out.cast::<T>(), step: by_out };
+        let (a, b) = (Row { ptr: a.cast::<T>(), step: by_a }, Row { ptr: b.cast::<T>(), step: by_b });
+        // SAFETY: the caller's promise: rows of so many elements, of which `out` overlaps no other.
+        unsafe { map_row(n, out, a, b, f) }
+    });
+}
+
+/// # Safety
+/// Rows of `n` elements; `out` overlaps neither of the others.
+#[inline(always)]
+unsafe fn map_row<T: Real>(n: usize, out: Row<T>, a: Row<T>, b: Row<T>, f: impl Fn(T, T) -> T) {
+    use std::slice::{from_raw_parts, from_raw_parts_mut};
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (n, out.step, a.step, b.step) {
+            (0, ..) => {}
+            (_, 1, 1, 1) => {
+                let (a, b) = (from_raw_parts(a.ptr, n), from_raw_parts(b.ptr, n));
+                for ((o, &x), &y) in from_raw_parts_mut(out.ptr, n).iter_mut().zip(a).zip(b) {
+                    *o = f(x, y);
+                }
+            }
+            (_, 1, 1, 0) => {
+                let y = b.ptr.read();
+                for (o, &x) in from_raw_parts_mut(out.ptr, n).iter_mut().zip(from_raw_parts(a.ptr, n)) {
+                    *o = f(x, y);
+                }
+            }
+            (_, 1, 0, 1) => {
+                let x = a.ptr.read();
+                for (o, &y) in from_raw_parts_mut(out.ptr, n).iter_mut().zip(from_raw_parts(b.ptr, n)) {
+                    *o = f(x, y);
+                }
+            }
+            _ => {
+                for i in 0..n as isize {
+                    let (x, y) = (a.ptr.offset(i * a.step).read(), b.ptr.offset(i * b.step).read());
+                    out.ptr.offset(i * out.step).write(f(x, y));
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for `update`.
+#[inline(always)]
+unsafe fn update_with<T: Real>(out: &View, b: &View, f: impl Fn(T, T) -> T + Copy) {
+    let (by_out, by_b, same) = (step::<T>(out), step::<T>(b), out.same(b));
+    rows([out, b], |[out, b], n| {
+        let (out, b) = (Row { ptr: out.cast::<T>(), step: by_out }, Row { ptr: b.cast::<T>(), step: by_b });
+        // SAFETY: the caller's promise.
+        unsafe { update_row(n, out, b, same, f) }
+    });
+}
+
+/// # Safety
+/// Rows of `n` elements, the same or apart.
+#[inline(always)]
+unsafe fn update_row<T: Real>(n: usize, out: Row<T>, b: Row<T>, same: bool, f: impl Fn(T, T) -> T) {
+    use std::slice::{from_raw_parts, from_raw_parts_mut};
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (out.step, b.step) {
+            (1, 1) if !same && n > 0 => {
+                for (o, &y) in from_raw_parts_mut(out.ptr, n).iter_mut().zip(from_raw_parts(b.ptr, n)) {
+                    *o = f(*o, y);
+                }
+            }
+            (1, 0) if !same && n > 0 => {
+                let y = b.ptr.read();
+                for o in from_raw_parts_mut(out.ptr, n) {
+                    *o = f(*o, y);
+                }
+            }
+            _ => {
+                for i in 0..n as isize {
+                    let (o, y) = (out.ptr.offset(i * out.step), b.ptr.offset(i * b.step).read());
+                    o.write(f(o.read(), y));
+                }
+            }
+        }
+    }
+}
+
+/// `to[i] = from[i]` for elements of 1, 4 or 8 bytes.
+///
+/// # Safety
+/// Views of one shape on elements of so many bytes, the same or apart.
+pub(super) unsafe fn strided_copy(to: &View, from: &View, item: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match item {
+            8 => copy_of::<u64>(to, from),
+            4 => copy_of::<u32>(to, from),
+            _ => copy_of::<u8>(to, from),
+        }
+    }
+}
+
+/// # Safety
+/// As for `strided_copy`.
+unsafe fn copy_of<T: Copy>(to: &View, from: &View) {
+    let (by_to, by_from) = (step::<T>(to), step::<T>(from));
+    rows([to, from], |[to, from], n| {
+        let (to, from) = (to.cast::<T>(), from.cast::<T>());
+        // SAFETY: the caller's promise.
+        unsafe {
+            if (by_to, by_from) == (1, 1) {
+                std::ptr::copy(from, to, n);
+                return;
+            }
+            for i in 0..n as isize {
+                to.offset(i * by_to).write_unaligned(from.offset(i * by_from).read_unaligned());
+            }
+        }
+    });
+}
