@@ -21,9 +21,11 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
 use crate::loops::{self, frame};
 use crate::{capi, dtypes, error, settings, value};
 
-/// Accesses to elements before the first look, and the least and the most between two that find nothing.
+/// Accesses to elements before the first look, from one that finds a loop to the next, and the least and the most between two that find
+/// nothing.
 const FIRST: u32 = 512;
-const PAUSE: (u32, u32) = (64, 1 << 14);
+const FOUND: u32 = 32;
+const PAUSE: (u32, u32) = (8, 1 << 14);
 /// Rounds that must be left.
 const WORTH: usize = 3;
 /// How often a loop is translated, and rounds that Python may have to do among so many of ours.
@@ -85,7 +87,7 @@ fn look(py: Python<'_>) -> PyResult<()> {
     };
     let found = searcher.look(py);
     if let Ok(found) = found {
-        searcher.pause = if found { PAUSE.0 } else { (2 * searcher.pause).min(PAUSE.1) };
+        searcher.pause = if found { FOUND } else { (2 * searcher.pause).min(PAUSE.1) };
     }
     LEFT.store(searcher.pause, Ordering::Relaxed);
     put(Search::Here(searcher));
@@ -289,8 +291,16 @@ fn translated(
     };
     let outside = chain.bind(py).call1((&globals, frame.getattr(intern!(py, "f_builtins"))?))?;
     let of = frame.getattr(intern!(py, "f_code"))?;
-    let made = plan.bind(py).call1((&of, l.start, code.optimized, variables, outside))?;
     l.tries.fetch_add(1, Ordering::Relaxed);
+    let made = match plan.bind(py).call1((&of, l.start, code.optimized, variables, outside)) {
+        Ok(made) => made,
+        // Python runs the loop as it always did; whoever reads the messages can tell.
+        Err(e) if e.is_instance_of::<pyo3::exceptions::PyException>(py) => {
+            e.write_unraisable(py, Some(&of));
+            return Ok(None);
+        }
+        Err(e) => return Err(e),
+    };
     if made.is_none() {
         return Ok(None);
     }
@@ -320,10 +330,16 @@ fn translated(
 
 /// A number of ours is what NumPy would have there.
 fn as_seen<'py>(py: Python<'py>, object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    match value::value(object).filter(|_| value::is_scalar(object)).and_then(|v| v.array()?.known_scalar()) {
+    match number_of_ours(object) {
         Some(known) => Ok(capi::scalar(py, known)?.into_bound(py)),
         None => Ok(object.clone()),
     }
+}
+
+/// The value of a number of ours, computed if it is pending.
+fn number_of_ours(object: &Bound<'_, PyAny>) -> Option<Scalar> {
+    let array = value::value(object).filter(|_| value::is_scalar(object))?.array()?;
+    array.known_scalar().or_else(|| error::guarded(object.py(), || array.item(0)).ok())
 }
 
 /// The type of elements by its name in `_nests.py`.
@@ -509,9 +525,8 @@ fn number(py: Python<'_>, object: &Bound<'_, PyAny>, kind: char) -> Option<Numbe
         }
     }
     let dtype = type_of(kind)?;
-    let of_ours = value::value(object).filter(|_| value::is_scalar(object));
-    let value = match of_ours {
-        Some(v) => v.array()?.known_scalar()?,
+    let value = match number_of_ours(object) {
+        Some(value) => value,
         None if dtypes::of_scalar_type(py, object.get_type_ptr()) == Some(dtype) => capi::scalar_value(object, dtype),
         None => return None,
     };

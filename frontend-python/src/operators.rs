@@ -274,7 +274,7 @@ pub fn in_place_power(a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyResult
 pub fn matmul(a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
     let py = a.py();
     if let (Some(Operand::Array(x)), Some(Operand::Array(y))) = (convert::quick(a), convert::quick(b))
-        && let Some(Some(number)) = attempt(py, || rt::dot_now(x, y))?
+        && let Some(Some(number)) = attempt(py, || rt::vecdot_now(x, y))?
     {
         return capi::scalar(py, number);
     }

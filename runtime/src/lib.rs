@@ -50,7 +50,7 @@ pub use buffer::Store;
 pub use config::{Config, Tier};
 pub use error::{Error, Result};
 pub use legate_jit_ir::promote::Casting;
-pub use linalg::{dot, dot_now, matmul};
+pub use linalg::{dot, dot_now, matmul, vecdot_now};
 pub use pick::{IndexPart, Picked, PickedOperand, apply_at, bincount, count_nonzero, nonzero};
 pub use promote::WeakScalar;
 pub use reduce::{ReduceArgs, accumulate, mean, reduce, reduce_all_now, reduceat, var};

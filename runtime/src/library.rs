@@ -38,3 +38,30 @@ pub fn run_rows(op: &Opaque, args: &[Strided], out: &Strided, rows: usize) -> Re
         Opaque::Scan { ufunc, axis } => scan::scan(*ufunc, *axis as usize, &args[0], out),
     }
 }
+
+/// The sum of products of two vectors of `n` elements, each with where it begins and how many bytes apart its elements are: the
+/// bits of the number.
+///
+/// # Safety
+/// Vectors of so many elements of this type.
+pub(crate) unsafe fn dot(dtype: DType, n: usize, x: (*mut u8, i64), y: (*mut u8, i64)) -> Result<[u64; 2]> {
+    let (from_x, from_y) = ((x.0.cast_const(), x.1), (y.0.cast_const(), y.1));
+    // SAFETY: the caller's promise, here and below.
+    let quick = unsafe {
+        match dtype {
+            DType::F64 => matmul::dot::<f64>(n, from_x, from_y).map(f64::to_bits),
+            DType::F32 => matmul::dot::<f32>(n, from_x, from_y).map(|v| v.to_bits() as u64),
+            _ => None,
+        }
+    };
+    if let Some(bits) = quick {
+        return Ok([bits, 0]);
+    }
+    let mut bits = [0u64; 2];
+    let item = dtype.size() as i64;
+    let a = Strided { ptr: x.0, dtype, shape: &[1, n], strides: &[x.1 * n as i64, x.1] };
+    let b = Strided { ptr: y.0, dtype, shape: &[n, 1], strides: &[y.1, item] };
+    let out = Strided { ptr: bits.as_mut_ptr().cast(), dtype, shape: &[1, 1], strides: &[item, item] };
+    run(&Opaque::Matmul, &[a, b], &out)?;
+    Ok(bits)
+}

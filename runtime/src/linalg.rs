@@ -1,5 +1,7 @@
 //! Products of arrays: `matmul` and `dot`.
 
+use std::borrow::Cow;
+
 use legate_jit_ir::promote::promote;
 use legate_jit_ir::{DType, Scalar, Shape, Ufunc};
 
@@ -89,9 +91,28 @@ fn record(a: &Array, b: &Array, dtype: DType, shape: &[usize]) -> Result<Array> 
     s.record(Op::Matmul, dtype, &args, &full, 0)
 }
 
-/// The product of two vectors where it is known at once: small ones that are in memory.
-pub fn dot_now(a: &Array, b: &Array) -> Result<Option<Scalar>> {
+/// The product of two vectors by `@` where it is known at once: small ones that are in memory.
+pub fn vecdot_now(a: &Array, b: &Array) -> Result<Option<Scalar>> {
     lock().dot_now(a, b)
+}
+
+/// The same by `np.dot`.
+pub fn dot_now(a: &Array, b: &Array) -> Result<Option<Scalar>> {
+    if a.ndim() != 1 || b.ndim() != 1 {
+        return Ok(None);
+    }
+    let (a, b) = (forwards(a)?, forwards(b)?);
+    lock().dot_now(&a, &b)
+}
+
+/// An operand of `np.dot`. NumPy copies one of floats that BLAS cannot step through, because it runs backwards or on the spot; `@`
+/// adds such products up in order instead (cblas_matrixproduct and matmul in NumPy's sources), which has other bits.
+fn forwards(a: &Array) -> Result<Cow<'_, Array>> {
+    let backwards = |(&s, &n): (&i64, &usize)| s < 0 || s == 0 && n > 1;
+    let copied = (a.dtype.is_float() || a.dtype.is_complex())
+        && a.size() > 0
+        && a.layout.strides.iter().zip(a.shape()).any(backwards);
+    Ok(if copied { Cow::Owned(a.copy(false)?) } else { Cow::Borrowed(a) })
 }
 
 /// `np.dot`: the sum of products over the last axis of `a` and the last but one of `b`.
@@ -109,7 +130,7 @@ pub fn dot(a: &Array, b: &Array) -> Result<Array> {
         )));
     }
     if a.ndim() <= 2 && b.ndim() <= 2 {
-        return matmul(a, b, None);
+        return matmul(&*forwards(a)?, &*forwards(b)?, None);
     }
     // More axes: as one product of matrices, the others flattened.
     let rows: usize = a.shape()[..da].iter().product();

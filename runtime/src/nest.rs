@@ -633,8 +633,8 @@ impl Run<'_> {
                             copied = packed_copy(&from, item);
                             from = View::packed(copied.as_ptr().cast_mut().cast(), to.shape(), item);
                         }
-                        self.log.many(&to, item);
-                        if item == 8 { update::<f64>(&to, &from, op) } else { update::<f32>(&to, &from, op) }
+                        let old = self.log.room(&to, item);
+                        if item == 8 { update::<f64>(&to, &from, &old, op) } else { update::<f32>(&to, &from, &old, op) }
                     }
                     Op::NumberF64 => {
                         let room: *mut f64 = &mut self.rooms[a as usize];
@@ -682,8 +682,8 @@ impl Run<'_> {
                         }
                         v!(a) = out;
                     }
-                    Op::DotF64 => f!(a) = f64::from_bits(some!(self.dot(DType::F64, &v!(b), &v!(c)))),
-                    Op::DotF32 => f!(a) = f32::from_bits(some!(self.dot(DType::F32, &v!(b), &v!(c))) as u32) as f64,
+                    Op::DotF64 => f!(a) = f64::from_bits(some!(self.dot(DType::F64, v!(b), v!(c), d == 1))),
+                    Op::DotF32 => f!(a) = f32::from_bits(some!(self.dot(DType::F32, v!(b), v!(c), d == 1)) as u32) as f64,
                     Op::MatmulF64 => v!(a) = some!(self.matmul(DType::F64, &v!(b), &v!(c), d)),
                     Op::MatmulF32 => v!(a) = some!(self.matmul(DType::F32, &v!(b), &v!(c), d)),
                     Op::SumF64 | Op::MaximumF64 | Op::MinimumF64 => {
@@ -711,24 +711,26 @@ impl Run<'_> {
         View::packed(self.memories[memory as usize].apart(bytes, views, &mut self.retired), shape, item)
     }
 
-    /// The sum of products of two vectors, as `Session::dot_now` has it.
-    fn dot(&mut self, dtype: DType, x: &View, y: &View) -> Option<u64> {
+    /// The sum of products of two vectors; those that run backwards are `copied` first, as `linalg::dot` does.
+    fn dot(&mut self, dtype: DType, mut x: View, mut y: View, copied: bool) -> Option<u64> {
         let n = x.shape[0];
         if y.shape[0] != n || n > LONGEST {
             return None;
         }
         self.worked(n);
-        let mut bits = 0u64;
         if n == 0 {
-            return Some(bits);
+            return Some(0);
         }
-        let item = dtype.size() as i64;
-        let (by_x, by_y) = (x.strides[0] as i64, y.strides[0] as i64);
-        let a = Strided { ptr: x.ptr, dtype, shape: &[1, n], strides: &[by_x * n as i64, by_x] };
-        let b = Strided { ptr: y.ptr, dtype, shape: &[n, 1], strides: &[by_y, item] };
-        let out = Strided { ptr: (&raw mut bits).cast(), dtype, shape: &[1, 1], strides: &[item, item] };
-        library::run(&Opaque::Matmul, &[a, b], &out).ok()?;
-        Some(bits)
+        let mut copies = [Vec::new(), Vec::new()];
+        for (v, copy) in [&mut x, &mut y].into_iter().zip(&mut copies) {
+            if copied && (v.strides[0] < 0 || v.strides[0] == 0 && n > 1) {
+                *copy = packed_copy(v, dtype.size());
+                *v = View::packed(copy.as_mut_ptr().cast(), &[n], dtype.size());
+            }
+        }
+        let (x, y) = ((x.ptr, x.strides[0] as i64), (y.ptr, y.strides[0] as i64));
+        // SAFETY: views of a program's, on elements of this type.
+        Some(unsafe { library::dot(dtype, n, x, y) }.ok()?[0])
     }
 
     /// The product of a matrix and a vector, or of two matrices.

@@ -502,13 +502,13 @@ class Translation:
             return register
         raise Unknown
 
-    def product(self, x, y):
+    def product(self, x, y, by_dot=False):
         if not (_is(x, "array") and _is(y, "array")) or x[1] != y[1] or not 1 <= x[2] <= 2 or not 1 <= y[2] <= 2:
             raise Unknown
         kind, _, name = ELEMENTS[self.of_floats(x)[1]]
         if x[2] == y[2] == 1:
             new = self.register("float")
-            self.emit("dot_" + name, new, x[3], y[3])
+            self.emit("dot_" + name, new, x[3], y[3], int(by_dot))
             return _number(kind, new)
         new = self.register("view")
         self.emit("matmul_" + name, new, x[3], y[3], self.memory())
@@ -583,7 +583,7 @@ class Translation:
         if f in (ours.dot, ours.inner, ours.matmul) and len(arguments) == 2:
             if f is not ours.dot and any(_is(a, "array") and a[2] == 2 for a in arguments) and f is ours.inner:
                 raise Unknown
-            return self.product(*arguments)
+            return self.product(*arguments, by_dot=f is not ours.matmul)
         if len(arguments) == 1 and _is(arguments[0], "array"):
             for name, functions in (
                 ("sum", (ours.sum,)),
@@ -621,7 +621,7 @@ class Translation:
 
     def method(self, name, thing, arguments):
         if name == "dot" and len(arguments) == 1:
-            return self.product(thing, arguments[0])
+            return self.product(thing, arguments[0], by_dot=True)
         if not arguments:
             names = {"sum": "sum", "max": "maximum", "min": "minimum"}
             if name in names:
@@ -782,17 +782,22 @@ class Translation:
             # What the rounds carry on must be of the kind with which they begin.
             ends = [state for stack, state in self.ends]
             changed = False
+            perhaps = {name for name, _ in self.partly}.union(*ends)
+            self.left = {}
             for name in sorted(self.bound):
-                definite = all(name in state for state in ends)
-                if name in self.live or not definite and self.read_elsewhere(name):
+                # (What is only bound on ways that leave the round is Python's.)
+                definite = name not in perhaps or all(name in state for state in ends)
+                read = name in perhaps and self.read_elsewhere(name)
+                if name not in self.carry and read and definite:
+                    self.left[name] = self.kind_at(ends, name)
+                elif name in self.live or read:
                     if name not in self.carry:
                         if name not in self.variables:
                             raise Refused
                         self.carried(name)
                         changed = True
                     for state in ends:
-                        thing = state.get(name)
-                        if thing is not None and (not _is(thing, "number") or thing[1] != self.carry[name]):
+                        if name in state and self.kind_at([state], name) != self.carry[name]:
                             raise Refused
             for name, thing in self.partly:
                 if name in self.carry and (not _is(thing, "number") or thing[1] != self.carry[name]):
@@ -803,9 +808,18 @@ class Translation:
             raise Refused
         return self.assemble()
 
+    @staticmethod
+    def kind_at(states, name):
+        """The kind of number that a variable holds at the ends of rounds."""
+        kinds = {state[name][1] if _is(state[name], "number") else None for state in states}
+        if len(kinds) != 1 or None in kinds or "E" in kinds:
+            raise Refused
+        return kinds.pop()
+
     def read_elsewhere(self, name):
+        """Whether anything but the translated code may read what a round left in a variable."""
         reads = ("LOAD_FAST", "LOAD_NAME", "LOAD_GLOBAL", "LOAD_DEREF", "LOAD_CLOSURE", "DELETE_FAST", "DELETE_NAME")
-        outside = (i for i in self.instructions if not self.start < i.offset < self.end)
+        outside = (i for i in self.instructions if i.offset not in self.visited)
         return not self.optimized or any(i.opname in reads and i.argval == name for i in outside)
 
     def follow(self):
@@ -817,6 +831,7 @@ class Translation:
         self.states[first] = (tuple(stack), {})
         self.todo = [first]
         self.pieces = {}
+        self.visited = set()
         self.ends = []
         self.indices = []
         self.functions = []
@@ -827,23 +842,25 @@ class Translation:
             times[offset] = times.get(offset, 0) + 1
             if times[offset] > TIMES:
                 raise Refused
-            self.out = []
-            try:
-                self.block(offset)
-            except Unknown:
-                self.emit("leave")
-            self.pieces[offset] = self.out
+            self.pieces[offset] = self.piece(offset)
         # What was followed on the way with other types is no end of a round: once more with those that stay.
-        self.ends, self.indices, self.functions, self.memories = [], [], [], 0
+        self.ends, self.indices, self.functions, self.memories, self.visited = [], [], [], 0, set()
         for offset in self.pieces:
-            self.out = []
-            try:
-                self.block(offset)
-            except Unknown:
-                self.emit("leave")
-            self.pieces[offset] = self.out
+            self.pieces[offset] = self.piece(offset)
         if self.todo:
             raise Refused
+
+    def piece(self, offset):
+        """The code from one instruction to where it goes on elsewhere."""
+        self.out = []
+        try:
+            self.block(offset)
+        except Unknown:
+            used = {o for name, operands in self.out if name != "label" for o in operands if isinstance(o, tuple) and o[0] == "label"}
+            for label in used - {operands for name, operands in self.out if name == "label"}:
+                self.mark(label)
+            self.emit("leave")
+        return self.out
 
     def jump(self, offset, stack, state):
         """Goes on somewhere else."""
@@ -870,11 +887,13 @@ class Translation:
     def block(self, offset):
         stack, state = self.states[offset]
         stack, state = list(stack), dict(state)
-        n = self.place[offset]
-        called = ()
+        n, last = self.place[offset], None
         while True:
             i = self.instructions[n]
             following = self.instructions[n + 1].offset if n + 1 < len(self.instructions) else None
+            if last is not None:
+                self.visited.add(last)
+            last = i.offset
             if i.offset != offset and i.offset in self.leaders:
                 self.jump(i.offset, stack, state)
                 return
@@ -1049,7 +1068,8 @@ class Translation:
             raise Refused
         ints = [(register, int(value)) for bank, register, value in self.constants.values() if bank == "int"]
         floats = [(register, float(value)) for bank, register, value in self.constants.values() if bank == "float"]
-        carried = [(name, kind, self.home(self.bank(kind), ("variable", name))) for name, kind in self.carry.items()]
+        after = {**self.carry, **self.left}
+        carried = [(name, kind, self.home(self.bank(kind), ("variable", name))) for name, kind in after.items()]
         inputs = [
             (where == "global", name, kind, self.home(self.bank(kind), (where, name)))
             for (where, name), kind in self.inputs.items()
@@ -1085,7 +1105,7 @@ def plan(code, start, optimized, variables, outside):
     `variables` has what the names of the frame are bound to, `outside` the global names (Python's own among them). Returns
     ((code, indices, functions, registers, constants, register of the loop's variable), inputs, arrays, objects, carried), where the
     last four name variables (whether global, name, …): numbers with their kinds and registers; arrays with the type of their elements,
-    axes, register and whether they are written; objects that must stay the same; variables that a round leaves to the next.
+    axes, register and whether they are written; objects that must stay the same; numbers that a round leaves behind.
     """
     if _loops.LOOKING.intersection(code.co_names) or not reads_its_number(code, start):
         return None

@@ -51,18 +51,15 @@ impl Session {
         if self.inline.limit == 0 || n > PRODUCT || b.dtype != dtype || a.ndim() != 1 || b.shape() != a.shape() {
             return Ok(None);
         }
-        let mut bits = [0u64; 2];
         if n == 0 {
-            return Ok(Some(Scalar { dtype, bits }));
+            return Ok(Some(Scalar { dtype, bits: [0; 2] }));
         }
         let (Some(p), Some(q)) = (at_rest(self, a), at_rest(self, b)) else { return Ok(None) };
         self.inline.count();
         let item = dtype.size() as i64;
         let (by_a, by_b) = (a.layout.strides[0] * item, b.layout.strides[0] * item);
-        let a = Strided { ptr: p, dtype, shape: &[1, n], strides: &[by_a * n as i64, by_a] };
-        let b = Strided { ptr: q, dtype, shape: &[n, 1], strides: &[by_b, item] };
-        let out = Strided { ptr: bits.as_mut_ptr().cast(), dtype, shape: &[1, 1], strides: &[item, item] };
-        crate::library::run(&Opaque::Matmul, &[a, b], &out)?;
+        // SAFETY: vectors of n elements, at rest.
+        let bits = unsafe { crate::library::dot(dtype, n, (p, by_a), (q, by_b))? };
         self.counters.inline += 1;
         Ok(Some(Scalar { dtype, bits }))
     }

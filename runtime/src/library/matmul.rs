@@ -65,6 +65,22 @@ pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> Re
     })
 }
 
+/// The sum of products of two vectors of floats, whose elements lie so many bytes apart, if BLAS can step through them and takes one
+/// thread for it: what `matmul` does then, without its questions.
+///
+/// # Safety
+/// Vectors of `n` elements of this type.
+pub(super) unsafe fn dot<T: Element>(n: usize, x: (*const u8, i64), y: (*const u8, i64)) -> Option<T> {
+    let item = size_of::<T>() as i64;
+    let steps = |s: i64| s > 0 && s % item == 0;
+    if n == 0 || n > VECTOR_ALONE || !steps(x.1) || !steps(y.1) {
+        return None;
+    }
+    let blas = blas::get()?;
+    // SAFETY: the caller's promise.
+    Some(unsafe { T::dot(blas, n as i64, x.0.cast(), x.1 / item, y.0.cast(), y.1 / item) })
+}
+
 /// Matrix number `i` of a stack with `lead` axes before the matrices'.
 fn nth<'a>(s: &Strided<'a>, lead: usize, i: usize) -> Strided<'a> {
     let ptr = s.ptr.wrapping_offset(start(s, lead, i));

@@ -147,8 +147,9 @@ operations! {
     Copy "copy" [View, View, Memory, Number(17)],
     /// Those elements of a vector that another one (i64) tells.
     Take "take" [View, View, View, Memory, Number(17)],
-    DotF64 "dot_f64" [Float, View, View],
-    DotF32 "dot_f32" [Float, View, View],
+    /// The sum of products of two vectors, by `np.dot` (1) or by `@` (0), which differ for what runs backwards.
+    DotF64 "dot_f64" [Float, View, View, Number(2)],
+    DotF32 "dot_f32" [Float, View, View, Number(2)],
     /// A product of which at least one operand is a matrix.
     MatmulF64 "matmul_f64" [View, View, View, Memory],
     MatmulF32 "matmul_f32" [View, View, View, Memory],

@@ -11,7 +11,7 @@ pub(super) struct Log {
     singles: Vec<Single>,
     /// Each with how many singles came before it, and where its old elements are.
     many: Vec<Many>,
-    old: Vec<u8>,
+    old: Vec<u64>,
 }
 
 struct Single {
@@ -36,7 +36,7 @@ impl Log {
 
     /// Bytes that it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.old.len() + self.singles.len() * size_of::<Single>()
+        8 * self.old.len() + self.singles.len() * size_of::<Single>()
     }
 
     /// Notes an element of eight bytes, of four or of one, that is about to be written.
@@ -61,13 +61,17 @@ impl Log {
     /// # Safety
     /// There are such elements, of so many bytes.
     pub(super) unsafe fn many(&mut self, view: &View, item: usize) {
+        let room = self.room(view, item);
+        // SAFETY: the caller's promise; the room is for these.
+        unsafe { strided_copy(&room, view, item) };
+    }
+
+    /// Room for the elements of a view, which whoever is about to write them puts there.
+    pub(super) fn room(&mut self, view: &View, item: usize) -> View {
         let at = self.old.len();
-        let bytes = view.size() * item;
-        self.old.resize(at + bytes, 0);
-        let kept = View::packed(self.old[at..].as_mut_ptr(), view.shape(), item);
-        // SAFETY: the caller's promise; the room was made above.
-        unsafe { strided_copy(&kept, view, item) };
+        self.old.resize(at + (view.size() * item).div_ceil(8), 0);
         self.many.push(Many { view: *view, item, before: self.singles.len(), at });
+        View::packed(self.old[at..].as_mut_ptr().cast(), view.shape(), item)
     }
 
     /// Writes back what was there, the last first.
@@ -79,7 +83,7 @@ impl Log {
         unsafe {
             while let Some(many) = self.many.pop() {
                 self.undo_singles(many.before);
-                let kept = View::packed(self.old[many.at..].as_mut_ptr(), many.view.shape(), many.item);
+                let kept = View::packed(self.old[many.at..].as_mut_ptr().cast(), many.view.shape(), many.item);
                 strided_copy(&many.view, &kept, many.item);
             }
             self.undo_singles(0);

@@ -85,17 +85,17 @@ pub(super) unsafe fn map<T: Real>(out: &View, a: &View, b: &View, op: Map) {
     }
 }
 
-/// `out[i] = out[i] op b[i]`.
+/// `old[i] = out[i]`, then `out[i] = out[i] op b[i]`.
 ///
 /// # Safety
-/// As for `map`; or `b` is the same view as `out`.
-pub(super) unsafe fn update<T: Real>(out: &View, b: &View, op: Map) {
+/// As for `map`; or `b` is the same view as `out`. `old` is room for as many elements, one after the other.
+pub(super) unsafe fn update<T: Real>(out: &View, b: &View, old: &View, op: Map) {
     // SAFETY: the caller's promise, and the machine's instructions.
     unsafe {
         match isa() {
-            Isa::Base => update_all::<T>(out, b, op),
-            Isa::Avx2 => update_avx2::<T>(out, b, op),
-            Isa::Avx512 => update_avx512::<T>(out, b, op),
+            Isa::Base => update_all::<T>(out, b, old, op),
+            Isa::Avx2 => update_avx2::<T>(out, b, old, op),
+            Isa::Avx512 => update_avx512::<T>(out, b, old, op),
         }
     }
 }
@@ -119,17 +119,17 @@ unsafe fn map_avx512<T: Real>(out: &View, a: &View, b: &View, op: Map) {
 /// # Safety
 /// As for `update`, on a machine with these instructions.
 #[target_feature(enable = "avx2")]
-unsafe fn update_avx2<T: Real>(out: &View, b: &View, op: Map) {
+unsafe fn update_avx2<T: Real>(out: &View, b: &View, old: &View, op: Map) {
     // SAFETY: the caller's promise.
-    unsafe { update_all::<T>(out, b, op) }
+    unsafe { update_all::<T>(out, b, old, op) }
 }
 
 /// # Safety
 /// As for `update`, on a machine with these instructions.
 #[target_feature(enable = "avx512f,avx512vl")]
-unsafe fn update_avx512<T: Real>(out: &View, b: &View, op: Map) {
+unsafe fn update_avx512<T: Real>(out: &View, b: &View, old: &View, op: Map) {
     // SAFETY: the caller's promise.
-    unsafe { update_all::<T>(out, b, op) }
+    unsafe { update_all::<T>(out, b, old, op) }
 }
 
 /// # Safety
@@ -150,14 +150,14 @@ unsafe fn map_all<T: Real>(out: &View, a: &View, b: &View, op: Map) {
 /// # Safety
 /// As for `update`.
 #[inline(always)]
-unsafe fn update_all<T: Real>(out: &View, b: &View, op: Map) {
+unsafe fn update_all<T: Real>(out: &View, b: &View, old: &View, op: Map) {
     // SAFETY: the caller's promise.
     unsafe {
         match op {
-            Map::Add => update_with::<T>(out, b, |x, y| x + y),
-            Map::Subtract => update_with::<T>(out, b, |x, y| x - y),
-            Map::Multiply => update_with::<T>(out, b, |x, y| x * y),
-            Map::Divide => update_with::<T>(out, b, |x, y| x / y),
+            Map::Add => update_with::<T>(out, b, old, |x, y| x + y),
+            Map::Subtract => update_with::<T>(out, b, old, |x, y| x - y),
+            Map::Multiply => update_with::<T>(out, b, old, |x, y| x * y),
+            Map::Divide => update_with::<T>(out, b, old, |x, y| x / y),
         }
     }
 }
@@ -202,6 +202,18 @@ unsafe fn map_row<T: Real>(n: usize, out: Row<T>, a: Row<T>, b: Row<T>, f: impl 
                     *o = f(x, y);
                 }
             }
+            (_, 1, -1, 0) => {
+                let (a, y) = (from_raw_parts(a.ptr.sub(n - 1), n), b.ptr.read());
+                for (o, &x) in from_raw_parts_mut(out.ptr, n).iter_mut().zip(a.iter().rev()) {
+                    *o = f(x, y);
+                }
+            }
+            (_, 1, 0, -1) => {
+                let (x, b) = (a.ptr.read(), from_raw_parts(b.ptr.sub(n - 1), n));
+                for (o, &y) in from_raw_parts_mut(out.ptr, n).iter_mut().zip(b.iter().rev()) {
+                    *o = f(x, y);
+                }
+            }
             _ => {
                 for i in 0..n as isize {
                     let (x, y) = (a.ptr.offset(i * a.step).read(), b.ptr.offset(i * b.step).read());
@@ -215,38 +227,43 @@ unsafe fn map_row<T: Real>(n: usize, out: Row<T>, a: Row<T>, b: Row<T>, f: impl 
 /// # Safety
 /// As for `update`.
 #[inline(always)]
-unsafe fn update_with<T: Real>(out: &View, b: &View, f: impl Fn(T, T) -> T + Copy) {
+unsafe fn update_with<T: Real>(out: &View, b: &View, old: &View, f: impl Fn(T, T) -> T + Copy) {
     let (by_out, by_b, same) = (step::<T>(out), step::<T>(b), out.same(b));
-    rows([out, b], |[out, b], n| {
+    rows([out, b, old], |[out, b, old], n| {
         let (out, b) = (Row { ptr: out.cast::<T>(), step: by_out }, Row { ptr: b.cast::<T>(), step: by_b });
         // SAFETY: the caller's promise.
-        unsafe { update_row(n, out, b, same, f) }
+        unsafe { update_row(n, out, b, old.cast::<T>(), same, f) }
     });
 }
 
 /// # Safety
-/// Rows of `n` elements, the same or apart.
+/// Rows of `n` elements, the same or apart, and room for `n` more.
 #[inline(always)]
-unsafe fn update_row<T: Real>(n: usize, out: Row<T>, b: Row<T>, same: bool, f: impl Fn(T, T) -> T) {
+unsafe fn update_row<T: Real>(n: usize, out: Row<T>, b: Row<T>, old: *mut T, same: bool, f: impl Fn(T, T) -> T) {
     use std::slice::{from_raw_parts, from_raw_parts_mut};
     // SAFETY: the caller's promise.
     unsafe {
         match (out.step, b.step) {
             (1, 1) if !same && n > 0 => {
-                for (o, &y) in from_raw_parts_mut(out.ptr, n).iter_mut().zip(from_raw_parts(b.ptr, n)) {
+                let (out, old) = (from_raw_parts_mut(out.ptr, n), from_raw_parts_mut(old, n));
+                for ((o, old), &y) in out.iter_mut().zip(old).zip(from_raw_parts(b.ptr, n)) {
+                    *old = *o;
                     *o = f(*o, y);
                 }
             }
             (1, 0) if !same && n > 0 => {
                 let y = b.ptr.read();
-                for o in from_raw_parts_mut(out.ptr, n) {
+                for (o, old) in from_raw_parts_mut(out.ptr, n).iter_mut().zip(from_raw_parts_mut(old, n)) {
+                    *old = *o;
                     *o = f(*o, y);
                 }
             }
             _ => {
                 for i in 0..n as isize {
                     let (o, y) = (out.ptr.offset(i * out.step), b.ptr.offset(i * b.step).read());
-                    o.write(f(o.read(), y));
+                    let x = o.read();
+                    old.offset(i).write(x);
+                    o.write(f(x, y));
                 }
             }
         }

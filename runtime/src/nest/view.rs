@@ -132,7 +132,11 @@ impl View {
     }
 
     /// The same elements repeated along other axes; `None` where that is not possible.
+    #[inline]
     pub(super) fn broadcast(&self, shape: &[usize]) -> Option<View> {
+        if self.shape() == shape {
+            return Some(*self);
+        }
         let lead = shape.len().checked_sub(self.axes)?;
         let mut out = View::new(self.ptr, shape, &[]);
         for axis in 0..self.axes {

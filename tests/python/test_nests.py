@@ -1,0 +1,671 @@
+"""Loops over single elements and short rows run as a code of the runtime's: with NumPy's bits, Python's types and everybody's errors, and
+without anybody seeing it."""
+
+import random
+import signal
+import threading
+import warnings
+
+import numpy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import legate_jit
+import legate_jit.numpy as ours
+from same import assert_same
+
+pytestmark = [
+    pytest.mark.skipif(legate_jit.config()["LEGATE_JIT_LOOPS"] == "off", reason="loops are left to Python here"),
+    # A translation that fails is said so there.
+    pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def some(np, seed, *shape, dtype="f8"):
+    return np.array(numpy.random.default_rng(seed).random(shape).astype(dtype))
+
+
+def translated(program, *args, times=2):
+    """What a program gives at last, and how many of its rounds needed no Python."""
+    legate_jit.sync()
+    legate_jit._native.look_for_loops()
+    before = legate_jit.stats()["rounds_translated"]
+    for _ in range(times):
+        result = program(ours, *args)
+        legate_jit.sync()
+    return result, legate_jit.stats()["rounds_translated"] - before
+
+
+def assert_equal(got, want):
+    """The same bits; of numbers the same types."""
+    if isinstance(want, (tuple, list)):
+        assert type(got) is type(want) and len(got) == len(want)
+        for g, w in zip(got, want):
+            assert_equal(g, w)
+    elif isinstance(want, (numpy.generic, numpy.ndarray)):
+        assert_same(got, want)
+    else:
+        assert type(got) is type(want) and (got == want or got != got and want != want)
+
+
+def check(program, least=1, times=2):
+    got, count = translated(program, times=times)
+    assert_equal(got, program(numpy))
+    assert count >= least, count
+
+
+def left_to_python(program, times=2):
+    got, count = translated(program, times=times)
+    assert_equal(got, program(numpy))
+    assert count == 0
+
+
+def test_elements():
+    def program(np):
+        a, b, c = some(np, 1, 30, 20), some(np, 2, 30, 20), some(np, 3, 20)
+        for i in range(1, 30):
+            for j in range(20):
+                a[i, j] = b[i - 1, j] + c[j] * a[i - 1, -j - 1]
+        return a, i, j
+
+    check(program, 40)
+
+
+def test_cholesky():
+    def program(np):
+        B = some(np, 4, 25, 25)
+        A = B @ B.T + 25 * np.eye(25)
+        for i in range(A.shape[0]):
+            for j in range(i):
+                A[i, j] -= np.dot(A[i, :j], A[j, :j])
+                A[i, j] /= A[j, j]
+            A[i, i] -= np.dot(A[i, :i], A[i, :i])
+            A[i, i] = np.sqrt(A[i, i])
+        return A
+
+    check(program, 20)
+
+
+def test_gram_schmidt():
+    def program(np):
+        A = some(np, 5, 20, 12)
+        Q, R = np.zeros((20, 12)), np.zeros((12, 12))
+        for k in range(12):
+            R[k, k] = np.sqrt(np.dot(A[:, k], A[:, k]))
+            Q[:, k] = A[:, k] / R[k, k]
+            for j in range(k + 1, 12):
+                R[k, j] = np.dot(Q[:, k], A[:, j])
+                A[:, j] -= Q[:, k] * R[k, j]
+        return Q, R, A
+
+    check(program, 10)
+
+
+def test_recursion_with_numbers_that_go_on():
+    def program(np):
+        n = 40
+        r = some(np, 6, n)
+        y = np.zeros(n)
+        y[0] = -r[0]
+        alpha, beta = -r[0], 1.0
+        for k in range(1, n):
+            beta *= 1.0 - alpha * alpha
+            alpha = -(r[k] + np.dot(r[:k][::-1], y[:k])) / beta
+            y[:k] += alpha * y[:k][::-1]
+            y[k] = alpha
+        return y, alpha, beta, k
+
+    check(program, 30)
+
+
+def test_gathered_rows():
+    def program(np):
+        rng = numpy.random.default_rng(7)
+        columns, values, x = np.array(rng.integers(0, 20, 120)), some(np, 8, 120), some(np, 9, 20)
+        starts = np.arange(0, 121, 6)
+        y = np.empty(20)
+        for i in range(len(y)):
+            row = slice(starts[i], starts[i + 1])
+            y[i] = values[row] @ x[columns[row]]
+        return y
+
+    check(program, 15)
+
+
+def test_lines_of_a_tridiagonal_system():
+    def program(np):
+        right = some(np, 10, 30, 30)
+        upper, r = np.empty(30), 0.5
+        upper[0] = 0.0
+        for i in range(1, 29):
+            pivot = 1.0 + 2.0 * r + r * upper[i - 1]
+            upper[i] = -r / pivot
+            right[i] = (right[i] + r * right[i - 1]) / pivot
+        for i in range(28, 0, -1):
+            right[i] -= upper[i] * right[i + 1]
+        return right, upper[1:29], pivot, i
+
+    check(program, 40)
+
+
+def test_numbers_of_all_kinds():
+    def program(np):
+        x, k, w, m = some(np, 11, 50), np.arange(50) % 7, some(np, 12, 50, dtype="f4"), some(np, 13, 50) > 0.5
+        total, count, most, product, single, any_ = 0.0, 0, 0, 1, w[0], False
+        half = k[0]
+        for i in range(50):
+            total += x[i] / (1 + i)
+            count += 1 if m[i] else 0
+            most = max(most, i * 3 % 11)
+            product = min(product * 3, 10**9) - i // 2
+            single = single * w[i] + 0.5
+            half = half + k[i] * 2
+            any_ = any_ or x[i] > 2.0
+            w[i] = single
+            m[i] = not m[i]
+            k[i] = -half % 5 + abs(-i)
+        return x, k, w, m, float(total), count, most, product, single, any_, half, total
+
+    check(program, 40)
+
+
+def test_ways_through_a_round():
+    def program(np):
+        x = some(np, 14, 60)
+        out = np.zeros(60)
+        s, last = 0.0, -1
+        for i in range(60):
+            if x[i] < 0.2:
+                continue
+            elif x[i] < 0.5 and i % 2 == 0 or i == 7:
+                s = s + x[i]
+            else:
+                n = 0
+                while s > 0.3 and n < 5:
+                    s *= 0.5
+                    n += 1
+                last = i
+            out[i] = s if x[i] < 0.8 else -s
+        return out, s, last
+
+    check(program, 40)
+
+
+def test_the_end_of_a_loop_is_pythons():
+    def program(np, stop=37):
+        x = np.arange(50.0)
+        where = None
+        for i in range(50):
+            x[i] += 1.0
+            if i == stop:
+                where = i
+                break
+        else:
+            where = "nowhere"
+        return x, where, i
+
+    check(program, 30)
+    check(lambda np: program(np, 99), 40)
+
+
+def test_an_index_out_of_bounds_is_pythons_error():
+    def program(np):
+        x = np.arange(20.0)
+        y = np.zeros(20)
+        try:
+            for i in range(30):
+                y[i - 1] = i
+                y[0] = x[i] * 2
+        except IndexError as e:
+            return x, y, i, str(e)
+
+    check(program, 15)
+
+
+def test_a_division_by_zero_warns_or_raises_as_ever():
+    def program(np, of_python):
+        x, y = np.arange(20.0) - 10, np.zeros(20)
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            try:
+                for i in range(20):
+                    d = x[i]
+                    if of_python:
+                        d = float(d)
+                    y[i] = 1.0 / d
+            except ZeroDivisionError as e:
+                return y, i, str(e)
+        return y, i, [str(w.message) for w in seen]
+
+    check(lambda np: program(np, False), 5)
+    check(lambda np: program(np, True), 5)
+
+
+def test_large_integers_are_pythons():
+    def program(np):
+        x = np.zeros(90)
+        a, b = 1, 1
+        for i in range(90):
+            a, b = b, a + b
+            x[i] = i
+        for i in range(90):
+            b = b * 3
+            x[i] += i
+        return x, a, b
+
+    check(program, 60)
+
+
+def test_a_copy_keeps_what_it_had():
+    def program(np):
+        a = some(np, 15, 40)
+        b = a.copy()
+        c = a[3:]
+        d = a + 0
+        for i in range(1, 40):
+            a[i] += a[i - 1]
+        return a, b, c, d
+
+    check(program, 30)
+
+
+def test_views_of_one_array():
+    def program(np):
+        a = some(np, 16, 12, 12)
+        t, row, flat = a.T, a[3], a[::2, 1]
+        for i in range(12):
+            t[i, 0] += row[i]
+            row[i] = flat[i // 2] - t[0, i]
+            a[i, :] = t[i]
+            a[1:, i] -= a[:-1, i]
+            a[i, 1:] = a[i, :-1]
+            a[i, ::-1] += a[i]
+        return a, t, row, flat
+
+    check(program, 8)
+
+
+def test_shared_memory_is_seen_by_its_other_owner():
+    def program(np):
+        a = np.zeros(30)
+        other = numpy.asarray(a)
+        for i in range(1, 30):
+            a[i] = a[i - 1] + other[i - 1] + 1
+        return a, other.copy()
+
+    # (What NumPy reads in the loop Python has to read.)
+    got, _ = translated(program)
+    assert_equal(got, program(numpy))
+
+    def writes(np):
+        a = np.zeros(30)
+        other = numpy.asarray(a)
+        for i in range(1, 30):
+            a[i] = a[i - 1] + 1
+        return a, other.copy()
+
+    check(writes, 20)
+
+
+def test_read_only_arrays_raise():
+    def program(np):
+        a = np.zeros(30)
+        a.flags.writeable = False
+        try:
+            for i in range(30):
+                a[i] = i
+        except ValueError as e:
+            return a, i, str(e)
+
+    left_to_python(program)
+
+
+def test_temporaries_that_have_names():
+    def program(np):
+        A, s = some(np, 17, 15, 15), 0.0
+        for i in range(15):
+            t = A[i] * 2.0
+            for j in range(3):
+                t = t + A[j] * s
+                u = t[::-1] * 1.0
+                s = s * 0.5 + u[0]
+            A[i] = t
+            row = A[i - 1].copy()
+            row[0] = s
+            A[i] += row
+        return A, s
+
+    check(program, 2)
+
+
+def test_shapes_that_do_not_fit():
+    def program(np):
+        A = some(np, 18, 15, 15)
+        try:
+            for i in range(15):
+                A[i, : 15 - i // 10] = A[0] * 2
+        except ValueError as e:
+            return A, i, str(e)
+
+    check(program, 5)
+
+
+def test_matrices_and_reductions():
+    def program(np):
+        A, x, out = some(np, 19, 9, 9), some(np, 20, 9), np.zeros((9, 9))
+        for i in range(9):
+            out[i] = A @ x
+            x[i] = out[i].sum() + out[:, i].max() - np.min(A[:, i]) + A[i].dot(x)
+            out[i, : i + 1] = x[: i + 1] @ A[: i + 1, : i + 1]
+            A[:, i] = A[i] ** 2 / x
+        return A, x, out
+
+    check(program, 5)
+
+
+def test_single_precision():
+    def program(np):
+        A, x = some(np, 21, 12, 12, dtype="f4"), some(np, 22, 12, dtype="f4")
+        s = x[0]
+        for i in range(12):
+            A[i, i] = A[i, 0] * 0.1 + s / 3
+            A[i] -= x * A[i, i]
+            s = np.sqrt(abs(np.dot(A[i], x)))
+            x[i] = s
+        return A, x, s
+
+    check(program, 8)
+
+
+def test_functions_of_numbers():
+    def program(np):
+        x, y = some(np, 23, 40), np.zeros(40)
+        for i in range(40):
+            y[i] = np.exp(-x[i]) + np.sin(x[i] * 3.0) ** 2 - np.log(x[i]) * np.pi + np.abs(np.cos(i)) + x[i] ** 0.3
+        return y
+
+    check(program, 30)
+
+
+def test_names_of_the_module():
+    text = """
+s = 0.0
+for i in range(50):
+    a[i] = a[i - 1] * 0.5 + i
+    s += a[i]
+"""
+
+    def program(np):
+        names = {"a": some(np, 24, 50)}
+        exec(compile(text, "script", "exec"), names)
+        return names["a"], names["s"], names["i"]
+
+    check(program, 30)
+
+
+def test_names_that_functions_share():
+    def program(np):
+        a, k = some(np, 25, 40), 3
+
+        def inner():
+            return a[k]
+
+        for i in range(40):
+            a[i] += 1.0
+            k = i
+        return a, inner()
+
+    # (Such names lie elsewhere.)
+    got, _ = translated(program)
+    assert_equal(got, program(numpy))
+
+
+def test_what_is_not_known_is_left_to_python():
+    seen = []
+
+    def program(np):
+        a = np.zeros(100)
+        seen.clear()
+        for i in range(100):
+            a[i] = i * 0.5
+            if i % 20 == 0:
+                seen.append(float(a[i]))
+        return a, list(seen)
+
+    check(program, 50)
+
+
+def test_types_that_change():
+    def program(np):
+        a, s = np.arange(60.0), 0
+        for i in range(60):
+            if i == 30:
+                s = 0.5
+            a[i] += s
+        for i in range(60):
+            t = i if i < 40 else a[i]
+            a[i] = t * 2
+        return a, s, t
+
+    check(program, 0)
+
+
+def test_functions_that_are_exchanged():
+    def program(np):
+        a, f = np.arange(1.0, 41.0), np.sqrt
+        for i in range(40):
+            a[i] = f(a[i])
+            if i == 20:
+                f = np.abs
+        return a
+
+    left_to_python(program)
+
+
+def test_a_loop_that_is_met_again():
+    def sums(np, a):
+        for i in range(1, len(a)):
+            a[i] += a[i - 1]
+        return a
+
+    def program(np):
+        return [sums(np, some(np, n, 30 + n)) for n in range(10)] + [sums(np, np.arange(30))]
+
+    check(program, 200)
+
+
+def test_iterators_look_alike():
+    def program(np):
+        a = np.zeros(40)
+        numbers = iter(range(40))
+        for i in numbers:
+            a[i] = i
+            if i == 30:
+                break
+        return a, list(numbers)
+
+    got, _ = translated(program)
+    assert_equal(got, program(numpy))
+
+
+def test_large_rows_are_not_for_this():
+    def program(np):
+        a = np.zeros((60, 20_000))
+        a[0] = 1.0
+        for i in range(1, 60):
+            a[i] = a[i - 1] * 1.5 + i
+        return a
+
+    got, count = translated(program)
+    assert_equal(got, program(numpy))
+    assert count < 10
+
+
+def test_who_wants_to_stop_the_program_can():
+    def stop(*_):
+        raise InterruptedError
+
+    def program():
+        a = ours.zeros(1000)
+        for t in range(10**7):
+            for i in range(1, 1000):
+                a[i] = a[i - 1] * 0.5 + t
+
+    legate_jit._native.look_for_loops()
+    old = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(InterruptedError):
+            program()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+
+
+def test_other_threads_have_their_turn():
+    over = threading.Event()
+    seen = []
+
+    def other():
+        while not over.wait(0.01):
+            seen.append(1)
+
+    def program():
+        a = ours.zeros(1000)
+        for t in range(300):
+            for i in range(1, 1000):
+                a[i] = a[i - 1] * 0.5 + t
+
+    legate_jit._native.look_for_loops()
+    thread = threading.Thread(target=other)
+    thread.start()
+    try:
+        for _ in range(4):
+            program()
+    finally:
+        over.set()
+        thread.join()
+    assert len(seen) >= 2
+
+
+def test_long_rounds_are_taken_apart():
+    def program(np):
+        a = np.zeros(300)
+        for t in range(3):
+            for k in range(200):
+                for i in range(1, 300):
+                    a[i] = a[i - 1] * 0.5 + t
+        return a
+
+    check(program, 100, times=3)
+
+
+# Random programs: statements in one or two loops over elements, rows and numbers, which may well fail.
+
+INTS, FLOATS = ("i", "j", "p", "3", "-1", "i - 1", "n - 1 - i", "q[i]"), ("s", "t", "0.5", "2", "p")
+ARRAYS = {"x": 1, "y": 1, "A": 2, "B": 2, "w": 1}
+
+
+class Writer:
+    def __init__(self, seed):
+        self.r = random.Random(seed)
+
+    def index(self):
+        return self.r.choice(INTS)
+
+    def element(self):
+        name = self.r.choice(list(ARRAYS))
+        return f"{name}[{', '.join(self.index() for _ in range(ARRAYS[name]))}]"
+
+    def row(self):
+        return self.r.choice((
+            f"A[{self.index()}]", f"B[:, {self.index()}]", "x", "y", f"x[{self.r.choice(('1:', ':-1', '::-1', ':i', 'i:'))}]",
+            f"A[{self.index()}, {self.r.choice(('1:', ':-1', '::-1', ':i', 'i:', '::2'))}]", "x[q]", "A.T[i]",
+        ))  # fmt: skip
+
+    def number(self, depth=2):
+        r = self.r
+        if depth == 0 or r.random() < 0.2:
+            return r.choice((r.choice(FLOATS), self.element(), self.element(), "m[i]" if r.random() < 0.1 else "i"))
+        a, b = self.number(depth - 1), self.number(depth - 1)
+        return r.choice((
+            f"({a} + {b})", f"({a} - {b})", f"{a} * {b}", f"({a}) / ({b})", f"-({a})", f"abs({a})", f"min({a}, {a})",
+            f"np.dot({self.row()}, {self.row()})", f"np.sqrt(abs({a}))", f"({a} if {self.test()} else {b})", f"({a}) ** 2",
+            f"float({a})", f"{self.row()}.sum()", "max(i, j) % 3", "(i // 2 + p)",
+        ))  # fmt: skip
+
+    def test(self):
+        r = self.r
+        return r.choice((
+            f"{self.number(0)} {r.choice(('<', '<=', '>', '==', '!='))} {self.number(0)}", "m[i]", "not m[i]", "i % 2", "p > 3",
+            "s > 0 and t < 1 or i == 2",
+        ))  # fmt: skip
+
+    def rows(self, depth=1):
+        r = self.r
+        if depth == 0:
+            return r.choice((self.row(), self.row(), "s", "0.5", "2"))
+        return f"{self.row()} {r.choice('+-*/')} {self.rows(depth - 1)}"
+
+    def statement(self, depth):
+        r = self.r
+        kind = r.randrange(12)
+        if kind < 3:
+            return [f"{self.element()} {r.choice(('=', '=', '+=', '-=', '*='))} {self.number()}"]
+        if kind < 5:
+            return [f"{r.choice('st')} {r.choice(('=', '+=', '*='))} {self.number()}"]
+        if kind < 7:
+            to, of = self.row(), self.rows(r.randrange(2))
+            # (NumPy writes a row on a column that it crosses element by element.)
+            crossing = to[0] == of[0] and to[0] in "AB" and not set("+-*/") & set(of)
+            return [f"{to} {r.choice(('=', '+=', '-=', '*='))} {of}" + " + 0.0" * crossing]
+        if kind == 7:
+            return [r.choice(("p = (p + i) % 5", "q[i] = i % 4", "m[i] = not m[i]", "s, t = t, s", "p += 1", "u = A[i] * s", "t = x[j]"))]
+        if kind == 8 and depth > 0:
+            body = self.block(depth - 1) + self.r.choice(([], ["continue"], ["break"]) if r.random() < 0.2 else ([],))
+            return [f"if {self.test()}:"] + ["    " + line for line in body] + (
+                ["else:"] + ["    " + line for line in self.block(depth - 1)] if r.random() < 0.4 else []
+            )
+        if kind in (9, 10) and depth > 0:
+            span = r.choice(("i", "n", "1, n", "n - 1, 0, -1", "3", "p"))
+            return [f"for j in range({span}):"] + ["    " + line for line in self.block(depth - 1)]
+        return [f"x[i] = {self.number()}"]
+
+    def block(self, depth):
+        return [line for _ in range(self.r.randrange(1, 4)) for line in self.statement(depth)]
+
+    def program(self):
+        lines = self.block(2)
+        return "\n".join(
+            ["def program(np, A, B, x, y, w, q, m, n):", "    s, t, p, j = 0.0, x[1], 1, 0", "    try:",
+             f"        for i in range({self.r.choice(('n', '1, n', 'n - 1, -1, -1', '0, n + 3'))}):"]
+            + ["            " + line for line in lines]
+            + ["    except Exception as e:", "        return i, type(e), str(e), s, t, p, A, B, x, y, w, q, m",
+               "    return i, s, t, p, A, B, x, y, w, q, m"]
+        )  # fmt: skip
+
+
+def given_arrays(np, n, seed):
+    rng = numpy.random.default_rng(seed)
+    a = [rng.random((n, n)), rng.random((n, n)), rng.random(n), rng.random(n), rng.random(n).astype("f4")]
+    a += [rng.integers(0, n, n), rng.random(n) > 0.5]
+    return [np.array(v) for v in a]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32), st.integers(5, 9))
+def test_random_programs(seed, n):
+    text = Writer(seed).program()
+    names = {}
+    exec(compile(text, "random", "exec"), names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        want = names["program"](numpy, *given_arrays(numpy, n, seed), n)
+        for _ in range(2):
+            legate_jit._native.look_for_loops()
+            got = names["program"](ours, *given_arrays(ours, n, seed), n)
+            try:
+                assert_equal(got, want)
+            except AssertionError as e:
+                raise AssertionError(text) from e
