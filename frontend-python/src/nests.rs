@@ -15,7 +15,7 @@ use legate_jit_ir::{DType, Scalar};
 use legate_jit_runtime::nest::{Given, Item, Numbers, Parts, Program, Stop};
 use legate_jit_runtime::{Array, prepare};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
 
 use crate::loops::{self, frame};
@@ -94,6 +94,21 @@ fn look(py: Python<'_>) -> PyResult<()> {
     found.map(|_| ())
 }
 
+/// Where something is found: what a variable holds, or an attribute of it, and so on.
+struct Path {
+    place: Place,
+    attributes: Vec<Py<PyAny>>,
+}
+
+/// What must not change.
+enum Same {
+    Object,
+    /// Of the same class.
+    Class,
+    /// The function that the last attribute finds in the class.
+    Method,
+}
+
 /// Where a variable is found.
 enum Place {
     /// In the frame.
@@ -112,9 +127,10 @@ struct Plan {
     place: usize,
     start: u32,
     program: Program,
-    inputs: Vec<(Place, char, usize)>,
-    arrays: Vec<Place>,
-    objects: Vec<(Place, Py<PyAny>)>,
+    inputs: Vec<(Path, char, usize)>,
+    arrays: Vec<Path>,
+    /// What must be as it was.
+    objects: Vec<(Path, Py<PyAny>, Same)>,
     carried: Vec<(Place, char, usize)>,
 }
 
@@ -161,9 +177,9 @@ type RawProgram = (
     Vec<(usize, f64)>,
     usize,
 );
-type RawInput = (bool, Py<PyAny>, char, usize);
-type RawArray = (bool, Py<PyAny>, String, usize, usize, bool);
-type RawObject = (bool, Py<PyAny>, Py<PyAny>);
+type RawInput = (bool, Vec<Py<PyAny>>, char, usize);
+type RawArray = (bool, Vec<Py<PyAny>>, String, usize, usize, bool);
+type RawObject = (bool, Vec<Py<PyAny>>, Py<PyAny>, String);
 type RawCarried = (Py<PyAny>, char, usize);
 type RawPlan = (RawProgram, Vec<RawInput>, Vec<RawArray>, Vec<RawObject>, Vec<RawCarried>);
 
@@ -371,13 +387,16 @@ impl Plan {
         (place, start): (usize, u32),
         find: impl Fn(bool, Py<PyAny>) -> PyResult<Place>,
     ) -> PyResult<Option<Plan>> {
+        let path = |global: bool, mut names: Vec<Py<PyAny>>| -> PyResult<Path> {
+            Ok(Path { place: find(global, names.remove(0))?, attributes: names })
+        };
         let (code_of, items, functions, counts, int_constants, float_constants, variable) = program;
         let mut given = Vec::new();
         let mut places = Vec::new();
-        for (global, name, dtype, axes, register, written) in arrays {
+        for (global, names, dtype, axes, register, written) in arrays {
             let Some(dtype) = element(&dtype) else { return Ok(None) };
             given.push(Given { register, dtype, axes, written });
-            places.push(find(global, name)?);
+            places.push(path(global, names)?);
         }
         let items = items.into_iter().map(|(kind, a, b, step)| match (kind.as_str(), a) {
             ("int", Some(a)) => Item::Int(a),
@@ -406,11 +425,16 @@ impl Plan {
         let Ok(program) = Program::new(parts) else { return Ok(None) };
         let mut plan =
             Plan { code, place, start, program, inputs: vec![], arrays: places, objects: vec![], carried: vec![] };
-        for (global, name, kind, register) in inputs {
-            plan.inputs.push((find(global, name)?, kind, register));
+        for (global, names, kind, register) in inputs {
+            plan.inputs.push((path(global, names)?, kind, register));
         }
-        for (global, name, object) in objects {
-            plan.objects.push((find(global, name)?, object));
+        for (global, names, object, same) in objects {
+            let same = match same.as_str() {
+                "object" => Same::Object,
+                "class" => Same::Class,
+                _ => Same::Method,
+            };
+            plan.objects.push((path(global, names)?, object, same));
         }
         for (name, kind, register) in carried {
             plan.carried.push((find(false, name)?, kind, register));
@@ -421,14 +445,19 @@ impl Plan {
     /// What the variables hold, if it is of the kinds that the plan was made for.
     fn gather(&self, py: Python<'_>, frame: &Bound<'_, PyAny>, layout: &frame::Layout) -> PyResult<Option<Gathered>> {
         let names = Names::new(frame)?;
-        for (place, object) in &self.objects {
-            if !names.get(py, place, layout)?.is_some_and(|now| now.is(object)) {
+        for (path, object, same) in &self.objects {
+            let same = match same {
+                Same::Object => names.follow(py, path, layout)?.is_some_and(|now| now.is(object)),
+                Same::Class => names.follow(py, path, layout)?.is_some_and(|now| now.get_type().is(object)),
+                Same::Method => names.finds_method(py, path, object, layout)?,
+            };
+            if !same {
                 return Ok(None);
             }
         }
         let mut numbers = self.program.numbers();
-        for (place, kind, register) in &self.inputs {
-            let number = match names.get(py, place, layout)? {
+        for (path, kind, register) in &self.inputs {
+            let number = match names.follow(py, path, layout)? {
                 Some(object) => number(py, &object, *kind),
                 None => None,
             };
@@ -439,8 +468,8 @@ impl Plan {
             }
         }
         let mut arrays = Vec::new();
-        for (place, given) in self.arrays.iter().zip(self.program.given()) {
-            let object = names.get(py, place, layout)?;
+        for (path, given) in self.arrays.iter().zip(self.program.given()) {
+            let object = names.follow(py, path, layout)?;
             let array = object.as_ref().filter(|o| value::is_array(o)).and_then(|o| value::value(o)?.array());
             match array {
                 Some(a) if a.dtype() == given.dtype && a.ndim() == given.axes && (a.writable() || !given.written) => {
@@ -487,6 +516,41 @@ impl<'a, 'py> Names<'a, 'py> {
         let globals = frame.getattr(intern!(py, "f_globals"))?.cast_into::<PyDict>()?;
         let builtins = frame.getattr(intern!(py, "f_builtins"))?.cast_into::<PyDict>()?;
         Ok(Names { frame, globals, builtins })
+    }
+
+    fn follow(&self, py: Python<'py>, path: &Path, layout: &frame::Layout) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.walk(py, &path.place, &path.attributes, layout)
+    }
+
+    /// Whether the last attribute is this function of the object's class.
+    fn finds_method(
+        &self,
+        py: Python<'py>,
+        path: &Path,
+        function: &Py<PyAny>,
+        layout: &frame::Layout,
+    ) -> PyResult<bool> {
+        let Some((name, way)) = path.attributes.split_last() else { return Ok(false) };
+        let Some(object) = self.walk(py, &path.place, way, layout)? else { return Ok(false) };
+        let own = object.getattr(intern!(py, "__dict__"))?.contains(name)?;
+        let of_class = object.get_type().getattr_opt(name.bind(py).cast::<PyString>()?)?;
+        Ok(!own && of_class.is_some_and(|found| found.is(function)))
+    }
+
+    fn walk(
+        &self,
+        py: Python<'py>,
+        place: &Place,
+        attributes: &[Py<PyAny>],
+        layout: &frame::Layout,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut object = self.get(py, place, layout)?;
+        for name in attributes {
+            // (Classes were compared before: their objects keep attributes in a dictionary.)
+            let Some(of) = object else { return Ok(None) };
+            object = of.getattr_opt(name.bind(py).cast::<PyString>()?)?;
+        }
+        Ok(object)
     }
 
     fn get(&self, py: Python<'py>, place: &Place, layout: &frame::Layout) -> PyResult<Option<Bound<'py, PyAny>>> {

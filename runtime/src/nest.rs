@@ -55,7 +55,7 @@ const EXACT: u64 = 1 << 53;
 pub struct Program {
     code: Vec<Ins>,
     items: Vec<Item>,
-    functions: Vec<Ufunc>,
+    functions: Vec<Function>,
     /// How many there are of each kind of register, and pieces of memory.
     ints: usize,
     floats: usize,
@@ -100,6 +100,46 @@ pub struct Parts {
     pub kept_floats: Vec<usize>,
 }
 
+/// A function of one number.
+enum Function {
+    /// NumPy's, by our arithmetic.
+    Ufunc(Ufunc),
+    /// The C library's.
+    Math(fn(f64) -> f64),
+}
+
+impl Function {
+    fn named(name: &str) -> Option<Function> {
+        let Some(name) = name.strip_prefix("math.") else { return Ufunc::parse(name).map(Function::Ufunc) };
+        let function = match name {
+            "acos" => f64::acos,
+            "asin" => f64::asin,
+            "atan" => f64::atan,
+            "cos" => f64::cos,
+            "cosh" => f64::cosh,
+            "exp" => f64::exp,
+            "expm1" => f64::exp_m1,
+            "fabs" => f64::abs,
+            "log10" => f64::log10,
+            "log2" => f64::log2,
+            "log" => f64::ln,
+            "sin" => f64::sin,
+            "sinh" => f64::sinh,
+            "tan" => f64::tan,
+            "tanh" => f64::tanh,
+            _ => return None,
+        };
+        Some(Function::Math(function))
+    }
+
+    fn of(&self, x: f64) -> Option<f64> {
+        match self {
+            Function::Math(f) => Some(f(x)),
+            Function::Ufunc(f) => f.eval(&[Scalar::f64(x)]).filter(|v| v.dtype == DType::F64).map(|v| v.as_f64()),
+        }
+    }
+}
+
 /// Why rounds came to an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -129,7 +169,7 @@ impl Program {
         for (name, operands) in &parts.code {
             code.push(Ins::new(name, operands)?);
         }
-        let functions: Option<Vec<Ufunc>> = parts.functions.iter().map(|name| Ufunc::parse(name)).collect();
+        let functions: Option<Vec<Function>> = parts.functions.iter().map(|name| Function::named(name)).collect();
         let Some(functions) = functions else { return Err(wrong("a function")) };
         let register = |n: Option<u16>| n.is_none_or(|n| (n as usize) < parts.ints);
         for item in &parts.items {
@@ -176,7 +216,8 @@ impl Program {
         if !matches!(code.last(), Some(Ins { op: Op::EndRound | Op::Leave | Op::Jump | Op::JumpBack, .. })) {
             return Err(wrong("an end"));
         }
-        let ints = parts.int_constants.iter().map(|c| c.0).chain(parts.kept_ints.iter().copied()).chain([parts.variable]);
+        let ints =
+            parts.int_constants.iter().map(|c| c.0).chain(parts.kept_ints.iter().copied()).chain([parts.variable]);
         let floats = parts.float_constants.iter().map(|c| c.0).chain(parts.kept_floats.iter().copied());
         if ints.max().is_some_and(|n| n >= parts.ints)
             || floats.max().is_some_and(|n| n >= parts.floats)
@@ -256,9 +297,12 @@ impl Program {
     }
 }
 
+/// Where the elements are, and what keeps them there.
+type AtHand = (Vec<View>, Vec<Arc<Store>>);
+
 /// The elements of arrays in memory that nobody else has where they are written, and what keeps them. `None` where they are not
 /// here.
-fn at_hand(s: &mut Session, arrays: &[&Array], of: &[Given]) -> Result<Option<(Vec<View>, Vec<Arc<Store>>)>> {
+fn at_hand(s: &mut Session, arrays: &[&Array], of: &[Given]) -> Result<Option<AtHand>> {
     let as_given = |(a, g): (&&Array, &Given)| a.dtype == g.dtype && a.ndim() == g.axes && a.part == Part::Whole;
     if crate::ranks::active().is_some() || !arrays.iter().zip(of).all(as_given) {
         return Ok(None);
@@ -517,20 +561,15 @@ impl Run<'_> {
                     }
                     Op::ToInt => {
                         let x = f!(b).trunc();
-                        if !(x.abs() < EXACT as f64) {
+                        if x.is_nan() || x.abs() > EXACT as f64 {
                             return End::Leave;
                         }
                         i!(a) = x as i64;
                     }
                     Op::Round => f!(a) = f!(b) as f32 as f64,
                     Op::Function => {
-                        let value = self.program.functions[c as usize].eval(&[Scalar::f64(f!(b))]);
-                        let value = some!(value.filter(|v| v.dtype == DType::F64)).as_f64();
-                        // (What is not finite NumPy may warn of.)
-                        if !value.is_finite() {
-                            return End::Leave;
-                        }
-                        f!(a) = value;
+                        // (What is not finite NumPy may warn of, and Python may raise an error.)
+                        f!(a) = some!(self.program.functions[c as usize].of(f!(b)).filter(|v| v.is_finite()));
                     }
                     Op::Jump => pc = a as usize,
                     Op::JumpBack => {
@@ -602,6 +641,17 @@ impl Run<'_> {
                     Op::StoreBoolAt0 => store!(v!(b).ptr, u8, (i!(a) != 0) as u8),
                     Op::StoreBoolAt1 => store!(some!(v!(b).at1(i!(c))), u8, (i!(a) != 0) as u8),
                     Op::StoreBoolAt2 => store!(some!(v!(b).at2(i!(c), i!(d))), u8, (i!(a) != 0) as u8),
+                    Op::LoadSmall => {
+                        let p = v!(b).ptr;
+                        i!(a) = match c {
+                            0 => p.read() as i64,
+                            1 => p.cast::<i8>().read() as i64,
+                            2 => p.cast::<u16>().read() as i64,
+                            3 => p.cast::<i16>().read() as i64,
+                            4 => p.cast::<u32>().read() as i64,
+                            _ => p.cast::<i32>().read() as i64,
+                        };
+                    }
                     Op::MoveView => v!(a) = v!(b),
                     Op::Index => {
                         let items = &self.program.items[c as usize..][..d as usize];
@@ -619,7 +669,11 @@ impl Run<'_> {
                         long!(shape.iter().product::<usize>());
                         let out = self.new_view(d, &shape, item, [&x, &y]);
                         let (x, y) = (some!(x.broadcast(&shape)), some!(y.broadcast(&shape)));
-                        if item == 8 { map::<f64>(&out, &x, &y, op) } else { map::<f32>(&out, &x, &y, op) }
+                        if item == 8 {
+                            map::<f64>(&out, &x, &y, op)
+                        } else {
+                            map::<f32>(&out, &x, &y, op)
+                        }
                         v!(a) = out;
                     }
                     Op::UpdateF64 | Op::UpdateF32 => {
@@ -634,7 +688,11 @@ impl Run<'_> {
                             from = View::packed(copied.as_ptr().cast_mut().cast(), to.shape(), item);
                         }
                         let old = self.log.room(&to, item);
-                        if item == 8 { update::<f64>(&to, &from, &old, op) } else { update::<f32>(&to, &from, &old, op) }
+                        if item == 8 {
+                            update::<f64>(&to, &from, &old, op)
+                        } else {
+                            update::<f32>(&to, &from, &old, op)
+                        }
                     }
                     Op::NumberF64 => {
                         let room: *mut f64 = &mut self.rooms[a as usize];
@@ -683,7 +741,9 @@ impl Run<'_> {
                         v!(a) = out;
                     }
                     Op::DotF64 => f!(a) = f64::from_bits(some!(self.dot(DType::F64, v!(b), v!(c), d == 1))),
-                    Op::DotF32 => f!(a) = f32::from_bits(some!(self.dot(DType::F32, v!(b), v!(c), d == 1)) as u32) as f64,
+                    Op::DotF32 => {
+                        f!(a) = f32::from_bits(some!(self.dot(DType::F32, v!(b), v!(c), d == 1)) as u32) as f64
+                    }
                     Op::MatmulF64 => v!(a) = some!(self.matmul(DType::F64, &v!(b), &v!(c), d)),
                     Op::MatmulF32 => v!(a) = some!(self.matmul(DType::F32, &v!(b), &v!(c), d)),
                     Op::SumF64 | Op::MaximumF64 | Op::MinimumF64 => {

@@ -1,6 +1,7 @@
 """Loops over single elements and short rows run as a code of the runtime's: with NumPy's bits, Python's types and everybody's errors, and
 without anybody seeing it."""
 
+import math
 import random
 import signal
 import threading
@@ -388,6 +389,132 @@ def test_functions_of_numbers():
     check(program, 30)
 
 
+def step(x, r, by=0.25):
+    if x < 0.5:
+        return r * x * (1.0 - x)
+    y = x * by
+    return y * y + r
+
+
+def spread_out(x, k):
+    return x[k] * 2.0, x[k - 1] - step(x[k], 0.5)
+
+
+def scaled(row, by):
+    new = row * by
+    new[0] = by
+    return new
+
+
+def added_to(row, by):
+    row += by
+    return row
+
+
+def test_functions_of_the_program():
+    def program(np):
+        x, A, s = some(np, 30, 40), some(np, 31, 12, 12), 0.1
+        for i in range(40):
+            s = step(s, x[i]) + step(x[i], s, 0.5) * step(step(s, s), 1)
+            a, b = spread_out(x, i)
+            x[i] = a + b if step(b, a) > 0 else -a
+        for i in range(12):
+            row = scaled(A[i], s)
+            A[i] = scaled(row, 0.5) + row
+            added_to(A[i - 1], A[i, i])
+        return x, A, s, a, b
+
+    check(program, 40)
+
+
+class Automaton:
+    def __init__(self, np):
+        self.cells = np.array(numpy.random.default_rng(33).integers(0, 2, 50).astype("u1"))
+        self.counts, self.field, self.rate = np.zeros(4), some(np, 34, 50), 0.5
+
+    def weight(self, i):
+        return self.field[i] * self.rate + (1.0 if self.cells[i] else -1.0)
+
+    def run(self):
+        total = 0.0
+        for i in range(1, 49):
+            self.counts[self.cells[i] + int(self.cells[i - 1]) if self.rate > 1 else self.cells[i]] += 1
+            self.field[i] = self.weight(i - 1) - self.weight(i + 1) + self.cells[i] * 0.25
+            total += self.field[i]
+        return total, i
+
+
+def test_attributes_and_methods_of_objects():
+    def program(np):
+        automata = [Automaton(np) for _ in range(6)]
+        totals = [a.run() for a in automata]
+        automata[2].rate = 0.25
+        totals.append(automata[2].run())
+        automata[3].weight = lambda i: 1.0
+        totals.append(automata[3].run())
+        weight, Automaton.weight = Automaton.weight, lambda self, i: 2.0
+        totals.append(automata[4].run())
+        Automaton.weight = weight
+        return totals, [a.counts for a in automata], [a.field for a in automata]
+
+    check(program, 200)
+
+
+def test_pictures():
+    def program(np):
+        image = np.array(numpy.random.default_rng(35).integers(0, 256, (20, 20)).astype("u1"))
+        short = np.array(numpy.random.default_rng(36).integers(-999, 999, (4, 5, 6)).astype("i2"))
+        counts, bright, sums = np.zeros(256, np.int64), 0, np.zeros(4)
+        for i in range(20):
+            for j in range(20):
+                counts[image[i, j]] += 1
+                if image[i, j] > 200:
+                    bright += int(image[i, j])
+        for i in range(4):
+            for j in range(5):
+                sums[i] += short[i, j, i] * 0.5 + float(short[i, j, -1])
+        return counts, bright, sums
+
+    check(program, 20)
+
+
+def factorial(n):
+    return 1 if n < 2 else n * factorial(n - 1)
+
+
+def test_functions_that_call_themselves():
+    def program(np):
+        x = np.zeros(30)
+        for i in range(30):
+            x[i] = factorial(i % 5)
+        return x
+
+    check(program, 20)
+
+
+def test_functions_of_the_module_math():
+    def program(np):
+        x, y = some(np, 32, 40), np.zeros(40)
+        for i in range(40):
+            y[i] = math.sin(x[i]) * math.exp(-x[i]) + math.log(x[i] + 1) - math.tanh(i) + math.floor(x[i] * 9) % 4
+            y[i] += math.sqrt(x[i]) + math.atan(y[i]) * math.pi
+        return y
+
+    check(program, 30)
+
+
+def test_an_error_in_a_function():
+    def program(np):
+        x = np.arange(30.0) - 20
+        try:
+            for i in range(30):
+                x[i] = step(x[i], 1.0) + 1.0 / float(x[i])
+        except ZeroDivisionError as e:
+            return x, i, str(e)
+
+    check(program, 10)
+
+
 def test_names_of_the_module():
     text = """
 s = 0.0
@@ -567,6 +694,25 @@ INTS, FLOATS = ("i", "j", "p", "3", "-1", "i - 1", "n - 1 - i", "q[i]"), ("s", "
 ARRAYS = {"x": 1, "y": 1, "A": 2, "B": 2, "w": 1}
 
 
+FUNCTIONS = """
+def f(a, b):
+    c = a * 0.5
+    for k in range(2):
+        if c > b:
+            return c - b
+        c = c + a
+    return c + h(a, k)
+
+def h(a, k=1):
+    return a if k > 0 and a < 1 else -a
+
+def g(v, a):
+    u = v * a
+    u[0] = h(a)
+    return u[-1] + v[0]
+""".split("\n")
+
+
 class Writer:
     def __init__(self, seed):
         self.r = random.Random(seed)
@@ -593,6 +739,7 @@ class Writer:
             f"({a} + {b})", f"({a} - {b})", f"{a} * {b}", f"({a}) / ({b})", f"-({a})", f"abs({a})", f"min({a}, {a})",
             f"np.dot({self.row()}, {self.row()})", f"np.sqrt(abs({a}))", f"({a} if {self.test()} else {b})", f"({a}) ** 2",
             f"float({a})", f"{self.row()}.sum()", "max(i, j) % 3", "(i // 2 + p)",
+            f"f({a}, {b})", f"g({self.row()}, {b})",
         ))  # fmt: skip
 
     def test(self):
@@ -616,9 +763,10 @@ class Writer:
         if kind < 5:
             return [f"{r.choice('st')} {r.choice(('=', '+=', '*='))} {self.number()}"]
         if kind < 7:
-            to, of = self.row(), self.rows(r.randrange(2))
+            to, depth = self.row(), r.randrange(2)
+            of = self.rows(depth)
             # (NumPy writes a row on a column that it crosses element by element.)
-            crossing = to[0] == of[0] and to[0] in "AB" and not set("+-*/") & set(of)
+            crossing = to[0] == of[0] and to[0] in "AB" and depth == 0
             return [f"{to} {r.choice(('=', '+=', '-=', '*='))} {of}" + " + 0.0" * crossing]
         if kind == 7:
             return [r.choice(("p = (p + i) % 5", "q[i] = i % 4", "m[i] = not m[i]", "s, t = t, s", "p += 1", "u = A[i] * s", "t = x[j]"))]
@@ -638,7 +786,7 @@ class Writer:
     def program(self):
         lines = self.block(2)
         return "\n".join(
-            ["def program(np, A, B, x, y, w, q, m, n):", "    s, t, p, j = 0.0, x[1], 1, 0", "    try:",
+            FUNCTIONS + ["def program(np, A, B, x, y, w, q, m, n):", "    s, t, p, j = 0.0, x[1], 1, 0", "    try:",
              f"        for i in range({self.r.choice(('n', '1, n', 'n - 1, -1, -1', '0, n + 3'))}):"]
             + ["            " + line for line in lines]
             + ["    except Exception as e:", "        return i, type(e), str(e), s, t, p, A, B, x, y, w, q, m",

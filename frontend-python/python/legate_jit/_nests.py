@@ -5,7 +5,8 @@
 What it does not know, or what could not be told apart from here, becomes an instruction to leave: Python does that round then.
 
 Numbers have one letter for their type: i, f and b are Python's int, float and bool; I, F, S and B NumPy's int64, float64, float32 and
-bool; E is a float of which only the value is known, Python's or NumPy's.
+bool; E is a float of which only the value is known, Python's or NumPy's; U is an element of NumPy's other integers, which can be
+looked at but not computed with.
 """
 
 import dis
@@ -33,7 +34,12 @@ ELEMENTS = {
     numpy.dtype("i8"): ("I", 8, "i64"),
     numpy.dtype("?"): ("B", 1, "bool"),
 }
+#: In the order of their numbers.
+SMALL = [numpy.dtype(name) for name in ("u1", "i1", "u2", "i2", "u4", "i4")]
+ELEMENTS |= {dtype: ("U", dtype.itemsize, dtype.kind + str(8 * dtype.itemsize)) for dtype in SMALL}
 INTEGERS, FLOATS, TRUTHS = "iI", "fFSE", "bB"
+#: What may be an index.
+WHOLE = INTEGERS + "U"
 
 ARITHMETIC = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "//": "floor_divide", "%": "remainder"}
 MAPS = {"+": 0, "-": 1, "*": 2, "/": 3}
@@ -43,10 +49,19 @@ FUNCTIONS = frozenset(
     "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arctanh floor ceil trunc rint".split()
 )
 
+#: The same of the module math, in the C library's version, as Python has them.
+MATH = frozenset("acos asin atan cos cosh exp expm1 fabs log10 log2 log sin sinh tan tanh".split())
+
+#: Functions of the program that are followed from one to the next.
+DEEPEST = 6
+
 #: Registers of one kind, at most.
 REGISTERS = 60_000
 #: Instructions of a body, and times that each is followed.
 LONGEST, TIMES = 3000, 30
+
+#: Of functions with other arguments than plain ones, of generators and coroutines (`inspect.CO_VARARGS` and so on).
+NOT_PLAIN = 0x04 | 0x08 | 0x20 | 0x80 | 0x200
 
 
 class Unknown(Exception):
@@ -75,19 +90,56 @@ def _is(thing, what):
     return thing[0] == what
 
 
+def _plain(of):
+    """Whether the attributes of a class's objects are what their dictionaries say."""
+    return bool(of.__flags__ & 1 << 9) and of.__getattribute__ is object.__getattribute__ and not hasattr(of, "__getattr__")
+
+
+def _path(origin):
+    """Where something comes from: whether a global name, and the name with the attributes that lead there."""
+    names = []
+    while origin[0] == "attribute":
+        names.append(origin[2])
+        origin = origin[1]
+    return origin[0] == "global", [origin[1], *reversed(names)]
+
+
+class Code:
+    """The code of the loop (number 0), or of a function at one of the places where it is called."""
+
+    def __init__(self, number, code, instructions, globals_=None, back=None, parameters=()):
+        self.number = number
+        self.code = code
+        self.instructions = instructions
+        self.place = {i.offset: n for n, i in enumerate(instructions)}
+        self.leaders = {i.offset for i in instructions if i.is_jump_target}
+        self.globals = globals_
+        #: Where it goes on after it, how much is on the stack there, and how deep it is.
+        self.back, self.height = back, 0
+        self.depth = 0
+        self.parameters = parameters
+
+    def local(self, name):
+        """The name of a variable, other than those of all other codes."""
+        return name if self.number == 0 else f"{name}@{self.number}"
+
+
 class Translation:
     """The translation of one loop."""
 
-    def __init__(self, code, start, optimized, variables, outside):
-        self.code = code
+    def __init__(self, code, start, optimized, variables, outside, globals_):
         self.start = start
         self.optimized = optimized
         #: What the variables hold, by name, and what the names have that are global.
         self.variables = variables
         self.outside = outside
+        self.globals = globals_
         instructions = list(dis.get_instructions(code))
-        self.place = {i.offset: n for n, i in enumerate(instructions)}
         self.instructions = instructions
+        self.codes = [Code(0, code, instructions)]
+        #: The number of the code of a function, by where it is called.
+        self.called = {}
+        self.place = self.codes[0].place
         head = instructions[self.place[start]]
         self.end = head.argval
         self.inside = [i for i in instructions if start < i.offset < self.end]
@@ -99,6 +151,10 @@ class Translation:
         self.inputs = {}
         self.arrays = {}
         self.objects = {}
+        #: Objects of the program's classes, and of which they are.
+        self.instances = {}
+        self.types = {}
+        self.methods = {}
         self.live = set()
         #: Names that a round binds, and those that it binds on some ways only, with what.
         self.bound = set()
@@ -168,14 +224,21 @@ class Translation:
             return _array(value.dtype, value.ndim, register, origin, origin)
         if isinstance(value, numpy.generic) or hasattr(value, "__array__"):
             raise Unknown
-        if value is None or value is ... or isinstance(value, types.ModuleType) or _loops.permitted(value):
+        plain = (types.ModuleType, types.FunctionType)
+        if value is None or value is ... or isinstance(value, plain) or _loops.permitted(value):
             self.objects[origin] = value
             return ("object", value)
+        if _plain(type(value)) and hasattr(value, "__dict__"):
+            self.instances[id(value)] = value
+            self.types[origin] = type(value)
+            return ("instance", id(value), origin)
         raise Unknown
 
     def read(self, state, name):
         if name in state:
             return self.with_origin(state[name], name)
+        if "@" in name:
+            raise Unknown
         # Nothing has bound it in this round: it is as it was.
         self.live.add(name)
         if name not in self.variables:
@@ -239,13 +302,15 @@ class Translation:
         kinds = {x, y}
         if kinds & set(TRUTHS):
             raise Unknown
+        if "U" in kinds and not kinds & set("fFE"):
+            raise Unknown
         if "S" in kinds:
             if kinds <= {"S", "f", "i"}:
                 return "S"
             if "E" in kinds:
                 raise Unknown
             return "F"
-        if kinds & {"F", "I"}:
+        if kinds & set("FIU"):
             return "F"
         return "E" if "E" in kinds else "f"
 
@@ -290,7 +355,7 @@ class Translation:
     def compare(self, op, x, y):
         a, b = x[1], y[1]
         kind = "b" if a in "ifb" and b in "ifb" else "B"
-        whole = INTEGERS + TRUTHS
+        whole = WHOLE + TRUTHS
         if a in whole and b in whole:
             end, p, q = "_int", x[2], y[2]
         else:
@@ -320,7 +385,7 @@ class Translation:
 
     def choose(self, first, second, name, p, q):
         """Python's `min` and `max`: the second where the comparison says so."""
-        if first[1] != second[1] or first[1] in TRUTHS:
+        if first[1] != second[1] or first[1] in TRUTHS + "U":
             raise Unknown
         bank = self.bank(first[1])
         end = "_int" if bank == "int" else ""
@@ -338,7 +403,7 @@ class Translation:
     def seen_as(self, dtype, number):
         """A number as an operand of an operation on arrays."""
         _, kind, _, _ = number
-        if kind in TRUTHS or dtype == numpy.dtype("f4") and kind not in "fiS":
+        if kind in TRUTHS + "U" or dtype == numpy.dtype("f4") and kind not in "fiS":
             raise Unknown
         if dtype not in (numpy.dtype("f8"), numpy.dtype("f4")):
             raise Unknown
@@ -393,14 +458,14 @@ class Translation:
                 missing = array[2] - used
                 found += [("slice", None, None, 1)] * missing
                 left += missing
-            elif _is(p, "number") and p[1] in INTEGERS:
+            elif _is(p, "number") and p[1] in WHOLE:
                 found.append(("int", p[2], None, 1))
             elif _is(p, "slice"):
                 bounds = []
                 for part in p[1][:2]:
                     if _is(part, "object") and part[1] is None:
                         bounds.append(None)
-                    elif _is(part, "number") and part[1] in INTEGERS:
+                    elif _is(part, "number") and part[1] in WHOLE:
                         bounds.append(part[2])
                     else:
                         raise Unknown
@@ -437,6 +502,9 @@ class Translation:
         if place is not None:
             kind, _, name = ELEMENTS[dtype]
             new = self.register(self.bank(kind))
+            if dtype in SMALL:
+                self.emit("load_small", new, *place, SMALL.index(dtype))
+                return _number(kind, new)
             self.emit(f"load_{name}_{len(place) - 1}", new, *place)
             return _number(kind, new)
         view, left = self.view(thing, key)
@@ -455,9 +523,9 @@ class Translation:
     def element(self, thing, key):
         """Operands that name a single element, or None for what has axes."""
         parts = key[1] if _is(key, "tuple") else [key]
-        if len(parts) != thing[2] or not all(_is(p, "number") and p[1] in INTEGERS for p in parts):
+        if len(parts) != thing[2] or not all(_is(p, "number") and p[1] in WHOLE for p in parts):
             return None
-        if len(parts) <= 2:
+        if len(parts) <= 2 and thing[1] not in SMALL:
             return [thing[3], *(p[2] for p in parts)]
         return [self.view(thing, key)[0]]
 
@@ -466,6 +534,8 @@ class Translation:
             raise Unknown
         dtype = thing[1]
         kind, item, name = ELEMENTS[dtype]
+        if kind == "U":
+            raise Unknown
         place = self.element(thing, key)
         if place is not None:
             if not _is(value, "number"):
@@ -534,7 +604,29 @@ class Translation:
         self.emit("length", new, x[3], axis)
         return _number("i", new)
 
+    def of_instance(self, thing, name):
+        """An attribute of an object, as it is before the rounds."""
+        value = self.instances[thing[1]]
+        of_class = getattr(type(value), name, None)
+        if name not in vars(value) or hasattr(type(of_class), "__set__"):
+            raise Unknown
+        return self.input(("attribute", thing[2], name), vars(value)[name])
+
+    def method_of(self, thing, name):
+        """What a call of a method finds on the stack."""
+        if _is(thing, "array"):
+            return [("method", name, thing), ("nothing",)]
+        if _is(thing, "instance"):
+            value = self.instances[thing[1]]
+            f = getattr(type(value), name, None)
+            if name not in vars(value) and isinstance(f, types.FunctionType):
+                self.methods["attribute", thing[2], name] = f
+                return [("bound", f, thing), ("nothing",)]
+        return [("nothing",), self.attribute(thing, name)]
+
     def attribute(self, thing, name):
+        if _is(thing, "instance"):
+            return self.of_instance(thing, name)
         if _is(thing, "object") and isinstance(thing[1], types.ModuleType):
             if thing[1] not in (ours, math) or not hasattr(thing[1], name):
                 raise Unknown
@@ -599,14 +691,14 @@ class Translation:
     def of_number(self, f, x):
         kind, register = x[1], x[2]
         if f is abs or f in (ours.abs, ours.absolute):
-            if kind in TRUTHS or f is not abs and kind in "if":
+            if kind in TRUTHS + "U" or f is not abs and kind in "if":
                 raise Unknown
             return self.result(kind, "absolute" + ("" if kind in FLOATS else "_int"), register)
-        if f is float and kind in FLOATS + INTEGERS:
+        if f is float and kind in FLOATS + WHOLE:
             return _number("f", self.as_float(x))
         if f is int and kind in FLOATS:
             return self.result("i", "to_int", register)
-        if f is int and kind in INTEGERS:
+        if f is int and kind in WHOLE:
             return _number("i", register)
         if f is math.sqrt and kind in FLOATS + INTEGERS:
             return self.result("f", "sqrt", self.as_float(x))
@@ -614,10 +706,69 @@ class Translation:
             return self.result("S" if kind == "S" else "F", "sqrt", self.as_float(x))
         name = getattr(f, "__name__", None)
         if name in FUNCTIONS and f is getattr(ours, name) and kind in "fFiI":
-            if name not in self.functions:
-                self.functions.append(name)
-            return self.result("F", "function", self.as_float(x), self.functions.index(name))
+            return self.result("F", "function", self.as_float(x), self.function(name))
+        if name in MATH and f is getattr(math, name) and kind in "fFiI":
+            return self.result("f", "function", self.as_float(x), self.function("math." + name))
+        if f in (math.floor, math.ceil) and kind in "fF":
+            whole = self.result("f", "function", self.as_float(x), self.function(f.__name__))
+            return self.result("i", "to_int", whole[2])
         raise Unknown
+
+    def function(self, name):
+        """The number of an elementwise function."""
+        if name not in self.functions:
+            self.functions.append(name)
+        return self.functions.index(name)
+
+    def enter(self, code, f, arguments, stack, state, back):
+        """Goes on in a function of the program."""
+        of = f.__code__
+        place = (code.number, back)
+        if (
+            of.co_flags & NOT_PLAIN
+            or of.co_kwonlyargcount
+            or of.co_freevars
+            or f.__globals__ is not self.globals
+            or code.depth >= DEEPEST
+            or not len(arguments) <= of.co_argcount <= len(arguments) + len(f.__defaults__ or ())
+        ):
+            raise Unknown
+        known = self.called.get((place, of))
+        if known is None:
+            known = Code(len(self.codes), of, list(dis.get_instructions(of)), f.__globals__, place, of.co_varnames[: of.co_argcount])
+            known.depth = code.depth + 1
+            self.codes.append(known)
+            self.called[place, of] = known
+        known.height = len(stack)
+        missing = of.co_argcount - len(arguments)
+        arguments = [*arguments, *(self.literal(value) for value in (f.__defaults__ or ())[len(f.__defaults__ or ()) - missing :])]
+        if missing == 0:
+            arguments = arguments[: of.co_argcount]
+        state = dict(state)
+        # (A parameter may be another name: whoever gave it the memory does not run meanwhile.)
+        plain = [(*a[:5], None) if _is(a, "array") else a for a in arguments]
+        for name, thing in zip(known.parameters, [self.fresh(a, None) for a in plain]):
+            self.bind(stack, state, known.local(name), thing)
+        self.jump((known.number, 0), stack, state)
+
+    def leave_function(self, code, stack, state):
+        """Goes back to where a function was called."""
+        result = stack.pop()
+        result = self.returned(code, result)
+        if len(stack) != code.height:
+            raise Unknown
+        end = f"@{code.number}"
+        state = {name: thing for name, thing in state.items() if not name.endswith(end)}
+        self.jump(code.back, [*stack, result], state)
+
+    def returned(self, code, thing):
+        if _is(thing, "array") and thing[5] is not None and thing[5].endswith(f"@{code.number}"):
+            # Memory of its own has no other name now, a parameter's has.
+            if thing[5] not in map(code.local, code.parameters):
+                return (*thing[:5], None)
+        if thing[0] in ("tuple", "slice", "range"):
+            return (thing[0], tuple(self.returned(code, part) for part in thing[1]))
+        return thing
 
     def method(self, name, thing, arguments):
         if name == "dot" and len(arguments) == 1:
@@ -645,7 +796,7 @@ class Translation:
             if to != thing[3]:
                 self.emit("move_view", to, thing[3])
             return (*thing[:3], to, *thing[4:])
-        if _is(thing, "object") or _is(thing, "iterator") or _is(thing, "nothing"):
+        if thing[0] in ("object", "instance", "bound", "iterator", "nothing"):
             return thing
         if _is(thing, "method"):
             return ("method", thing[1], self.settle(thing[2], (key, "self")))
@@ -659,7 +810,8 @@ class Translation:
         if _is(thing, "array") and thing[5] == name and thing[3] == self.home("view", key):
             # An operation in place: the same array.
             return
-        self.bound.add(name)
+        if "@" not in name:
+            self.bound.add(name)
         self.only_name(thing)
         if _is(thing, "array") and name in self.carry:
             raise Refused
@@ -715,7 +867,9 @@ class Translation:
 
     def arrive(self, offset, stack, state):
         """Notes with what an instruction is reached, and moves everything to where it is expected."""
-        stack = [self.settle_apart(stack, n) for n in range(len(stack))]
+        # Everything is moved aside first: what lies in a place may be needed in another one.
+        stack = [self.fresh(thing, ("stack", n)) for n, thing in enumerate(stack)]
+        stack = [self.settle(thing, ("stack", n)) for n, thing in enumerate(stack)]
         state = {name: (*thing[:5], None) if _is(thing, "array") else thing for name, thing in state.items()}
         old = self.states.get(offset)
         if old is None:
@@ -745,16 +899,26 @@ class Translation:
         for name, want in new[1].items():
             self.convert(state[name], want)
 
-    def settle_apart(self, stack, n):
-        """Something on the stack in its own place, which nothing further up still needs."""
-        key = ("stack", n)
-        stack[n + 1 :] = [self.detached(s, key) for s in stack[n + 1 :]]
-        thing = stack[n]
-        if _is(thing, "number") and thing[3] is not None:
-            thing = _number(thing[1], thing[2])
+    def fresh(self, thing, key):
+        """The same thing in registers of its own, unless it lies where it always lies under this key."""
+        if _is(thing, "number"):
+            bank = self.bank(thing[1])
+            if key is not None and thing[2] == self.homes.get((bank, key)):
+                return thing
+            new = self.register(bank)
+            self.emit("move_" + bank, new, thing[2])
+            return _number(thing[1], new)
+        if _is(thing, "array"):
+            if key is not None and thing[3] == self.homes.get(("view", key)):
+                return thing
+            new = self.register("view")
+            self.emit("move_view", new, thing[3])
+            return (*thing[:3], new, *thing[4:])
+        if _is(thing, "method"):
+            return ("method", thing[1], self.fresh(thing[2], (key, "self")))
         if thing[0] in ("tuple", "slice", "range"):
-            raise Unknown
-        return self.settle(thing, key)
+            return (thing[0], tuple(self.fresh(part, (key, n)) for n, part in enumerate(thing[1])))
+        return thing
 
     def placed(self, thing, key):
         if _is(thing, "number"):
@@ -812,7 +976,7 @@ class Translation:
     def kind_at(states, name):
         """The kind of number that a variable holds at the ends of rounds."""
         kinds = {state[name][1] if _is(state[name], "number") else None for state in states}
-        if len(kinds) != 1 or None in kinds or "E" in kinds:
+        if len(kinds) != 1 or kinds & {None, "E", "U"}:
             raise Refused
         return kinds.pop()
 
@@ -825,11 +989,11 @@ class Translation:
     def follow(self):
         first = self.instructions[self.place[self.start] + 1].offset
         depth = _loops._depths(self.instructions)[self.start]
-        self.leaders = {i.offset for i in self.inside if i.is_jump_target}
         self.variable = self.home("int", "the variable")
         stack = [("nothing",)] * (depth - 1) + [("iterator", None), _number("i", self.variable)]
-        self.states[first] = (tuple(stack), {})
-        self.todo = [first]
+        self.first = (0, first)
+        self.states[self.first] = (tuple(stack), {})
+        self.todo = [self.first]
         self.pieces = {}
         self.visited = set()
         self.ends = []
@@ -862,14 +1026,14 @@ class Translation:
             self.emit("leave")
         return self.out
 
-    def jump(self, offset, stack, state):
-        """Goes on somewhere else."""
-        if offset == self.start:
+    def jump(self, there, stack, state):
+        """Goes on somewhere else: (code, offset)."""
+        if there == (0, self.start):
             self.ends.append((list(stack), dict(state)))
             self.emit("end_round")
-        elif self.start < offset < self.end:
-            self.arrive(offset, list(stack), state)
-            self.emit("jump", ("offset", offset))
+        elif there[0] > 0 or self.start < there[1] < self.end:
+            self.arrive(there, list(stack), state)
+            self.emit("jump", ("offset", there))
         else:
             self.emit("leave")
 
@@ -884,18 +1048,20 @@ class Translation:
         self.mark(there)
         self.jump(offset, list(stack), dict(state))
 
-    def block(self, offset):
-        stack, state = self.states[offset]
+    def block(self, start):
+        stack, state = self.states[start]
         stack, state = list(stack), dict(state)
-        n, last = self.place[offset], None
+        code = self.codes[start[0]]
+        n, last = code.place[start[1]], None
         while True:
-            i = self.instructions[n]
-            following = self.instructions[n + 1].offset if n + 1 < len(self.instructions) else None
-            if last is not None:
+            i = code.instructions[n]
+            following = (code.number, code.instructions[n + 1].offset) if n + 1 < len(code.instructions) else None
+            if last is not None and code.number == 0:
                 self.visited.add(last)
             last = i.offset
-            if i.offset != offset and i.offset in self.leaders:
-                self.jump(i.offset, stack, state)
+            here = (code.number, i.offset)
+            if here != start and i.offset in code.leaders:
+                self.jump(here, stack, state)
                 return
             name, arg = i.opname, i.argval
             n += 1
@@ -907,32 +1073,38 @@ class Translation:
                 stack.append(("nothing",))
             elif name == "LOAD_CONST":
                 stack.append(self.literal(arg))
-            elif name in ("LOAD_FAST", "LOAD_NAME") and (self.optimized or arg in self.variables or arg in self.bound):
-                stack.append(self.read(state, arg))
+            elif name == "LOAD_FAST" or name == "LOAD_NAME" and (arg in self.variables or arg in self.bound):
+                stack.append(self.read(state, code.local(arg)))
             elif name in ("LOAD_GLOBAL", "LOAD_NAME"):
-                if arg in self.bound:
+                if not self.optimized and arg in self.bound:
                     raise Unknown
                 if name == "LOAD_GLOBAL" and i.arg & 1:
                     stack.append(("nothing",))
                 stack.append(self.global_name(arg))
             elif name in ("STORE_FAST", "STORE_NAME"):
                 thing = stack.pop()
-                self.bind(stack, state, arg, thing)
+                self.bind(stack, state, code.local(arg), thing)
             elif name == "LOAD_ATTR":
                 stack.append(self.attribute(stack.pop(), arg))
             elif name == "LOAD_METHOD":
-                thing = stack.pop()
-                if _is(thing, "array"):
-                    stack += [("method", arg, thing), ("nothing",)]
-                else:
-                    stack += [("nothing",), self.attribute(thing, arg)]
+                stack += self.method_of(stack.pop(), arg)
             elif name == "KW_NAMES":
                 raise Unknown
             elif name == "CALL":
                 arguments = stack[len(stack) - arg :]
                 del stack[len(stack) - arg :]
                 function, method = stack.pop(), stack.pop()
-                stack.append(self.call(function if _is(method, "nothing") else method, arguments))
+                function = function if _is(method, "nothing") else method
+                if _is(function, "bound"):
+                    arguments = [function[2], *arguments]
+                    function = ("object", function[1])
+                if _is(function, "object") and isinstance(function[1], types.FunctionType) and not _loops.permitted(function[1]):
+                    self.enter(code, function[1], arguments, stack, state, following[1])
+                    return
+                stack.append(self.call(function, arguments))
+            elif name == "RETURN_VALUE" and code.number > 0:
+                self.leave_function(code, stack, state)
+                return
             elif name in ("BUILD_TUPLE", "BUILD_SLICE"):
                 parts = stack[len(stack) - arg :]
                 del stack[len(stack) - arg :]
@@ -969,7 +1141,7 @@ class Translation:
                 stack.append(self.constant((x == y) != bool(i.arg)))
             elif name == "UNARY_NEGATIVE":
                 x = stack.pop()
-                if not _is(x, "number") or x[1] in TRUTHS:
+                if not _is(x, "number") or x[1] in TRUTHS + "U":
                     raise Unknown
                 stack.append(self.result(x[1], "negate" + ("" if x[1] in FLOATS else "_int"), x[2]))
             elif name == "UNARY_NOT":
@@ -979,29 +1151,29 @@ class Translation:
                 thing = stack.pop()
                 if not _is(thing, "range"):
                     raise Unknown
-                first = self.home("int", ("range", i.offset), 3)
+                first = self.home("int", ("range", here), 3)
                 self.emit("start_range", first, *(part[2] for part in thing[1]))
                 stack.append(("iterator", first))
             elif name == "FOR_ITER":
                 if not _is(stack[-1], "iterator") or stack[-1][1] is None:
                     raise Unknown
-                new = self.home("int", ("number", i.offset))
+                new = self.home("int", ("number", here))
                 over = self.label()
                 self.emit("next_of_range", stack[-1][1], new, over)
                 self.jump(following, [*stack, _number("i", new)], dict(state))
                 self.mark(over)
-                self.jump(arg, stack[:-1], dict(state))
+                self.jump((code.number, arg), stack[:-1], dict(state))
                 return
             elif name in ("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"):
-                self.jump(arg, stack, state)
+                self.jump((code.number, arg), stack, state)
                 return
             elif name.startswith("POP_JUMP_"):
                 thing = stack.pop()
                 if name.endswith("NONE"):
                     is_none = thing == ("object", None)
-                    self.jump(arg if is_none != ("_NOT_" in name) else following, stack, state)
+                    self.jump((code.number, arg) if is_none != ("_NOT_" in name) else following, stack, state)
                     return
-                self.branch(self.truth(thing), name.endswith("TRUE"), arg, stack, state, following)
+                self.branch(self.truth(thing), name.endswith("TRUE"), (code.number, arg), stack, state, following)
                 return
             elif name in ("JUMP_IF_FALSE_OR_POP", "JUMP_IF_TRUE_OR_POP"):
                 truth = self.truth(stack[-1])
@@ -1011,7 +1183,7 @@ class Translation:
                 self.emit("jump_if" if "TRUE" in name else "jump_unless", truth[1], there)
                 self.jump(following, stack[:-1], dict(state))
                 self.mark(there)
-                self.jump(arg, list(stack), dict(state))
+                self.jump((code.number, arg), list(stack), dict(state))
                 return
             else:
                 raise Unknown
@@ -1048,8 +1220,7 @@ class Translation:
     def assemble(self):
         pieces = sorted(self.pieces.items())
         flat, places = [], {}
-        first = self.instructions[self.place[self.start] + 1].offset
-        pieces.sort(key=lambda piece: piece[0] != first)
+        pieces.sort(key=lambda piece: piece[0] != self.first)
         for offset, piece in pieces:
             places["offset", offset] = len(flat)
             for name, operands in piece:
@@ -1071,14 +1242,15 @@ class Translation:
         after = {**self.carry, **self.left}
         carried = [(name, kind, self.home(self.bank(kind), ("variable", name))) for name, kind in after.items()]
         inputs = [
-            (where == "global", name, kind, self.home(self.bank(kind), (where, name)))
-            for (where, name), kind in self.inputs.items()
+            (*_path(origin), kind, self.home(self.bank(kind), origin)) for origin, kind in self.inputs.items()
         ]
         arrays = [
-            (where == "global", name, ELEMENTS[dtype][2], axes, register, written[0])
-            for (where, name), (dtype, axes, register, written) in self.arrays.items()
+            (*_path(origin), ELEMENTS[dtype][2], axes, register, written[0])
+            for origin, (dtype, axes, register, written) in self.arrays.items()
         ]
-        objects = [(where == "global", name, value) for (where, name), value in self.objects.items()]
+        objects = [(*_path(origin), value, "object") for origin, value in self.objects.items()]
+        objects += [(*_path(origin), of, "class") for origin, of in self.types.items()]
+        objects += [(*_path(origin), f, "method") for origin, f in self.methods.items()]
         counts = (self.registers["int"], self.registers["float"], self.registers["view"], self.memories)
         return (code, self.indices, self.functions, counts, ints, floats, self.variable), inputs, arrays, objects, carried
 
@@ -1102,14 +1274,16 @@ def reads_its_number(code, start):
 def plan(code, start, optimized, variables, outside):
     """The translation of the loop of `code` whose `FOR_ITER` is at the offset `start`, or None.
 
-    `variables` has what the names of the frame are bound to, `outside` the global names (Python's own among them). Returns
+    `variables` has what the names of the frame are bound to, `outside` the global names and
+    Python's own (a ChainMap). Returns
     ((code, indices, functions, registers, constants, register of the loop's variable), inputs, arrays, objects, carried), where the
     last four name variables (whether global, name, …): numbers with their kinds and registers; arrays with the type of their elements,
-    axes, register and whether they are written; objects that must stay the same; numbers that a round leaves behind.
+    axes, register and whether they are written; what must stay as it is (an object, a class, the function of a method); numbers that
+    a round leaves behind.
     """
     if _loops.LOOKING.intersection(code.co_names) or not reads_its_number(code, start):
         return None
     try:
-        return Translation(code, start, optimized, variables, outside).translate()
+        return Translation(code, start, optimized, variables, outside, outside.maps[0]).translate()
     except (Refused, Unknown):
         return None

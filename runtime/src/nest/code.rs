@@ -128,6 +128,8 @@ operations! {
     StoreBoolAt0 "store_bool_0" [Int, View],
     StoreBoolAt1 "store_bool_1" [Int, View, Int],
     StoreBoolAt2 "store_bool_2" [Int, View, Int, Int],
+    /// The element of a view without axes of a smaller type of integers, by its number: u8, i8, u16, i16, u32, i32.
+    LoadSmall "load_small" [Int, View, Number(6)],
     MoveView "move_view" [View, View],
     Index "index" [View, View, Indices, Count],
     Transpose "transpose" [View, View],
