@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use legate_jit_ir::{DType, Scalar};
 use legate_jit_runtime::nest::{Given, Item, Numbers, Parts, Program, Stop};
-use legate_jit_runtime::{Array, prepare};
+use legate_jit_runtime::{Array, dump, prepare};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
@@ -149,6 +149,8 @@ struct Code {
 struct Loop {
     start: u32,
     end: u32,
+    /// Of the source.
+    line: u32,
     place: usize,
     plans: Vec<Arc<Plan>>,
     /// How often it was translated, or found to be of no use.
@@ -254,9 +256,15 @@ impl Searcher {
 
     fn code(&self, py: Python<'_>, object: Bound<'_, PyAny>) -> PyResult<Code> {
         let (slots, optimized, library, _, _, raw): RawCode = self.analyse.bind(py).call1((&object,))?.extract()?;
+        let mut lines = HashMap::new();
+        for found in object.call_method0(intern!(py, "co_lines"))?.try_iter()? {
+            let (start, end, line): (u32, u32, Option<u32>) = found?.extract()?;
+            lines.extend((start..end).step_by(2).map(|at| (at, line.unwrap_or(0))));
+        }
         let of_loop = |(start, end, place, _, _): RawLoop| Loop {
             start,
             end,
+            line: lines.get(&start).copied().unwrap_or(0),
             place,
             plans: Vec::new(),
             tries: Arc::new(AtomicU32::new(0)),
@@ -335,10 +343,14 @@ fn translated(
         }
         Ok(Place::Name(name))
     };
-    let Some(made) = Plan::new(raw, of.unbind(), (l.place + code.slots, l.start), place)? else { return Ok(None) };
+    let Some(made) = Plan::new(raw, of.clone().unbind(), (l.place + code.slots, l.start), place)? else {
+        return Ok(None);
+    };
     if made.gather(py, frame, layout)?.is_none() {
         return Ok(None);
     }
+    let name: String = of.getattr(intern!(py, "co_name"))?.extract()?;
+    dump::nest(&name, l.line, || made.program.text());
     let made = Arc::new(made);
     l.plans.push(made.clone());
     Ok(Some(made))

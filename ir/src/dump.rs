@@ -39,6 +39,7 @@ pub static STAGES: &[Stage] = &[
     Stage { name: "llvm", ending: "ll", comment: ";", about: "LLVM IR after its passes" },
     Stage { name: "asm", ending: "s", comment: "#", about: "assembly" },
     Stage { name: "ptx", ending: "ptx", comment: "//", about: "the same kernel for a GPU" },
+    Stage { name: "nest", ending: "nest", comment: ";", about: "a loop of the program, translated" },
 ];
 
 fn stage(name: &str) -> Option<usize> {
@@ -96,7 +97,7 @@ impl Request {
 
     /// Whether anything of the stages from `kernel` on is wanted.
     pub fn wants_kernels(&self) -> bool {
-        STAGES.iter().skip_while(|s| s.name != "kernel").any(|s| self.wants(s.name))
+        STAGES.iter().skip_while(|s| s.name != "kernel").take_while(|s| s.name != "nest").any(|s| self.wants(s.name))
     }
 }
 

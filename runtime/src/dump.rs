@@ -1,7 +1,7 @@
 //! Connects `LEGATE_JIT_DUMP` to the passes and the compiler: what they did is shown as text, stage by stage.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use legate_jit_codegen::{CpuTarget, Options, Sink, Stage};
 use legate_jit_ir::Kernel;
@@ -22,11 +22,24 @@ pub struct Target {
 /// The GPU whose PTX is shown where none is named.
 pub const DEFAULT_GPU: &str = "sm_90";
 
+/// Who shows translated loops.
+static NESTS: OnceLock<Arc<Dumper>> = OnceLock::new();
+
+/// Shows a loop of the program that was translated (`nest.rs`), if that was asked for.
+pub fn nest(name: &str, line: u32, text: impl FnOnce() -> String) {
+    if let Some(dumper) = NESTS.get() {
+        dumper.stage(&format!("loops/{name}-{line}"), "nest", "the code of its rounds", &[], &text());
+    }
+}
+
 /// Makes the passes and the compiler show what was asked for. Kernels that are shown are compiled before they first run, so
 /// that their stages follow their graph's, and never taken from the kernel cache, which keeps no stages.
 pub fn install(request: Request, target: Target, config: &mut Config, options: &mut Options) {
     let kernels = request.wants_kernels();
     let dumper = Arc::new(Dumper::new(request));
+    if dumper.request().wants("nest") {
+        let _ = NESTS.set(dumper.clone());
+    }
     let of_passes = dumper.clone();
     config.cx.hook = Some(Arc::new(move |look: &Look| {
         if look.number == 0 {

@@ -17,6 +17,7 @@ mod log;
 mod vector;
 mod view;
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
@@ -241,6 +242,34 @@ impl Program {
             kept_ints: parts.kept_ints,
             kept_floats: parts.kept_floats,
         })
+    }
+
+    /// Its instructions, one a line.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        for given in &self.arrays {
+            let written = if given.written { ", written" } else { "" };
+            let _ = writeln!(out, "v{} = {} of {} axes{written}", given.register, given.dtype.name(), given.axes);
+        }
+        for (n, item) in self.items.iter().enumerate() {
+            let _ = writeln!(out, "x{n} = {item:?}");
+        }
+        for (n, ins) in self.code.iter().enumerate() {
+            let _ = write!(out, "{n:4}  {:?}", ins.op);
+            for (kind, n) in ins.named() {
+                let _ = match kind {
+                    Operand::Int | Operand::Range => write!(out, " i{n}"),
+                    Operand::Float => write!(out, " f{n}"),
+                    Operand::View => write!(out, " v{n}"),
+                    Operand::Target => write!(out, " ->{n}"),
+                    Operand::Memory => write!(out, " m{n}"),
+                    Operand::Indices => write!(out, " x{n}"),
+                    Operand::Count | Operand::Number(_) => write!(out, " {n}"),
+                };
+            }
+            out.push('\n');
+        }
+        out
     }
 
     /// The arrays that it works on.

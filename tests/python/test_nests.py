@@ -2,8 +2,11 @@
 without anybody seeing it."""
 
 import math
+import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -692,6 +695,18 @@ def test_long_rounds_are_taken_apart():
 
 INTS, FLOATS = ("i", "j", "p", "3", "-1", "i - 1", "n - 1 - i", "q[i]"), ("s", "t", "0.5", "2", "p")
 ARRAYS = {"x": 1, "y": 1, "A": 2, "B": 2, "w": 1}
+
+
+def test_the_code_is_shown():
+    program = (
+        "import legate_jit, legate_jit.numpy as np\nlegate_jit._native.look_for_loops()\ndef cumulate(x):\n"
+        "    for i in range(1, len(x)):\n        x[i] += x[i - 1]\n    return x\nassert cumulate(np.ones(99))[-1] == 99\n"
+    )
+    env = {**os.environ, "LEGATE_JIT_DUMP": "nest"}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for text in ("loops/cumulate-4 nest", "v0 = f64 of 1 axes, written", "LoadF64At1", "StoreF64At1", "EndRound"):
+        assert text in done.stderr, done.stderr
 
 
 FUNCTIONS = """
