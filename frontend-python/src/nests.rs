@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use legate_jit_ir::{DType, Scalar};
 use legate_jit_runtime::nest::{Given, Item, Numbers, Parts, Program, Stop};
 use legate_jit_runtime::{Array, dump, prepare};
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
@@ -283,8 +284,27 @@ impl Searcher {
     }
 }
 
-/// A plan for what the variables hold now: one that was made before, or a new one.
+/// A plan for what the variables hold now: one that was made before, or a new one. If something goes wrong, Python runs the loop as it
+/// always did, and whoever reads the messages can tell.
 fn translated(
+    py: Python<'_>,
+    plan: &Py<PyAny>,
+    chain: &Py<PyAny>,
+    frame: &Bound<'_, PyAny>,
+    code: &mut Code,
+    n: usize,
+    layout: &frame::Layout,
+) -> PyResult<Option<Arc<Plan>>> {
+    match translate(py, plan, chain, frame, code, n, layout) {
+        Err(e) if e.is_instance_of::<PyException>(py) => {
+            e.write_unraisable(py, Some(&frame.getattr(intern!(py, "f_code"))?));
+            Ok(None)
+        }
+        done => done,
+    }
+}
+
+fn translate(
     py: Python<'_>,
     plan: &Py<PyAny>,
     chain: &Py<PyAny>,
@@ -316,19 +336,11 @@ fn translated(
     let outside = chain.bind(py).call1((&globals, frame.getattr(intern!(py, "f_builtins"))?))?;
     let of = frame.getattr(intern!(py, "f_code"))?;
     l.tries.fetch_add(1, Ordering::Relaxed);
-    let made = match plan.bind(py).call1((&of, l.start, code.optimized, variables, outside)) {
-        Ok(made) => made,
-        // Python runs the loop as it always did; whoever reads the messages can tell.
-        Err(e) if e.is_instance_of::<pyo3::exceptions::PyException>(py) => {
-            e.write_unraisable(py, Some(&of));
-            return Ok(None);
-        }
-        Err(e) => return Err(e),
-    };
+    let made = plan.bind(py).call1((&of, l.start, code.optimized, variables, outside))?;
     if made.is_none() {
         return Ok(None);
     }
-    let Ok(raw) = made.extract::<RawPlan>() else { return Ok(None) };
+    let raw: RawPlan = made.extract()?;
     let place = |global: bool, name: Py<PyAny>| -> PyResult<Place> {
         if global {
             return Ok(Place::Global(name));
@@ -343,7 +355,7 @@ fn translated(
         }
         Ok(Place::Name(name))
     };
-    let Some(made) = Plan::new(raw, of.clone().unbind(), (l.place + code.slots, l.start), place)? else {
+    let Some(made) = Plan::new(py, raw, of.clone().unbind(), (l.place + code.slots, l.start), place)? else {
         return Ok(None);
     };
     if made.gather(py, frame, layout)?.is_none() {
@@ -394,6 +406,7 @@ struct Gathered {
 
 impl Plan {
     fn new(
+        py: Python<'_>,
         (program, inputs, arrays, objects, carried): RawPlan,
         code: Py<PyAny>,
         (place, start): (usize, u32),
@@ -434,7 +447,7 @@ impl Plan {
             kept_ints: of_bank(false),
             kept_floats: of_bank(true),
         };
-        let Ok(program) = Program::new(parts) else { return Ok(None) };
+        let program = Program::new(parts).map_err(|e| error::raise(py, e))?;
         let mut plan =
             Plan { code, place, start, program, inputs: vec![], arrays: places, objects: vec![], carried: vec![] };
         for (global, names, kind, register) in inputs {

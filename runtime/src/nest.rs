@@ -533,146 +533,158 @@ impl Run<'_> {
         // arrays to have, which `at_hand` has compared with their stores.
         unsafe {
             loop {
-                let ins = *code.add(pc);
-                let Ins { op, a, b, c, d, e } = ins;
+                // (Operands are read where they are needed.)
+                let ins = &*code.add(pc);
                 pc += 1;
-                match op {
-                    Op::MoveInt => i!(a) = i!(b),
-                    Op::AddInt => i!(a) = some!(i!(b).checked_add(i!(c))),
-                    Op::SubtractInt => i!(a) = some!(i!(b).checked_sub(i!(c))),
-                    Op::MultiplyInt => i!(a) = some!(i!(b).checked_mul(i!(c))),
+                match ins.op {
+                    Op::MoveInt => i!(ins.a) = i!(ins.b),
+                    Op::AddInt => i!(ins.a) = some!(i!(ins.b).checked_add(i!(ins.c))),
+                    Op::SubtractInt => i!(ins.a) = some!(i!(ins.b).checked_sub(i!(ins.c))),
+                    Op::MultiplyInt => i!(ins.a) = some!(i!(ins.b).checked_mul(i!(ins.c))),
                     Op::FloorDivideInt => {
-                        let (x, y) = (i!(b), i!(c));
+                        let (x, y) = (i!(ins.b), i!(ins.c));
                         let (q, r) = (some!(x.checked_div(y)), some!(x.checked_rem(y)));
-                        i!(a) = q - (r != 0 && (r < 0) != (y < 0)) as i64;
+                        i!(ins.a) = q - (r != 0 && (r < 0) != (y < 0)) as i64;
                     }
                     Op::RemainderInt => {
-                        let (x, y) = (i!(b), i!(c));
+                        let (x, y) = (i!(ins.b), i!(ins.c));
                         let r = some!(x.checked_rem(y));
-                        i!(a) = if r != 0 && (r < 0) != (y < 0) { r + y } else { r };
+                        i!(ins.a) = if r != 0 && (r < 0) != (y < 0) { r + y } else { r };
                     }
-                    Op::NegateInt => i!(a) = some!(i!(b).checked_neg()),
-                    Op::AbsoluteInt => i!(a) = some!(i!(b).checked_abs()),
-                    Op::LessInt => i!(a) = (i!(b) < i!(c)) as i64,
-                    Op::LessEqualInt => i!(a) = (i!(b) <= i!(c)) as i64,
-                    Op::EqualInt => i!(a) = (i!(b) == i!(c)) as i64,
-                    Op::Not => i!(a) = (i!(b) == 0) as i64,
-                    Op::MoveFloat => f!(a) = f!(b),
-                    Op::Add => f!(a) = f!(b) + f!(c),
-                    Op::Subtract => f!(a) = f!(b) - f!(c),
-                    Op::Multiply => f!(a) = f!(b) * f!(c),
+                    Op::NegateInt => i!(ins.a) = some!(i!(ins.b).checked_neg()),
+                    Op::AbsoluteInt => i!(ins.a) = some!(i!(ins.b).checked_abs()),
+                    Op::LessInt => i!(ins.a) = (i!(ins.b) < i!(ins.c)) as i64,
+                    Op::LessEqualInt => i!(ins.a) = (i!(ins.b) <= i!(ins.c)) as i64,
+                    Op::EqualInt => i!(ins.a) = (i!(ins.b) == i!(ins.c)) as i64,
+                    Op::Not => i!(ins.a) = (i!(ins.b) == 0) as i64,
+                    Op::MoveFloat => f!(ins.a) = f!(ins.b),
+                    Op::Add => f!(ins.a) = f!(ins.b) + f!(ins.c),
+                    Op::Subtract => f!(ins.a) = f!(ins.b) - f!(ins.c),
+                    Op::Multiply => f!(ins.a) = f!(ins.b) * f!(ins.c),
                     Op::Divide => {
-                        let y = f!(c);
+                        let y = f!(ins.c);
                         if y == 0.0 {
                             return End::Leave;
                         }
-                        f!(a) = f!(b) / y;
+                        f!(ins.a) = f!(ins.b) / y;
                     }
-                    Op::Power => f!(a) = f!(b).powf(f!(c)),
-                    Op::Negate => f!(a) = -f!(b),
-                    Op::Absolute => f!(a) = f!(b).abs(),
+                    Op::Power => f!(ins.a) = f!(ins.b).powf(f!(ins.c)),
+                    Op::Negate => f!(ins.a) = -f!(ins.b),
+                    Op::Absolute => f!(ins.a) = f!(ins.b).abs(),
                     Op::Sqrt => {
-                        let x = f!(b);
+                        let x = f!(ins.b);
                         if x < 0.0 {
                             return End::Leave;
                         }
-                        f!(a) = x.sqrt();
+                        f!(ins.a) = x.sqrt();
                     }
-                    Op::Less => i!(a) = (f!(b) < f!(c)) as i64,
-                    Op::LessEqual => i!(a) = (f!(b) <= f!(c)) as i64,
-                    Op::Equal => i!(a) = (f!(b) == f!(c)) as i64,
+                    Op::Less => i!(ins.a) = (f!(ins.b) < f!(ins.c)) as i64,
+                    Op::LessEqual => i!(ins.a) = (f!(ins.b) <= f!(ins.c)) as i64,
+                    Op::Equal => i!(ins.a) = (f!(ins.b) == f!(ins.c)) as i64,
                     Op::ToFloat => {
-                        let x = i!(b);
+                        let x = i!(ins.b);
                         if x.unsigned_abs() > EXACT {
                             return End::Leave;
                         }
-                        f!(a) = x as f64;
+                        f!(ins.a) = x as f64;
                     }
                     Op::ToInt => {
-                        let x = f!(b).trunc();
+                        let x = f!(ins.b).trunc();
                         if x.is_nan() || x.abs() > EXACT as f64 {
                             return End::Leave;
                         }
-                        i!(a) = x as i64;
+                        i!(ins.a) = x as i64;
                     }
-                    Op::Round => f!(a) = f!(b) as f32 as f64,
+                    Op::Round => f!(ins.a) = f!(ins.b) as f32 as f64,
                     Op::Function => {
                         // (What is not finite NumPy may warn of, and Python may raise an error.)
-                        f!(a) = some!(self.program.functions[c as usize].of(f!(b)).filter(|v| v.is_finite()));
+                        f!(ins.a) =
+                            some!(self.program.functions[ins.c as usize].of(f!(ins.b)).filter(|v| v.is_finite()));
                     }
-                    Op::Jump => pc = a as usize,
+                    Op::Jump => pc = ins.a as usize,
                     Op::JumpBack => {
-                        pc = a as usize;
+                        pc = ins.a as usize;
                         self.jumps = self.jumps.saturating_sub(1);
-                        if self.jumps == 0 {
-                            self.jumps = JUMPS;
-                            let since = *self.since.get_or_insert_with(Instant::now);
-                            if since.elapsed() > PATIENCE || self.log.bytes() > NOTED {
-                                return End::Long;
-                            }
+                        if self.jumps == 0 && self.is_long() {
+                            return End::Long;
                         }
                     }
                     Op::JumpIf => {
-                        if i!(a) != 0 {
-                            pc = b as usize;
+                        if i!(ins.a) != 0 {
+                            pc = ins.b as usize;
                         }
                     }
                     Op::JumpUnless => {
-                        if i!(a) == 0 {
-                            pc = b as usize;
+                        if i!(ins.a) == 0 {
+                            pc = ins.b as usize;
                         }
                     }
                     Op::StartRange => {
-                        let (start, stop, step) = (i!(b), i!(c), i!(d));
+                        let (start, stop, step) = (i!(ins.b), i!(ins.c), i!(ins.d));
                         let wide = stop as i128 - start as i128;
                         let left = match step {
                             0 => return End::Leave,
                             1.. => (wide.max(0) as u128).div_ceil(step as u128),
                             _ => ((-wide).max(0) as u128).div_ceil(step.unsigned_abs() as u128),
                         };
-                        i!(a) = start;
-                        i!(a + 1) = step;
-                        i!(a + 2) = some!(i64::try_from(left).ok());
+                        i!(ins.a) = start;
+                        i!(ins.a + 1) = step;
+                        i!(ins.a + 2) = some!(i64::try_from(left).ok());
                     }
                     Op::NextOfRange => {
-                        if i!(a + 2) == 0 {
-                            pc = c as usize;
+                        if i!(ins.a + 2) == 0 {
+                            pc = ins.c as usize;
                         } else {
-                            i!(a + 2) -= 1;
-                            let next = i!(a);
-                            i!(b) = next;
-                            i!(a) = next.wrapping_add(i!(a + 1));
+                            i!(ins.a + 2) -= 1;
+                            let next = i!(ins.a);
+                            i!(ins.b) = next;
+                            i!(ins.a) = next.wrapping_add(i!(ins.a + 1));
+                        }
+                    }
+                    Op::Again => {
+                        self.jumps = self.jumps.saturating_sub(1);
+                        if self.jumps == 0 && self.is_long() {
+                            return End::Long;
+                        }
+                        if i!(ins.a + 2) != 0 {
+                            i!(ins.a + 2) -= 1;
+                            let next = i!(ins.a);
+                            i!(ins.b) = next;
+                            i!(ins.a) = next.wrapping_add(i!(ins.a + 1));
+                            pc = ins.c as usize;
                         }
                     }
                     Op::EndRound => return End::Round,
                     Op::Leave => return End::Leave,
-                    Op::LoadF64At0 => f!(a) = v!(b).ptr.cast::<f64>().read(),
-                    Op::LoadF64At1 => f!(a) = some!(v!(b).at1(i!(c))).cast::<f64>().read(),
-                    Op::LoadF64At2 => f!(a) = some!(v!(b).at2(i!(c), i!(d))).cast::<f64>().read(),
-                    Op::LoadF32At0 => f!(a) = v!(b).ptr.cast::<f32>().read() as f64,
-                    Op::LoadF32At1 => f!(a) = some!(v!(b).at1(i!(c))).cast::<f32>().read() as f64,
-                    Op::LoadF32At2 => f!(a) = some!(v!(b).at2(i!(c), i!(d))).cast::<f32>().read() as f64,
-                    Op::LoadI64At0 => i!(a) = v!(b).ptr.cast::<i64>().read(),
-                    Op::LoadI64At1 => i!(a) = some!(v!(b).at1(i!(c))).cast::<i64>().read(),
-                    Op::LoadI64At2 => i!(a) = some!(v!(b).at2(i!(c), i!(d))).cast::<i64>().read(),
-                    Op::LoadBoolAt0 => i!(a) = (v!(b).ptr.read() != 0) as i64,
-                    Op::LoadBoolAt1 => i!(a) = (some!(v!(b).at1(i!(c))).read() != 0) as i64,
-                    Op::LoadBoolAt2 => i!(a) = (some!(v!(b).at2(i!(c), i!(d))).read() != 0) as i64,
-                    Op::StoreF64At0 => store!(v!(b).ptr, f64, f!(a)),
-                    Op::StoreF64At1 => store!(some!(v!(b).at1(i!(c))), f64, f!(a)),
-                    Op::StoreF64At2 => store!(some!(v!(b).at2(i!(c), i!(d))), f64, f!(a)),
-                    Op::StoreF32At0 => store!(v!(b).ptr, f32, f!(a) as f32),
-                    Op::StoreF32At1 => store!(some!(v!(b).at1(i!(c))), f32, f!(a) as f32),
-                    Op::StoreF32At2 => store!(some!(v!(b).at2(i!(c), i!(d))), f32, f!(a) as f32),
-                    Op::StoreI64At0 => store!(v!(b).ptr, i64, i!(a)),
-                    Op::StoreI64At1 => store!(some!(v!(b).at1(i!(c))), i64, i!(a)),
-                    Op::StoreI64At2 => store!(some!(v!(b).at2(i!(c), i!(d))), i64, i!(a)),
-                    Op::StoreBoolAt0 => store!(v!(b).ptr, u8, (i!(a) != 0) as u8),
-                    Op::StoreBoolAt1 => store!(some!(v!(b).at1(i!(c))), u8, (i!(a) != 0) as u8),
-                    Op::StoreBoolAt2 => store!(some!(v!(b).at2(i!(c), i!(d))), u8, (i!(a) != 0) as u8),
+                    Op::LoadF64At0 => f!(ins.a) = v!(ins.b).ptr.cast::<f64>().read(),
+                    Op::LoadF64At1 => f!(ins.a) = some!(v!(ins.b).at1(i!(ins.c))).cast::<f64>().read(),
+                    Op::LoadF64At2 => f!(ins.a) = some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))).cast::<f64>().read(),
+                    Op::LoadF32At0 => f!(ins.a) = v!(ins.b).ptr.cast::<f32>().read() as f64,
+                    Op::LoadF32At1 => f!(ins.a) = some!(v!(ins.b).at1(i!(ins.c))).cast::<f32>().read() as f64,
+                    Op::LoadF32At2 => {
+                        f!(ins.a) = some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))).cast::<f32>().read() as f64
+                    }
+                    Op::LoadI64At0 => i!(ins.a) = v!(ins.b).ptr.cast::<i64>().read(),
+                    Op::LoadI64At1 => i!(ins.a) = some!(v!(ins.b).at1(i!(ins.c))).cast::<i64>().read(),
+                    Op::LoadI64At2 => i!(ins.a) = some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))).cast::<i64>().read(),
+                    Op::LoadBoolAt0 => i!(ins.a) = (v!(ins.b).ptr.read() != 0) as i64,
+                    Op::LoadBoolAt1 => i!(ins.a) = (some!(v!(ins.b).at1(i!(ins.c))).read() != 0) as i64,
+                    Op::LoadBoolAt2 => i!(ins.a) = (some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))).read() != 0) as i64,
+                    Op::StoreF64At0 => store!(v!(ins.b).ptr, f64, f!(ins.a)),
+                    Op::StoreF64At1 => store!(some!(v!(ins.b).at1(i!(ins.c))), f64, f!(ins.a)),
+                    Op::StoreF64At2 => store!(some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))), f64, f!(ins.a)),
+                    Op::StoreF32At0 => store!(v!(ins.b).ptr, f32, f!(ins.a) as f32),
+                    Op::StoreF32At1 => store!(some!(v!(ins.b).at1(i!(ins.c))), f32, f!(ins.a) as f32),
+                    Op::StoreF32At2 => store!(some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))), f32, f!(ins.a) as f32),
+                    Op::StoreI64At0 => store!(v!(ins.b).ptr, i64, i!(ins.a)),
+                    Op::StoreI64At1 => store!(some!(v!(ins.b).at1(i!(ins.c))), i64, i!(ins.a)),
+                    Op::StoreI64At2 => store!(some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))), i64, i!(ins.a)),
+                    Op::StoreBoolAt0 => store!(v!(ins.b).ptr, u8, (i!(ins.a) != 0) as u8),
+                    Op::StoreBoolAt1 => store!(some!(v!(ins.b).at1(i!(ins.c))), u8, (i!(ins.a) != 0) as u8),
+                    Op::StoreBoolAt2 => store!(some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))), u8, (i!(ins.a) != 0) as u8),
                     Op::LoadSmall => {
-                        let p = v!(b).ptr;
-                        i!(a) = match c {
+                        let p = v!(ins.b).ptr;
+                        i!(ins.a) = match ins.c {
                             0 => p.read() as i64,
                             1 => p.cast::<i8>().read() as i64,
                             2 => p.cast::<u16>().read() as i64,
@@ -681,36 +693,36 @@ impl Run<'_> {
                             _ => p.cast::<i32>().read() as i64,
                         };
                     }
-                    Op::MoveView => v!(a) = v!(b),
+                    Op::MoveView => v!(ins.a) = v!(ins.b),
                     Op::Index => {
-                        let items = &self.program.items[c as usize..][..d as usize];
-                        v!(a) = some!(v!(b).index(items, &self.numbers.ints));
+                        let items = &self.program.items[ins.c as usize..][..ins.d as usize];
+                        v!(ins.a) = some!(v!(ins.b).index(items, &self.numbers.ints));
                     }
-                    Op::Transpose => v!(a) = v!(b).transposed(),
+                    Op::Transpose => v!(ins.a) = v!(ins.b).transposed(),
                     Op::Length => {
-                        i!(a) = some!(v!(b).shape().get(c as usize).map(|&n| n as i64));
+                        i!(ins.a) = some!(v!(ins.b).shape().get(ins.c as usize).map(|&n| n as i64));
                     }
                     Op::MapF64 | Op::MapF32 => {
-                        let Some(op) = Map::numbered(e) else { return End::Leave };
+                        let Some(op) = Map::numbered(ins.e) else { return End::Leave };
                         let item = if ins.op == Op::MapF64 { 8 } else { 4 };
-                        let (x, y) = (v!(b), v!(c));
+                        let (x, y) = (v!(ins.b), v!(ins.c));
                         let shape = some!(broadcast(&x, &y));
                         long!(shape.iter().product::<usize>());
-                        let out = self.new_view(d, &shape, item, [&x, &y]);
+                        let out = self.new_view(ins.d, &shape, item, [&x, &y]);
                         let (x, y) = (some!(x.broadcast(&shape)), some!(y.broadcast(&shape)));
                         if item == 8 {
                             map::<f64>(&out, &x, &y, op)
                         } else {
                             map::<f32>(&out, &x, &y, op)
                         }
-                        v!(a) = out;
+                        v!(ins.a) = out;
                     }
                     Op::UpdateF64 | Op::UpdateF32 => {
-                        let Some(op) = Map::numbered(c) else { return End::Leave };
+                        let Some(op) = Map::numbered(ins.c) else { return End::Leave };
                         let item = if ins.op == Op::UpdateF64 { 8 } else { 4 };
-                        let to = v!(a);
+                        let to = v!(ins.a);
                         long!(to.size());
-                        let mut from = some!(v!(b).broadcast(to.shape()));
+                        let mut from = some!(v!(ins.b).broadcast(to.shape()));
                         let copied;
                         if from.overlaps(&to, item) && !from.same(&to) {
                             copied = packed_copy(&from, item);
@@ -724,20 +736,20 @@ impl Run<'_> {
                         }
                     }
                     Op::NumberF64 => {
-                        let room: *mut f64 = &mut self.rooms[a as usize];
-                        room.write(f!(b));
-                        v!(a) = View::single(room.cast());
+                        let room: *mut f64 = &mut self.rooms[ins.a as usize];
+                        room.write(f!(ins.b));
+                        v!(ins.a) = View::single(room.cast());
                     }
                     Op::NumberF32 => {
-                        let room: *mut f64 = &mut self.rooms[a as usize];
-                        room.cast::<f32>().write(f!(b) as f32);
-                        v!(a) = View::single(room.cast());
+                        let room: *mut f64 = &mut self.rooms[ins.a as usize];
+                        room.cast::<f32>().write(f!(ins.b) as f32);
+                        v!(ins.a) = View::single(room.cast());
                     }
                     Op::Assign => {
-                        let to = v!(a);
-                        let item = c as usize;
+                        let to = v!(ins.a);
+                        let item = ins.c as usize;
                         long!(to.size());
-                        let mut from = some!(v!(b).broadcast(to.shape()));
+                        let mut from = some!(v!(ins.b).broadcast(to.shape()));
                         if from.same(&to) {
                             continue;
                         }
@@ -750,40 +762,51 @@ impl Run<'_> {
                         strided_copy(&to, &from, item);
                     }
                     Op::Copy => {
-                        let from = v!(b);
-                        let item = d as usize;
+                        let from = v!(ins.b);
+                        let item = ins.d as usize;
                         long!(from.size());
-                        let out = self.new_view(c, from.shape(), item, [&from, &from]);
+                        let out = self.new_view(ins.c, from.shape(), item, [&from, &from]);
                         strided_copy(&out, &from, item);
-                        v!(a) = out;
+                        v!(ins.a) = out;
                     }
                     Op::Take => {
-                        let (from, of) = (v!(b), v!(c));
-                        let item = e as usize;
+                        let (from, of) = (v!(ins.b), v!(ins.c));
+                        let item = ins.e as usize;
                         long!(of.size());
-                        let out = self.new_view(d, of.shape(), item, [&from, &of]);
+                        let out = self.new_view(ins.d, of.shape(), item, [&from, &of]);
                         for k in 0..of.shape[0] {
                             let i = of.ptr.wrapping_offset(k as isize * of.strides[0]).cast::<i64>().read();
                             let at = some!(from.at1(i));
                             out.ptr.add(k * item).copy_from_nonoverlapping(at, item);
                         }
-                        v!(a) = out;
+                        v!(ins.a) = out;
                     }
-                    Op::DotF64 => f!(a) = f64::from_bits(some!(self.dot(DType::F64, v!(b), v!(c), d == 1))),
+                    Op::DotF64 => {
+                        f!(ins.a) = f64::from_bits(some!(self.dot(DType::F64, v!(ins.b), v!(ins.c), ins.d == 1)))
+                    }
                     Op::DotF32 => {
-                        f!(a) = f32::from_bits(some!(self.dot(DType::F32, v!(b), v!(c), d == 1)) as u32) as f64
+                        f!(ins.a) =
+                            f32::from_bits(some!(self.dot(DType::F32, v!(ins.b), v!(ins.c), ins.d == 1)) as u32) as f64
                     }
-                    Op::MatmulF64 => v!(a) = some!(self.matmul(DType::F64, &v!(b), &v!(c), d)),
-                    Op::MatmulF32 => v!(a) = some!(self.matmul(DType::F32, &v!(b), &v!(c), d)),
+                    Op::MatmulF64 => v!(ins.a) = some!(self.matmul(DType::F64, &v!(ins.b), &v!(ins.c), ins.d)),
+                    Op::MatmulF32 => v!(ins.a) = some!(self.matmul(DType::F32, &v!(ins.b), &v!(ins.c), ins.d)),
                     Op::SumF64 | Op::MaximumF64 | Op::MinimumF64 => {
-                        f!(a) = f64::from_bits(some!(self.reduced(op, DType::F64, &v!(b))));
+                        f!(ins.a) = f64::from_bits(some!(self.reduced(ins.op, DType::F64, &v!(ins.b))));
                     }
                     Op::SumF32 | Op::MaximumF32 | Op::MinimumF32 => {
-                        f!(a) = f32::from_bits(some!(self.reduced(op, DType::F32, &v!(b))) as u32) as f64;
+                        f!(ins.a) = f32::from_bits(some!(self.reduced(ins.op, DType::F32, &v!(ins.b))) as u32) as f64;
                     }
                 }
             }
         }
+    }
+
+    /// Looks at the clock: whether the round takes too long, or too much memory.
+    #[cold]
+    fn is_long(&mut self) -> bool {
+        self.jumps = JUMPS;
+        let since = *self.since.get_or_insert_with(Instant::now);
+        since.elapsed() > PATIENCE || self.log.bytes() > NOTED
     }
 
     /// Counts an operation on so many elements.

@@ -663,7 +663,7 @@ def test_other_threads_have_their_turn():
 
     def program():
         a = ours.zeros(1000)
-        for t in range(300):
+        for t in range(3000):
             for i in range(1, 1000):
                 a[i] = a[i - 1] * 0.5 + t
 

@@ -1157,10 +1157,21 @@ class Translation:
             elif name == "FOR_ITER":
                 if not _is(stack[-1], "iterator") or stack[-1][1] is None:
                     raise Unknown
-                new = self.home("int", ("number", here))
                 over = self.label()
-                self.emit("next_of_range", stack[-1][1], new, over)
-                self.jump(following, [*stack, _number("i", new)], dict(state))
+                to = code.instructions[n]
+                if to.opname in ("STORE_FAST", "STORE_NAME"):
+                    # The variable gets its number where it is.
+                    key = ("variable", code.local(to.argval))
+                    stack = [self.detached(s, key) for s in stack]
+                    new = self.home("int", key)
+                    inside = dict(state)
+                    self.emit("next_of_range", stack[-1][1], new, over)
+                    self.bind(stack, inside, key[1], _number("i", new))
+                    self.jump((code.number, code.instructions[n + 1].offset), list(stack), inside)
+                else:
+                    new = self.home("int", ("number", here))
+                    self.emit("next_of_range", stack[-1][1], new, over)
+                    self.jump(following, [*stack, _number("i", new)], dict(state))
                 self.mark(over)
                 self.jump((code.number, arg), stack[:-1], dict(state))
                 return
@@ -1218,23 +1229,7 @@ class Translation:
     # The end.
 
     def assemble(self):
-        pieces = sorted(self.pieces.items())
-        flat, places = [], {}
-        pieces.sort(key=lambda piece: piece[0] != self.first)
-        for offset, piece in pieces:
-            places["offset", offset] = len(flat)
-            for name, operands in piece:
-                if name == "label":
-                    places[operands] = len(flat)
-                else:
-                    flat.append((name, operands))
-        code = []
-        for n, (name, operands) in enumerate(flat):
-            there = [places[o] if isinstance(o, tuple) else o for o in operands]
-            if name == "jump" and there[0] <= n:
-                name = "jump_back"
-            code.append((name, there))
-        code.append(("leave", []))
+        code = _laid_out(self.pieces, self.first)
         if not any(name == "end_round" for name, _ in code):
             raise Refused
         ints = [(register, int(value)) for bank, register, value in self.constants.values() if bank == "int"]
@@ -1253,6 +1248,45 @@ class Translation:
         objects += [(*_path(origin), f, "method") for origin, f in self.methods.items()]
         counts = (self.registers["int"], self.registers["float"], self.registers["view"], self.memories)
         return (code, self.indices, self.functions, counts, ints, floats, self.variable), inputs, arrays, objects, carried
+
+
+def _laid_out(pieces, first):
+    """The pieces one after the other, from the first, with places for labels: those that nothing leads to are left out."""
+    order = sorted(pieces, key=lambda place: (place != first, place))
+    code, places = [], {}
+    for number, piece in enumerate(order):
+        places["offset", piece] = len(code)
+        lines = pieces[piece]
+        following = order[number + 1] if number + 1 < len(order) else None
+        for n, (name, operands) in enumerate(lines):
+            if name == "label":
+                places[operands] = len(code)
+            elif not (name == "jump" and n + 1 == len(lines) and operands[0] == ("offset", following)):
+                code.append((name, operands))
+    code.append(("leave", []))
+
+    def final(place):
+        """Where a jump leads in the end."""
+        for _ in range(len(code)):
+            name, operands = code[place]
+            if name != "jump":
+                break
+            place = places[operands[0]]
+        return place
+
+    out, new = [], []
+    for n, (name, operands) in enumerate(code):
+        new.append(len(out))
+        there = [("to", final(places[o])) if isinstance(o, tuple) else o for o in operands]
+        head = code[there[0][1]] if name == "jump" else ("", [])
+        if name == "jump" and there[0][1] <= n and head[0] == "next_of_range":
+            # The end of a loop's body: what its head does, the other way round.
+            first, variable, over = head[1]
+            out.append(("again", [first, variable, ("to", final(there[0][1] + 1))]))
+            out.append(("jump", [("to", final(places[over]))]))
+        else:
+            out.append(("jump_back" if name == "jump" and there[0][1] <= n else name, there))
+    return [(name, [new[o[1]] if isinstance(o, tuple) else o for o in operands]) for name, operands in out]
 
 
 def reads_its_number(code, start):

@@ -99,6 +99,8 @@ operations! {
     StartRange "start_range" [Range, Int, Int, Int],
     /// The next number of a range, or on with the target.
     NextOfRange "next_of_range" [Range, Int, Target],
+    /// The next number of a range and back to the target, or on.
+    Again "again" [Range, Int, Target],
     /// The end of a round.
     EndRound "end_round" [],
     /// Python does this round.
