@@ -898,6 +898,79 @@ def ensemble(x):
     return dict(mean=mean, spread=spread, largest=largest)
 
 
+# elements ----------------------------------------------------------------------------------------------------------
+@njit(cache=True)
+def seidel_kernel(a, sweeps):
+    n = a.shape[0]
+    for _ in range(sweeps):
+        for i in range(1, n - 1):
+            for j in range(1, n - 1):
+                a[i, j] = (
+                    a[i - 1, j - 1] + a[i - 1, j] + a[i - 1, j + 1]
+                    + a[i, j - 1] + a[i, j] + a[i, j + 1]
+                    + a[i + 1, j - 1] + a[i + 1, j] + a[i + 1, j + 1]
+                ) / 9.0  # fmt: skip
+
+
+def seidel(a, sweeps):
+    seidel_kernel(a, sweeps)
+    return dict(a=a)
+
+
+@njit(cache=True)
+def subsequence_kernel(a, b, table):
+    for i in range(len(a)):
+        for j in range(len(b)):
+            if a[i] == b[j]:
+                table[i + 1, j + 1] = table[i, j] + 1
+            else:
+                table[i + 1, j + 1] = max(table[i, j + 1], table[i + 1, j])
+
+
+def subsequence(a, b):
+    table = np.zeros((len(a) + 1, len(b) + 1), dtype=np.int64)
+    subsequence_kernel(a, b, table)
+    return dict(length=int(table[-1, -1]), table=table)
+
+
+@njit(parallel=True, cache=True)
+def orbits_kernel(r, steps, parts, visits):
+    for k in prange(len(r)):
+        x = 0.5
+        for _ in range(steps):
+            x = r[k] * x * (1.0 - x)
+            visits[k, int(x * parts)] += 1
+
+
+def orbits(r, steps, parts):
+    visits = np.zeros((len(r), parts), dtype=np.int64)
+    orbits_kernel(r, steps, parts, visits)
+    return dict(visits=visits)
+
+
+@njit(cache=True)
+def acceleration(x, v, push):
+    return x - x * x * x - 0.2 * v + push
+
+
+@njit(cache=True)
+def oscillator_kernel(push, dt, x, v, path):
+    a = acceleration(x, v, push[0])
+    for i in range(len(push)):
+        half = v + 0.5 * dt * a
+        x = x + dt * half
+        a = acceleration(x, half, push[i])
+        v = half + 0.5 * dt * a
+        path[i] = x
+    return v
+
+
+def oscillator(push, dt):
+    path = np.zeros(len(push))
+    v = oscillator_kernel(push, dt, 0.5, 0.0, path)
+    return dict(path=path, v=v)
+
+
 SOLVERS = {
     solve.__name__: (lambda i, solve=solve: solve(**i))
     for solve in (
@@ -906,5 +979,6 @@ SOLVERS = {
         sobel, blur, bilateral, erode, grey, molecules, spmv, spmv_rows, monte_carlo_pi, asian_option, azimuthal,
         elastic, standardise, rolling_mean, distances, group_means,
         frames, distance_rows, ensemble,
+        seidel, subsequence, orbits, oscillator,
     )
 }  # fmt: skip

@@ -338,6 +338,8 @@ fn translate(
     l.tries.fetch_add(1, Ordering::Relaxed);
     let made = plan.bind(py).call1((&of, l.start, code.optimized, variables, outside))?;
     if made.is_none() {
+        // (Other types may make another loop of it, but hardly ever do.)
+        l.tries.fetch_add(1, Ordering::Relaxed);
         return Ok(None);
     }
     let raw: RawPlan = made.extract()?;

@@ -127,14 +127,13 @@ class Code:
 class Translation:
     """The translation of one loop."""
 
-    def __init__(self, code, start, optimized, variables, outside, globals_):
+    def __init__(self, code, instructions, start, optimized, variables, outside):
         self.start = start
         self.optimized = optimized
         #: What the variables hold, by name, and what the names have that are global.
         self.variables = variables
         self.outside = outside
-        self.globals = globals_
-        instructions = list(dis.get_instructions(code))
+        self.globals = outside.maps[0]
         self.instructions = instructions
         self.codes = [Code(0, code, instructions)]
         #: The number of the code of a function, by where it is called.
@@ -1289,20 +1288,26 @@ def _laid_out(pieces, first):
     return [(name, [new[o[1]] if isinstance(o, tuple) else o for o in operands]) for name, operands in out]
 
 
-def reads_its_number(code, start):
-    """Whether a loop, or one inside it, uses the number that it counts: the others are recorded round by round."""
-    instructions = list(dis.get_instructions(code))
+def _reads_its_number(instructions, start):
+    """Whether a loop, or one inside it, uses the number that it counts."""
+    end = next(i.argval for i in instructions if i.offset == start)
     for n, i in enumerate(instructions):
-        if i.opname == "FOR_ITER" and start <= i.offset:
-            if i.offset > start and i.offset >= end:
-                break
-            if i.offset == start:
-                end = i.argval
+        if i.opname == "FOR_ITER" and start <= i.offset < end:
             bound = instructions[n + 1].argval
             inner = (j for j in instructions[n + 2 :] if j.offset < i.argval)
             if any(j.opname in ("LOAD_FAST", "LOAD_NAME") and j.argval == bound for j in inner):
                 return True
     return False
+
+
+#: What rounds do that are better recorded, if all of them do the same.
+OF_ROWS = ("map_", "update_", "assign", "copy", "take", "matmul_", "dot_", "sum_", "maximum_", "minimum_")
+
+
+def _worth(code):
+    """Whether a round does anything with single elements, and nothing with rows."""
+    names = [name for name, _ in code]
+    return any(n.startswith(("load_", "store_")) for n in names) and not any(n.startswith(OF_ROWS) for n in names)
 
 
 def plan(code, start, optimized, variables, outside):
@@ -1315,9 +1320,16 @@ def plan(code, start, optimized, variables, outside):
     axes, register and whether they are written; what must stay as it is (an object, a class, the function of a method); numbers that
     a round leaves behind.
     """
-    if _loops.LOOKING.intersection(code.co_names) or not reads_its_number(code, start):
+    if _loops.LOOKING.intersection(code.co_names):
+        return None
+    instructions = list(dis.get_instructions(code))
+    by_number = _reads_its_number(instructions, start)
+    end = next(i.argval for i in instructions if i.offset == start)
+    if not by_number and any(i.opname == "BUILD_SLICE" and start < i.offset < end for i in instructions):
+        # (What does the same to rows in every round is recorded, and that is soon known.)
         return None
     try:
-        return Translation(code, start, optimized, variables, outside, outside.maps[0]).translate()
+        made = Translation(code, instructions, start, optimized, variables, outside).translate()
     except (Refused, Unknown):
         return None
+    return made if by_number or _worth(made[0][0]) else None
