@@ -296,12 +296,17 @@ fn translated(
     layout: &frame::Layout,
 ) -> PyResult<Option<Arc<Plan>>> {
     match translate(py, plan, chain, frame, code, n, layout) {
-        Err(e) if e.is_instance_of::<PyException>(py) => {
+        Err(e) if e.is_instance_of::<PyException>(py) && is_own(py, &e)? => {
             e.write_unraisable(py, Some(&frame.getattr(intern!(py, "f_code"))?));
             Ok(None)
         }
         done => done,
     }
+}
+
+/// Whether an error is one of ours, and not one of a signal's handler.
+fn is_own(py: Python<'_>, e: &PyErr) -> PyResult<bool> {
+    py.import("legate_jit._nests")?.getattr("is_own")?.call1((e.value(py),))?.is_truthy()
 }
 
 fn translate(
@@ -360,14 +365,12 @@ fn translate(
     let Some(made) = Plan::new(py, raw, of.clone().unbind(), (l.place + code.slots, l.start), place)? else {
         return Ok(None);
     };
-    if made.gather(py, frame, layout)?.is_none() {
-        return Ok(None);
-    }
     let name: String = of.getattr(intern!(py, "co_name"))?.extract()?;
     dump::nest(&name, l.line, || made.program.text());
     let made = Arc::new(made);
     l.plans.push(made.clone());
-    Ok(Some(made))
+    // (The types may be those that a later round begins with.)
+    Ok(made.gather(py, frame, layout)?.map(|_| made))
 }
 
 /// A number of ours is what NumPy would have there.

@@ -959,17 +959,27 @@ class Translation:
                             raise Refused
                         self.carried(name)
                         changed = True
-                    for state in ends:
-                        if name in state and self.kind_at([state], name) != self.carry[name]:
-                            raise Refused
-            for name, thing in self.partly:
-                if name in self.carry and (not _is(thing, "number") or thing[1] != self.carry[name]):
-                    raise Refused
+                    things = [s[name] for s in ends if name in s] + [thing for n, thing in self.partly if n == name]
+                    changed = self.settled(things, name) or changed
             if not changed and before == (self.carry, self.live, self.bound):
                 break
         else:
             raise Refused
         return self.assemble()
+
+    def settled(self, things, name):
+        """Whether a variable that the rounds carry on has to begin with another kind than it has now.
+
+        A sum that begins with Python's 0 is NumPy's float after a while: the rounds that come after that are the ones to translate.
+        """
+        kinds = {thing[1] if _is(thing, "number") else None for thing in things}
+        if kinds <= {self.carry[name]}:
+            return False
+        if self.carry[name] not in "if" or not kinds <= set("ifFE"):
+            raise Refused
+        self.carry[name] = "F"
+        self.inputs["variable", name] = "F"
+        return True
 
     @staticmethod
     def kind_at(states, name):
@@ -1308,6 +1318,14 @@ def _worth(code):
     """Whether a round does anything with single elements, and nothing with rows."""
     names = [name for name, _ in code]
     return any(n.startswith(("load_", "store_")) for n in names) and not any(n.startswith(OF_ROWS) for n in names)
+
+
+def is_own(error):
+    """Whether an error was raised by the code here, and not by a signal's handler that ran meanwhile."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return at is None or at.tb_frame.f_code.co_filename.startswith(_loops.PACKAGE)
 
 
 def plan(code, start, optimized, variables, outside):
