@@ -28,7 +28,7 @@ use melior::ir::{Attribute, Block, Module, Region, RegionLike, Type, Value};
 
 use legate_jit_ir::kernel::Op;
 use legate_jit_ir::ufunc::emit;
-use legate_jit_ir::{InnerStride, Kernel, Ufunc};
+use legate_jit_ir::{Access, InnerStride, Kernel, Ufunc};
 
 use crate::target::CpuTarget;
 use crate::{Error, Result};
@@ -74,9 +74,12 @@ impl Steps {
         let vector_bytes =
             target.vector_bytes(calls || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32);
         let vector = vector_bytes / widest;
-        let gaps = kernel.accesses.iter().any(|a| a.inner == InnerStride::Two);
+        let apart = |a: &Access| matches!(a.inner, InnerStride::Apart { .. });
+        let gaps = kernel.accesses.iter().any(|a| a.inner == InnerStride::Two || apart(a));
+        // Bytes change places within sixteen bytes only, on most processors.
+        let narrow = kernel.accesses.iter().any(|a| apart(a) && a.dtype.size() < 4);
         let masked = target.level.masks() && !strided && !gaps;
-        let lanes = if strided { vector.min(16) } else { vector };
+        let lanes = if strided || narrow { vector.min(16) } else { vector };
         let small = kernel.body.insts.len() <= 4;
         let twice = if calls { kernel.body.insts.len() <= WORTH_CALLING_TWICE } else { arithmetic.waits() };
         let unroll = if !strided && (small || twice) { 2 } else { 1 };
