@@ -171,6 +171,12 @@ impl<'c> Row<'c> {
             let one = build.with_lanes(1);
             one.prefetch(one.offset_bytes(self.unit_address(build, access.dtype, a, at), ahead));
         }
+        if let InnerStride::Apart { step, at: 0, .. } = access.inner {
+            let (one, e) = (build.with_lanes(1), Elem::in_memory(access.dtype));
+            let from = self.apart_address(build, e, a, step, at);
+            let bytes = build.lanes * step as u32 * e.bytes();
+            (0..bytes.div_ceil(64)).for_each(|line| one.prefetch(one.offset_bytes(from, ahead + 64 * line as i32)));
+        }
     }
 
     fn unit_address(&self, build: &Build<'c, '_>, dtype: DType, a: u32, at: &At<'c>) -> V<'c> {

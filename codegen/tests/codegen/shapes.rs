@@ -190,7 +190,9 @@ fn zero_strides_along_outer_axes() {
 fn accesses_beside_each_other() {
     let bench = Bench::all();
     for dtype in [DType::Bool, DType::U8, DType::I16, DType::F32, DType::F64] {
-        for places in [&[3, 0][..], &[3, 1, 0, 2], &[4, 0, 3], &[5, 2, 0], &[6, 5, 4, 3, 2, 1, 0], &[7, 0, 6], &[8, 7, 0]] {
+        for places in
+            [&[3, 0][..], &[3, 1, 0, 2], &[4, 0, 3], &[5, 2, 0], &[6, 5, 4, 3, 2, 1, 0], &[7, 0, 6], &[8, 7, 0]]
+        {
             let (step, places) = (places[0], &places[1..]);
             let of = places.iter().position(|&p| p == 0).unwrap() as u32;
             let apart = |&at: &u8| read(dtype, InnerStride::Apart { step, at, of });
