@@ -168,8 +168,9 @@ fn put_beside(accesses: &mut [Access], walk: &Walk, stride: &impl Fn(usize) -> i
     };
     let mut small: SmallVec<[usize; 8]> = (0..accesses.len()).filter(is_small).collect();
     small.sort_by_key(|&a| walk.offset[a]);
-    // (The first one, the others' places behind it.)
-    let mut groups: SmallVec<[SmallVec<[(usize, u8); 8]>; 4]> = SmallVec::new();
+    // Accesses with their places behind the first one.
+    type Group = SmallVec<[(usize, u8); 8]>;
+    let mut groups: SmallVec<[Group; 4]> = SmallVec::new();
     for a in small {
         let along = |a: usize| &walk.strides[a * rank..(a + 1) * rank];
         let behind = |b: usize| {
