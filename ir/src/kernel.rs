@@ -26,6 +26,10 @@ pub enum InnerStride {
     Zero,
     /// Two elements, for a load: two full vectors are loaded, and every other lane is taken.
     Two,
+    /// `step` elements, three to eight, for a load. It begins `at` elements behind access number `of`, which has the same steps and
+    /// begins at 0 (maybe it is that one), in the same array: whole vectors are loaded once for all of them, and each takes
+    /// its lanes.
+    Apart { step: u8, at: u8, of: u32 },
     /// Anything else, known at run time.
     Any,
     /// One element, for a store of more than the caches hold: it goes past them, so that no line is read to be overwritten.
@@ -125,7 +129,7 @@ impl Body {
 ///
 /// * `ptrs[a]`: address of the element that access `a` names at the box's first point;
 /// * `strides[a * rank + d]`: bytes between neighbours of access `a` along axis `d` (for `InnerStride::Unit` the innermost
-///   one equals the element size, for `Zero` it is 0);
+///   one equals the element size, for `Zero` it is 0, for `Apart` it is `step` elements);
 /// * `scalars[s]`: bits of scalar argument `s` as in [`Scalar::bits`];
 /// * `lo[d]`: the box's first coordinate in the launch's domain (only `Index` looks at it);
 /// * `extent[d]`: points along each axis, all ≥ 1. Of a kernel with [`InnerStride::Leaves`], which has one axis, `extent[0]` is

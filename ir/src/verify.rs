@@ -4,7 +4,7 @@
 mod plan;
 
 use crate::graph::{Opaque, Reduce, Reducer};
-use crate::kernel::{Kernel, Op as KernelOp, Reg};
+use crate::kernel::{Access, Kernel, Op as KernelOp, Reg};
 use crate::{DType, Error, Graph, InnerStride, Op, Result, Type, Ufunc, Value, View};
 
 pub use plan::plan;
@@ -217,6 +217,12 @@ pub fn kernel(kernel: &Kernel) -> Result<()> {
                 "#{i} is no load of real numbers with gaps of one element"
             );
             ensure!(access.write || access.inner != InnerStride::Past, "#{i} is read past the caches");
+            if let InnerStride::Apart { step, at, of } = access.inner {
+                let first = Access { inner: InnerStride::Apart { step, at: 0, of }, ..*access };
+                ensure!((3..=8).contains(&step) && at < step, "#{i} is number {at} of every {step} elements");
+                ensure!(!access.write && !access.dtype.is_complex(), "#{i} is no load of real numbers, every {step}");
+                ensure!(kernel.accesses.get(of as usize) == Some(&first), "#{i} is not beside #{of}");
+            }
         }
         for i in 0..kernel.body.insts.len() {
             instruction(kernel, i).map_err(|m| format!("%{i}: {m}"))?;

@@ -8,13 +8,16 @@
 //! the same space that one pass can compute.
 //!
 //! Roots are found by a fixpoint: start with those that must be (outputs, operands of opaque operations), form launches, and
-//! make a value a root where computing it again would cost more than writing and reading it.
+//! make a value a root where computing it again would cost more than writing and reading it. What that costs depends on where the
+//! value lies meanwhile: for a few sweeps over large arrays there is a second plan, which computes more again, and the cheaper
+//! one is taken (`price`).
 
 mod body;
 mod cluster;
 mod cuts;
 mod joined;
 mod pack;
+mod price;
 mod roots;
 mod tasks;
 #[cfg(test)]
@@ -26,22 +29,37 @@ use legate_jit_ir::shape::Shape;
 use legate_jit_ir::{Error, Result, Value, View};
 
 use cuts::Cuts;
-use roots::Roots;
+use roots::{Roots, STORE_AND_LOAD, STORE_AND_LOAD_FAR};
 use tasks::Tasks;
 
 /// Rounds of the fixpoint; each makes at least one more value a root, so the bound only guards against our own mistakes.
 const MAX_ROUNDS: usize = 10_000;
+/// How much more one plan must cost than another that computes more values again: prices are rough.
+const MUCH_BETTER: f64 = 1.3;
 
 /// See the module's documentation.
 pub fn fuse(graph: &Graph) -> Result<Plan> {
     let packed = pack::pack(graph);
     let graph = packed.as_ref().unwrap_or(graph);
-    let mut roots = Roots::new(graph, Cuts::default());
+    let plan = fuse_with(graph, STORE_AND_LOAD)?;
+    // What fits the caches, and the sweeps of a long loop, which run as one, want little work done twice. A few sweeps over large
+    // arrays may want much of it.
+    if !price::may_do_with_less(&plan) {
+        return Ok(plan);
+    }
+    let other = fuse_with(graph, STORE_AND_LOAD_FAR)?;
+    let cheaper = price::price(&other) as f64 * MUCH_BETTER < price::price(&plan) as f64;
+    Ok(if cheaper { other } else { plan })
+}
+
+/// The plan in which writing a value and reading it back is worth so much work.
+fn fuse_with(graph: &Graph, worth: u64) -> Result<Plan> {
+    let mut roots = Roots::new(graph, worth, Cuts::default());
     for _ in 0..MAX_ROUNDS {
         let tasks = Tasks::new(graph, &roots);
         let (launches, full) = cluster::cluster(graph, &tasks, &roots.cuts);
         if full.iter().filter(|shape| roots.cuts.add(graph, shape)).count() > 0 {
-            roots = Roots::new(graph, roots.cuts);
+            roots = Roots::new(graph, worth, roots.cuts);
             continue;
         }
         if roots.add_recomputed(graph, &tasks, &launches) {
@@ -51,7 +69,7 @@ pub fn fuse(graph: &Graph) -> Result<Plan> {
             Ok(plan) => return Ok(plan),
             Err(Obstacle::TooLong(shape)) => {
                 roots.cuts.add(graph, &shape);
-                roots = Roots::new(graph, roots.cuts);
+                roots = Roots::new(graph, worth, roots.cuts);
             }
             Err(Obstacle::NeedsRoot(values)) => {
                 let before = roots.count();

@@ -45,9 +45,10 @@ impl<'c, 'b> Body<'c, 'b> {
         let insts = &kernel.body.insts;
         let mut values: Values = vec![vec![None; insts.len()]; parts.len()];
         for (at, values) in parts.iter().zip(&mut values) {
+            let shared = self.row.shared(self.build, kernel, at);
             for (inst, value) in insts.iter().zip(values) {
                 if let Op::Load(a) = inst.op {
-                    *value = Some(self.row.load(self.build, kernel, a, at));
+                    *value = Some(self.row.load(self.build, kernel, a, at, &shared));
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! Loads and stores of a kernel's accesses: whole vectors, masked vectors, strided lanes, complex numbers taken apart.
 
+use std::collections::BTreeMap;
+
 use legate_jit_ir::{Access, DType, InnerStride, Kernel};
 
 use super::build::{Build, Elem, V};
@@ -125,10 +127,18 @@ impl<'c> Row<'c> {
         build.compare("arith.cmpi", EQUAL, off, int(0))
     }
 
-    /// The elements of a reading access.
-    pub fn load(&self, build: &Build<'c, '_>, kernel: &Kernel, a: u32, at: &At<'c>) -> Val<'c> {
+    /// The elements of a reading access, given what several of them share.
+    pub fn load(&self, build: &Build<'c, '_>, kernel: &Kernel, a: u32, at: &At<'c>, shared: &Shared<'c>) -> Val<'c> {
         let access = kernel.accesses[a as usize];
         match access.inner {
+            InnerStride::Apart { step, at: place, of } => {
+                let e = Elem::in_memory(access.dtype);
+                let v = match build.lanes {
+                    1 => build.load(e, self.apart_address(build, e, a, step, at)),
+                    _ => shared[&of].take(build, e, step, place),
+                };
+                Val::One(bool_from_memory(build, access.dtype, v))
+            }
             InnerStride::Zero => splat(build, access.dtype, self.fixed[a as usize].expect("loaded once a row")),
             InnerStride::Unit | InnerStride::Past => {
                 from_memory(build, access.dtype, self.load_unit(build, access.dtype, a, at))
@@ -161,6 +171,12 @@ impl<'c> Row<'c> {
             let one = build.with_lanes(1);
             one.prefetch(one.offset_bytes(self.unit_address(build, access.dtype, a, at), ahead));
         }
+        if let InnerStride::Apart { step, at: 0, .. } = access.inner {
+            let (one, e) = (build.with_lanes(1), Elem::in_memory(access.dtype));
+            let from = self.apart_address(build, e, a, step, at);
+            let bytes = build.lanes * step as u32 * e.bytes();
+            (0..bytes.div_ceil(64)).for_each(|line| one.prefetch(one.offset_bytes(from, ahead + 64 * line as i32)));
+        }
     }
 
     fn unit_address(&self, build: &Build<'c, '_>, dtype: DType, a: u32, at: &At<'c>) -> V<'c> {
@@ -179,6 +195,29 @@ impl<'c> Row<'c> {
             addresses.push(one.offset(*addresses.last().expect("the first lane"), stride, Elem::I8));
         }
         addresses
+    }
+
+    /// The vectors that accesses beside each other share, loaded once.
+    pub fn shared(&self, build: &Build<'c, '_>, kernel: &Kernel, at: &At<'c>) -> Shared<'c> {
+        let mut shared = Shared::new();
+        for (a, access) in kernel.accesses.iter().enumerate().filter(|_| build.lanes > 1) {
+            let InnerStride::Apart { step, at: 0, .. } = access.inner else { continue };
+            debug_assert!(at.masks[0].is_none(), "kernels with strided accesses have no masked remainder");
+            let place = |other: &Access| match other.inner {
+                InnerStride::Apart { at, of, .. } if of as usize == a => at,
+                _ => 0,
+            };
+            let last = kernel.accesses.iter().map(place).max().unwrap_or(0);
+            let e = Elem::in_memory(access.dtype);
+            let from = self.apart_address(build, e, a as u32, step, at);
+            shared.insert(a as u32, Beside::load(build, e, step, last, from));
+        }
+        shared
+    }
+
+    fn apart_address(&self, build: &Build<'c, '_>, e: Elem, a: u32, step: u8, at: &At<'c>) -> V<'c> {
+        let one = build.with_lanes(1);
+        one.offset(self.ptrs[a as usize], one.op("arith.muli", &[at.i, one.int(Elem::I64, step as i64)], Elem::I64), e)
     }
 
     /// Every other element. The second vector overlaps the first by one, so that it ends with the last lane's element: behind that
@@ -249,6 +288,55 @@ impl<'c> Row<'c> {
             None => wide.store(e, v, to),
             Some(mask) => wide.masked_store(e, v, to, mask),
         }
+    }
+}
+
+/// For the first of several accesses beside each other, what they share.
+pub type Shared<'c> = BTreeMap<u32, Beside<'c>>;
+
+/// All elements between the first one of some accesses beside each other and the last one.
+pub struct Beside<'c> {
+    vectors: Vec<V<'c>>,
+    /// Elements of a vector, and the first one of each.
+    width: u32,
+    starts: Vec<u32>,
+}
+
+impl<'c> Beside<'c> {
+    /// `last` is the highest place. The last vector ends with the last element: behind that there may be no memory.
+    fn load(build: &Build<'c, '_>, e: Elem, step: u8, last: u8, from: V<'c>) -> Beside<'c> {
+        // Of narrow elements more than the lanes: a register has sixteen bytes at least.
+        const NARROWEST: u32 = 16;
+        let span = (build.lanes - 1) * step as u32 + last as u32 + 1;
+        let width = build.lanes.max((NARROWEST / e.bytes()).min(1 << span.ilog2()));
+        let starts: Vec<u32> = (0..span.div_ceil(width)).map(|k| (k * width).min(span - width)).collect();
+        let (one, wide) = (build.with_lanes(1), build.with_lanes(width));
+        let vectors = starts.iter().map(|&s| wide.load(e, one.offset_bytes(from, (s * e.bytes()) as i32))).collect();
+        Beside { vectors, width, starts }
+    }
+
+    /// Element `at` of every `step`, in as many lanes as there are.
+    fn take(&self, build: &Build<'c, '_>, e: Elem, step: u8, at: u8) -> V<'c> {
+        let element = |lane: u32| lane * step as u32 + at as u32;
+        let holds = |lane: u32| (element(lane) / self.width).min(self.vectors.len() as u32 - 1) as usize;
+        let lanes = build.lanes;
+        let mut used: Vec<usize> = (0..lanes).map(holds).collect();
+        used.dedup();
+        // One more vector at a time; what was taken before stays in its lane. -1 is a lane that nobody asks for.
+        let mut taken = self.vectors[used[0]];
+        for k in 1..used.len().max(2) {
+            let next = used.get(k).copied().unwrap_or(used[0]);
+            let lane = |lane: u32| match holds(lane) {
+                v if v == next && k < used.len() => (self.width + element(lane) - self.starts[v]) as i32,
+                v if v == used[0] && k == 1 => (element(lane) - self.starts[v]) as i32,
+                v if k > 1 && used[..k].contains(&v) => lane as i32,
+                _ => -1,
+            };
+            let all = if k + 1 < used.len() { self.width } else { lanes };
+            let mask: Vec<i32> = (0..all).map(|l| if l < lanes { lane(l) } else { -1 }).collect();
+            taken = build.shuffle(e, taken, self.vectors[next], &mask);
+        }
+        taken
     }
 }
 

@@ -183,3 +183,46 @@ fn zero_strides_along_outer_axes() {
     arrays[1].strides = vec![16, 0];
     bench.check("a broadcast column", &kernel, &arrays, &[], &[0, 0], &extent);
 }
+
+/// Loads that share the vectors of one array: some or all of every three to eight elements, the first one not always among the
+/// kernel's first.
+#[test]
+fn accesses_beside_each_other() {
+    let bench = Bench::all();
+    for dtype in [DType::Bool, DType::U8, DType::I16, DType::F32, DType::F64] {
+        for places in
+            [&[3, 0][..], &[3, 1, 0, 2], &[4, 0, 3], &[5, 2, 0], &[6, 5, 4, 3, 2, 1, 0], &[7, 0, 6], &[8, 7, 0]]
+        {
+            let (step, places) = (places[0], &places[1..]);
+            let of = places.iter().position(|&p| p == 0).unwrap() as u32;
+            let apart = |&at: &u8| read(dtype, InnerStride::Apart { step, at, of });
+            let mut body = Body::default();
+            let wide = if dtype == DType::U8 { DType::F64 } else { dtype };
+            let loads: Vec<_> = (0..places.len() as u32)
+                .map(|a| {
+                    let x = load_access(&mut body, a, dtype);
+                    if wide == dtype { x } else { body.push(Op::Cast(x), wide) }
+                })
+                .collect();
+            // No sum: that would not notice two places that are exchanged.
+            let mut accesses: Vec<_> = places.iter().map(apart).collect();
+            for &x in &loads {
+                body.stores.push((accesses.len() as u32, x));
+                accesses.push(write(wide, InnerStride::Unit));
+            }
+            let kernel = Kernel { rank: 2, accesses, scalars: vec![], body };
+            legate_jit_ir::verify::kernel(&kernel).unwrap();
+            let compiled = bench.compile(&format!("{dtype}, {step}"), &kernel);
+            for n in LENGTHS {
+                let mut arrays = Vec::new();
+                for &at in places {
+                    let mut x = Array::boxed(dtype, &[3, n], step as i64, |k| value(dtype, k));
+                    x.offset += at as usize * dtype.size();
+                    arrays.push(x);
+                }
+                arrays.extend(places.iter().map(|_| Array::boxed(wide, &[3, n], 1, |k| value(wide, k + 1))));
+                compiled.check(&format!("{dtype}, {places:?} of {step}, {n} points"), &arrays, &[], &[0, 0], &[3, n]);
+            }
+        }
+    }
+}

@@ -20,6 +20,7 @@ use crate::{Error, Inst, verify};
 impl fmt::Display for InnerStride {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
+            InnerStride::Apart { step, at, of } => return write!(f, "apart {step} at {at} of #{of}"),
             InnerStride::Unit => "unit",
             InnerStride::Zero => "zero",
             InnerStride::Two => "two",
@@ -106,10 +107,17 @@ pub(crate) fn parse_kernel(p: &mut Lexer) -> PResult<Kernel> {
             () if p.eat("unit") => InnerStride::Unit,
             () if p.eat("zero") => InnerStride::Zero,
             () if p.eat("two") => InnerStride::Two,
+            () if p.eat("apart") => {
+                let step = p.number("a step")?;
+                p.expect("at")?;
+                let at = p.number("a place")?;
+                p.expect("of")?;
+                InnerStride::Apart { step, at, of: p.value("#", "an access")? }
+            }
             () if p.eat("any") => InnerStride::Any,
             () if p.eat("past") => InnerStride::Past,
             () if p.eat("leaves") => InnerStride::Leaves,
-            () => return Err(p.expected("unit, zero, two, any, past or leaves")),
+            () => return Err(p.expected("unit, zero, two, apart, any, past or leaves")),
         };
         kernel.accesses.push(Access { dtype, inner, write: p.eat("write") });
         Ok(())

@@ -12,8 +12,12 @@ use crate::relate::disjoint;
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
-/// Work (see [`cost`]) that writing a value and reading it back is worth. A cost, not a question of meaning.
-const STORE_AND_LOAD: u64 = 8;
+/// Work (see [`cost`]) that writing a value and reading it back is worth, if it stays in a cache meanwhile. A cost, not a question
+/// of meaning.
+pub(super) const STORE_AND_LOAD: u64 = 8;
+/// The same where the value is of a large array and nothing keeps its rows near: 24 bytes take a core as long as some fifty
+/// operations on a vector's share of them. What is read at several places counts more (see [`Roots::recomputing`]).
+pub(super) const STORE_AND_LOAD_FAR: u64 = 200;
 /// A window is small if this many of it fit into the base.
 pub(super) const SMALL_WINDOW: usize = 8;
 /// Operations on the longest way through one body: bounds the depth of our own recursion.
@@ -27,6 +31,8 @@ pub struct Roots {
     work: Vec<u64>,
     /// Reads of roots to compute one element.
     leaves: Vec<u64>,
+    /// Work that writing a value and reading it back is worth.
+    worth: u64,
     pub(super) cuts: Cuts,
 }
 
@@ -40,9 +46,9 @@ fn overlap(views: &[(View, usize)]) -> bool {
 }
 
 impl Roots {
-    pub fn new(graph: &Graph, cuts: Cuts) -> Roots {
+    pub fn new(graph: &Graph, worth: u64, cuts: Cuts) -> Roots {
         let n = graph.nodes.len();
-        let mut roots = Roots { root: vec![false; n], work: vec![0; n], leaves: vec![0; n], cuts };
+        let mut roots = Roots { root: vec![false; n], work: vec![0; n], leaves: vec![0; n], worth, cuts };
         for v in roots.cuts.crossing(graph) {
             roots.root[v.index()] = true;
         }
@@ -110,7 +116,7 @@ impl Roots {
             let read: usize = seen.iter().map(|(_, n)| n).sum();
             let once = if overlap(seen) { seen.iter().map(|(_, n)| *n).max().unwrap_or(0) } else { size };
             let again = read.saturating_sub(once) as f64 / size as f64;
-            roots.root[v.index()] = roots.recomputing(v) as f64 * again > STORE_AND_LOAD as f64;
+            roots.root[v.index()] = roots.recomputing(v) as f64 * again > worth as f64;
         }
         roots.cut_long_chains(graph);
         roots.measure(graph);
@@ -218,7 +224,7 @@ impl Roots {
                 }
             } else if by.times() > 1
                 && can_be_root(graph, v)
-                && self.recomputing(v).saturating_mul(by.times() as u64 - 1) > STORE_AND_LOAD
+                && self.recomputing(v).saturating_mul(by.times() as u64 - 1) > self.worth
             {
                 self.root[i] = true;
                 added = true;

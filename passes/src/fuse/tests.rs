@@ -208,3 +208,33 @@ fn a_column_that_is_spread_is_put_together_first() {
     // What lies together already is read where it is.
     assert_eq!(launches(&fuse(&pairs(1)).unwrap()).len(), 1);
 }
+
+/// The differences of a stencil's neighbouring values, where they have the sign of the differences of what it was made from.
+fn limited_differences(n: usize) -> Graph {
+    let mut g = Graph { donated: vec![false], ..Graph::default() };
+    let p = g.push(Op::Input(0), &[], f64s(&[n, n]));
+    let inner = [n - 2, n];
+    let parts: Vec<Value> =
+        [[0, 0], [1, 0], [2, 0]].iter().map(|start| view(&mut g, p, window(start, &inner))).collect();
+    let sum = map(&mut g, Ufunc::Add, &[parts[0], parts[2]]);
+    let lap = map(&mut g, Ufunc::Subtract, &[sum, parts[1]]);
+    let faces = [n - 3, n];
+    let (after, before) = (view(&mut g, lap, window(&[1, 0], &faces)), view(&mut g, lap, window(&[0, 0], &faces)));
+    let flux = map(&mut g, Ufunc::Subtract, &[after, before]);
+    let flux = map(&mut g, Ufunc::Maximum, &[flux, before]);
+    let flux = map(&mut g, Ufunc::Minimum, &[flux, after]);
+    let cells = [n - 4, n];
+    let (after, before) = (view(&mut g, flux, window(&[1, 0], &cells)), view(&mut g, flux, window(&[0, 0], &cells)));
+    let flow = map(&mut g, Ufunc::Subtract, &[after, before]);
+    g.outputs = vec![flow];
+    g
+}
+
+#[test]
+fn a_few_sweeps_over_large_arrays_are_one_that_computes_more_again() {
+    assert_eq!(launches(&fuse(&limited_differences(1000)).unwrap()).len(), 1);
+    assert!(
+        launches(&fuse(&limited_differences(100)).unwrap()).len() > 1,
+        "what stays in the caches is not computed again"
+    );
+}

@@ -201,7 +201,7 @@ impl PreparedLaunch {
             };
             let past = |a: usize| goes_past && long && kernel.accesses[a].write && !is_read(places[a]);
             let seen = packing.as_ref().map_or(&strides[..], Packing::strides);
-            let special = specialise(kernel, &walk, &axes, seen, past);
+            let special = specialise(kernel, &walk, &axes, seen, &places, past);
             let adding = if walk.rank() == 1 { super::stream::adding(launch, &special, &places) } else { None };
             let adding = adding.filter(|_| streams.as_mut().is_some_and(Streams::expect_leaves));
             let runner = match &adding {

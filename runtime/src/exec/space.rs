@@ -4,6 +4,8 @@
 use legate_jit_ir::kernel::{Access, InnerStride, Kernel, Op};
 use smallvec::SmallVec;
 
+use super::launch::Place;
+
 /// A piece of a launch in bytes: a box, and for each access where the domain's first point would be and how far apart
 /// neighbours are.
 #[derive(Clone, Debug)]
@@ -115,9 +117,16 @@ impl Walk {
 
 /// The kernel for a walk over `axes` with `strides`: its rank, its inner stride classes, its index instructions. `past` says
 /// of an access whether it is a store that may go past the caches.
-pub fn specialise(kernel: &Kernel, walk: &Walk, axes: &[u32], strides: &[i64], past: impl Fn(usize) -> bool) -> Kernel {
+pub fn specialise(
+    kernel: &Kernel,
+    walk: &Walk,
+    axes: &[u32],
+    strides: &[i64],
+    places: &[Place],
+    past: impl Fn(usize) -> bool,
+) -> Kernel {
     let rank = axes.len();
-    let accesses = kernel
+    let mut accesses: Vec<Access> = kernel
         .accesses
         .iter()
         .enumerate()
@@ -134,6 +143,7 @@ pub fn specialise(kernel: &Kernel, walk: &Walk, axes: &[u32], strides: &[i64], p
             Access { inner, ..*access }
         })
         .collect();
+    put_beside(&mut accesses, walk, &|a| strides[a * rank + rank - 1], places);
     let mut body = kernel.body.clone();
     for inst in &mut body.insts {
         if let Op::Index(asked) = &mut inst.op {
@@ -142,6 +152,44 @@ pub fn specialise(kernel: &Kernel, walk: &Walk, axes: &[u32], strides: &[i64], p
         }
     }
     Kernel { rank: rank as u32, accesses, scalars: kernel.scalars.clone(), body }
+}
+
+/// Loads with the same small steps in one array are put beside each other, where so many of the elements between are asked for that
+/// whole vectors are cheaper.
+fn put_beside(accesses: &mut [Access], walk: &Walk, stride: &impl Fn(usize) -> i64, places: &[Place]) {
+    /// Elements for one that is asked for, at most.
+    const WASTE: usize = 4;
+    let rank = walk.rank();
+    let step = |a: usize| stride(a) / accesses[a].dtype.size() as i64;
+    let is_small = |&a: &usize| {
+        let Access { dtype, inner, write } = accesses[a];
+        let whole = stride(a) % dtype.size() as i64 == 0;
+        inner == InnerStride::Any && !write && !dtype.is_complex() && whole && (3..=8).contains(&step(a))
+    };
+    let mut small: SmallVec<[usize; 8]> = (0..accesses.len()).filter(is_small).collect();
+    small.sort_by_key(|&a| walk.offset[a]);
+    // Accesses with their places behind the first one.
+    type Group = SmallVec<[(usize, u8); 8]>;
+    let mut groups: SmallVec<[Group; 4]> = SmallVec::new();
+    for a in small {
+        let along = |a: usize| &walk.strides[a * rank..(a + 1) * rank];
+        let behind = |b: usize| {
+            let (size, apart) = (accesses[a].dtype.size() as i64, walk.offset[a] - walk.offset[b]);
+            let alike = places[a] == places[b] && accesses[a].dtype == accesses[b].dtype && along(a) == along(b);
+            (alike && apart % size == 0 && apart / size < step(b)).then_some((apart / size) as u8)
+        };
+        match groups.iter_mut().find_map(|group| Some((behind(group[0].0)?, group))) {
+            Some((at, group)) => group.push((a, at)),
+            None => groups.push(SmallVec::from_slice(&[(a, 0)])),
+        }
+    }
+    let worth: SmallVec<[_; 4]> = groups.into_iter().filter(|g| step(g[0].0) as usize <= WASTE * g.len()).collect();
+    let steps: SmallVec<[u8; 4]> = worth.iter().map(|g| step(g[0].0) as u8).collect();
+    for (group, step) in worth.iter().zip(steps) {
+        for &(a, at) in group {
+            accesses[a].inner = InnerStride::Apart { step, at, of: group[0].0 as u32 };
+        }
+    }
 }
 
 /// Whether the kernel asks for its index along a domain axis.
