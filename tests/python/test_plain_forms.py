@@ -51,6 +51,49 @@ def test_as_numpy(form, array):
     same(a, want)
 
 
+REDUCED = [
+    lambda np, a: np.sum(a, axis=(0, 2)),
+    lambda np, a: a.sum((0, 1, 2)),
+    lambda np, a: np.sum(a, axis=()),
+    lambda np, a: a.prod(axis=(-1,), keepdims=True),
+    lambda np, a: np.max(a, axis=-1, keepdims=True),
+    lambda np, a: a.min(keepdims=True),
+    lambda np, a: np.any(a, (1, 2), keepdims=False),
+    lambda np, a: np.all(a, keepdims=True, axis=1),
+    lambda np, a: np.argmax(a, axis=1, keepdims=True),
+    lambda np, a: np.mean(a, axis=(0, 1)),
+    lambda np, a: a.mean((0, 2), keepdims=True),
+    lambda np, a: np.var(a, axis=(1, 2), keepdims=True),
+    lambda np, a: a.std(axis=(0, 2)),
+]
+
+
+@pytest.mark.parametrize("form", range(len(REDUCED)))
+def test_reductions_over_several_axes(form):
+    a = numpy.random.default_rng(5).standard_normal((4, 3, 5))
+    for dtype in ("f8", "f4", "i4", "?"):
+        x = a.astype(dtype) if dtype != "?" else a > 0
+        same(REDUCED[form](ours, ours.array(x)), REDUCED[form](numpy, x))
+
+
+@pytest.mark.parametrize("axis", [(0, 0), (0, 3), (-4,), (0, 1.5), [0, 1], (True,)])
+@pytest.mark.parametrize("name", ["sum", "max", "argmax", "mean"])
+def test_axes_that_there_are_not(name, axis):
+    """The same exception as NumPy's, or the same result."""
+
+    def run(np):
+        try:
+            return getattr(np, name)(np.arange(24.0).reshape(2, 3, 4), axis=axis)
+        except Exception as error:
+            return type(error)
+
+    got, want = run(ours), run(numpy)
+    if isinstance(want, type):
+        assert got is want
+    else:
+        same(got, want)
+
+
 def test_a_sorted_array_is_one_of_its_own():
     a = ours.array(ODD)
     b = ours.sort(a)
