@@ -156,7 +156,7 @@ pub struct Streams {
     /// The leaves of the chunks of each length, where the launch's kernel adds them up itself.
     leaves: Vec<Leaves>,
     /// Where the launch's kernel adds up rows itself: how it walks the domain.
-    down: Option<Down>,
+    down: Option<Box<Down>>,
     /// The streams are arrays in memory.
     direct: Option<Direct>,
 }

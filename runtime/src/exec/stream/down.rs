@@ -110,13 +110,13 @@ impl Streams {
         }
         let reduced: SmallVec<[i64; 4]> = axes.iter().map(|&d| self.domain[d]).collect();
         let height = reduced.iter().product::<i64>() as usize;
-        self.down = Some(Down { strides, reduced, outer, height, width, first });
+        self.down = Some(Box::new(Down { strides, reduced, outer, height, width, first }));
         Some(adding)
     }
 
     /// How rows can be summed without streams now.
     pub(super) fn adds_down(&self, launch: &PreparedLaunch) -> Option<&Down> {
-        self.down.as_ref().filter(|_| launch.pieces[0].adds_up())
+        self.down.as_deref().filter(|_| launch.pieces[0].adds_up())
     }
 
     /// Sums rows for some of the outer outputs.
