@@ -10,6 +10,7 @@ mod alone;
 mod body;
 pub mod build;
 mod course;
+mod down;
 mod emitter;
 mod gpu;
 mod leaves;
@@ -178,9 +179,10 @@ pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name
     let block = region.append_block(Block::new(&[(common.ptr, common.location); 5]));
     let build = Build { common: &common, block, lanes: 1, math: Math::Cpu(target.level), entry: Some(block) };
     let arguments = Arguments::load(&build, kernel);
-    match leaves::adds_up(kernel) {
-        true => leaves::leaves(&build, &course, &arguments)?,
-        false => loops(&build, &course, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?,
+    match () {
+        () if leaves::adds_up(kernel) => leaves::leaves(&build, &course, &arguments)?,
+        () if down::adds_up(kernel) => down::down(&build, &course, steps, &arguments)?,
+        () => loops(&build, &course, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?,
     }
     if steps.past {
         build.fence();
@@ -237,7 +239,7 @@ fn check(kernel: &Kernel) -> Result<()> {
         let fits = kernel.accesses.get(a as usize).is_some_and(|x| {
             x.write
                 && x.inner != InnerStride::Zero
-                && (x.inner != InnerStride::Leaves || x.dtype.is_float())
+                && (!matches!(x.inner, InnerStride::Leaves | InnerStride::Down) || x.dtype.is_float())
                 && kernel.body.insts.get(r.0 as usize).map(|i| i.dtype) == Some(x.dtype)
         });
         if !fits {

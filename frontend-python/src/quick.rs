@@ -121,6 +121,8 @@ entries! {
     m_transpose c"transpose" = transpose;
     m_astype c"astype" = astype;
     m_squeeze c"squeeze" = squeeze;
+    m_view c"view" = view;
+    m_repeat c"repeat" = repeat;
     m_swapaxes c"swapaxes" = swapaxes;
     m_diagonal c"diagonal" = diagonal;
     m_conj c"conj" = conj;
@@ -158,6 +160,7 @@ entries! {
     p_reshape c"reshape" "(a, /, shape, order='C', *, copy=None)" = reshape_of;
     p_ravel c"ravel" "(a, order='C')" = ravel_of;
     p_squeeze c"squeeze" "(a, axis=None)" = squeeze_of;
+    p_repeat c"repeat" "(a, repeats, axis=None)" = repeat_of;
     p_swapaxes c"swapaxes" "(a, axis1, axis2)" = swapaxes_of;
     p_diagonal c"diagonal" "(a, offset=0, axis1=0, axis2=1)" = diagonal_of;
     p_dot c"dot" "(a, b, out=None)" = dot_of;

@@ -4,7 +4,7 @@ use legate_jit_ir::graph::Reducer;
 use legate_jit_ir::{DType, Ufunc};
 use legate_jit_runtime::{self as rt, Array, Operand, ReduceArgs};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyList, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
 
 use crate::convert;
@@ -60,6 +60,14 @@ pub fn reduce(name: &str, slf: &Bound<Value>, options: &Options) -> PyResult<Py<
     fallback::method(slf, name, &PyTuple::empty(py), Some(&to_kwargs(py, options)?))
 }
 
+/// A list, and a tuple with a truth value in it, which are iterables of integers elsewhere.
+fn are_no_axes(axis: &Bound<PyAny>) -> bool {
+    match axis.cast::<PyTuple>() {
+        Ok(tuple) => tuple.iter_borrowed().any(|i| i.is_instance_of::<PyBool>()),
+        Err(_) => axis.is_instance_of::<PyList>(),
+    }
+}
+
 fn to_kwargs<'py>(py: Python<'py>, o: &Options<'_, 'py>) -> PyResult<Bound<'py, PyDict>> {
     let kwargs = PyDict::new(py);
     let all = [
@@ -81,6 +89,12 @@ fn to_kwargs<'py>(py: Python<'py>, o: &Options<'_, 'py>) -> PyResult<Bound<'py, 
 /// Records a reduction; `None` where NumPy must do it.
 pub fn record(py: Python, reducer: Reducer, array: &Array, o: &Options) -> PyResult<Option<Py<PyAny>>> {
     use Ufunc::{Fmax, Fmin, Maximum, Minimum};
+    if matches!(reducer, Reducer::ArgMin | Reducer::ArgMax)
+        && given(o.axis).is_some_and(|axis| axis.is_instance_of::<PyTuple>())
+    {
+        // NumPy's error: a place has one axis.
+        return Ok(None);
+    }
     let no_identity = matches!(reducer, Reducer::Ufunc(Minimum | Maximum | Fmin | Fmax));
     record_with(py, o, array.ndim(), no_identity, |args| rt::reduce(reducer, array, args))
 }
@@ -93,6 +107,10 @@ pub fn record_with(
     no_identity: bool,
     run: impl FnOnce(&ReduceArgs) -> Result<Array, rt::Error>,
 ) -> PyResult<Option<Py<PyAny>>> {
+    if given(o.axis).is_some_and(are_no_axes) {
+        // NumPy's error.
+        return Ok(None);
+    }
     let mut axes: Option<Ints> = given(o.axis).map(ints_arg).transpose()?;
     if ndim == 0 && axes.as_ref().is_some_and(|a| matches!(a[..], [0] | [-1])) {
         // NumPy takes these for a 0-d array, too.

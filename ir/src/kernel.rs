@@ -37,6 +37,9 @@ pub enum InnerStride {
     /// For a store only: what it would store is added up, leaf by leaf of NumPy's pairwise sum, and the array gets one sum after the
     /// other. The kernel has one axis; its points are those of the leaves, one behind the other. See [`KernelFn`].
     Leaves,
+    /// For a store only: what it would store is added up in order, step after step along all axes but the first and the last, and the
+    /// array gets a row of sums for each step along the first axis. The kernel has three axes at least.
+    Down,
 }
 
 /// One array operand of the kernel. At run time it is a pointer to the element at the box's first point and one byte
@@ -133,7 +136,8 @@ impl Body {
 /// * `scalars[s]`: bits of scalar argument `s` as in [`Scalar::bits`];
 /// * `lo[d]`: the box's first coordinate in the launch's domain (only `Index` looks at it);
 /// * `extent[d]`: points along each axis, all ≥ 1. Of a kernel with [`InnerStride::Leaves`], which has one axis, `extent[0]` is
-///   the number of leaves and `extent[1]` the address of their lengths, i64, of at least 8 points each.
+///   the number of leaves and `extent[1]` the address of their lengths, i64, of at least 8 points each. Strides of an [`InnerStride::Down`] access along the axes between do not
+///   matter.
 pub type KernelFn = unsafe extern "C" fn(
     ptrs: *const *mut u8,
     strides: *const i64,

@@ -211,6 +211,10 @@ pub fn kernel(kernel: &Kernel) -> Result<()> {
                 access.inner != InnerStride::Leaves || access.write && access.dtype.is_float() && kernel.rank == 1,
                 "#{i} is no sum along one axis"
             );
+            ensure!(
+                access.inner != InnerStride::Down || access.write && access.dtype.is_float() && kernel.rank >= 3,
+                "#{i} is no sum along the axes between two others"
+            );
             ensure!(!access.write || access.inner != InnerStride::Zero, "#{i} is written with an inner stride of zero");
             ensure!(
                 access.inner != InnerStride::Two || !access.write && !access.dtype.is_complex(),

@@ -33,6 +33,21 @@ def test_many_bins_and_few(np, n, top):
     assert numpy.array_equal(np.bincount(np.array(x)), numpy.bincount(x))
 
 
+@pytest.mark.parametrize("at", (0, 4095, 4096, 4097, 70_001, 199_999))
+@pytest.mark.parametrize("top", (3, 900, 100_000))
+def test_a_bin_that_only_a_late_element_needs(np, at, top):
+    x, w = numpy.random.default_rng(at).integers(0, 3, 200_000), numpy.random.default_rng(top).standard_normal(200_000)
+    x[at] = top
+    for least in (0, 50):
+        assert numpy.array_equal(np.bincount(np.array(x), minlength=least), numpy.bincount(x, minlength=least))
+        sums = np.bincount(np.array(x), np.array(w), minlength=least)
+        assert numpy.asarray(sums).tobytes() == numpy.bincount(x, w, minlength=least).tobytes()
+    x[(at * 7 + 5000) % 200_000] = -1
+    for args in ((np.array(x),), (np.array(x), np.array(w))):
+        with pytest.raises(ValueError, match="negative"):
+            np.bincount(*args)
+
+
 def test_weights_are_added_in_order(np):
     rng = numpy.random.default_rng(5)
     x, w = rng.integers(0, 50, 100_000), rng.standard_normal(100_000) * 10.0 ** rng.integers(-12, 12, 100_000)

@@ -51,6 +51,49 @@ def test_as_numpy(form, array):
     same(a, want)
 
 
+REDUCED = [
+    lambda np, a: np.sum(a, axis=(0, 2)),
+    lambda np, a: a.sum((0, 1, 2)),
+    lambda np, a: np.sum(a, axis=()),
+    lambda np, a: a.prod(axis=(-1,), keepdims=True),
+    lambda np, a: np.max(a, axis=-1, keepdims=True),
+    lambda np, a: a.min(keepdims=True),
+    lambda np, a: np.any(a, (1, 2), keepdims=False),
+    lambda np, a: np.all(a, keepdims=True, axis=1),
+    lambda np, a: np.argmax(a, axis=1, keepdims=True),
+    lambda np, a: np.mean(a, axis=(0, 1)),
+    lambda np, a: a.mean((0, 2), keepdims=True),
+    lambda np, a: np.var(a, axis=(1, 2), keepdims=True),
+    lambda np, a: a.std(axis=(0, 2)),
+]
+
+
+@pytest.mark.parametrize("form", range(len(REDUCED)))
+def test_reductions_over_several_axes(form):
+    a = numpy.random.default_rng(5).standard_normal((4, 3, 5))
+    for dtype in ("f8", "f4", "i4", "?"):
+        x = a.astype(dtype) if dtype != "?" else a > 0
+        same(REDUCED[form](ours, ours.array(x)), REDUCED[form](numpy, x))
+
+
+@pytest.mark.parametrize("axis", [(0, 0), (0, 3), (-4,), (0, 1.5), [0, 1], (True,)])
+@pytest.mark.parametrize("name", ["sum", "max", "argmax", "mean"])
+def test_axes_that_there_are_not(name, axis):
+    """The same exception as NumPy's, or the same result."""
+
+    def run(np):
+        try:
+            return getattr(np, name)(np.arange(24.0).reshape(2, 3, 4), axis=axis)
+        except Exception as error:
+            return type(error)
+
+    got, want = run(ours), run(numpy)
+    if isinstance(want, type):
+        assert got is want
+    else:
+        same(got, want)
+
+
 def test_a_sorted_array_is_one_of_its_own():
     a = ours.array(ODD)
     b = ours.sort(a)
@@ -67,6 +110,68 @@ def test_places_of_numbers(key):
         assert ours.array(values).searchsorted(key) == want
     strided = numpy.arange(20.0)
     assert ours.array(strided)[1::3].searchsorted(key) == strided[1::3].searchsorted(key)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 10, 23, 24, 25, 100])
+@pytest.mark.parametrize("dtype", ["f8", "i8", "f4", "i4"])
+def test_few_elements_in_order(n, dtype):
+    rng = numpy.random.default_rng(n)
+    distinct = (rng.permutation(2 * n)[:n] - n).astype(dtype) * 3
+    equal = rng.integers(-3, 3, n).astype(dtype)
+    lists = [distinct, equal, distinct[::-1]]
+    if dtype[0] == "f":
+        info = numpy.finfo(dtype)
+        signs = equal.copy()
+        signs[1::2] *= -1.0
+        special = distinct.copy()
+        special[: min(n, 6)] = [info.max, -numpy.inf, info.smallest_subnormal, numpy.inf, -info.max, -info.smallest_subnormal][: min(n, 6)]
+        nan = distinct.copy()
+        nan[n // 2 : n // 2 + 1] = numpy.nan
+        lists += [signs, special, nan]
+    for x in lists:
+        same(ours.sort(ours.array(x)), numpy.sort(x))
+        same(ours.argsort(ours.array(x)), numpy.argsort(x))
+        a, b = ours.array(x), x.copy()
+        view = a[:]
+        a.sort()
+        b.sort()
+        same(a, b)
+        same(view, b)
+        same(ours.array(x).argsort(), x.argsort())
+
+
+def test_repeated_elements():
+    for x in (numpy.arange(12.0).reshape(3, 4), numpy.arange(12).reshape(3, 4).T, numpy.arange(5), numpy.zeros((0, 3)), numpy.array(2.5)):
+        a = ours.array(x)
+        for times in (0, 1, 2, 7):
+            same(a.repeat(times), x.repeat(times))
+            same(ours.repeat(a, times), numpy.repeat(x, times))
+            for axis in range(-x.ndim, x.ndim):
+                same(ours.repeat(a, times, axis), numpy.repeat(x, times, axis))
+                same(a.repeat(times, axis=axis), x.repeat(times, axis=axis))
+    a = ours.arange(4.0)
+    once = a.repeat(1)
+    once[0] = 9.0
+    same(a, numpy.arange(4.0))
+    for wrong in ((-1,), (2, 1), (2**62,)):
+        with pytest.raises(ValueError):
+            a.repeat(*wrong)
+
+
+def test_views_of_the_whole():
+    a = ours.arange(6.0).reshape(2, 3)
+    assert a.squeeze() is a and ours.squeeze(a) is a and a[0].squeeze() is not a
+    b = a.view()
+    assert b is not a and type(b) is type(a)
+    b[0, 0] = 5.0
+    a[1, 1] = 7.0
+    b.shape = (6,)
+    same(a, numpy.array([[5.0, 1.0, 2.0], [3.0, 7.0, 5.0]]))
+    same(b, numpy.array([5.0, 1.0, 2.0, 3.0, 7.0, 5.0]))
+    row = ours.ones((1, 3, 1))
+    flat = row.squeeze()
+    flat[1] = 4.0
+    same(row, numpy.array([[[1.0], [4.0], [1.0]]]))
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 5, 40, 300])

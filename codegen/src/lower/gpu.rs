@@ -21,7 +21,7 @@ use crate::{Error, Result};
 
 /// Builds the module of a kernel for a GPU, and says what it calls of CUDA's library.
 pub fn lower_gpu<'c>(context: &'c Context, kernel: &Kernel, name: &str) -> Result<(Module<'c>, BTreeSet<String>)> {
-    if super::leaves::adds_up(kernel) {
+    if super::leaves::adds_up(kernel) || super::down::adds_up(kernel) {
         return Err(Error::Unsupported("sums on a GPU".into()));
     }
     check(kernel)?;

@@ -147,7 +147,7 @@ impl<'c> Row<'c> {
                 Val::One(bool_from_memory(build, access.dtype, self.load_two(build, access.dtype, a, at)))
             }
             InnerStride::Any => self.load_any(build, access.dtype, a, at),
-            InnerStride::Leaves => unreachable!("leaves are not read"),
+            InnerStride::Leaves | InnerStride::Down => unreachable!("sums are not read"),
         }
     }
 

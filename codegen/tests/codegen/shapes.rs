@@ -1,8 +1,9 @@
 //! Boxes and strides: every way in which an access can lie in memory, every length of a row around the vector's, and nothing
 //! outside the box touched.
 
+use legate_jit_codegen::load;
 use legate_jit_ir::kernel::Op;
-use legate_jit_ir::{Body, DType, InnerStride, Kernel, Scalar, Ufunc};
+use legate_jit_ir::{Body, DType, InnerStride, Kernel, Scalar, Ufunc, cast};
 
 use crate::harness::{Array, Bench, load_access, read, write};
 
@@ -222,6 +223,81 @@ fn accesses_beside_each_other() {
                 }
                 arrays.extend(places.iter().map(|_| Array::boxed(wide, &[3, n], 1, |k| value(wide, k + 1))));
                 compiled.check(&format!("{dtype}, {places:?} of {step}, {n} points"), &arrays, &[], &[0, 0], &[3, n]);
+            }
+        }
+    }
+}
+
+/// Sums of x·y, y the same all along a row, along the axes between the first and the last, beside the same sums one by one; the
+/// last axis in vectors and in parts of one, as many first places as go side by side and others. x is doubled on the way.
+#[test]
+fn rows_are_added_up_in_order() {
+    let bench = Bench::all();
+    for dtype in [DType::F64, DType::F32] {
+        let mut body = Body::default();
+        let (x, y) = (load_access(&mut body, 0, dtype), load_access(&mut body, 1, dtype));
+        let product = body.push(Op::Map(Ufunc::Multiply, [x, y].into_iter().collect()), dtype);
+        let twice = body.push(Op::Map(Ufunc::Add, [x, x].into_iter().collect()), dtype);
+        body.stores.extend([(2, product), (3, twice)]);
+        let accesses = vec![
+            read(dtype, InnerStride::Unit),
+            read(dtype, InnerStride::Zero),
+            write(dtype, InnerStride::Down),
+            write(dtype, InnerStride::Unit),
+        ];
+        let kernel = Kernel { rank: 4, accesses, scalars: vec![], body };
+        let code: Vec<_> = bench
+            .workshops
+            .iter()
+            .map(|(target, workshop)| (target.to_string(), load(&workshop.compile(&kernel, &mut ()).unwrap()).unwrap()))
+            .collect();
+        for extent in [[1, 1, 1, 1], [4, 3, 2, 16], [5, 2, 3, 7], [11, 4, 5, 41], [3, 1, 9, 8]] {
+            let [a, b, c, d] = extent;
+            let (size, n) = (dtype.size(), a * b * c * d);
+            let number = |k: usize| cast::cast(Scalar::f64(((k * 7919) % 1000) as f64 / 7.0 - 60.0), dtype);
+            let bytes =
+                |count: usize| -> Vec<u8> { (0..count).flat_map(|k| number(k).to_bytes()[..size].to_vec()).collect() };
+            let (mut x, mut y) = (bytes(n), bytes(a * b * c));
+            let at = |bytes: &[u8], k: usize| Scalar::from_bytes(dtype, &bytes[k * size..]).as_f64();
+            let mut expected = vec![0x55; (a * d + 1) * size];
+            let mut doubled = Vec::new();
+            for i in 0..a {
+                for j in 0..d {
+                    let mut sum = -0.0;
+                    for r in 0..b * c {
+                        let row = i * b * c + r;
+                        let (p, q) = (at(&x, row * d + j), at(&y, row));
+                        let product = if dtype == DType::F32 { (p as f32 * q as f32) as f64 } else { p * q };
+                        sum = if dtype == DType::F32 { (sum as f32 + product as f32) as f64 } else { sum + product };
+                    }
+                    let sum = cast::cast(Scalar::f64(sum), dtype);
+                    expected[(i * d + j) * size..][..size].copy_from_slice(&sum.to_bytes()[..size]);
+                }
+            }
+            for k in 0..n {
+                let twice = cast::cast(Scalar::f64(2.0 * at(&x, k)), dtype);
+                doubled.extend_from_slice(&twice.to_bytes()[..size]);
+            }
+            let s = size as i64;
+            let [b, c, d] = [b, c, d].map(|n| n as i64);
+            let whole = [b * c * d * s, c * d * s, d * s, s];
+            let strides: Vec<i64> = [whole, [b * c * s, c * s, s, 0], [d * s, 77, 77, s], whole].concat();
+            let extent = extent.map(|n| n as i64);
+            for (target, loaded) in &code {
+                let (mut sums, mut twice) = (vec![0x55u8; expected.len()], vec![0u8; n * size]);
+                let ptrs = [x.as_mut_ptr(), y.as_mut_ptr(), sums.as_mut_ptr(), twice.as_mut_ptr()];
+                // SAFETY: the arrays hold what the strides and the extents say.
+                unsafe {
+                    loaded.entry()(
+                        ptrs.as_ptr(),
+                        strides.as_ptr(),
+                        std::ptr::null(),
+                        [0i64; 4].as_ptr(),
+                        extent.as_ptr(),
+                    )
+                };
+                assert!(sums == expected, "{dtype} {extent:?} for {target}");
+                assert!(twice == doubled, "{dtype} {extent:?} for {target}: what is stored beside the sums");
             }
         }
     }

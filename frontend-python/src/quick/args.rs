@@ -74,6 +74,19 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The arguments by name, with their names; there are some.
+    #[inline(always)]
+    pub fn names<'py>(
+        self,
+        py: Python<'py>,
+    ) -> impl Iterator<Item = (Borrowed<'a, 'py, PyAny>, Borrowed<'a, 'py, PyAny>)> {
+        // SAFETY: the names are a tuple; there are as many arguments behind those by position.
+        let count = unsafe { ffi::PyTuple_Size(self.names) } as usize;
+        (0..count).map(move |i| unsafe {
+            (seen(py, ffi::PyTuple_GetItem(self.names, i as isize)), self.get(py, self.positional + i))
+        })
+    }
+
     /// A tuple and a dict, for the general function.
     pub fn general<'py>(
         &self,

@@ -5,38 +5,72 @@ use legate_jit_ir::{DType, Ufunc};
 use legate_jit_runtime::{self as rt, Array, ReduceArgs};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyTuple};
+use smallvec::SmallVec;
 
 use super::args::{Args, Done, NOT_PLAIN, array_of, int};
 use crate::error::attempt;
 use crate::{adopt, capi, value};
 
-/// The axis of `a.sum()` (none), `a.sum(0)`, `a.sum(axis=0)`; `None` for other arguments.
+/// The plain arguments of a reduction.
+#[derive(Default)]
+pub(super) struct Plain {
+    /// `None` for all of them.
+    axes: Option<SmallVec<[i64; 4]>>,
+    /// They came as a tuple.
+    tuple: bool,
+    keepdims: bool,
+}
+
+/// Those of `a.sum()`, `a.sum(0)`, `a.sum(axis=0)`, `a.sum(axis=(0, 1))`, each also with `keepdims=True`; `None` for other arguments.
 #[inline(always)]
-pub(super) fn axis_of(py: Python, args: Args) -> Option<Option<i64>> {
-    match (args.len(), args.has_names()) {
-        (0, false) => Some(None),
-        (0, true) => match args.single_name(py) {
-            Some((name, x)) if name.is(intern!(py, "axis")) => int(&x).map(Some),
-            _ => None,
-        },
-        (1, false) => int(&args.get(py, 0)).map(Some),
-        _ => None,
+pub(super) fn plain(py: Python, args: Args) -> Option<Plain> {
+    let mut plain = Plain::default();
+    let mut axis = |x: &Bound<PyAny>| {
+        match int(x) {
+            Some(axis) => plain.axes = Some(SmallVec::from_slice(&[axis])),
+            None => {
+                let tuple = x.cast_exact::<PyTuple>().ok()?;
+                plain.axes = Some(tuple.iter_borrowed().map(|i| int(&i)).collect::<Option<_>>()?);
+                plain.tuple = true;
+            }
+        }
+        Some(())
+    };
+    match args.len() {
+        0 => {}
+        1 => axis(&args.get(py, 0))?,
+        _ => return None,
     }
+    if args.has_names() {
+        for (name, x) in args.names(py) {
+            if name.is(intern!(py, "axis")) && args.len() == 0 {
+                axis(&x)?;
+            } else if name.is(intern!(py, "keepdims")) && x.is_exact_instance_of::<PyBool>() {
+                plain.keepdims = x.is(PyBool::new(py, true));
+            } else {
+                return None;
+            }
+        }
+    }
+    Some(plain)
 }
 
 #[inline]
-pub(super) fn reduction(py: Python, reducer: Reducer, array: &Array, axis: Args) -> Done {
-    let Some(axis) = axis_of(py, axis) else { return NOT_PLAIN };
-    let mut args = ReduceArgs::default();
-    let axes = axis.map(|i| [i]);
-    if let Some(axes) = &axes {
-        if array.ndim() == 0 {
-            return NOT_PLAIN;
-        }
-        args.axes = Some(axes);
-    } else if let Some(Some(number)) = attempt(py, || Ok(rt::reduce_all_now(reducer, array)))? {
+pub(super) fn reduction(py: Python, reducer: Reducer, array: &Array, args: Args) -> Done {
+    let Some(plain) = plain(py, args) else { return NOT_PLAIN };
+    // (A place has one axis: NumPy says so.)
+    let one = matches!(reducer, Reducer::ArgMin | Reducer::ArgMax);
+    if array.ndim() == 0 && plain.axes.is_some() || one && plain.tuple {
+        return NOT_PLAIN;
+    }
+    if plain.axes.is_none()
+        && !plain.keepdims
+        && let Some(Some(number)) = attempt(py, || Ok(rt::reduce_all_now(reducer, array)))?
+    {
         return capi::scalar(py, number).map(Some);
     }
+    let args = ReduceArgs { axes: plain.axes.as_deref(), keepdims: plain.keepdims, ..ReduceArgs::default() };
     match attempt(py, || rt::reduce(reducer, array, &args))? {
         Some(a) => value::result(py, a).map(Some),
         None => NOT_PLAIN,
@@ -99,12 +133,11 @@ fn moment(
     args: Args,
     compute: impl FnOnce(&Array, &ReduceArgs) -> rt::Result<Array> + Send,
 ) -> Done {
-    let (Some(array), Some(axis)) = (array_of(a), axis_of(py, args)) else { return NOT_PLAIN };
-    if array.size() == 0 || array.dtype().is_complex() || axis.is_some() && array.ndim() == 0 {
+    let (Some(array), Some(plain)) = (array_of(a), plain(py, args)) else { return NOT_PLAIN };
+    if array.size() == 0 || array.dtype().is_complex() || plain.axes.is_some() && array.ndim() == 0 {
         return NOT_PLAIN;
     }
-    let axes = axis.map(|i| [i]);
-    let args = ReduceArgs { axes: axes.as_ref().map(|axes| &axes[..]), ..ReduceArgs::default() };
+    let args = ReduceArgs { axes: plain.axes.as_deref(), keepdims: plain.keepdims, ..ReduceArgs::default() };
     match attempt(py, || compute(array, &args))? {
         Some(a) => value::result(py, a).map(Some),
         None => NOT_PLAIN,

@@ -46,10 +46,36 @@ pub(super) fn transpose(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
 pub(super) fn squeeze(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match array_of(a) {
         Some(array) if args.len() == 0 && !args.has_names() => {
+            if !array.shape().contains(&1) {
+                // NumPy gives the array itself.
+                return Ok(Some(a.clone().unbind()));
+            }
             value::new_array(py, direct(py, || array.squeeze(None))?).map(Some)
         }
         _ => NOT_PLAIN,
     }
+}
+
+/// `a.view()`
+pub(super) fn view(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    match array_of(a) {
+        Some(array) if args.len() == 0 && !args.has_names() => value::new_array(py, array.clone()).map(Some),
+        _ => NOT_PLAIN,
+    }
+}
+
+/// `a.repeat(n)`, `a.repeat(n, axis)`
+pub(super) fn repeat(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), 1..=2, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    let Some(times @ 0..) = int(&args.get(py, 0)) else { return NOT_PLAIN };
+    let axis = match args.len() {
+        1 => None,
+        _ => match int(&args.get(py, 1)) {
+            Some(axis) if array.ndim() > 0 => Some(axis),
+            _ => return NOT_PLAIN,
+        },
+    };
+    value::new_array(py, direct(py, || array.repeat(times as usize, axis))?).map(Some)
 }
 
 pub(super) fn swapaxes(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
@@ -102,6 +128,10 @@ pub(super) fn ravel_of(py: Python, args: Args) -> Done {
 
 pub(super) fn squeeze_of(py: Python, args: Args) -> Done {
     as_method(py, args, squeeze)
+}
+
+pub(super) fn repeat_of(py: Python, args: Args) -> Done {
+    as_method(py, args, repeat)
 }
 
 pub(super) fn swapaxes_of(py: Python, args: Args) -> Done {

@@ -27,6 +27,7 @@ impl fmt::Display for InnerStride {
             InnerStride::Any => "any",
             InnerStride::Past => "past",
             InnerStride::Leaves => "leaves",
+            InnerStride::Down => "down",
         })
     }
 }
@@ -117,7 +118,8 @@ pub(crate) fn parse_kernel(p: &mut Lexer) -> PResult<Kernel> {
             () if p.eat("any") => InnerStride::Any,
             () if p.eat("past") => InnerStride::Past,
             () if p.eat("leaves") => InnerStride::Leaves,
-            () => return Err(p.expected("unit, zero, two, apart, any, past or leaves")),
+            () if p.eat("down") => InnerStride::Down,
+            () => return Err(p.expected("unit, zero, two, apart, any, past, leaves or down")),
         };
         kernel.accesses.push(Access { dtype, inner, write: p.eat("write") });
         Ok(())

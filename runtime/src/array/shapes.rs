@@ -132,6 +132,25 @@ impl Array {
         self.index(&items).expect("no index is out of bounds")
     }
 
+    /// Every element (of the flat array, or along an axis) so many times.
+    pub fn repeat(&self, times: usize, axis: Option<i64>) -> Result<Array> {
+        let flat;
+        let (a, axis) = match axis {
+            Some(axis) => (self, normalize_axis(axis, self.ndim())?),
+            None => {
+                flat = self.ravel()?;
+                (&flat, 0)
+            }
+        };
+        let mut long: SmallVec<[i64; 4]> = a.shape().iter().map(|&n| n as i64).collect();
+        let too_long = || Error::Value("array is too big; the number of its elements overflows".into());
+        long[axis] = long[axis].checked_mul(times as i64).ok_or_else(too_long)?;
+        super::check_shape(&long, a.dtype())?;
+        let mut wide: Shape = a.shape().into();
+        wide.insert(axis + 1, times);
+        a.expand_dims(axis + 1).broadcast_to(&wide)?.copy(false)?.reshape(&long)
+    }
+
     pub(crate) fn trailing_axes(&self, n: usize) -> Array {
         let mut view = View::identity(self.shape());
         view.shape.extend(std::iter::repeat_n(1, n));

@@ -16,7 +16,7 @@ use crate::layout::{Layout, Strides};
 use crate::plan_cache::Stores;
 use crate::session::Session;
 use crate::strided::packed;
-use crate::trace::{Src, Trace};
+use crate::trace::{Op, Src, Trace};
 use crate::{Error, Result, Store, Tier};
 
 /// Elements of the largest value of the rounds that run together: what they compute stays near.
@@ -165,13 +165,28 @@ impl Parts<'_> {
         self.apart(&records, first(to))
     }
 
-    /// Elements of the largest value of a round.
+    /// Elements of the largest value of a round that will be in memory.
     fn largest(&self, group: &Group) -> usize {
         let main = self.main();
         let records = &main.recs[group.start..group.start + group.period];
         let lasting = |j: usize| group.writes.iter().any(|w| w.record as usize == j);
+        // What only reductions read, perhaps by way of elementwise operations, is reduced as it is computed.
+        let mut passing: Vec<bool> =
+            records.iter().map(|rec| matches!(rec.op, Op::Map(_) | Op::Copy | Op::Index(_))).collect();
+        group.kept.iter().for_each(|&j| passing[j as usize] = false);
+        for j in (0..records.len()).rev() {
+            let streams = matches!(records[j].op, Op::Reduce(_)) && !group.carried[j] || passing[j];
+            for role in group.roles[j].iter().filter(|_| !streams) {
+                if let Role::Local(d) | Role::Written(d) = *role {
+                    passing[d as usize] = false;
+                }
+            }
+        }
         let size = |(j, rec): (usize, &crate::trace::Rec)| match lasting(j) {
             true => main.layouts[rec.args[0].layout as usize].size,
+            false if passing[j] => 0,
+            // (A reduction's shape is what it reads.)
+            false if matches!(rec.op, Op::Reduce(_)) => main.versions[group.start + j].full.size,
             false => main.layouts[rec.shape as usize].size,
         };
         records.iter().enumerate().map(size).max().unwrap_or(1).max(1)

@@ -202,8 +202,13 @@ impl PreparedLaunch {
             let past = |a: usize| goes_past && long && kernel.accesses[a].write && !is_read(places[a]);
             let seen = packing.as_ref().map_or(&strides[..], Packing::strides);
             let special = specialise(kernel, &walk, &axes, seen, &places, past);
-            let adding = if walk.rank() == 1 { super::stream::adding(launch, &special, &places) } else { None };
-            let adding = adding.filter(|_| streams.as_mut().is_some_and(Streams::expect_leaves));
+            let adding = match &mut streams {
+                Some(streams) if walk.rank() == 1 => {
+                    super::stream::adding(launch, &special, &places).filter(|_| streams.expect_leaves())
+                }
+                Some(streams) => streams.expect_down(launch, &special, &walk, &places),
+                None => None,
+            };
             let runner = match &adding {
                 Some(adding) => Runner::adding(&special, adding, tier)?,
                 None => Runner::new(&special, tier)?,
@@ -479,19 +484,19 @@ impl PreparedPiece {
 }
 
 impl PreparedPiece {
-    /// Whether the kernel adds up leaves by now.
-    pub fn adds_leaves(&self) -> bool {
-        self.runner.leaves().is_some()
+    /// Whether the kernel adds up what it would store by now.
+    pub fn adds_up(&self) -> bool {
+        self.runner.sums().is_some()
     }
 
     /// Adds up leaves of these lengths, the first of which begins at point `start` of the walk's only axis; `sums[k]` gets those of
     /// stream k.
     ///
     /// # Safety
-    /// The kernel [adds leaves](Self::adds_leaves) up, the leaves lie in the walk, and there is room for their sums. No other
+    /// The kernel [adds up](Self::adds_up) leaves, the leaves lie in the walk, and there is room for their sums. No other
     /// thread writes what is read or written.
     pub unsafe fn run_leaves(&self, frame: &Frame, start: usize, lengths: &[i64], sums: &[*mut u8]) {
-        let Some(entry) = self.runner.leaves() else { return };
+        let Some(entry) = self.runner.sums() else { return };
         let mut ptrs = Short::<_, 16>::of(std::ptr::null_mut());
         let ptrs = ptrs.fill(self.places.len(), |a| match self.places[a] {
             Place::Buffer(b) => {
@@ -505,6 +510,32 @@ impl PreparedPiece {
         let (lo, extent) = ([start as i64], [lengths.len() as i64, lengths.as_ptr() as i64]);
         // SAFETY: the caller's promise.
         unsafe { entry(ptrs.as_ptr(), self.strides.as_ptr(), scalars.as_ptr(), lo.as_ptr(), extent.as_ptr()) };
+    }
+}
+
+impl PreparedPiece {
+    /// Adds up rows of the box that begins at `lo`, as far as `extent` says along the kernel's own axes; `sums[k]` gets the first
+    /// of stream k.
+    ///
+    /// # Safety
+    /// The kernel [adds up](Self::adds_up) rows with these strides, the box lies in the walk, and there is room for the sums. No
+    /// other thread writes what is read or written.
+    pub unsafe fn run_down(&self, frame: &Frame, lo: &[i64], strides: &[i64], extent: &[i64], sums: &[*mut u8]) {
+        let Some(entry) = self.runner.sums() else { return };
+        let rank = self.walk.rank();
+        let mut ptrs = Short::<_, 16>::of(std::ptr::null_mut());
+        let ptrs = ptrs.fill(self.places.len(), |a| match self.places[a] {
+            Place::Buffer(b) => {
+                let steps = lo.iter().zip(&self.walk.strides[a * rank..(a + 1) * rank]);
+                let offset = self.walk.offset[a] + steps.map(|(l, s)| l * s).sum::<i64>();
+                frame.bases[b as usize].wrapping_offset(offset as isize)
+            }
+            Place::Stream(k) => sums[k as usize],
+        });
+        let mut scalars = Short::<_, 4>::of([0; 2]);
+        let scalars = scalars.fill(self.scalars.len(), |k| frame.scalars[self.scalars[k] as usize]);
+        // SAFETY: the caller's promise. (Where the box begins in the domain such a kernel does not ask.)
+        unsafe { entry(ptrs.as_ptr(), strides.as_ptr(), scalars.as_ptr(), lo.as_ptr(), extent.as_ptr()) };
     }
 }
 

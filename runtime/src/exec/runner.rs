@@ -20,7 +20,7 @@ pub struct Runner {
     slot: Option<Arc<Slot>>,
     /// None where there was code from the beginning.
     program: Option<vm::Program>,
-    /// Code that adds up leaves of a sum, and so takes no boxes. Where it is asked for there is no other: until it is there, the
+    /// Code that adds up leaves or rows of a sum, and so takes no boxes. Where it is asked for there is no other: until it is there, the
     /// prebuilt loops store what is to be added.
     adding: Option<Arc<Slot>>,
 }
@@ -33,7 +33,7 @@ impl Runner {
         Ok(Runner { slot, program, adding: None })
     }
 
-    /// One for sums, whose leaves the code of `adding` adds up.
+    /// One for sums, whose leaves or rows the code of `adding` adds up.
     pub(super) fn adding(kernel: &Kernel, adding: &Kernel, tier: Tier) -> Result<Runner> {
         let program = Some(vm::Program::new(kernel)?);
         Ok(Runner { slot: None, program, adding: Runner::slot(adding, tier) })
@@ -50,8 +50,8 @@ impl Runner {
         slot
     }
 
-    /// The code that adds up leaves.
-    pub(super) fn leaves(&self) -> Option<legate_jit_ir::kernel::KernelFn> {
+    /// The code that adds up.
+    pub(super) fn sums(&self) -> Option<legate_jit_ir::kernel::KernelFn> {
         self.adding.as_ref()?.entry()
     }
 

@@ -6,6 +6,7 @@
 mod boxes;
 mod chunks;
 mod direct;
+mod down;
 mod in_order;
 mod leaves;
 
@@ -24,6 +25,7 @@ use crate::{pool, tree};
 use boxes::boxes;
 pub use chunks::Partials;
 pub use direct::Direct;
+use down::Down;
 use leaves::Leaves;
 pub use leaves::adding;
 
@@ -153,6 +155,8 @@ pub struct Streams {
     complex: bool,
     /// The leaves of the chunks of each length, where the launch's kernel adds them up itself.
     leaves: Vec<Leaves>,
+    /// Where the launch's kernel adds up rows itself: how it walks the domain.
+    down: Option<Box<Down>>,
     /// The streams are arrays in memory.
     direct: Option<Direct>,
 }
@@ -244,6 +248,7 @@ impl Streams {
             mode,
             complex,
             leaves: Vec::new(),
+            down: None,
             direct,
         })
     }

@@ -5,12 +5,13 @@
 use legate_jit_ir::DType;
 use parking_lot::Mutex;
 
-use super::moves::parallel;
 use crate::array::Array;
 use crate::{Error, HostView, Result, Store, pool};
 
 /// Elements below which one thread counts alone.
 const MANY: usize = 1 << 16;
+/// Elements that are looked at first, to see how many counters there are.
+const SAMPLE: usize = 1 << 12;
 /// So few counters are kept four times, so that equal neighbours do not wait for each other's sum.
 const FEW_BINS: usize = 1 << 12;
 
@@ -50,59 +51,104 @@ fn elements<T: Copy>(view: &HostView) -> &[T] {
     unsafe { std::slice::from_raw_parts(view.ptr.cast::<T>().cast_const(), view.shape[0]) }
 }
 
+/// The keys are read once: what is counted says how many bins there must be, and where one more is found, the rest is looked
+/// through before it goes on.
 fn count<T: Copy + Into<i64> + Sync>(keys: &[T], weights: Option<&[f64]>, least: usize) -> Result<Option<Array>> {
-    let blocks = if keys.len() < MANY { 1 } else { keys.len().div_ceil(MANY) };
-    let block = |k: usize| &keys[k * keys.len() / blocks..(k + 1) * keys.len() / blocks];
-    let bounds = Mutex::new((i64::MAX, i64::MIN));
-    parallel(blocks, &|k| {
-        let wide = block(k).iter().map(|&v| v.into());
-        let (lo, hi) = wide.fold((i64::MAX, i64::MIN), |(lo, hi), v: i64| (lo.min(v), hi.max(v)));
-        let mut all = bounds.lock();
-        *all = (all.0.min(lo), all.1.max(hi));
-    })?;
-    let (lo, hi) = bounds.into_inner();
-    if lo < 0 {
-        return Ok(None);
-    }
-    let bins = usize::try_from(hi).ok().and_then(|hi| hi.checked_add(1)).map(|n| n.max(least));
-    let bins =
-        bins.filter(|n| n.checked_mul(8).is_some()).ok_or_else(|| Error::no_memory(&[hi as usize], DType::I64))?;
+    let Some(bins) = bins_for(&keys[..keys.len().min(SAMPLE)], least)? else { return Ok(None) };
     if let Some(weights) = weights {
-        let mut sums = zeros::<f64>(bins)?;
-        keys.iter().zip(weights).for_each(|(&key, w)| sums[key.into() as usize] += w);
-        return array(&sums, DType::F64).map(Some);
+        let sums = grown(keys, bins, |keys, at, sums| add(keys, &weights[at..at + keys.len()], sums))?;
+        return sums.map(|sums| array(&sums, DType::F64)).transpose();
     }
     // As many sets of counters as there are threads, where adding them up is little beside the counting.
-    let parts = if bins < keys.len() / 16 { pool::threads().min(blocks) } else { 1 };
+    let parts = if bins < keys.len() / 16 { pool::threads().min(keys.len().div_ceil(MANY)) } else { 1 };
     let part = |k: usize| &keys[k * keys.len() / parts..(k + 1) * keys.len() / parts];
-    let sets = (0..parts).map(|_| zeros(bins).map(Mutex::new)).collect::<Result<Vec<_>>>()?;
-    pool::run(parts, &|k, _| tally(part(k), &mut sets[k].lock())).map_err(Error::Runtime)?;
-    let add = |mut total: Vec<i64>, set: Vec<i64>| {
+    let sets: Vec<Mutex<Result<Option<Vec<i64>>>>> = (0..parts).map(|_| Mutex::new(Ok(None))).collect();
+    let one = |k: usize| *sets[k].lock() = grown(part(k), bins, |keys, _, counts| tally(keys, counts));
+    pool::run(parts, &|k, _| one(k)).map_err(Error::Runtime)?;
+    let mut total: Vec<i64> = Vec::new();
+    for set in sets {
+        let Some(mut set) = set.into_inner()? else { return Ok(None) };
+        if set.len() > total.len() {
+            std::mem::swap(&mut set, &mut total);
+        }
         total.iter_mut().zip(set).for_each(|(t, count)| *t += count);
-        total
-    };
-    let total = sets.into_iter().map(Mutex::into_inner).reduce(add).unwrap_or_default();
+    }
     array(&total, DType::I64).map(Some)
 }
 
-fn tally<T: Copy + Into<i64>>(keys: &[T], counts: &mut [i64]) {
-    let at = |key: T| key.into() as usize;
+/// The bins that keys need, at least `least`; `None` if one is negative.
+fn bins_for<T: Copy + Into<i64>>(keys: &[T], least: usize) -> Result<Option<usize>> {
+    // (Negative ones are the largest of all so.)
+    let most = keys.iter().map(|&key| key.into() as u64).max().unwrap_or(0);
+    if most > i64::MAX as u64 {
+        return Ok(None);
+    }
+    let bins = usize::try_from(most).ok().and_then(|most| most.checked_add(1)).map(|n| n.max(least));
+    let fits = bins.filter(|n| n.checked_mul(8).is_some());
+    fits.map(Some).ok_or_else(|| Error::no_memory(&[most as usize], DType::I64))
+}
+
+/// Goes through the keys with `f`, which gets some of them, the number of the first, and the bins, and says how many of the keys it
+/// has taken until one had no bin. `None` if a key is negative.
+fn grown<T: Copy + Into<i64>, B: Clone + Default>(
+    keys: &[T],
+    bins: usize,
+    f: impl Fn(&[T], usize, &mut [B]) -> usize,
+) -> Result<Option<Vec<B>>> {
+    let mut all = zeros::<B>(bins)?;
+    let mut at = f(keys, 0, &mut all);
+    if at < keys.len() {
+        let Some(bins) = bins_for(&keys[at..], bins)? else { return Ok(None) };
+        all.try_reserve_exact(bins - all.len()).map_err(|_| Error::no_memory(&[bins], DType::I64))?;
+        all.resize(bins, B::default());
+        at += f(&keys[at..], at, &mut all);
+    }
+    debug_assert_eq!(at, keys.len());
+    Ok(Some(all))
+}
+
+/// Adds the weight of each key to its bin.
+fn add<T: Copy + Into<i64>>(keys: &[T], weights: &[f64], sums: &mut [f64]) -> usize {
+    for (k, (&key, w)) in keys.iter().zip(weights).enumerate() {
+        let Some(sum) = sums.get_mut(key.into() as u64 as usize) else { return k };
+        *sum += w;
+    }
+    keys.len()
+}
+
+fn tally<T: Copy + Into<i64>>(keys: &[T], counts: &mut [i64]) -> usize {
+    let at = |key: T| key.into() as u64 as usize;
+    let one_by_one = |keys: &[T], counts: &mut [i64]| {
+        for (k, &key) in keys.iter().enumerate() {
+            let Some(count) = counts.get_mut(at(key)) else { return k };
+            *count += 1;
+        }
+        keys.len()
+    };
     if counts.len() > FEW_BINS || keys.len() < 4 * counts.len() {
-        keys.iter().for_each(|&key| counts[at(key)] += 1);
-        return;
+        return one_by_one(keys, counts);
     }
     let n = counts.len();
     let mut four = vec![0u64; 4 * n];
-    let mut quads = keys.chunks_exact(4);
-    for quad in &mut quads {
-        for (k, &key) in quad.iter().enumerate() {
-            four[k * n + at(key)] += 1;
+    let (a, rest) = four.split_at_mut(n);
+    let (b, rest) = rest.split_at_mut(n);
+    let (c, d) = rest.split_at_mut(n);
+    let mut taken = 0;
+    for quad in keys.chunks_exact(4) {
+        let [i, j, k, l] = [0, 1, 2, 3].map(|q| at(quad[q]));
+        if i.max(j).max(k.max(l)) >= n {
+            break;
         }
+        a[i] += 1;
+        b[j] += 1;
+        c[k] += 1;
+        d[l] += 1;
+        taken += 4;
     }
-    quads.remainder().iter().for_each(|&key| four[at(key)] += 1);
     for (k, count) in counts.iter_mut().enumerate() {
-        *count += (four[k] + four[n + k] + four[2 * n + k] + four[3 * n + k]) as i64;
+        *count += (a[k] + b[k] + c[k] + d[k]) as i64;
     }
+    taken + one_by_one(&keys[taken..], counts)
 }
 
 fn zeros<T: Clone + Default>(n: usize) -> Result<Vec<T>> {

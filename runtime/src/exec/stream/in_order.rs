@@ -38,6 +38,9 @@ impl Streams {
             }
             return Ok(());
         }
+        if let Some(down) = self.adds_down(launch) {
+            return self.sum_down(launch, frame, down, range);
+        }
         // Short columns several at a time: a task costs as much as some hundred elements.
         let together = (self.chunk / (walked_count * height * inner * columns)).max(1);
         let all = range.len() * blocks;

@@ -69,7 +69,7 @@ impl Streams {
 
     /// Whether chunks can be summed without streams now.
     pub(super) fn adds_leaves(&self, launch: &PreparedLaunch) -> bool {
-        !self.leaves.is_empty() && launch.pieces[0].adds_leaves()
+        !self.leaves.is_empty() && launch.pieces[0].adds_up()
     }
 
     /// The partial results of a chunk, for each stream, where [`adds_leaves`](Self::adds_leaves) says so.
@@ -137,7 +137,7 @@ mod tests {
         let plan = legate_jit_passes::compile(&program(DType::F64, n), &Cx::default()).unwrap();
         let prepared = Prepared::new(plan, Tier::Compiled).unwrap();
         let launch = prepared.actions.iter().flat_map(|a| a.launches()).find(|l| l.streams().is_some()).unwrap();
-        assert!(launch.pieces[0].adds_leaves());
+        assert!(launch.pieces[0].adds_up());
         let mut memory: Vec<Vec<f64>> = prepared.plan.buffers.iter().map(|_| vec![3.0; n]).collect();
         let bases: Vec<*mut u8> = memory.iter_mut().map(|m| m.as_mut_ptr() as *mut u8).collect();
         let frame = Frame { bases: &bases, scalars: &[] };
