@@ -1,0 +1,596 @@
+//! Rounds, one instruction after the other.
+//!
+//! A boundary file: it reads and writes elements by address. See the head of `nest.rs`.
+
+use std::time::{Duration, Instant};
+
+use legate_jit_ir::graph::{Opaque, Reducer};
+use legate_jit_ir::{DType, Ufunc};
+use smallvec::SmallVec;
+
+use super::code::{Map, Op};
+use super::flags::{clear_flags, flagged};
+use super::log::Log;
+use super::vector::{map, strided_copy, update};
+use super::view::{View, broadcast};
+use super::{Numbers, Program, Stop};
+use crate::library::{self, Strided};
+use crate::tree;
+
+/// Elements of one operation, at most, and in the mean: longer rows are recorded, which fuses operations and uses all threads.
+const LONGEST: usize = 1 << 16;
+const LONG: u64 = 1 << 13;
+/// Bytes of what a round writes, at most.
+const NOTED: usize = 64 << 20;
+/// How long a round may take: who wants to stop the program waits for its end.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// Jumps back between two looks at the clock, and how many a round and so many elements count for.
+const JUMPS: u32 = 1 << 14;
+const ROUND: u32 = 1 << 6;
+const ELEMENTS: usize = 1 << 6;
+/// Integers that a float can tell from their neighbours.
+const EXACT: u64 = 1 << 53;
+/// For how long other threads wait.
+const TURN: Duration = Duration::from_millis(20);
+
+/// Memory for results of one instruction. There are two pieces, so that the one before can be an operand of the next.
+#[derive(Default)]
+struct Memory {
+    pieces: [Vec<u64>; 2],
+}
+
+impl Memory {
+    /// A piece of so many bytes that lies apart from the views.
+    fn apart(&mut self, bytes: usize, views: [&View; 2], retired: &mut Vec<Vec<u64>>) -> *mut u8 {
+        let inside = |piece: &Vec<u64>| {
+            let range = piece.as_ptr_range();
+            let (low, high) = (range.start.addr(), range.end.addr());
+            views.iter().any(|v| (low..high).contains(&v.ptr.addr()))
+        };
+        let n = inside(&self.pieces[0]) as usize;
+        let words = bytes.div_ceil(8).max(1);
+        let piece = &mut self.pieces[n];
+        if piece.len() < words {
+            retired.push(std::mem::replace(piece, vec![0; words.next_power_of_two()]));
+        }
+        piece.as_mut_ptr().cast()
+    }
+}
+
+pub(super) struct Run<'a> {
+    program: &'a Program,
+    numbers: &'a mut Numbers,
+    views: Vec<View>,
+    memories: Vec<Memory>,
+    /// Numbers that are seen as views, by the view's register.
+    rooms: Vec<f64>,
+    /// Memory that became too small in this round. Views may still name it.
+    retired: Vec<Vec<u64>>,
+    log: Log,
+    /// Until the next look at the clock.
+    jumps: u32,
+    /// When the clock was first looked at in a round.
+    since: Option<Instant>,
+    /// Elements of all operations on rows, and how many operations there were.
+    mapped: u64,
+    maps: u64,
+}
+
+/// What ends a round before its end: `None` stands for it in what an instruction gives.
+enum End {
+    Round,
+    Leave,
+    Long,
+}
+
+impl<'a> Run<'a> {
+    /// For arrays whose elements the views name, as long as it lives.
+    pub(super) fn new(program: &'a Program, numbers: &'a mut Numbers, arrays: &[View]) -> Run<'a> {
+        let mut views = vec![View::NONE; program.views];
+        for (given, &view) in program.arrays.iter().zip(arrays) {
+            views[given.register] = view;
+        }
+        Run {
+            program,
+            numbers,
+            views,
+            memories: (0..program.memories).map(|_| Memory::default()).collect(),
+            rooms: vec![0.0; program.views],
+            retired: Vec::new(),
+            log: Log::default(),
+            jumps: JUMPS,
+            since: None,
+            mapped: 0,
+            maps: 0,
+        }
+    }
+
+    /// Does so many rounds at most: how many it did, and why no more.
+    pub(super) fn rounds(&mut self, (mut next, step): (i64, i64), rounds: usize) -> (usize, Stop) {
+        let program = self.program;
+        let (mut ints, mut floats) = (vec![0i64; program.kept_ints.len()], vec![0f64; program.kept_floats.len()]);
+        let turn = Instant::now();
+        let mut done = 0;
+        while done < rounds {
+            for (kept, &r) in ints.iter_mut().zip(&program.kept_ints) {
+                *kept = self.numbers.ints[r];
+            }
+            for (kept, &r) in floats.iter_mut().zip(&program.kept_floats) {
+                *kept = self.numbers.floats[r];
+            }
+            self.numbers.ints[program.variable] = next;
+            self.since = None;
+            clear_flags();
+            // SAFETY: `Program::new` has compared every operand with what there is; the views that the code makes lie in the arrays
+            // and pieces of memory that it has.
+            let end = unsafe { self.round() };
+            let stop = match end {
+                End::Round if flagged() => Some(Stop::Left),
+                End::Round => None,
+                End::Leave => Some(Stop::Left),
+                End::Long => Some(Stop::Long),
+            };
+            if let Some(stop) = stop {
+                // SAFETY: the arrays are still there.
+                unsafe { self.log.undo() };
+                for (kept, &r) in ints.iter().zip(&program.kept_ints) {
+                    self.numbers.ints[r] = *kept;
+                }
+                for (kept, &r) in floats.iter().zip(&program.kept_floats) {
+                    self.numbers.floats[r] = *kept;
+                }
+                return (done, stop);
+            }
+            self.log.clear();
+            self.retired.clear();
+            done += 1;
+            // (The last one is the last number of the range, after which there may be none.)
+            next = next.wrapping_add(step);
+            if self.maps > 0 && self.mapped / self.maps > LONG {
+                return (done, Stop::Long);
+            }
+            // (To look at the clock takes longer than a short round.)
+            self.jumps = self.jumps.saturating_sub(ROUND);
+            if self.jumps == 0 || self.since.is_some() {
+                self.jumps = JUMPS;
+                if turn.elapsed() > TURN {
+                    return (done, Stop::Turn);
+                }
+            }
+        }
+        (done, Stop::Done)
+    }
+
+    /// One round.
+    ///
+    /// # Safety
+    /// The program is one of `Program::new`, and the views lie in memory that is kept.
+    unsafe fn round(&mut self) -> End {
+        let code = self.program.code.as_ptr();
+        let (ints, floats) = (self.numbers.ints.as_mut_ptr(), self.numbers.floats.as_mut_ptr());
+        let views = self.views.as_mut_ptr();
+        let mut pc = 0usize;
+        macro_rules! i {
+            ($n:expr) => {
+                *ints.add($n as usize)
+            };
+        }
+        macro_rules! f {
+            ($n:expr) => {
+                *floats.add($n as usize)
+            };
+        }
+        macro_rules! v {
+            ($n:expr) => {
+                *views.add($n as usize)
+            };
+        }
+        // What an instruction needs and has not: the round is the program's.
+        macro_rules! some {
+            ($what:expr) => {
+                match $what {
+                    Some(it) => it,
+                    None => return End::Leave,
+                }
+            };
+        }
+        macro_rules! store {
+            ($at:expr, $type:ty, $value:expr) => {{
+                let at = $at;
+                self.log.single(at, size_of::<$type>() as u8);
+                at.cast::<$type>().write($value);
+            }};
+        }
+        macro_rules! long {
+            ($n:expr) => {{
+                let n = $n;
+                self.worked(n);
+                if n > LONGEST {
+                    return End::Long;
+                }
+            }};
+        }
+        // SAFETY: the caller's promise: registers and instructions are there, by `Program::new`; an element is read or written where
+        // its index was compared with the axis; the floating-point types and item sizes are those that the front end knows the
+        // arrays to have, which `at_hand` has compared with their stores.
+        unsafe {
+            loop {
+                // (Operands are read where they are needed.)
+                let ins = &*code.add(pc);
+                pc += 1;
+                match ins.op {
+                    Op::MoveInt => i!(ins.a) = i!(ins.b),
+                    Op::AddInt => i!(ins.a) = some!(i!(ins.b).checked_add(i!(ins.c))),
+                    Op::SubtractInt => i!(ins.a) = some!(i!(ins.b).checked_sub(i!(ins.c))),
+                    Op::MultiplyInt => i!(ins.a) = some!(i!(ins.b).checked_mul(i!(ins.c))),
+                    Op::FloorDivideInt => {
+                        let (x, y) = (i!(ins.b), i!(ins.c));
+                        let (q, r) = (some!(x.checked_div(y)), some!(x.checked_rem(y)));
+                        i!(ins.a) = q - (r != 0 && (r < 0) != (y < 0)) as i64;
+                    }
+                    Op::RemainderInt => {
+                        let (x, y) = (i!(ins.b), i!(ins.c));
+                        let r = some!(x.checked_rem(y));
+                        i!(ins.a) = if r != 0 && (r < 0) != (y < 0) { r + y } else { r };
+                    }
+                    Op::NegateInt => i!(ins.a) = some!(i!(ins.b).checked_neg()),
+                    Op::AbsoluteInt => i!(ins.a) = some!(i!(ins.b).checked_abs()),
+                    Op::LessInt => i!(ins.a) = (i!(ins.b) < i!(ins.c)) as i64,
+                    Op::LessEqualInt => i!(ins.a) = (i!(ins.b) <= i!(ins.c)) as i64,
+                    Op::EqualInt => i!(ins.a) = (i!(ins.b) == i!(ins.c)) as i64,
+                    Op::Not => i!(ins.a) = (i!(ins.b) == 0) as i64,
+                    Op::MoveFloat => f!(ins.a) = f!(ins.b),
+                    Op::Add => f!(ins.a) = f!(ins.b) + f!(ins.c),
+                    Op::Subtract => f!(ins.a) = f!(ins.b) - f!(ins.c),
+                    Op::Multiply => f!(ins.a) = f!(ins.b) * f!(ins.c),
+                    Op::Divide => {
+                        let y = f!(ins.c);
+                        if y == 0.0 {
+                            return End::Leave;
+                        }
+                        f!(ins.a) = f!(ins.b) / y;
+                    }
+                    Op::Power => f!(ins.a) = f!(ins.b).powf(f!(ins.c)),
+                    Op::Negate => f!(ins.a) = -f!(ins.b),
+                    Op::Absolute => f!(ins.a) = f!(ins.b).abs(),
+                    Op::Sqrt => {
+                        let x = f!(ins.b);
+                        if x < 0.0 {
+                            return End::Leave;
+                        }
+                        f!(ins.a) = x.sqrt();
+                    }
+                    Op::Less => i!(ins.a) = (f!(ins.b) < f!(ins.c)) as i64,
+                    Op::LessEqual => i!(ins.a) = (f!(ins.b) <= f!(ins.c)) as i64,
+                    Op::Equal => i!(ins.a) = (f!(ins.b) == f!(ins.c)) as i64,
+                    Op::ToFloat => {
+                        let x = i!(ins.b);
+                        if x.unsigned_abs() > EXACT {
+                            return End::Leave;
+                        }
+                        f!(ins.a) = x as f64;
+                    }
+                    Op::ToInt => {
+                        let x = f!(ins.b).trunc();
+                        if x.is_nan() || x.abs() > EXACT as f64 {
+                            return End::Leave;
+                        }
+                        i!(ins.a) = x as i64;
+                    }
+                    Op::Round => f!(ins.a) = f!(ins.b) as f32 as f64,
+                    Op::Function => {
+                        // (What is not finite NumPy may warn of, and Python may raise an error.)
+                        f!(ins.a) =
+                            some!(self.program.functions[ins.c as usize].of(f!(ins.b)).filter(|v| v.is_finite()));
+                    }
+                    Op::Jump => pc = ins.a as usize,
+                    Op::JumpBack => {
+                        pc = ins.a as usize;
+                        self.jumps = self.jumps.saturating_sub(1);
+                        if self.jumps == 0 && self.is_long() {
+                            return End::Long;
+                        }
+                    }
+                    Op::JumpIf => {
+                        if i!(ins.a) != 0 {
+                            pc = ins.b as usize;
+                        }
+                    }
+                    Op::JumpUnless => {
+                        if i!(ins.a) == 0 {
+                            pc = ins.b as usize;
+                        }
+                    }
+                    Op::StartRange => {
+                        let (start, stop, step) = (i!(ins.b), i!(ins.c), i!(ins.d));
+                        let wide = stop as i128 - start as i128;
+                        let left = match step {
+                            0 => return End::Leave,
+                            1.. => (wide.max(0) as u128).div_ceil(step as u128),
+                            _ => ((-wide).max(0) as u128).div_ceil(step.unsigned_abs() as u128),
+                        };
+                        i!(ins.a) = start;
+                        i!(ins.a + 1) = step;
+                        i!(ins.a + 2) = some!(i64::try_from(left).ok());
+                    }
+                    Op::NextOfRange => {
+                        if i!(ins.a + 2) == 0 {
+                            pc = ins.c as usize;
+                        } else {
+                            i!(ins.a + 2) -= 1;
+                            let next = i!(ins.a);
+                            i!(ins.b) = next;
+                            i!(ins.a) = next.wrapping_add(i!(ins.a + 1));
+                        }
+                    }
+                    Op::Again => {
+                        self.jumps = self.jumps.saturating_sub(1);
+                        if self.jumps == 0 && self.is_long() {
+                            return End::Long;
+                        }
+                        if i!(ins.a + 2) != 0 {
+                            i!(ins.a + 2) -= 1;
+                            let next = i!(ins.a);
+                            i!(ins.b) = next;
+                            i!(ins.a) = next.wrapping_add(i!(ins.a + 1));
+                            pc = ins.c as usize;
+                        }
+                    }
+                    Op::EndRound => return End::Round,
+                    Op::Leave => return End::Leave,
+                    Op::LoadF64At0 => f!(ins.a) = v!(ins.b).ptr.cast::<f64>().read(),
+                    Op::LoadF64At1 => f!(ins.a) = some!(v!(ins.b).at1(i!(ins.c))).cast::<f64>().read(),
+                    Op::LoadF64At2 => f!(ins.a) = some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))).cast::<f64>().read(),
+                    Op::LoadF32At0 => f!(ins.a) = v!(ins.b).ptr.cast::<f32>().read() as f64,
+                    Op::LoadF32At1 => f!(ins.a) = some!(v!(ins.b).at1(i!(ins.c))).cast::<f32>().read() as f64,
+                    Op::LoadF32At2 => {
+                        f!(ins.a) = some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))).cast::<f32>().read() as f64
+                    }
+                    Op::LoadI64At0 => i!(ins.a) = v!(ins.b).ptr.cast::<i64>().read(),
+                    Op::LoadI64At1 => i!(ins.a) = some!(v!(ins.b).at1(i!(ins.c))).cast::<i64>().read(),
+                    Op::LoadI64At2 => i!(ins.a) = some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))).cast::<i64>().read(),
+                    Op::LoadBoolAt0 => i!(ins.a) = (v!(ins.b).ptr.read() != 0) as i64,
+                    Op::LoadBoolAt1 => i!(ins.a) = (some!(v!(ins.b).at1(i!(ins.c))).read() != 0) as i64,
+                    Op::LoadBoolAt2 => i!(ins.a) = (some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))).read() != 0) as i64,
+                    Op::StoreF64At0 => store!(v!(ins.b).ptr, f64, f!(ins.a)),
+                    Op::StoreF64At1 => store!(some!(v!(ins.b).at1(i!(ins.c))), f64, f!(ins.a)),
+                    Op::StoreF64At2 => store!(some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))), f64, f!(ins.a)),
+                    Op::StoreF32At0 => store!(v!(ins.b).ptr, f32, f!(ins.a) as f32),
+                    Op::StoreF32At1 => store!(some!(v!(ins.b).at1(i!(ins.c))), f32, f!(ins.a) as f32),
+                    Op::StoreF32At2 => store!(some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))), f32, f!(ins.a) as f32),
+                    Op::StoreI64At0 => store!(v!(ins.b).ptr, i64, i!(ins.a)),
+                    Op::StoreI64At1 => store!(some!(v!(ins.b).at1(i!(ins.c))), i64, i!(ins.a)),
+                    Op::StoreI64At2 => store!(some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))), i64, i!(ins.a)),
+                    Op::StoreBoolAt0 => store!(v!(ins.b).ptr, u8, (i!(ins.a) != 0) as u8),
+                    Op::StoreBoolAt1 => store!(some!(v!(ins.b).at1(i!(ins.c))), u8, (i!(ins.a) != 0) as u8),
+                    Op::StoreBoolAt2 => store!(some!(v!(ins.b).at2(i!(ins.c), i!(ins.d))), u8, (i!(ins.a) != 0) as u8),
+                    Op::LoadSmall => {
+                        let p = v!(ins.b).ptr;
+                        i!(ins.a) = match ins.c {
+                            0 => p.read() as i64,
+                            1 => p.cast::<i8>().read() as i64,
+                            2 => p.cast::<u16>().read() as i64,
+                            3 => p.cast::<i16>().read() as i64,
+                            4 => p.cast::<u32>().read() as i64,
+                            _ => p.cast::<i32>().read() as i64,
+                        };
+                    }
+                    Op::MoveView => v!(ins.a) = v!(ins.b),
+                    Op::Index => {
+                        let items = &self.program.items[ins.c as usize..][..ins.d as usize];
+                        v!(ins.a) = some!(v!(ins.b).index(items, &self.numbers.ints));
+                    }
+                    Op::Transpose => v!(ins.a) = v!(ins.b).transposed(),
+                    Op::Length => {
+                        i!(ins.a) = some!(v!(ins.b).shape().get(ins.c as usize).map(|&n| n as i64));
+                    }
+                    Op::MapF64 | Op::MapF32 => {
+                        let Some(op) = Map::numbered(ins.e) else { return End::Leave };
+                        let item = if ins.op == Op::MapF64 { 8 } else { 4 };
+                        let (x, y) = (v!(ins.b), v!(ins.c));
+                        let shape = some!(broadcast(&x, &y));
+                        long!(shape.iter().product::<usize>());
+                        let out = self.new_view(ins.d, &shape, item, [&x, &y]);
+                        let (x, y) = (some!(x.broadcast(&shape)), some!(y.broadcast(&shape)));
+                        if item == 8 {
+                            map::<f64>(&out, &x, &y, op)
+                        } else {
+                            map::<f32>(&out, &x, &y, op)
+                        }
+                        v!(ins.a) = out;
+                    }
+                    Op::UpdateF64 | Op::UpdateF32 => {
+                        let Some(op) = Map::numbered(ins.c) else { return End::Leave };
+                        let item = if ins.op == Op::UpdateF64 { 8 } else { 4 };
+                        let to = v!(ins.a);
+                        long!(to.size());
+                        let mut from = some!(v!(ins.b).broadcast(to.shape()));
+                        let copied;
+                        if from.overlaps(&to, item) && !from.same(&to) {
+                            copied = packed_copy(&from, item);
+                            from = View::packed(copied.as_ptr().cast_mut().cast(), to.shape(), item);
+                        }
+                        let old = self.log.room(&to, item);
+                        if item == 8 {
+                            update::<f64>(&to, &from, &old, op)
+                        } else {
+                            update::<f32>(&to, &from, &old, op)
+                        }
+                    }
+                    Op::NumberF64 => {
+                        let room: *mut f64 = &mut self.rooms[ins.a as usize];
+                        room.write(f!(ins.b));
+                        v!(ins.a) = View::single(room.cast());
+                    }
+                    Op::NumberF32 => {
+                        let room: *mut f64 = &mut self.rooms[ins.a as usize];
+                        room.cast::<f32>().write(f!(ins.b) as f32);
+                        v!(ins.a) = View::single(room.cast());
+                    }
+                    Op::Assign => {
+                        let to = v!(ins.a);
+                        let item = ins.c as usize;
+                        long!(to.size());
+                        let mut from = some!(v!(ins.b).broadcast(to.shape()));
+                        if from.same(&to) {
+                            continue;
+                        }
+                        let copied;
+                        if from.overlaps(&to, item) {
+                            copied = packed_copy(&from, item);
+                            from = View::packed(copied.as_ptr().cast_mut().cast(), to.shape(), item);
+                        }
+                        self.log.many(&to, item);
+                        strided_copy(&to, &from, item);
+                    }
+                    Op::Copy => {
+                        let from = v!(ins.b);
+                        let item = ins.d as usize;
+                        long!(from.size());
+                        let out = self.new_view(ins.c, from.shape(), item, [&from, &from]);
+                        strided_copy(&out, &from, item);
+                        v!(ins.a) = out;
+                    }
+                    Op::Take => {
+                        let (from, of) = (v!(ins.b), v!(ins.c));
+                        let item = ins.e as usize;
+                        long!(of.size());
+                        let out = self.new_view(ins.d, of.shape(), item, [&from, &of]);
+                        for k in 0..of.shape[0] {
+                            let i = of.ptr.wrapping_offset(k as isize * of.strides[0]).cast::<i64>().read();
+                            let at = some!(from.at1(i));
+                            out.ptr.add(k * item).copy_from_nonoverlapping(at, item);
+                        }
+                        v!(ins.a) = out;
+                    }
+                    Op::DotF64 => {
+                        f!(ins.a) = f64::from_bits(some!(self.dot(DType::F64, v!(ins.b), v!(ins.c), ins.d == 1)))
+                    }
+                    Op::DotF32 => {
+                        f!(ins.a) =
+                            f32::from_bits(some!(self.dot(DType::F32, v!(ins.b), v!(ins.c), ins.d == 1)) as u32) as f64
+                    }
+                    Op::MatmulF64 => v!(ins.a) = some!(self.matmul(DType::F64, &v!(ins.b), &v!(ins.c), ins.d)),
+                    Op::MatmulF32 => v!(ins.a) = some!(self.matmul(DType::F32, &v!(ins.b), &v!(ins.c), ins.d)),
+                    Op::SumF64 | Op::MaximumF64 | Op::MinimumF64 => {
+                        f!(ins.a) = f64::from_bits(some!(self.reduced(ins.op, DType::F64, &v!(ins.b))));
+                    }
+                    Op::SumF32 | Op::MaximumF32 | Op::MinimumF32 => {
+                        f!(ins.a) = f32::from_bits(some!(self.reduced(ins.op, DType::F32, &v!(ins.b))) as u32) as f64;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at the clock: whether the round takes too long, or too much memory.
+    #[cold]
+    fn is_long(&mut self) -> bool {
+        self.jumps = JUMPS;
+        let since = *self.since.get_or_insert_with(Instant::now);
+        since.elapsed() > PATIENCE || self.log.bytes() > NOTED
+    }
+
+    /// Counts an operation on so many elements.
+    #[inline(always)]
+    fn worked(&mut self, n: usize) {
+        self.mapped += n as u64;
+        self.maps += 1;
+        self.jumps = self.jumps.saturating_sub((n / ELEMENTS) as u32);
+    }
+
+    /// New elements in a piece of memory that lies apart from two views.
+    fn new_view(&mut self, memory: u16, shape: &[usize], item: usize, views: [&View; 2]) -> View {
+        let bytes = shape.iter().product::<usize>() * item;
+        View::packed(self.memories[memory as usize].apart(bytes, views, &mut self.retired), shape, item)
+    }
+
+    /// The sum of products of two vectors; those that run backwards are `copied` first, as `linalg::dot` does.
+    fn dot(&mut self, dtype: DType, mut x: View, mut y: View, copied: bool) -> Option<u64> {
+        let n = x.shape[0];
+        if y.shape[0] != n || n > LONGEST {
+            return None;
+        }
+        self.worked(n);
+        if n == 0 {
+            return Some(0);
+        }
+        let mut copies = [Vec::new(), Vec::new()];
+        for (v, copy) in [&mut x, &mut y].into_iter().zip(&mut copies) {
+            if copied && (v.strides[0] < 0 || v.strides[0] == 0 && n > 1) {
+                *copy = packed_copy(v, dtype.size());
+                *v = View::packed(copy.as_mut_ptr().cast(), &[n], dtype.size());
+            }
+        }
+        let (x, y) = ((x.ptr, x.strides[0] as i64), (y.ptr, y.strides[0] as i64));
+        // SAFETY: views of a program's, on elements of this type.
+        Some(unsafe { library::dot(dtype, n, x, y) }.ok()?[0])
+    }
+
+    /// The product of a matrix and a vector, or of two matrices.
+    fn matmul(&mut self, dtype: DType, x: &View, y: &View, memory: u16) -> Option<View> {
+        let (rows, columns) = (x.axes == 2, y.axes == 2);
+        let n = x.shape[x.axes - 1];
+        let m = if rows { x.shape[0] } else { 1 };
+        let p = if columns { y.shape[1] } else { 1 };
+        let work = m.checked_mul(n)?.checked_mul(p)?;
+        if y.shape[0] != n || work > LONGEST {
+            return None;
+        }
+        self.worked(work);
+        let mut shape: SmallVec<[usize; 2]> = SmallVec::new();
+        shape.extend(rows.then_some(m));
+        shape.extend(columns.then_some(p));
+        let item = dtype.size();
+        let result = self.new_view(memory, &shape, item, [x, y]);
+        let matrix = |v: &View, as_row: bool| match (v.axes, as_row) {
+            (2, _) => [v.strides[0] as i64, v.strides[1] as i64],
+            (_, true) => [v.strides[0] as i64 * n as i64, v.strides[0] as i64],
+            (_, false) => [v.strides[0] as i64, item as i64],
+        };
+        if n == 0 || m == 0 || p == 0 {
+            // SAFETY: memory of its own for so many elements.
+            unsafe { result.ptr.write_bytes(0, m * p * item) };
+            return Some(result);
+        }
+        let (by_x, by_y, by) = (matrix(x, true), matrix(y, false), [(p * item) as i64, item as i64]);
+        let a = Strided { ptr: x.ptr, dtype, shape: &[m, n], strides: &by_x };
+        let b = Strided { ptr: y.ptr, dtype, shape: &[n, p], strides: &by_y };
+        let out = Strided { ptr: result.ptr, dtype, shape: &[m, p], strides: &by };
+        library::run(&Opaque::Matmul, &[a, b], &out).ok()?;
+        Some(result)
+    }
+
+    /// A reduction of a vector, by NumPy's tree.
+    fn reduced(&mut self, op: Op, dtype: DType, x: &View) -> Option<u64> {
+        let n = x.shape[0];
+        let reducer = Reducer::Ufunc(match op {
+            Op::MaximumF64 | Op::MaximumF32 => Ufunc::Maximum,
+            Op::MinimumF64 | Op::MinimumF32 => Ufunc::Minimum,
+            _ => Ufunc::Add,
+        });
+        if n == 0 || n > LONGEST {
+            return None;
+        }
+        self.worked(n);
+        let item = dtype.size();
+        let copied;
+        let from = if x.is_packed(item) {
+            x.ptr.cast_const()
+        } else {
+            copied = packed_copy(x, item);
+            copied.as_ptr().cast()
+        };
+        // SAFETY: so many elements, one after the other.
+        Some(unsafe { tree::reduce(reducer, dtype, from, n) }[0])
+    }
+}
+
+/// The elements of a view, one after the other.
+fn packed_copy(view: &View, item: usize) -> Vec<u64> {
+    let mut copied = vec![0u64; (view.size() * item).div_ceil(8).max(1)];
+    let to = View::packed(copied.as_mut_ptr().cast(), view.shape(), item);
+    // SAFETY: a view of a program's, and room for its elements.
+    unsafe { strided_copy(&to, view, item) };
+    copied
+}
