@@ -93,7 +93,7 @@ fn look(py: Python<'_>, a: Object, b: Object) -> PyResult<()> {
     result
 }
 
-/// Looks for a loop at the next operator, as if nothing were known yet: for tests.
+/// Looks for a loop at the next operator or element, as if nothing were known yet, and takes short ones, too: for tests.
 #[pyfunction]
 pub fn look_for_loops() {
     let mut state = WATCHER.lock().unwrap_or_else(PoisonError::into_inner);

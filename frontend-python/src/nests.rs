@@ -8,14 +8,16 @@
 //! A boundary file: it replaces references in frames.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use legate_jit_ir::{DType, Scalar};
 use legate_jit_runtime::nest::{Given, Item, Numbers, Parts, Program, Stop};
 use legate_jit_runtime::{Array, dump, prepare};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi, intern};
 
@@ -27,8 +29,13 @@ use crate::{capi, dtypes, error, settings, value};
 const FIRST: u32 = 512;
 const FOUND: u32 = 32;
 const PAUSE: (u32, u32) = (8, 1 << 14);
-/// Rounds that must be left.
-const WORTH: usize = 3;
+/// Rounds that must be left, of a loop with others in it and of one without: to find and take a loop costs what some thirty accesses
+/// cost.
+const WORTH: (usize, usize) = (8, 32);
+/// What takes us less than this, to take it takes longer than Python needs for it; how often in a row that is found before a loop is
+/// left alone.
+const SMALL: Duration = Duration::from_nanos(700);
+const SMALL_ONES: u32 = 8;
 /// How often a loop is translated, and rounds that Python may have to do among so many of ours.
 const TRIES: u32 = 4;
 const LEAVES: usize = 4;
@@ -37,6 +44,8 @@ const REMEMBERED: usize = 256;
 
 /// Accesses to go until the next look.
 static LEFT: AtomicU32 = AtomicU32::new(FIRST);
+/// Whether loops are taken for which that does not pay: for tests.
+static EAGER: AtomicBool = AtomicBool::new(false);
 static SEARCH: Mutex<Search> = Mutex::new(Search::New);
 
 enum Search {
@@ -55,8 +64,9 @@ pub fn tick(py: Python<'_>) -> PyResult<()> {
     if left == 0 { look(py) } else { Ok(()) }
 }
 
-/// Looks at the next access, as if nothing were known yet.
+/// Looks at the next access, as if nothing were known yet, and takes short loops, too.
 pub fn forget() {
+    EAGER.store(true, Ordering::Relaxed);
     let mut search = SEARCH.lock().unwrap_or_else(PoisonError::into_inner);
     if !matches!(*search, Search::Busy | Search::Off) {
         *search = Search::New;
@@ -154,14 +164,21 @@ struct Loop {
     line: u32,
     place: usize,
     plans: Vec<Arc<Plan>>,
+    fate: Arc<Fate>,
+}
+
+/// What is known of a loop beside its plans.
+#[derive(Default)]
+struct Fate {
     /// How often it was translated, or found to be of no use.
-    tries: Arc<AtomicU32>,
+    tries: AtomicU32,
+    /// How often in a row it was too short.
+    small: AtomicU32,
 }
 
 struct Searcher {
     analyse: Py<PyAny>,
     plan: Py<PyAny>,
-    traced: Py<PyAny>,
     chain: Py<PyAny>,
     range_iterator: Py<PyAny>,
     codes: HashMap<usize, Code>,
@@ -197,7 +214,6 @@ impl Searcher {
         Ok(Some(Searcher {
             analyse: loops.getattr("analyse")?.unbind(),
             plan: nests.getattr("plan")?.unbind(),
-            traced: loops.getattr("traced")?.unbind(),
             chain: py.import("collections")?.getattr("ChainMap")?.unbind(),
             range_iterator: range.call1((1,))?.try_iter()?.into_any().get_type().into_any().unbind(),
             codes: HashMap::new(),
@@ -217,16 +233,16 @@ impl Searcher {
             self.codes.insert(address, code);
         }
         let Some(code) = self.codes.get_mut(&address) else { return Ok(false) };
-        if code.library || self.traced.call0(py)?.is_truthy(py)? {
+        if code.library || is_traced(py)? {
             return Ok(false);
         }
-        let in_module = frame.getattr(intern!(py, "f_locals"))?.is(&frame.getattr(intern!(py, "f_globals"))?);
-        if !code.optimized && !in_module {
+        // (To ask a function for its `f_locals` makes a dictionary of them.)
+        if !code.optimized && !frame.getattr(intern!(py, "f_locals"))?.is(&frame.getattr(intern!(py, "f_globals"))?) {
             return Ok(false);
         }
         for n in 0..code.loops.len() {
             let l = &code.loops[n];
-            if !(l.start < at && at < l.end) || l.tries.load(Ordering::Relaxed) >= TRIES {
+            if !(l.start < at && at < l.end) || l.fate.tries.load(Ordering::Relaxed) >= TRIES {
                 continue;
             }
             let place = code.slots + l.place;
@@ -236,18 +252,26 @@ impl Searcher {
             if let Ok(rounds) = iterator.cast::<Rounds>() {
                 // Taken before, and given back to Python: its variables have other types now.
                 if rounds.get().plan().is_none()
-                    && let Some(plan) = translated(py, &self.plan, &self.chain, &frame, code, n, &layout)?
+                    && let Some(plan) = translated(py, &self.plan, &self.chain, &frame, (code, n, true), &layout)?
                 {
                     rounds.get().take(plan);
                     return Ok(true);
                 }
                 continue;
             }
-            if !iterator.get_type().is(&self.range_iterator) || loops::left(&iterator)? < WORTH {
+            let inner = |other: &Loop| code.loops[n].start < other.start && other.start < code.loops[n].end;
+            let worth = match (EAGER.load(Ordering::Relaxed), code.loops.iter().any(inner)) {
+                (true, _) => 2,
+                (_, true) => WORTH.0,
+                (_, false) => WORTH.1,
+            };
+            if !iterator.get_type().is(&self.range_iterator) || loops::left(&iterator)? < worth {
                 continue;
             }
-            let Some(plan) = translated(py, &self.plan, &self.chain, &frame, code, n, &layout)? else { continue };
-            let rounds = Rounds::new(py, &iterator, plan, code.loops[n].tries.clone())?;
+            let Some(plan) = translated(py, &self.plan, &self.chain, &frame, (code, n, false), &layout)? else {
+                continue;
+            };
+            let rounds = Rounds::new(py, &iterator, plan, code.loops[n].fate.clone())?;
             // SAFETY: as above; no instruction but those of the loop's head uses the iterator.
             unsafe { layout.replace(&frame, place, Bound::new(py, rounds)?.into_any()) };
             return Ok(true);
@@ -268,7 +292,7 @@ impl Searcher {
             line: lines.get(&start).copied().unwrap_or(0),
             place,
             plans: Vec::new(),
-            tries: Arc::new(AtomicU32::new(0)),
+            fate: Arc::default(),
         };
         let cells = object.getattr(intern!(py, "co_cellvars"))?;
         let mut names = Vec::new();
@@ -284,18 +308,17 @@ impl Searcher {
     }
 }
 
-/// A plan for what the variables hold now: one that was made before, or a new one. If something goes wrong, Python runs the loop as it
+/// A plan for what the variables hold now: one that was made before, or a new one; `again` where one of those did not fit. If something goes wrong, Python runs the loop as it
 /// always did, and whoever reads the messages can tell.
 fn translated(
     py: Python<'_>,
     plan: &Py<PyAny>,
     chain: &Py<PyAny>,
     frame: &Bound<'_, PyAny>,
-    code: &mut Code,
-    n: usize,
+    (code, n, again): (&mut Code, usize, bool),
     layout: &frame::Layout,
 ) -> PyResult<Option<Arc<Plan>>> {
-    match translate(py, plan, chain, frame, code, n, layout) {
+    match translate(py, plan, chain, frame, (code, n, again), layout) {
         Err(e) if e.is_instance_of::<PyException>(py) && is_own(py, &e)? => {
             e.write_unraisable(py, Some(&frame.getattr(intern!(py, "f_code"))?));
             Ok(None)
@@ -314,11 +337,15 @@ fn translate(
     plan: &Py<PyAny>,
     chain: &Py<PyAny>,
     frame: &Bound<'_, PyAny>,
-    code: &mut Code,
-    n: usize,
+    (code, n, again): (&mut Code, usize, bool),
     layout: &frame::Layout,
 ) -> PyResult<Option<Arc<Plan>>> {
-    for known in &code.loops[n].plans {
+    let plans = &code.loops[n].plans;
+    if let ([plan], false) = (&plans[..], again) {
+        // (Whether it fits is seen when it runs.)
+        return Ok(Some(plan.clone()));
+    }
+    for known in plans {
         if known.gather(py, frame, layout)?.is_some() {
             return Ok(Some(known.clone()));
         }
@@ -340,11 +367,11 @@ fn translate(
     };
     let outside = chain.bind(py).call1((&globals, frame.getattr(intern!(py, "f_builtins"))?))?;
     let of = frame.getattr(intern!(py, "f_code"))?;
-    l.tries.fetch_add(1, Ordering::Relaxed);
+    l.fate.tries.fetch_add(1, Ordering::Relaxed);
     let made = plan.bind(py).call1((&of, l.start, code.optimized, variables, outside))?;
     if made.is_none() {
         // (Other types may make another loop of it, but hardly ever do.)
-        l.tries.fetch_add(1, Ordering::Relaxed);
+        l.fate.tries.fetch_add(1, Ordering::Relaxed);
         return Ok(None);
     }
     let raw: RawPlan = made.extract()?;
@@ -371,6 +398,16 @@ fn translate(
     l.plans.push(made.clone());
     // (The types may be those that a later round begins with.)
     Ok(made.gather(py, frame, layout)?.map(|_| made))
+}
+
+/// Whether somebody follows the program line by line: a debugger, a profile, a measurement of coverage.
+fn is_traced(py: Python<'_>) -> PyResult<bool> {
+    static ASK: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
+    let ask = ASK.get_or_try_init(py, || {
+        let sys = py.import("sys")?;
+        PyResult::Ok([sys.getattr("gettrace")?.unbind(), sys.getattr("getprofile")?.unbind()])
+    })?;
+    Ok(!(ask[0].call0(py)?.is_none(py) && ask[1].call0(py)?.is_none(py)))
 }
 
 /// A number of ours is what NumPy would have there.
@@ -656,7 +693,7 @@ pub struct Rounds {
     left: AtomicUsize,
     plan: Mutex<Option<Arc<Plan>>>,
     /// Of the loop.
-    tries: Arc<AtomicU32>,
+    fate: Arc<Fate>,
     /// Rounds that were done, and how often Python had to do one in between.
     done: AtomicUsize,
     leaves: AtomicUsize,
@@ -664,7 +701,7 @@ pub struct Rounds {
 
 impl Rounds {
     /// In place of an iterator over a range.
-    fn new(py: Python<'_>, iterator: &Bound<'_, PyAny>, plan: Arc<Plan>, tries: Arc<AtomicU32>) -> PyResult<Rounds> {
+    fn new(py: Python<'_>, iterator: &Bound<'_, PyAny>, plan: Arc<Plan>, fate: Arc<Fate>) -> PyResult<Rounds> {
         let left = loops::left(iterator)?;
         // (iter, (range,), how many were taken)
         let reduced = iterator.call_method0(intern!(py, "__reduce__"))?.cast_into::<PyTuple>()?;
@@ -676,7 +713,7 @@ impl Rounds {
             step,
             left: AtomicUsize::new(left),
             plan: Mutex::new(Some(plan)),
-            tries,
+            fate,
             done: AtomicUsize::new(0),
             leaves: AtomicUsize::new(0),
         })
@@ -711,7 +748,7 @@ impl Rounds {
         let here = address == plan.code.as_ptr() as usize
             && at == plan.start
             && unsafe { layout.slot(&frame, plan.place) } == slf.as_ptr();
-        if !here || error::is_strict() || py.import("legate_jit._loops")?.getattr("traced")?.call0()?.is_truthy()? {
+        if !here || error::is_strict() || is_traced(py)? {
             return Ok(());
         }
         loop {
@@ -726,12 +763,18 @@ impl Rounds {
             };
             let arrays: Vec<&Array> = gathered.arrays.iter().collect();
             let range = (self.next.load(Ordering::Relaxed), self.step);
+            let start = Instant::now();
             let run = error::guarded(py, || plan.program.run(&mut gathered.numbers, &arrays, range, rounds));
             let Ok((done, stop)) = run else {
                 // (Python meets the same where it belongs.)
                 self.give_back();
                 return Ok(());
             };
+            if start.elapsed() > SMALL || EAGER.load(Ordering::Relaxed) {
+                self.fate.small.store(0, Ordering::Relaxed);
+            } else if self.fate.small.fetch_add(1, Ordering::Relaxed) + 1 == SMALL_ONES {
+                self.refuse();
+            }
             if done > 0 {
                 plan.hand_back(py, &frame, &layout, &gathered.numbers)?;
                 self.advance(done);
@@ -762,7 +805,7 @@ impl Rounds {
 
     /// The loop is none for this.
     fn refuse(&self) {
-        self.tries.store(TRIES, Ordering::Relaxed);
+        self.fate.tries.store(TRIES, Ordering::Relaxed);
         self.give_back();
     }
 }
