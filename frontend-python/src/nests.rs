@@ -1,6 +1,6 @@
 //! Loops over single elements and short rows, taken from Python and run by the runtime (`runtime/src/nest.rs`).
 //!
-//! Now and then an access to an element asks in which loops it stands. `_nests.py` translates the outermost of them that it can; then
+//! Now and then an access to an element asks in which loops it stands. `_nests` translates the outermost of them that it can; then
 //! the loop's iterator, which lies on the interpreter's stack, is replaced by one of ours ([`Rounds`]). When Python asks that for
 //! the next number, it stands between two rounds: everything that the loop knows is in its variables. So this is where rounds are
 //! done: from the variables and back to them, as many as there are but one, which is Python's and leaves every name as it should be.
@@ -308,8 +308,8 @@ impl Searcher {
     }
 }
 
-/// A plan for what the variables hold now: one that was made before, or a new one; `again` where one of those did not fit. If something goes wrong, Python runs the loop as it
-/// always did, and whoever reads the messages can tell.
+/// A plan for what the variables hold now: one that was made before, or a new one; `again` where one of those did not fit. If
+/// something goes wrong, Python runs the loop as it always did, and whoever reads the messages can tell.
 fn translated(
     py: Python<'_>,
     plan: &Py<PyAny>,
@@ -424,7 +424,7 @@ fn number_of_ours(object: &Bound<'_, PyAny>) -> Option<Scalar> {
     array.known_scalar().or_else(|| error::guarded(object.py(), || array.item(0)).ok())
 }
 
-/// The type of elements by its name in `_nests.py`.
+/// The type of elements by its name in `_nests`.
 fn element(name: &str) -> Option<DType> {
     DType::parse(name)
 }
@@ -765,11 +765,7 @@ impl Rounds {
             let range = (self.next.load(Ordering::Relaxed), self.step);
             let start = Instant::now();
             let run = error::guarded(py, || plan.program.run(&mut gathered.numbers, &arrays, range, rounds));
-            let Ok((done, stop)) = run else {
-                // (Python meets the same where it belongs.)
-                self.give_back();
-                return Ok(());
-            };
+            let (done, stop) = run?;
             if start.elapsed() > SMALL || EAGER.load(Ordering::Relaxed) {
                 self.fate.small.store(0, Ordering::Relaxed);
             } else if self.fate.small.fetch_add(1, Ordering::Relaxed) + 1 == SMALL_ONES {

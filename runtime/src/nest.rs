@@ -286,7 +286,8 @@ impl Program {
             return Err(Error::Runtime("a nest is given other things than it has".into()));
         }
         let mut s = lock_to_look();
-        let Some((views, stores)) = at_hand(&mut s, arrays, &self.arrays)? else { return Ok((0, Stop::Elsewhere)) };
+        // (What fails there the program meets when it asks for that value.)
+        let Ok(Some((views, stores))) = at_hand(&mut s, arrays, &self.arrays) else { return Ok((0, Stop::Elsewhere)) };
         let mut run = Run::new(self, numbers, &views);
         let (done, stop) = run.rounds((next, step), rounds);
         s.counters.rounds_translated += done as u64;

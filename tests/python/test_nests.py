@@ -475,7 +475,8 @@ def test_pictures():
                     bright += int(image[i, j])
         for i in range(4):
             for j in range(5):
-                sums[i] += short[i, j, i] * 0.5 + float(short[i, j, -1])
+                line = short[i, j].copy()
+                sums[i] += short[i, j, i] * 0.5 + float(line[-1]) + float(line[0])
         return counts, bright, sums
 
     check(program, 20)
@@ -695,6 +696,35 @@ def test_long_rounds_are_taken_apart():
 
 INTS, FLOATS = ("i", "j", "p", "3", "-1", "i - 1", "n - 1 - i", "q[i]"), ("s", "t", "0.5", "2", "p")
 ARRAYS = {"x": 1, "y": 1, "A": 2, "B": 2, "w": 1}
+
+
+def rounds_in_a_process(rounds):
+    """Rounds that are translated of a loop of so many, inside one that is not."""
+    program = (
+        "import legate_jit, legate_jit.numpy as np\ndef program(x, seen):\n    for t in range(2000):\n        seen.append(t)\n"
+        f"        for i in range({rounds}):\n            x[i] = x[i - 1] * 0.5 + 1.0\nprogram(np.ones(500), [])\n"
+        "print(legate_jit.stats()['rounds_translated'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def test_short_loops_are_left_alone():
+    assert rounds_in_a_process(10) == 0
+    assert rounds_in_a_process(400) > 100_000
+
+
+def test_sums_that_begin_with_an_integer():
+    def program(np):
+        x, s, t = some(np, 37, 60), 0, 0
+        for i in range(60):
+            s += 0.5 * i
+            t += x[i]
+            x[i] = s + t
+        return x, s, t
+
+    check(program, 40)
 
 
 def test_the_code_is_shown():

@@ -76,7 +76,7 @@ pub(super) struct Run<'a> {
     maps: u64,
 }
 
-/// What ends a round before its end: `None` stands for it in what an instruction gives.
+/// What ends a round.
 enum End {
     Round,
     Leave,

@@ -270,7 +270,7 @@ unsafe fn update_row<T: Real>(n: usize, out: Row<T>, b: Row<T>, old: *mut T, sam
     }
 }
 
-/// `to[i] = from[i]` for elements of 1, 4 or 8 bytes.
+/// `to[i] = from[i]` for elements of 1, 2, 4 or 8 bytes.
 ///
 /// # Safety
 /// Views of one shape on elements of so many bytes, the same or apart.
@@ -280,6 +280,7 @@ pub(super) unsafe fn strided_copy(to: &View, from: &View, item: usize) {
         match item {
             8 => copy_of::<u64>(to, from),
             4 => copy_of::<u32>(to, from),
+            2 => copy_of::<u16>(to, from),
             _ => copy_of::<u8>(to, from),
         }
     }

@@ -34,7 +34,7 @@ class Calls(Values):
         if len(arguments) == 1 and numbers:
             return self.of_number(f, arguments[0])
         if f in (ours.dot, ours.inner, ours.matmul) and len(arguments) == 2:
-            if f is not ours.dot and any(is_(a, "array") and a[2] == 2 for a in arguments) and f is ours.inner:
+            if f is ours.inner and any(is_(a, "array") and a[2] == 2 for a in arguments):
                 raise Unknown
             return self.product(*arguments, by_dot=f is not ours.matmul)
         if len(arguments) == 1 and is_(arguments[0], "array"):

@@ -52,8 +52,7 @@ class Translation(Places):
             return False
         if self.carry[name] not in "if" or not kinds <= set("ifFE"):
             raise Refused
-        self.carry[name] = "F"
-        self.inputs["variable", name] = "F"
+        self.carry[name] = self.inputs["variable", name] = "f" if kinds <= set("if") else "F"
         return True
 
     @staticmethod

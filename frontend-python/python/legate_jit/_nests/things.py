@@ -59,7 +59,8 @@ class Refused(Exception):
 # The things on the interpreter's stack and in variables are tuples that begin with what they are:
 #   number: (kind, register, value if it is a constant)
 #   array:  (dtype, axes, register, input number or None for new memory, variable that it was read from)
-#   object, tuple, slice, range, iterator, method, nothing
+#   object, instance (of a class of the program: id, where it comes from), method (of an array), bound (method of an instance),
+#   tuple, slice, range, iterator, nothing
 
 
 def number(kind, register, constant=None):
