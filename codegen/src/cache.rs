@@ -84,14 +84,9 @@ fn io(what: &str, e: std::io::Error) -> Error {
     Error::Cache(format!("{what}: {e}"))
 }
 
-/// The kernel's canonical text: what the key is made from, and what lies beside the code.
-pub fn kernel_text(kernel: &Kernel) -> String {
-    kernel.to_string()
-}
-
-/// The key of a kernel for a target.
-pub fn key(kernel_text: &str, target: &impl Display) -> u128 {
-    let text = format!("{BUILD_ID}\n{}\n{target}\n{kernel_text}", crate::calls::INTERFACE);
+/// The key for a target of what has this text ([`crate::Source`]).
+pub fn key(text: &str, target: &impl Display) -> u128 {
+    let text = format!("{BUILD_ID}\n{}\n{target}\n{text}", crate::calls::INTERFACE);
     xxhash_rust::xxh3::xxh3_128(text.as_bytes())
 }
 
@@ -143,7 +138,7 @@ impl Cache {
 
     /// The kernel's code, if it is there and whole. A damaged or foreign entry is an error, and is removed where possible.
     pub fn get(&self, kernel: &Kernel, target: &impl Display) -> Result<Option<Object>> {
-        self.get_text(&kernel_text(kernel), target)
+        self.get_text(&kernel.to_string(), target)
     }
 
     /// The same, for the text of a kernel.

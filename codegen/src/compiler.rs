@@ -18,12 +18,13 @@ use std::time::{Duration, Instant};
 
 use legate_jit_ir::Kernel;
 use legate_jit_ir::kernel::KernelFn;
+use legate_jit_ir::nest::{NestFn, Program};
 
 use crate::cache::Cache;
-use crate::{CpuTarget, Error, Loaded, Result, Sink, Workshop, fork};
+use crate::{CpuTarget, Error, Loaded, Result, Sink, Source, Workshop, fork};
 
-/// Gives a sink for the stages of a kernel's compilation.
-pub type SinkFor = Arc<dyn Fn(&Kernel) -> Box<dyn Sink> + Send + Sync>;
+/// Gives a sink for the stages of a compilation.
+pub type SinkFor = Arc<dyn Fn(&Source) -> Box<dyn Sink> + Send + Sync>;
 
 /// Operations on single elements that the prebuilt loops have done for a kernel when it goes to be compiled: about half a
 /// millisecond of theirs, where compiling takes 5 to 10 of another thread's.
@@ -82,11 +83,11 @@ struct Atomics {
     compile_ns: AtomicU64,
 }
 
-/// A kernel's place in the compiler.
+/// A kernel's or nest's place in the compiler.
 pub struct Slot {
     /// The function, or null.
     entry: AtomicPtr<()>,
-    kernel: Kernel,
+    source: Source,
     /// Somebody waits: it goes first.
     urgent: AtomicBool,
     /// What the prebuilt loops have done for it. The one that needs it most goes first.
@@ -105,8 +106,22 @@ impl Slot {
     #[inline]
     pub fn entry(&self) -> Option<KernelFn> {
         let p = self.entry.load(Ordering::Acquire);
-        // SAFETY: a pointer that is not null came from `Loaded::entry`, whose code lives as long as this slot.
-        (!p.is_null()).then(|| unsafe { std::mem::transmute::<*mut (), KernelFn>(p) })
+        if p.is_null() || !matches!(self.source, Source::Kernel(_)) {
+            return None;
+        }
+        // SAFETY: a pointer that is not null is that of a kernel's code, which lives as long as this slot.
+        Some(unsafe { std::mem::transmute::<*mut (), KernelFn>(p) })
+    }
+
+    /// The same for a nest.
+    #[inline]
+    pub fn nest(&self) -> Option<NestFn> {
+        let p = self.entry.load(Ordering::Acquire);
+        if p.is_null() || !matches!(self.source, Source::Nest(_)) {
+            return None;
+        }
+        // SAFETY: as above, of a nest's code.
+        Some(unsafe { std::mem::transmute::<*mut (), NestFn>(p) })
     }
 
     /// Whether it is known what becomes of it: the code is there, or there will be none.
@@ -185,7 +200,7 @@ impl Slot {
     fn fill(&self, outcome: Result<Loaded>) {
         let outcome = self.outcome.get_or_init(|| outcome);
         if let Ok(loaded) = outcome {
-            self.entry.store(loaded.entry() as *mut (), Ordering::Release);
+            self.entry.store(loaded.address().cast_mut(), Ordering::Release);
         }
     }
 
@@ -204,6 +219,7 @@ impl fmt::Debug for Slot {
 #[derive(Default)]
 struct State {
     slots: HashMap<Kernel, Arc<Slot>>,
+    nests: HashMap<Arc<Program>, Arc<Slot>>,
     queue: Vec<Arc<Slot>>,
     /// In order of their start; those of the process before a fork are forgotten.
     workers: Vec<JoinHandle<()>>,
@@ -255,20 +271,27 @@ impl Compiler {
         if let Some(slot) = state.slots.get(kernel) {
             return slot.clone();
         }
-        let slot = Arc::new(Slot {
-            entry: AtomicPtr::default(),
-            kernel: kernel.clone(),
-            urgent: AtomicBool::new(false),
-            work: AtomicU64::new(0),
-            queued: AtomicBool::new(false),
-            waited: AtomicBool::new(false),
-            outcome: OnceLock::new(),
-            shared: Arc::downgrade(&self.shared),
-        });
+        let slot = self.shared.slot(Source::Kernel(kernel.clone()));
         state.slots.insert(kernel.clone(), slot.clone());
+        self.look_up(state, slot)
+    }
+
+    /// The same for a nest.
+    pub fn get_nest(&self, program: &Arc<Program>) -> Arc<Slot> {
+        let mut state = lock(self.shared.state);
+        if let Some(slot) = state.nests.get(program) {
+            return slot.clone();
+        }
+        let slot = self.shared.slot(Source::Nest(program.clone()));
+        state.nests.insert(program.clone(), slot.clone());
+        self.look_up(state, slot)
+    }
+
+    /// Fills a new slot from the cache.
+    fn look_up(&self, state: MutexGuard<'_, State>, slot: Arc<Slot>) -> Arc<Slot> {
         let stopped = state.stop;
         drop(state);
-        if !stopped && let Some(loaded) = self.shared.find(kernel, true) {
+        if !stopped && let Some(loaded) = self.shared.find(&slot.source, true) {
             slot.fill(Ok(loaded));
         }
         slot
@@ -276,16 +299,16 @@ impl Compiler {
 
     /// Compiles everything that was asked for, and waits for it.
     pub fn wait_all(&self) {
-        let slots: Vec<Arc<Slot>> = lock(self.shared.state).slots.values().cloned().collect();
+        let slots = self.shared.all();
         slots.iter().for_each(Slot::enqueue);
         for slot in slots {
             slot.wait();
         }
     }
 
-    /// The texts of all kernels that were asked for, compiled or not, in an order that depends on nothing else.
+    /// The texts of all kernels and nests that were asked for, compiled or not, in an order that depends on nothing else.
     pub fn kernels(&self) -> Vec<String> {
-        let mut texts: Vec<String> = lock(self.shared.state).slots.keys().map(crate::cache::kernel_text).collect();
+        let mut texts: Vec<String> = self.shared.all().iter().map(|slot| slot.source.to_string()).collect();
         texts.sort();
         texts
     }
@@ -317,6 +340,26 @@ impl Drop for Compiler {
 }
 
 impl Shared {
+    /// A new slot.
+    fn slot(self: &Arc<Shared>, source: Source) -> Arc<Slot> {
+        Arc::new(Slot {
+            entry: AtomicPtr::default(),
+            source,
+            urgent: AtomicBool::new(false),
+            work: AtomicU64::new(0),
+            queued: AtomicBool::new(false),
+            waited: AtomicBool::new(false),
+            outcome: OnceLock::new(),
+            shared: Arc::downgrade(self),
+        })
+    }
+
+    /// All slots.
+    fn all(&self) -> Vec<Arc<Slot>> {
+        let state = lock(self.state);
+        state.slots.values().chain(state.nests.values()).cloned().collect()
+    }
+
     /// Starts a helper thread if there is work for one. False where there never will be one again.
     fn ensure_worker(self: &Arc<Shared>) -> bool {
         let mut state = lock(self.state);
@@ -350,7 +393,7 @@ impl Shared {
         let mut workshop = None;
         while let Some((slot, _inside)) = self.next() {
             let outcome = if crate::load::has_room_to_compile() {
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.make(&slot.kernel, &mut workshop)))
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.make(&slot.source, &mut workshop)))
                     .unwrap_or_else(|_| {
                         workshop = None;
                         Err(Error::Mlir("the compiler panicked".into()))
@@ -408,16 +451,16 @@ impl Shared {
         }
     }
 
-    /// Code for a kernel, from the cache or newly compiled.
-    fn make(&self, kernel: &Kernel, workshop: &mut Option<Workshop>) -> Result<Loaded> {
+    /// Code from the cache or newly compiled.
+    fn make(&self, source: &Source, workshop: &mut Option<Workshop>) -> Result<Loaded> {
         let count = |a: &AtomicU64| a.fetch_add(1, Ordering::Relaxed);
         let counters = &self.counters;
         let Some(target) = self.options.target.as_ref().filter(|t| t.runs_here()) else {
             return Err(Error::Target("nothing is compiled for this machine".into()));
         };
-        let mut sink = self.options.sink.as_ref().map(|s| s(kernel));
+        let mut sink = self.options.sink.as_ref().map(|s| s(source));
         // Another process may have compiled it since this one looked.
-        if let Some(loaded) = self.find(kernel, false) {
+        if let Some(loaded) = self.find(source, false) {
             return Ok(loaded);
         }
         let start = Instant::now();
@@ -426,8 +469,8 @@ impl Shared {
         }
         let workshop = workshop.as_ref().expect("just made");
         let object = match &mut sink {
-            Some(sink) => workshop.compile_inside(kernel, &mut **sink)?,
-            None => workshop.compile_inside(kernel, &mut ())?,
+            Some(sink) => workshop.compile_inside(source, &mut **sink)?,
+            None => workshop.compile_inside(source, &mut ())?,
         };
         let loaded = crate::load(&object)?;
         counters.compile_ns.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
@@ -442,13 +485,13 @@ impl Shared {
     }
 
     /// Code from the cache, if it is there and this machine can run it. `first`: nobody has looked yet, so that a miss counts.
-    fn find(&self, kernel: &Kernel, first: bool) -> Option<Loaded> {
+    fn find(&self, source: &Source, first: bool) -> Option<Loaded> {
         let count = |a: &AtomicU64| a.fetch_add(1, Ordering::Relaxed);
         let target = self.options.target.as_ref().filter(|t| t.runs_here())?;
         let cache = self.cache()?;
         // Code for this very processor, else what was made for its whole level.
         let level = CpuTarget { level: target.level, tune: String::new() };
-        let text = crate::cache::kernel_text(kernel);
+        let text = source.to_string();
         for target in [target, &level] {
             match cache.get_text(&text, target).and_then(|found| found.map(|object| crate::load(&object)).transpose()) {
                 Ok(Some(loaded)) => {

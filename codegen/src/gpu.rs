@@ -5,7 +5,7 @@ use std::path::Path;
 
 use legate_jit_ir::Kernel;
 
-use crate::llvm::{LlvmModule, Machine};
+use crate::llvm::{LlvmModule, Machine, Passes};
 use crate::mlir::Mlir;
 use crate::{Error, Result, fork, lower};
 
@@ -45,6 +45,6 @@ pub fn ptx(kernel: &Kernel, architecture: &str, libdevice: Option<&Path>) -> Res
             std::fs::read(path).map_err(|e| Error::Missing(format!("{}, needed for {names}: {e}", path.display())))?;
         module.link(&bitcode)?;
     }
-    module.optimize(&machine)?;
+    module.optimize(&machine, Passes::Gpu)?;
     module.assembly(&machine)
 }

@@ -14,6 +14,7 @@ mod llvm;
 mod load;
 mod lower;
 mod mlir;
+mod source;
 pub mod target;
 pub mod warm;
 
@@ -29,6 +30,7 @@ pub use compiler::{Compiler, Counters, Options, SinkFor, Slot};
 pub use error::{Error, Result};
 pub use gpu::ptx;
 pub use load::{Loaded, load};
+pub use source::Source;
 pub use target::CpuTarget;
 
 /// The stages whose text a sink can have, in the order in which they come.
@@ -57,7 +59,7 @@ impl Sink for () {
     fn take(&mut self, _: Stage, _: &str) {}
 }
 
-/// A compiled kernel, not yet in executable memory.
+/// A compiled kernel or nest, not yet in executable memory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Object {
     /// The function's symbol.
@@ -68,7 +70,7 @@ pub struct Object {
     pub features: String,
     /// The functions outside that it calls.
     pub calls: BTreeSet<String>,
-    /// The kernel it was made from.
+    /// What it was made from.
     pub ir_text: String,
     pub times: Times,
 }
@@ -106,12 +108,17 @@ impl Workshop {
 
     /// Compiles one kernel.
     pub fn compile(&self, kernel: &Kernel, sink: &mut dyn Sink) -> Result<Object> {
+        self.compile_source(&Source::Kernel(kernel.clone()), sink)
+    }
+
+    /// Compiles a kernel or a nest.
+    pub fn compile_source(&self, source: &Source, sink: &mut dyn Sink) -> Result<Object> {
         let _inside = fork::inside();
-        self.compile_inside(kernel, sink)
+        self.compile_inside(source, sink)
     }
 
     /// The same, for a caller that has the gate.
-    pub(crate) fn compile_inside(&self, kernel: &Kernel, sink: &mut dyn Sink) -> Result<Object> {
+    pub(crate) fn compile_inside(&self, source: &Source, sink: &mut dyn Sink) -> Result<Object> {
         self.compiled.set(self.compiled.get() + 1);
         let mut times = Times::default();
         let name = "kernel";
@@ -120,8 +127,15 @@ impl Workshop {
             *to = clock.elapsed();
             clock = Instant::now();
         };
-        let lower::Lowered { mut module, calls, vector_bytes } =
-            lower::lower(&self.mlir.context, kernel, &self.target, name)?;
+        let context = &self.mlir.context;
+        let lower::Lowered { mut module, calls, vector_bytes } = match source {
+            Source::Kernel(kernel) => lower::lower(context, kernel, &self.target, name)?,
+            Source::Nest(program) => lower::lower_nest(context, program, &self.target, name)?,
+        };
+        let passes = match source {
+            Source::Kernel(_) => llvm::Passes::Kernel,
+            Source::Nest(_) => llvm::Passes::Nest,
+        };
         if cfg!(debug_assertions) && !module.as_operation().verify() {
             return Err(self.mlir.error("the lowered kernel is not valid"));
         }
@@ -135,7 +149,7 @@ impl Workshop {
             .ok_or_else(|| self.mlir.error("no translation to LLVM IR"))?;
         module.set_machine(&self.machine, vector_bytes, !calls.is_empty());
         lap(&mut times.translate);
-        module.optimize(&self.machine)?;
+        module.optimize(&self.machine, passes)?;
         lap(&mut times.llvm);
         if sink.wants(Stage::Llvm) {
             sink.take(Stage::Llvm, &module.text());
@@ -151,7 +165,7 @@ impl Workshop {
             bytes,
             features: self.target.level.name().to_string(),
             calls,
-            ir_text: cache::kernel_text(kernel),
+            ir_text: source.to_string(),
             times,
         })
     }

@@ -22,8 +22,20 @@ use crate::{Error, Result};
 /// scalar: loops bottom-tested, address arithmetic out of them, duplicates merged.
 const PASSES: &str = "function(early-cse,simplifycfg,loop-mssa(loop-rotate,licm),early-cse,instcombine<max-iterations=1;no-verify-fixpoint>,simplifycfg)";
 
+/// Nests come as single instructions on registers in the function's frame.
+const NEST_PASSES: &str = "function(sroa,early-cse<memssa>,simplifycfg,instcombine<max-iterations=1;no-verify-fixpoint>,\
+    loop-mssa(loop-rotate,licm),gvn,indvars,instcombine<max-iterations=1;no-verify-fixpoint>,loop-mssa(licm),adce,simplifycfg)";
+
 /// On a GPU, functions of CUDA's library have to be inlined and simplified, and nobody waits for it.
 const GPU_PASSES: &str = "default<O2>";
+
+/// Which passes a module gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Passes {
+    Kernel,
+    Nest,
+    Gpu,
+}
 
 /// LLVM's name for the processor this runs on.
 pub fn host_cpu_name() -> String {
@@ -185,8 +197,15 @@ impl LlvmModule {
     }
 
     /// Runs the short list of passes.
-    pub fn optimize(&self, machine: &Machine) -> Result<()> {
-        self.run(machine, if machine.cpu.is_some() { PASSES } else { GPU_PASSES })
+    pub fn optimize(&self, machine: &Machine, passes: Passes) -> Result<()> {
+        self.run(
+            machine,
+            match passes {
+                Passes::Kernel => PASSES,
+                Passes::Nest => NEST_PASSES,
+                Passes::Gpu => GPU_PASSES,
+            },
+        )
     }
 
     fn run(&self, machine: &Machine, passes: &str) -> Result<()> {

@@ -14,7 +14,7 @@ use crate::{Error, Object, Result};
 pub struct Loaded {
     start: *mut libc::c_void,
     bytes: usize,
-    entry: KernelFn,
+    entry: *const (),
 }
 
 // SAFETY: the memory is never written once it is made; it is unmapped when this is dropped, and only then.
@@ -23,8 +23,14 @@ unsafe impl Send for Loaded {}
 unsafe impl Sync for Loaded {}
 
 impl Loaded {
-    /// The kernel's function. It must not be called after `self` is gone.
+    /// The function of a kernel. It must not be called after `self` is gone.
     pub fn entry(&self) -> KernelFn {
+        // SAFETY: `lower` gives every kernel this type. (That of a nest is asked for by `Slot::nest` alone.)
+        unsafe { std::mem::transmute::<*const (), KernelFn>(self.entry) }
+    }
+
+    /// Where the code begins.
+    pub(crate) fn address(&self) -> *const () {
         self.entry
     }
 }
@@ -58,7 +64,7 @@ pub fn load(object: &Object) -> Result<Loaded> {
         bytes[slot..slot + 8].copy_from_slice(&(address as u64).to_le_bytes());
     }
     // SAFETY: the mapping is new and at least as long as what is copied into it; it can be written until it can be executed;
-    // the entry lies inside it and has the type that `lower` gives every kernel.
+    // the entry lies inside it.
     unsafe {
         let (read_write, none) = (libc::PROT_READ | libc::PROT_WRITE, -1);
         let start =
@@ -72,7 +78,7 @@ pub fn load(object: &Object) -> Result<Loaded> {
             libc::munmap(start, bytes.len());
             return Err(Error::Llvm(format!("memory that cannot be made executable: {why}")));
         }
-        let entry = std::mem::transmute::<*mut u8, KernelFn>(start.cast::<u8>().add(entry));
+        let entry = start.cast::<u8>().add(entry).cast_const().cast();
         Ok(Loaded { start, bytes: bytes.len(), entry })
     }
 }

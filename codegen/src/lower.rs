@@ -16,6 +16,7 @@ mod gpu;
 mod leaves;
 mod length;
 mod memory;
+mod nest;
 mod rounds;
 
 use std::collections::BTreeSet;
@@ -37,6 +38,7 @@ use alone::Alone;
 use body::Body;
 use course::Course;
 pub use gpu::lower_gpu;
+pub use nest::lower_nest;
 
 use build::{Build, Common, Elem, Math, V};
 use memory::Row;
@@ -188,22 +190,22 @@ pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name
         build.fence();
     }
     build.effect("llvm.return", &[], &[]);
-    add_function(&common, &module, name, &[common.ptr; 5], region, None)?;
+    add_function(&common, &module, name, (None, &[common.ptr; 5]), region, None)?;
     let calls = common.declare(&module);
     Ok(Lowered { module, calls, vector_bytes: steps.vector_bytes })
 }
 
-/// Adds a public function without a result.
+/// Adds a public function with a result of this type, if there is one, and such parameters.
 fn add_function<'c>(
     common: &Common<'c>,
     module: &Module<'c>,
     name: &str,
-    parameters: &[Type<'c>],
+    (result, parameters): (Option<Type<'c>>, &[Type<'c>]),
     body: Region<'c>,
     mark: Option<&str>,
 ) -> Result<()> {
     let context = common.context;
-    let ty = llvm::r#type::function(llvm::r#type::void(context), parameters, false);
+    let ty = llvm::r#type::function(result.unwrap_or(llvm::r#type::void(context)), parameters, false);
     let mut attributes = vec![
         (common.name("sym_name"), StringAttribute::new(context, name).into()),
         (common.name("function_type"), TypeAttribute::new(ty).into()),

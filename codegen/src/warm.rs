@@ -6,10 +6,8 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use legate_jit_ir::Kernel;
-
-use crate::cache::{self, Cache};
-use crate::{CpuTarget, Error, Object, Result, Times, Workshop, gpu};
+use crate::cache::Cache;
+use crate::{CpuTarget, Error, Object, Result, Source, Times, Workshop, gpu};
 
 /// What to compile for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,8 +50,7 @@ pub fn compile_all(
         }
     }
     let cache = Cache::open(dir)?;
-    let parsed: Vec<Kernel> =
-        kernels.iter().map(|text| text.parse().map_err(|e| Error::Kernel(format!("{e}")))).collect::<Result<_>>()?;
+    let parsed: Vec<Source> = kernels.iter().map(|text| text.parse()).collect::<Result<_>>()?;
     if parsed.is_empty() {
         return Ok(Made::default());
     }
@@ -65,9 +62,9 @@ pub fn compile_all(
             // Target by target, so that a thread seldom needs another workshop.
             let n = next.fetch_add(1, Ordering::Relaxed);
             let Some(target) = targets.get(n / parsed.len()) else { return Ok(()) };
-            let kernel = &parsed[n % parsed.len()];
+            let source = &parsed[n % parsed.len()];
             let count = |change: &mut dyn FnMut(&mut Made)| change(&mut made.lock().unwrap_or_else(|e| e.into_inner()));
-            if cache.get(kernel, target).is_ok_and(|found| found.is_some()) {
+            if cache.get_text(&source.to_string(), target).is_ok_and(|found| found.is_some()) {
                 count(&mut |m| m.present += 1);
                 continue;
             }
@@ -76,16 +73,20 @@ pub fn compile_all(
                     if workshop.as_ref().is_none_or(|(of, w)| of != cpu || w.is_worn()) {
                         workshop = Some((cpu.clone(), Workshop::new(cpu)?));
                     }
-                    workshop.as_ref().expect("just made").1.compile(kernel, &mut ())
+                    workshop.as_ref().expect("just made").1.compile_source(source, &mut ())
                 }
-                Target::Gpu(architecture) => gpu::ptx(kernel, architecture, libdevice).map(|ptx| Object {
-                    name: gpu::ENTRY.to_string(),
-                    bytes: ptx.into_bytes(),
-                    features: architecture.clone(),
-                    calls: Default::default(),
-                    ir_text: cache::kernel_text(kernel),
-                    times: Times::default(),
-                }),
+                Target::Gpu(architecture) => {
+                    // (Loops over single elements are not for a GPU.)
+                    let Source::Kernel(kernel) = source else { continue };
+                    gpu::ptx(kernel, architecture, libdevice).map(|ptx| Object {
+                        name: gpu::ENTRY.to_string(),
+                        bytes: ptx.into_bytes(),
+                        features: architecture.clone(),
+                        calls: Default::default(),
+                        ir_text: source.to_string(),
+                        times: Times::default(),
+                    })
+                }
             };
             match object {
                 Ok(object) => {

@@ -13,9 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use legate_jit_ir::{DType, Scalar};
-use legate_jit_runtime::nest::{Given, Item, Numbers, Parts, Program, Stop};
+use legate_jit_ir::nest::code::Ins;
+use legate_jit_ir::nest::{self as ir, Given, Item};
+use legate_jit_runtime::nest::{Numbers, Program, Stop};
 use legate_jit_runtime::{Array, dump, prepare};
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple};
@@ -462,7 +464,7 @@ impl Plan {
         let mut places = Vec::new();
         for (global, names, dtype, axes, register, written) in arrays {
             let Some(dtype) = element(&dtype) else { return Ok(None) };
-            given.push(Given { register, dtype, axes, written });
+            given.push(Given { register, dtype, axes, written, unit: false });
             places.push(path(global, names)?);
         }
         let items = items.into_iter().map(|(kind, a, b, step)| match (kind.as_str(), a) {
@@ -474,8 +476,9 @@ impl Plan {
             let these = carried.iter().filter(move |(_, kind, _)| is_float(*kind) == floats);
             these.map(|(_, _, register)| *register).collect::<Vec<_>>()
         };
-        let parts = Parts {
-            code: code_of,
+        let code_of: Result<Vec<Ins>, _> = code_of.iter().map(|(name, operands)| Ins::new(name, operands)).collect();
+        let program = ir::Program {
+            code: code_of.map_err(|e| PyRuntimeError::new_err(e.to_string()))?,
             items: items.collect(),
             functions,
             ints: counts.0,
@@ -483,13 +486,13 @@ impl Plan {
             views: counts.2,
             memories: counts.3,
             int_constants,
-            float_constants,
+            float_constants: float_constants.into_iter().map(|(r, x): (usize, f64)| (r, x.to_bits())).collect(),
             arrays: given,
             variable,
             kept_ints: of_bank(false),
             kept_floats: of_bank(true),
         };
-        let program = Program::new(parts).map_err(|e| error::raise(py, e))?;
+        let program = Program::new(program).map_err(|e| error::raise(py, e))?;
         let mut plan =
             Plan { code, place, start, program, inputs: vec![], arrays: places, objects: vec![], carried: vec![] };
         for (global, names, kind, register) in inputs {

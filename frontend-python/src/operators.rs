@@ -237,13 +237,18 @@ pub fn in_place(op: Ufunc, a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyR
 
 /// `a ** b` with NumPy's short cuts for the exponents 2, -1 and 0.5 of floating point arrays.
 pub fn power(a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
-    if value::is_array(a)
-        && let Some(v) = value::value(a)
+    if let Some(v) = value::value(a)
         && let Some(op) = short_power(v, b)
+        && (value::is_array(a) || op == Ufunc::Square && is_pending(v))
     {
+        // (NumPy's numbers take the C library's `pow`, which rounds squares correctly; that of our vectors need not.)
         return unary(op, a, v);
     }
     binary(Ufunc::Power, a, b)
+}
+
+fn is_pending(v: &Value) -> bool {
+    v.array().is_some_and(|a| a.known_scalar().is_none())
 }
 
 fn short_power(base: &Value, exponent: &Bound<PyAny>) -> Option<Ufunc> {

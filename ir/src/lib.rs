@@ -13,6 +13,7 @@ pub mod error;
 pub mod graph;
 pub mod interp;
 pub mod kernel;
+pub mod nest;
 pub mod plan;
 pub mod promote;
 pub mod rounds;

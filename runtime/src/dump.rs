@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use legate_jit_codegen::{CpuTarget, Options, Sink, Stage};
-use legate_jit_ir::Kernel;
+use legate_jit_codegen::{CpuTarget, Options, Sink, Source, Stage};
 use legate_jit_ir::dump::{Dumper, Request};
 use legate_jit_passes::cx::{Level, Look};
 
@@ -59,13 +58,13 @@ pub fn install(request: Request, target: Target, config: &mut Config, options: &
     if config.tier == Tier::Auto {
         config.tier = Tier::Compiled;
     }
-    options.sink = Some(Arc::new(move |kernel: &Kernel| {
+    options.sink = Some(Arc::new(move |source: &Source| {
         let label = dumper.next_kernel();
         let shown = |stage: &str| dumper.request().wants(stage);
         if shown("kernel") {
-            dumper.stage(&label, "kernel", "the kernel as it is compiled", &[], &kernel.to_string());
+            dumper.stage(&label, "kernel", "the kernel as it is compiled", &[], &source.to_string());
         }
-        if shown("ptx") {
+        if let (true, Source::Kernel(kernel)) = (shown("ptx"), source) {
             let ptx = legate_jit_codegen::ptx(kernel, &target.gpu, target.libdevice.as_deref());
             let text = ptx.unwrap_or_else(|e| format!("// {e}\n"));
             dumper.stage(&label, "ptx", &format!("for {}", target.gpu), &[], &text);

@@ -112,7 +112,16 @@ fn forwards(a: &Array) -> Result<Cow<'_, Array>> {
     let copied = (a.dtype.is_float() || a.dtype.is_complex())
         && a.size() > 0
         && a.layout.strides.iter().zip(a.shape()).any(backwards);
-    Ok(if copied { Cow::Owned(a.copy(false)?) } else { Cow::Borrowed(a) })
+    if !copied {
+        return Ok(Cow::Borrowed(a));
+    }
+    let copy = a.copy(false)?;
+    // At once: as a part of the plan of the product it would be a view of what it copies.
+    let mut s = lock();
+    let version = copy.base.current.get(&s.token).clone();
+    s.store_of(&version)?;
+    drop(s);
+    Ok(Cow::Owned(copy))
 }
 
 /// `np.dot`: the sum of products over the last axis of `a` and the last but one of `b`.

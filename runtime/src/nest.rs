@@ -12,17 +12,17 @@
 //! A boundary file: it reads and writes elements by address. Every index is compared with its axis before it is used, so what
 //! the code reads or writes lies in the arrays that it was given, or in memory of its own.
 
-mod code;
 mod flags;
 mod log;
 mod run;
 mod vector;
 mod view;
 
-use std::fmt::Write;
-use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use legate_jit_codegen::Slot;
+use legate_jit_ir::nest::{self as ir, AXES, Given};
 use legate_jit_ir::{DType, Scalar, Ufunc};
 use smallvec::SmallVec;
 
@@ -30,60 +30,24 @@ use crate::base::{State, Version};
 use crate::session::{Session, lock_to_look};
 use crate::shared::Shared;
 use crate::trace::Part;
-use crate::{Array, Error, Result, Store};
-use code::{Ins, Map, Op, Operand};
+use crate::{Array, Error, Result, Store, Tier};
 use run::Run;
-pub use view::Item;
-use view::{AXES, View};
+use view::View;
 
-/// The code of a loop's body, and what its registers hold to begin with.
+/// A nest with what it takes to run it.
 pub struct Program {
-    code: Vec<Ins>,
-    items: Vec<Item>,
+    ir: Arc<ir::Program>,
     functions: Vec<Function>,
-    /// How many there are of each kind of register, and pieces of memory.
-    ints: usize,
-    floats: usize,
-    views: usize,
-    memories: usize,
-    /// Registers with a number that stays.
-    int_constants: Vec<(usize, i64)>,
-    float_constants: Vec<(usize, f64)>,
-    arrays: Vec<Given>,
-    /// For the loop's own variable.
-    variable: usize,
-    /// What a round that is taken back must leave as it was.
-    kept_ints: Vec<usize>,
-    kept_floats: Vec<usize>,
+    /// Machine code, by which of the arrays lie one element behind the other along their last axis.
+    compiled: Mutex<Vec<(Vec<bool>, Arc<Slot>)>>,
+    /// Rounds that machine code could not do and the interpreter could.
+    doubts: AtomicU32,
 }
 
-/// An array that a program is given.
-#[derive(Clone, Copy, Debug)]
-pub struct Given {
-    pub register: usize,
-    pub dtype: DType,
-    pub axes: usize,
-    pub written: bool,
-}
-
-/// What a program consists of, as a front end tells it.
-#[derive(Default)]
-pub struct Parts {
-    /// Names of instructions (`nest/code.rs`) and their operands.
-    pub code: Vec<(String, Vec<u32>)>,
-    pub items: Vec<Item>,
-    pub functions: Vec<String>,
-    pub ints: usize,
-    pub floats: usize,
-    pub views: usize,
-    pub memories: usize,
-    pub int_constants: Vec<(usize, i64)>,
-    pub float_constants: Vec<(usize, f64)>,
-    pub arrays: Vec<Given>,
-    pub variable: usize,
-    pub kept_ints: Vec<usize>,
-    pub kept_floats: Vec<usize>,
-}
+/// Kinds of arrays for which a program is compiled, at most.
+const KINDS: usize = 4;
+/// Rounds that machine code may leave in vain: LLVM may divide before it is asked whether to, and only the exceptions say so.
+const DOUBTS: u32 = 8;
 
 /// A function of one number.
 enum Function {
@@ -148,127 +112,33 @@ pub struct Numbers {
 
 impl Program {
     /// A program, if every operand of its instructions names something that it has.
-    pub fn new(parts: Parts) -> Result<Program> {
-        let wrong = |what: &str| Error::Runtime(format!("a nest with {what} that it has not"));
-        let mut code = Vec::with_capacity(parts.code.len());
-        for (name, operands) in &parts.code {
-            code.push(Ins::new(name, operands)?);
-        }
-        let functions: Option<Vec<Function>> = parts.functions.iter().map(|name| Function::named(name)).collect();
-        let Some(functions) = functions else { return Err(wrong("a function")) };
-        let register = |n: Option<u16>| n.is_none_or(|n| (n as usize) < parts.ints);
-        for item in &parts.items {
-            let fine = match *item {
-                Item::Int(n) => register(Some(n)),
-                Item::Slice(start, stop, step) => register(start) && register(stop) && step != 0 && step != i64::MIN,
-                Item::New => true,
-            };
-            if !fine {
-                return Err(wrong("an index"));
-            }
-        }
-        for ins in &code {
-            let mut first = 0;
-            for (kind, n) in ins.named() {
-                let fine = match kind {
-                    Operand::Int => n < parts.ints,
-                    Operand::Float => n < parts.floats,
-                    Operand::View => n < parts.views,
-                    Operand::Range => n + 3 <= parts.ints,
-                    Operand::Target => n < code.len(),
-                    Operand::Memory => n < parts.memories,
-                    Operand::Number(u16::MAX) => n < functions.len(),
-                    Operand::Number(below) => n < below as usize,
-                    Operand::Indices => {
-                        first = n;
-                        n <= parts.items.len()
-                    }
-                    Operand::Count => first + n <= parts.items.len(),
-                };
-                if !fine {
-                    return Err(wrong("an operand"));
-                }
-            }
-            let map = match ins.op {
-                Op::MapF64 | Op::MapF32 => Map::numbered(ins.e).is_some(),
-                Op::UpdateF64 | Op::UpdateF32 => Map::numbered(ins.c).is_some(),
-                _ => true,
-            };
-            if !map {
-                return Err(wrong("an operation"));
-            }
-        }
-        if !matches!(code.last(), Some(Ins { op: Op::EndRound | Op::Leave | Op::Jump | Op::JumpBack, .. })) {
-            return Err(wrong("an end"));
-        }
-        let ints =
-            parts.int_constants.iter().map(|c| c.0).chain(parts.kept_ints.iter().copied()).chain([parts.variable]);
-        let floats = parts.float_constants.iter().map(|c| c.0).chain(parts.kept_floats.iter().copied());
-        if ints.max().is_some_and(|n| n >= parts.ints)
-            || floats.max().is_some_and(|n| n >= parts.floats)
-            || parts.arrays.iter().any(|a| a.axes > AXES)
-            || parts.arrays.iter().any(|a| a.register >= parts.views)
-        {
-            return Err(wrong("a register"));
-        }
-        Ok(Program {
-            code,
-            items: parts.items,
-            functions,
-            ints: parts.ints,
-            floats: parts.floats,
-            views: parts.views,
-            memories: parts.memories,
-            int_constants: parts.int_constants,
-            float_constants: parts.float_constants,
-            arrays: parts.arrays,
-            variable: parts.variable,
-            kept_ints: parts.kept_ints,
-            kept_floats: parts.kept_floats,
-        })
+    pub fn new(ir: ir::Program) -> Result<Program> {
+        ir.check().map_err(|e| Error::Runtime(e.to_string()))?;
+        let functions: Option<Vec<Function>> = ir.functions.iter().map(|name| Function::named(name)).collect();
+        let Some(functions) = functions else {
+            return Err(Error::Runtime("a nest with a function that there is not".into()));
+        };
+        Ok(Program { ir: Arc::new(ir), functions, compiled: Mutex::default(), doubts: AtomicU32::new(0) })
     }
 
     /// Its instructions, one a line.
     pub fn text(&self) -> String {
-        let mut out = String::new();
-        for given in &self.arrays {
-            let written = if given.written { ", written" } else { "" };
-            let _ = writeln!(out, "v{} = {} of {} axes{written}", given.register, given.dtype.name(), given.axes);
-        }
-        for (n, item) in self.items.iter().enumerate() {
-            let _ = writeln!(out, "x{n} = {item:?}");
-        }
-        for (n, ins) in self.code.iter().enumerate() {
-            let _ = write!(out, "{n:4}  {:?}", ins.op);
-            for (kind, n) in ins.named() {
-                let _ = match kind {
-                    Operand::Int | Operand::Range => write!(out, " i{n}"),
-                    Operand::Float => write!(out, " f{n}"),
-                    Operand::View => write!(out, " v{n}"),
-                    Operand::Target => write!(out, " ->{n}"),
-                    Operand::Memory => write!(out, " m{n}"),
-                    Operand::Indices => write!(out, " x{n}"),
-                    Operand::Count | Operand::Number(_) => write!(out, " {n}"),
-                };
-            }
-            out.push('\n');
-        }
-        out
+        self.ir.to_string()
     }
 
     /// The arrays that it works on.
     pub fn given(&self) -> &[Given] {
-        &self.arrays
+        &self.ir.arrays
     }
 
     /// Registers with their constants.
     pub fn numbers(&self) -> Numbers {
-        let mut numbers = Numbers { ints: vec![0; self.ints], floats: vec![0.0; self.floats] };
-        for &(r, value) in &self.int_constants {
+        let mut numbers = Numbers { ints: vec![0; self.ir.ints], floats: vec![0.0; self.ir.floats] };
+        for &(r, value) in &self.ir.int_constants {
             numbers.ints[r] = value;
         }
-        for &(r, value) in &self.float_constants {
-            numbers.floats[r] = value;
+        for &(r, bits) in &self.ir.float_constants {
+            numbers.floats[r] = f64::from_bits(bits);
         }
         numbers
     }
@@ -282,17 +152,47 @@ impl Program {
         (next, step): (i64, i64),
         rounds: usize,
     ) -> Result<(usize, Stop)> {
-        if numbers.ints.len() != self.ints || numbers.floats.len() != self.floats || arrays.len() != self.arrays.len() {
+        let ir = &*self.ir;
+        if numbers.ints.len() != ir.ints || numbers.floats.len() != ir.floats || arrays.len() != ir.arrays.len() {
             return Err(Error::Runtime("a nest is given other things than it has".into()));
         }
         let mut s = lock_to_look();
         // (What fails there the program meets when it asks for that value.)
-        let Ok(Some((views, stores))) = at_hand(&mut s, arrays, &self.arrays) else { return Ok((0, Stop::Elsewhere)) };
+        let Ok(Some((views, stores))) = at_hand(&mut s, arrays, &ir.arrays) else { return Ok((0, Stop::Elsewhere)) };
+        let slot = self.slot(&views, s.config.tier);
         let mut run = Run::new(self, numbers, &views);
-        let (done, stop) = run.rounds((next, step), rounds);
+        let (done, stop) = run.rounds((next, step), rounds, slot.as_ref());
         s.counters.rounds_translated += done as u64;
         drop(stores);
         Ok((done, stop))
+    }
+}
+
+impl Program {
+    /// The place of the machine code for arrays that lie as these do, if there is to be any.
+    fn slot(&self, views: &[View], tier: Tier) -> Option<Arc<Slot>> {
+        if matches!(tier, Tier::Vm | Tier::Interp) || self.doubts.load(Ordering::Relaxed) >= DOUBTS {
+            return None;
+        }
+        let unit = |(view, given): (&View, &Given)| {
+            view.strides().last().is_some_and(|&step| step == given.dtype.size() as isize)
+        };
+        let units: Vec<bool> = views.iter().zip(&self.ir.arrays).map(unit).collect();
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, slot)) = compiled.iter().find(|(of, _)| *of == units) {
+            return Some(slot.clone());
+        }
+        if compiled.len() == KINDS {
+            return None;
+        }
+        let mut ir = (*self.ir).clone();
+        ir.arrays.iter_mut().zip(&units).for_each(|(given, &unit)| given.unit = unit);
+        let slot = crate::tier::compiler()?.get_nest(&Arc::new(ir));
+        if matches!(tier, Tier::Compiled) {
+            slot.wait();
+        }
+        compiled.push((units, slot.clone()));
+        Some(slot)
     }
 }
 

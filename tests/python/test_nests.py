@@ -735,7 +735,7 @@ def test_the_code_is_shown():
     env = {**os.environ, "LEGATE_JIT_DUMP": "nest"}
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    for text in ("loops/cumulate-4 nest", "v0 = f64 of 1 axes, written", "LoadF64At1", "StoreF64At1", "EndRound"):
+    for text in ("loops/cumulate-4 nest", "v0 = f64 1 written", "load_f64_1", "store_f64_1", "end_round"):
         assert text in done.stderr, done.stderr
 
 

@@ -100,3 +100,17 @@ def test_averages_have_numpys_bits(dtype, shape):
             assert_same(got, want, context=f"{name} over {axis}")
         for ddof in (1, 0.5):
             assert_same(ours.var(o, axis=axis, ddof=ddof), numpy.var(x, axis=axis, ddof=ddof), context=f"ddof {ddof}")
+
+
+@pytest.mark.parametrize("n", [3, 40, 3000])
+def test_dot_of_pending_vectors_that_run_backwards(n):
+    # NumPy copies them first, and so adds the products up in another order than `@`.
+    for seed in range(10):
+        x, y = numbers((4, n), "f8", seed), numbers((4, n), "f8", seed + 100)
+
+        def program(np, x, y):
+            p, q = np.asarray(x) * 0.5 + 1.0, np.asarray(y) - 0.25
+            return [np.dot(p[k, ::-1], q[k]) for k in range(4)] + [p[0] @ q[1, ::-1]]
+
+        for got, want in zip(program(ours, x, y), program(numpy, x, y), strict=True):
+            assert_same(got, want, context=(n, seed))

@@ -53,7 +53,7 @@ pub fn lower_gpu<'c>(context: &'c Context, kernel: &Kernel, name: &str) -> Resul
     });
     result?;
     build.effect("llvm.return", &[], &[]);
-    add_function(&common, &module, name, &types, region, Some("nvvm.kernel"))?;
+    add_function(&common, &module, name, (None, &types), region, Some("nvvm.kernel"))?;
     let calls = common.declare(&module);
     Ok((module, calls))
 }

@@ -2,22 +2,18 @@
 //!
 //! A boundary file: it reads and writes elements by address.
 
+use legate_jit_ir::nest::{OLD_BYTES, Old};
+
 use super::vector::strided_copy;
 use super::view::View;
 
 /// Writes of a round, in their order.
 #[derive(Default)]
 pub(super) struct Log {
-    singles: Vec<Single>,
+    singles: Vec<Old>,
     /// Each with how many singles came before it, and where its old elements are.
     many: Vec<Many>,
     old: Vec<u64>,
-}
-
-struct Single {
-    ptr: *mut u8,
-    bits: u64,
-    item: u8,
 }
 
 struct Many {
@@ -34,9 +30,27 @@ impl Log {
         self.old.clear();
     }
 
+    /// Where the next one goes, with room for so many more.
+    pub(super) fn end(&mut self, room: usize) -> *mut Old {
+        self.singles.reserve(room);
+        self.singles.spare_capacity_mut().as_mut_ptr().cast()
+    }
+
+    /// Takes in those that were noted up to this place.
+    ///
+    /// # Safety
+    /// They are there, and `end` gave the place where they begin.
+    pub(super) unsafe fn take_in(&mut self, end: *mut Old) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let n = end.offset_from_unsigned(self.singles.as_ptr());
+            self.singles.set_len(n);
+        }
+    }
+
     /// Bytes that it takes.
     pub(super) fn bytes(&self) -> usize {
-        8 * self.old.len() + self.singles.len() * size_of::<Single>()
+        8 * self.old.len() + self.singles.len() * size_of::<Old>()
     }
 
     /// Notes an element of eight bytes, of four or of one, that is about to be written.
@@ -53,7 +67,7 @@ impl Log {
                 _ => ptr.read() as u64,
             }
         };
-        self.singles.push(Single { ptr, bits, item });
+        self.singles.push(Old { place: ptr.expose_provenance() as u64 | (item as u64) << OLD_BYTES, bits });
     }
 
     /// Notes the elements of a view.
@@ -95,7 +109,9 @@ impl Log {
     /// As for `undo`.
     unsafe fn undo_singles(&mut self, down_to: usize) {
         while self.singles.len() > down_to {
-            let Some(Single { ptr, bits, item }) = self.singles.pop() else { return };
+            let Some(Old { place, bits }) = self.singles.pop() else { return };
+            let item = place >> OLD_BYTES;
+            let ptr = std::ptr::with_exposed_provenance_mut::<u8>((place & ((1 << OLD_BYTES) - 1)) as usize);
             // SAFETY: the caller's promise.
             unsafe {
                 match item {

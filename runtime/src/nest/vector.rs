@@ -4,10 +4,11 @@
 
 use std::ops::{Add, Div, Mul, Sub};
 
+use legate_jit_ir::nest::AXES;
+use legate_jit_ir::nest::code::Map;
 use legate_jit_vmath::{Isa, isa};
 
-use super::code::Map;
-use super::view::{AXES, View};
+use super::view::View;
 
 pub(super) trait Real:
     Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>

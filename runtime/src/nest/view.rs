@@ -1,11 +1,12 @@
 //! Parts of arrays as the code of a nest sees them: where they begin, and how their elements lie.
 
+use std::mem::offset_of;
+
+use legate_jit_ir::nest::{AXES, Item, view};
 use smallvec::SmallVec;
 
-/// Axes of a view, at most.
-pub(crate) const AXES: usize = 4;
-
-/// Elements in memory, of a type that whoever uses them knows.
+/// Elements in memory, of a type that whoever uses them knows. Machine code reads it, too.
+#[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View {
     pub(super) ptr: *mut u8,
@@ -15,16 +16,10 @@ pub(super) struct View {
     pub(super) strides: [isize; AXES],
 }
 
-/// One index of several.
-#[derive(Clone, Copy, Debug)]
-pub enum Item {
-    /// The number in this register.
-    Int(u16),
-    /// From the number in a register to that in another, by a step.
-    Slice(Option<u16>, Option<u16>, i64),
-    /// A new axis.
-    New,
-}
+const _: () = {
+    assert!(size_of::<View>() == view::BYTES && offset_of!(View, ptr) == view::PTR);
+    assert!(offset_of!(View, shape) == view::SHAPE && offset_of!(View, strides) == view::STRIDES);
+};
 
 impl View {
     pub(super) const NONE: View = View { ptr: std::ptr::null_mut(), axes: 0, shape: [0; AXES], strides: [0; AXES] };

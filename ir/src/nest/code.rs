@@ -1,24 +1,26 @@
 //! The code of a nest: what each instruction does, and which registers its operands name.
 
+use std::fmt;
+
 use crate::{Error, Result};
 
 /// Operands of an instruction, at most.
-pub(super) const OPERANDS: usize = 5;
+pub const OPERANDS: usize = 5;
 
 /// An instruction. What its operands mean is said by [`Op::operands`].
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ins {
-    pub(super) op: Op,
-    pub(super) a: u16,
-    pub(super) b: u16,
-    pub(super) c: u16,
-    pub(super) d: u16,
-    pub(super) e: u16,
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Ins {
+    pub op: Op,
+    pub a: u16,
+    pub b: u16,
+    pub c: u16,
+    pub d: u16,
+    pub e: u16,
 }
 
 /// What an operand names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operand {
+pub enum Operand {
     /// A register for an integer or a truth value.
     Int,
     Float,
@@ -33,22 +35,28 @@ pub(super) enum Operand {
     Count,
     /// Memory for a result.
     Memory,
+    /// One of the program's functions.
+    Function,
     /// A number with a meaning of its own, below this.
     Number(u16),
 }
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $op:ident $name:literal [$($operand:expr),*],)*) => {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
-        pub(super) enum Op { $($(#[$doc])* $op,)* }
+        pub enum Op { $($(#[$doc])* $op,)* }
 
         impl Op {
-            fn named(name: &str) -> Option<Op> {
+            pub fn named(name: &str) -> Option<Op> {
                 match name { $($name => Some(Op::$op),)* _ => None }
             }
 
-            pub(super) fn operands(self) -> &'static [Operand] {
+            pub fn name(self) -> &'static str {
+                match self { $(Op::$op => $name,)* }
+            }
+
+            pub fn operands(self) -> &'static [Operand] {
                 use Operand::*;
                 match self { $(Op::$op => &[$($operand),*],)* }
             }
@@ -89,7 +97,7 @@ operations! {
     /// To single precision.
     Round "round" [Float, Float],
     /// An elementwise function of one argument, by its number, in double precision.
-    Function "function" [Float, Float, Number(u16::MAX)],
+    Function "function" [Float, Float, Function],
     Jump "jump" [Target],
     /// To an instruction before this one.
     JumpBack "jump_back" [Target],
@@ -165,9 +173,38 @@ operations! {
     MinimumF32 "minimum_f32" [Float, View],
 }
 
+impl Op {
+    /// Whether it writes a single element, which has to be noted.
+    pub fn notes_one(self) -> bool {
+        use Op::*;
+        matches!(
+            self,
+            StoreF64At0
+                | StoreF64At1
+                | StoreF64At2
+                | StoreF32At0
+                | StoreF32At1
+                | StoreF32At2
+                | StoreI64At0
+                | StoreI64At1
+                | StoreI64At2
+                | StoreBoolAt0
+                | StoreBoolAt1
+                | StoreBoolAt2
+        )
+    }
+
+    /// Whether its first operand, if that is a register, is what it writes.
+    pub fn writes_first(self) -> bool {
+        use Op::*;
+        let others = matches!(self, UpdateF64 | UpdateF32 | Assign | JumpIf | JumpUnless);
+        !others && !self.notes_one()
+    }
+}
+
 /// An operation on two vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Map {
+pub enum Map {
     Add,
     Subtract,
     Multiply,
@@ -175,15 +212,15 @@ pub(super) enum Map {
 }
 
 impl Map {
-    pub(super) fn numbered(n: u16) -> Option<Map> {
+    pub fn numbered(n: u16) -> Option<Map> {
         [Map::Add, Map::Subtract, Map::Multiply, Map::Divide].get(n as usize).copied()
     }
 }
 
 impl Ins {
     /// An instruction by its name and operands.
-    pub(super) fn new(name: &str, operands: &[u32]) -> Result<Ins> {
-        let wrong = || Error::Runtime(format!("a nest with an instruction that is none: {name} {operands:?}"));
+    pub fn new(name: &str, operands: &[u32]) -> Result<Ins> {
+        let wrong = || Error::Invalid(format!("a nest with an instruction that is none: {name} {operands:?}"));
         let op = Op::named(name).ok_or_else(wrong)?;
         let mut all = [0u16; OPERANDS];
         if operands.len() != op.operands().len() {
@@ -197,8 +234,27 @@ impl Ins {
     }
 
     /// The operands with what they name.
-    pub(super) fn named(&self) -> impl Iterator<Item = (Operand, usize)> {
+    pub fn named(&self) -> impl Iterator<Item = (Operand, usize)> {
         let all = [self.a, self.b, self.c, self.d, self.e];
         self.op.operands().iter().zip(all).map(|(&kind, n)| (kind, n as usize))
+    }
+}
+
+impl fmt::Display for Ins {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.op.name())?;
+        for (kind, n) in self.named() {
+            match kind {
+                Operand::Int | Operand::Range => write!(f, " i{n}")?,
+                Operand::Float => write!(f, " f{n}")?,
+                Operand::View => write!(f, " v{n}")?,
+                Operand::Target => write!(f, " ->{n}")?,
+                Operand::Memory => write!(f, " m{n}")?,
+                Operand::Indices => write!(f, " x{n}")?,
+                Operand::Function => write!(f, " g{n}")?,
+                Operand::Count | Operand::Number(_) => write!(f, " {n}")?,
+            }
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,188 @@
+//! Nests: what the rounds of a loop over single elements and short rows do, as a code of its own.
+//!
+//! A front end translates a loop to a [`Program`]: registers for integers (and truth values), floats and views of arrays, and
+//! instructions that name them. The runtime interprets it, and codegen makes machine code of it. A round is done as a whole or not
+//! at all: it can be left at any point, and what it wrote is then taken back.
+
+pub mod code;
+mod text;
+
+use std::ffi::c_void;
+
+use crate::{DType, Error, Result};
+use code::{Ins, Map, Op, Operand};
+
+/// Axes of a view, at most.
+pub const AXES: usize = 4;
+
+/// The code of a loop's body, and what its registers hold to begin with.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Program {
+    pub code: Vec<Ins>,
+    pub items: Vec<Item>,
+    /// Functions of one number, by their names: NumPy's, or the C library's as `math.sin`.
+    pub functions: Vec<String>,
+    /// How many there are of each kind of register, and pieces of memory.
+    pub ints: usize,
+    pub floats: usize,
+    pub views: usize,
+    pub memories: usize,
+    /// Registers with a number that stays; of floats the bits.
+    pub int_constants: Vec<(usize, i64)>,
+    pub float_constants: Vec<(usize, u64)>,
+    pub arrays: Vec<Given>,
+    /// For the loop's own variable.
+    pub variable: usize,
+    /// What a round leaves behind, and what it must leave as it was where it is taken back.
+    pub kept_ints: Vec<usize>,
+    pub kept_floats: Vec<usize>,
+}
+
+/// An array that a program is given.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Given {
+    pub register: usize,
+    pub dtype: DType,
+    pub axes: usize,
+    pub written: bool,
+    /// Its elements lie one behind the other along the last axis. Code that is made for this is only good for such arrays.
+    pub unit: bool,
+}
+
+/// One index of several.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Item {
+    /// The number in this register.
+    Int(u16),
+    /// From the number in a register to that in another, by a step.
+    Slice(Option<u16>, Option<u16>, i64),
+    /// A new axis.
+    New,
+}
+
+impl Program {
+    /// Checks that every operand names something that there is.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: &str| Err(Error::Invalid(format!("a nest with {what} that it has not")));
+        let register = |n: Option<u16>| n.is_none_or(|n| (n as usize) < self.ints);
+        for item in &self.items {
+            let fine = match *item {
+                Item::Int(n) => register(Some(n)),
+                Item::Slice(start, stop, step) => register(start) && register(stop) && step != 0 && step != i64::MIN,
+                Item::New => true,
+            };
+            if !fine {
+                return wrong("an index");
+            }
+        }
+        for ins in &self.code {
+            let mut first = 0;
+            for (kind, n) in ins.named() {
+                let fine = match kind {
+                    Operand::Int => n < self.ints,
+                    Operand::Float => n < self.floats,
+                    Operand::View => n < self.views,
+                    Operand::Range => n + 3 <= self.ints,
+                    Operand::Target => n < self.code.len(),
+                    Operand::Memory => n < self.memories,
+                    Operand::Function => n < self.functions.len(),
+                    Operand::Number(below) => n < below as usize,
+                    Operand::Indices => {
+                        first = n;
+                        n <= self.items.len()
+                    }
+                    Operand::Count => first + n <= self.items.len(),
+                };
+                if !fine {
+                    return wrong("an operand");
+                }
+            }
+            let map = match ins.op {
+                Op::MapF64 | Op::MapF32 => Map::numbered(ins.e).is_some(),
+                Op::UpdateF64 | Op::UpdateF32 => Map::numbered(ins.c).is_some(),
+                _ => true,
+            };
+            if !map {
+                return wrong("an operation");
+            }
+        }
+        if !matches!(self.code.last(), Some(Ins { op: Op::EndRound | Op::Leave | Op::Jump | Op::JumpBack, .. })) {
+            return wrong("an end");
+        }
+        let ints = self.int_constants.iter().map(|c| c.0).chain(self.kept_ints.iter().copied()).chain([self.variable]);
+        let floats = self.float_constants.iter().map(|c| c.0).chain(self.kept_floats.iter().copied());
+        if ints.max().is_some_and(|n| n >= self.ints)
+            || floats.max().is_some_and(|n| n >= self.floats)
+            || self.arrays.iter().any(|a| a.axes > AXES)
+            || self.arrays.iter().any(|a| a.register >= self.views)
+        {
+            return wrong("a register");
+        }
+        Ok(())
+    }
+}
+
+/// Where the parts of a view lie in memory, in bytes: the address of its first element, its shape, and its strides in bytes.
+pub mod view {
+    pub const BYTES: usize = 16 + 16 * super::AXES;
+    pub const PTR: usize = 0;
+    pub const SHAPE: usize = 16;
+    pub const STRIDES: usize = 16 + 8 * super::AXES;
+}
+
+/// What an element was before a round wrote it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Old {
+    /// Its address, and in the topmost byte how many bytes it has.
+    pub place: u64,
+    pub bits: u64,
+}
+
+/// The bit of [`Old::place`] where the number of bytes begins. (Addresses of programs have at most 56 bits.)
+pub const OLD_BYTES: u32 = 56;
+
+/// What machine code is called with, and by what it calls back. The names are those of the fields' meaning in [`NestFn`].
+#[repr(C)]
+#[derive(Debug)]
+pub struct Frame {
+    /// The registers. Of the views all are here, of the numbers those that are constant, that the loop begins with, and that an
+    /// instruction below is about.
+    pub ints: *mut i64,
+    pub floats: *mut f64,
+    pub views: *mut c_void,
+    /// Where the next old element is noted. There is always room until `fuel` is used up.
+    pub log: *mut Old,
+    /// Jumps back until `refuel` must be called.
+    pub fuel: i64,
+    /// The loop's next number, its step, and rounds to go.
+    pub next: i64,
+    pub step: i64,
+    pub rounds: i64,
+    /// Not zero: the round at hand is the last for now.
+    pub last: i64,
+    /// The interpreter, for the calls.
+    pub run: *mut c_void,
+    /// Does the instruction at this place; how the round ends because of it, or [`GO_ON`].
+    pub instruction: unsafe extern "C" fn(*mut c_void, u64) -> u64,
+    /// Makes room and fuel; how the round ends, or [`GO_ON`].
+    pub refuel: unsafe extern "C" fn(*mut c_void) -> u64,
+    /// One of the program's functions; not a number where it has none.
+    pub function: unsafe extern "C" fn(*mut c_void, u64, f64) -> f64,
+    pub power: extern "C" fn(f64, f64) -> f64,
+}
+
+pub const GO_ON: u64 = 0;
+/// The round has to be done by the program.
+pub const LEFT: u64 = 1;
+/// The round takes too long.
+pub const LONG: u64 = 2;
+
+/// The machine code of a nest: does rounds until none is to go, the fuel is used up or `last` is set ([`GO_ON`]), or one ends otherwise.
+///
+/// In the frame are then the rounds to go, that one included, and the end of the log. Kept registers are written only where all
+/// rounds were done.
+pub type NestFn = unsafe extern "C" fn(*mut Frame) -> u64;
+
+#[cfg(test)]
+mod tests;
