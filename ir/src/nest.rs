@@ -122,10 +122,11 @@ impl Program {
     }
 }
 
-/// Where the parts of a view lie in memory, in bytes: the address of its first element, its shape, and its strides in bytes.
+/// Where the parts of a view lie in memory, in bytes: the address of its first element, how many axes it has, its shape, and its strides in bytes.
 pub mod view {
     pub const BYTES: usize = 16 + 16 * super::AXES;
     pub const PTR: usize = 0;
+    pub const AXES: usize = 8;
     pub const SHAPE: usize = 16;
     pub const STRIDES: usize = 16 + 8 * super::AXES;
 }
@@ -170,7 +171,15 @@ pub struct Frame {
     /// One of the program's functions; not a number where it has none.
     pub function: unsafe extern "C" fn(*mut c_void, u64, f64) -> f64,
     pub power: extern "C" fn(f64, f64) -> f64,
+    /// The sum of products of two vectors of so many elements, given by their addresses and how many bytes the next element is
+    /// away. The second argument is 1 for `np.dot`, else 0, and 2 more for single precision.
+    pub dot: unsafe extern "C" fn(*mut c_void, u64, u64, *mut u8, isize, *mut u8, isize) -> f64,
 }
+
+/// Elements of one operation on rows, at most: longer rows are recorded, which fuses operations and uses all threads.
+pub const LONGEST: usize = 1 << 16;
+/// How many of them use as much fuel as a jump back.
+pub const ELEMENTS: usize = 1 << 6;
 
 pub const GO_ON: u64 = 0;
 /// The round has to be done by the program.

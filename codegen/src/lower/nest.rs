@@ -20,7 +20,7 @@ use melior::ir::operation::OperationBuilder;
 use melior::ir::{Attribute, Block, Module, Region, RegionLike};
 
 use legate_jit_ir::nest::code::{Ins, Op, Operand};
-use legate_jit_ir::nest::{Frame, GO_ON, Item, LEFT, LONG, OLD_BYTES, Old, Program, view};
+use legate_jit_ir::nest::{AXES, ELEMENTS, Frame, GO_ON, Item, LEFT, LONG, LONGEST, OLD_BYTES, Old, Program, view};
 
 use super::{Lowered, add_function};
 use super::build::{Build, Common, Elem, Math, V};
@@ -50,12 +50,22 @@ enum Place<'c> {
     Room(V<'c>),
 }
 
-/// An array that stays in its register.
-struct Fixed<'c> {
+/// What is known of a view: where it begins, and for each axis how long it is and how many bytes the next element is away.
+#[derive(Clone)]
+struct Seen<'c> {
     ptr: V<'c>,
     shape: Vec<V<'c>>,
     strides: Vec<V<'c>>,
-    unit: bool,
+}
+
+/// Where a view is.
+enum ViewPlace<'c> {
+    /// It stays as it is.
+    Stays(Seen<'c>),
+    /// Its parts are in the function's frame.
+    Rooms(Seen<'c>),
+    /// In the registers' own memory, as it has now these axes and now others.
+    File,
 }
 
 struct Nest<'c, 'b> {
@@ -65,7 +75,7 @@ struct Nest<'c, 'b> {
     frame: V<'c>,
     ints: Vec<Place<'c>>,
     floats: Vec<Place<'c>>,
-    views: Vec<Option<Fixed<'c>>>,
+    views: Vec<ViewPlace<'c>>,
     /// The registers' own memory.
     int_file: V<'c>,
     float_file: V<'c>,
@@ -147,6 +157,79 @@ fn leaders(code: &[Ins]) -> BTreeSet<usize> {
     leaders
 }
 
+/// How many axes the views in each register have; `None` where they have now these and now others, or that is not known.
+fn axes(program: &Program) -> Vec<Option<usize>> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Axes {
+        Unseen,
+        Always(usize),
+        Mixed,
+    }
+    let mut all = vec![Axes::Unseen; program.views];
+    let meet = |now: Axes, with: Axes| match (now, with) {
+        (Axes::Unseen, other) | (other, Axes::Unseen) => other,
+        (Axes::Always(a), Axes::Always(b)) if a == b => now,
+        _ => Axes::Mixed,
+    };
+    for given in &program.arrays {
+        all[given.register] = meet(all[given.register], Axes::Always(given.axes));
+    }
+    loop {
+        let before = all.clone();
+        for ins in &program.code {
+            if !ins.op.writes_first() || !matches!(ins.named().next(), Some((Operand::View, _))) {
+                continue;
+            }
+            let of = |r: u16| before[r as usize];
+            let made = match ins.op {
+                Op::MoveView | Op::Transpose | Op::Copy => of(ins.b),
+                Op::Index => match of(ins.b) {
+                    Axes::Always(axes) => {
+                        let items = &program.items[ins.c as usize..][..ins.d as usize];
+                        let count = |f: fn(&Item) -> bool| items.iter().filter(|i| f(i)).count();
+                        let (ints, new) = (count(|i| matches!(i, Item::Int(_))), count(|i| matches!(i, Item::New)));
+                        let named = items.len() - new;
+                        if named <= axes && axes - ints + new <= AXES {
+                            Axes::Always(axes - ints + new)
+                        } else {
+                            Axes::Mixed
+                        }
+                    }
+                    other => other,
+                },
+                Op::MapF64 | Op::MapF32 => match (of(ins.b), of(ins.c)) {
+                    (Axes::Always(a), Axes::Always(b)) => Axes::Always(a.max(b)),
+                    (Axes::Mixed, _) | (_, Axes::Mixed) => Axes::Mixed,
+                    _ => Axes::Unseen,
+                },
+                Op::NumberF64 | Op::NumberF32 => Axes::Always(0),
+                Op::Take => Axes::Always(1),
+                Op::MatmulF64 | Op::MatmulF32 => match (of(ins.b), of(ins.c)) {
+                    (Axes::Always(a), Axes::Always(b)) if a + b >= 2 => Axes::Always(a + b - 2),
+                    (Axes::Unseen, _) | (_, Axes::Unseen) => Axes::Unseen,
+                    _ => Axes::Mixed,
+                },
+                _ => Axes::Mixed,
+            };
+            all[ins.a as usize] = meet(all[ins.a as usize], made);
+        }
+        if all == before {
+            let known = |a: Axes| match a {
+                Axes::Always(n) => Some(n),
+                _ => None,
+            };
+            return all.into_iter().map(known).collect();
+        }
+    }
+}
+
+/// A view from the registers' own memory.
+fn filed<'c>(b: Build<'c, '_>, file: V<'c>, r: usize, axes: usize) -> Seen<'c> {
+    let at = |bytes: usize| b.offset_bytes(file, (r * view::BYTES + bytes) as i32);
+    let numbers = |from: usize| (0..axes).map(|k| b.load(Elem::I64, at(from + 8 * k))).collect();
+    Seen { ptr: b.load_ptr(at(view::PTR)), shape: numbers(view::SHAPE), strides: numbers(view::STRIDES) }
+}
+
 /// Whether an instruction can raise one of the processor's exceptions.
 fn may_raise(op: Op) -> bool {
     matches!(op, Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Round | Op::Sqrt)
@@ -205,14 +288,33 @@ impl<'c, 'b> Nest<'c, 'b> {
                 }
             });
         }
-        let mut views: Vec<Option<Fixed<'c>>> = (0..program.views).map(|_| None).collect();
-        for given in program.arrays.iter().filter(|g| !written_views[g.register]) {
-            let at = |bytes: usize| b.offset_bytes(view_file, (given.register * view::BYTES + bytes) as i32);
-            let numbers = |from: usize| (0..given.axes).map(|k| b.load(Elem::I64, at(from + 8 * k))).collect();
-            let (shape, strides) = (numbers(view::SHAPE), numbers(view::STRIDES));
-            let ptr = b.load_ptr(at(view::PTR));
-            views[given.register] = Some(Fixed { ptr, shape, strides, unit: given.unit });
-        }
+        let views = axes(program).into_iter().enumerate().map(|(r, axes)| {
+            let Some(axes) = axes else { return ViewPlace::File };
+            let given = program.arrays.iter().find(|g| g.register == r);
+            let mut seen = filed(b, view_file, r, axes);
+            match given {
+                Some(given) if !written_views[r] => {
+                    if given.unit && axes > 0 {
+                        seen.strides[axes - 1] = b.int(Elem::I64, given.dtype.size() as i64);
+                    }
+                    ViewPlace::Stays(seen)
+                }
+                _ => {
+                    let rooms = |values: &[V<'c>]| {
+                        let room_for = |&value: &V<'c>| {
+                            let room = room(b.ty(Elem::I64));
+                            b.store(Elem::I64, value, room);
+                            room
+                        };
+                        values.iter().map(room_for).collect()
+                    };
+                    let ptr = room(b.common.ptr);
+                    b.effect("llvm.store", &[seen.ptr, ptr], &[]);
+                    ViewPlace::Rooms(Seen { ptr, shape: rooms(&seen.shape), strides: rooms(&seen.strides) })
+                }
+            }
+        });
+        let views = views.collect();
         let of_frame = |at: usize| {
             let room = room(b.ty(Elem::I64));
             b.store(Elem::I64, b.load(Elem::I64, field(at)), room);
@@ -473,6 +575,7 @@ impl<'c, 'b> Nest<'c, 'b> {
             match kind {
                 Operand::Int if k > 0 => self.put_int(r),
                 Operand::Float if k > 0 => self.put_float(r),
+                Operand::View if k > 0 || !ins.op.writes_first() => self.put_view(r),
                 Operand::Indices => {
                     let count = ins.d as usize;
                     for item in &self.program.items[r..r + count] {
@@ -494,6 +597,11 @@ impl<'c, 'b> Nest<'c, 'b> {
         match ins.named().next() {
             Some((Operand::Int, r)) => self.take_ints(r, 1),
             Some((Operand::Range, r)) => self.take_ints(r, 3),
+            Some((Operand::View, r)) if ins.op.writes_first() => {
+                if let (Some(axes), ViewPlace::Rooms(_)) = (self.axes(r as u16), &self.views[r]) {
+                    self.set_view(r as u16, &filed(self.b, self.view_file, r, axes));
+                }
+            }
             Some((Operand::Float, r)) => {
                 let value = self.b.load(Elem::F64, self.b.offset_bytes(self.float_file, 8 * r as i32));
                 self.set_float(r as u16, value);
@@ -556,44 +664,159 @@ impl<'c, 'b> Nest<'c, 'b> {
 
     // Elements.
 
-    /// The shape and stride along an axis of a view.
-    fn axis(&self, v: u16, axis: usize) -> (V<'c>, V<'c>) {
-        if let Some(fixed) = &self.views[v as usize] {
-            return (fixed.shape[axis], fixed.strides[axis]);
+    /// A view with its first axes, or all that are known.
+    fn view(&self, v: u16, first: usize) -> Seen<'c> {
+        match &self.views[v as usize] {
+            ViewPlace::Stays(seen) => seen.clone(),
+            ViewPlace::Rooms(rooms) => {
+                let numbers = |rooms: &[V<'c>]| rooms.iter().map(|&room| self.b.load(Elem::I64, room)).collect();
+                Seen {
+                    ptr: self.b.load_ptr(rooms.ptr),
+                    shape: numbers(&rooms.shape),
+                    strides: numbers(&rooms.strides),
+                }
+            }
+            ViewPlace::File => filed(self.b, self.view_file, v as usize, first),
         }
-        let at = |bytes: usize| self.b.offset_bytes(self.view_file, (v as usize * view::BYTES + bytes) as i32);
-        (self.b.load(Elem::I64, at(view::SHAPE + 8 * axis)), self.b.load(Elem::I64, at(view::STRIDES + 8 * axis)))
     }
 
-    fn origin(&self, v: u16) -> V<'c> {
+    /// The number of axes, if that is known.
+    fn axes(&self, v: u16) -> Option<usize> {
         match &self.views[v as usize] {
-            Some(fixed) => fixed.ptr,
-            None => {
-                self.b.load_ptr(self.b.offset_bytes(self.view_file, (v as usize * view::BYTES + view::PTR) as i32))
-            }
+            ViewPlace::Stays(seen) | ViewPlace::Rooms(seen) => Some(seen.shape.len()),
+            ViewPlace::File => None,
         }
+    }
+
+    fn set_view(&self, v: u16, view: &Seen<'c>) {
+        let ViewPlace::Rooms(rooms) = &self.views[v as usize] else { unreachable!("a view that the code makes") };
+        self.b.effect("llvm.store", &[view.ptr, rooms.ptr], &[]);
+        let pairs = view.shape.iter().zip(&rooms.shape).chain(view.strides.iter().zip(&rooms.strides));
+        pairs.for_each(|(&value, &room)| self.b.store(Elem::I64, value, room));
+    }
+
+    /// Puts a view into its memory. (Those that stay are there.)
+    fn put_view(&self, v: usize) {
+        let ViewPlace::Rooms(_) = &self.views[v] else { return };
+        let b = self.b;
+        let seen = self.view(v as u16, 0);
+        let at = |bytes: usize| b.offset_bytes(self.view_file, (v * view::BYTES + bytes) as i32);
+        b.effect("llvm.store", &[seen.ptr, at(view::PTR)], &[]);
+        b.store(Elem::I64, b.int(Elem::I64, seen.shape.len() as i64), at(view::AXES));
+        for (k, (&n, &stride)) in seen.shape.iter().zip(&seen.strides).enumerate() {
+            b.store(Elem::I64, n, at(view::SHAPE + 8 * k));
+            b.store(Elem::I64, stride, at(view::STRIDES + 8 * k));
+        }
+    }
+
+    /// An index from the front; leaves the round where it is out of bounds.
+    fn wrapped(&mut self, i: V<'c>, n: V<'c>) -> V<'c> {
+        let b = self.b;
+        let from_end = b.op("arith.addi", &[i, n], Elem::I64);
+        let negative = b.compare("arith.cmpi", LESS, i, b.int(Elem::I64, 0));
+        let i = b.select(negative, from_end, i);
+        self.leave_if(b.compare("arith.cmpi", NOT_BELOW, i, n));
+        i
     }
 
     /// The address of an element; leaves the round where it is out of bounds.
-    fn address(&mut self, v: u16, indices: &[u16], item: Elem) -> V<'c> {
-        let mut at = self.origin(v);
-        let unit = self.views[v as usize].as_ref().is_some_and(|f| f.unit);
+    fn address(&mut self, v: u16, indices: &[u16]) -> V<'c> {
+        let seen = self.view(v, indices.len());
+        let mut at = seen.ptr;
         for (axis, &r) in indices.iter().enumerate() {
-            let (n, stride) = self.axis(v, axis);
-            let i = self.int(r);
-            let b = self.b;
-            let from_end = b.op("arith.addi", &[i, n], Elem::I64);
-            let negative = b.compare("arith.cmpi", LESS, i, b.int(Elem::I64, 0));
-            let i = b.select(negative, from_end, i);
-            self.leave_if(self.b.compare("arith.cmpi", NOT_BELOW, i, n));
-            let b = self.b;
-            at = if unit && axis + 1 == indices.len() {
-                b.offset(at, i, item)
-            } else {
-                b.offset(at, b.op("arith.muli", &[i, stride], Elem::I64), Elem::I8)
-            };
+            let i = self.wrapped(self.int(r), seen.shape[axis]);
+            at = self.stepped(at, i, seen.strides[axis]);
         }
         at
+    }
+
+    fn stepped(&self, from: V<'c>, by: V<'c>, stride: V<'c>) -> V<'c> {
+        self.b.offset(from, self.b.op("arith.muli", &[by, stride], Elem::I64), Elem::I8)
+    }
+
+    /// What some indices select of a view.
+    fn index(&mut self, ins: &Ins) {
+        let from = self.view(ins.b, 0);
+        let mut out = Seen { ptr: from.ptr, shape: Vec::new(), strides: Vec::new() };
+        let mut axis = 0;
+        for item in &self.program.items[ins.c as usize..][..ins.d as usize] {
+            match *item {
+                Item::New => {
+                    out.shape.push(self.b.int(Elem::I64, 1));
+                    out.strides.push(self.b.int(Elem::I64, 0));
+                    continue;
+                }
+                Item::Int(r) => {
+                    let i = self.wrapped(self.int(r), from.shape[axis]);
+                    out.ptr = self.stepped(out.ptr, i, from.strides[axis]);
+                }
+                Item::Slice(start, stop, step) => {
+                    let (start, count) = self.sliced(start, stop, step, from.shape[axis]);
+                    let b = self.b;
+                    let none = b.compare("arith.cmpi", EQUAL, count, b.int(Elem::I64, 0));
+                    let first = b.select(none, b.int(Elem::I64, 0), start);
+                    out.ptr = self.stepped(out.ptr, first, from.strides[axis]);
+                    out.shape.push(count);
+                    out.strides.push(b.op("arith.muli", &[from.strides[axis], b.int(Elem::I64, step)], Elem::I64));
+                }
+            }
+            axis += 1;
+        }
+        out.shape.extend_from_slice(&from.shape[axis..]);
+        out.strides.extend_from_slice(&from.strides[axis..]);
+        self.set_view(ins.a, &out);
+    }
+
+    /// Where a slice of `n` elements begins and how many it has, as `slice.indices` of Python.
+    fn sliced(&self, start: Option<u16>, stop: Option<u16>, step: i64, n: V<'c>) -> (V<'c>, V<'c>) {
+        let b = self.b;
+        let int = |n: i64| b.int(Elem::I64, n);
+        let less = |x: V<'c>, y: V<'c>| b.compare("arith.cmpi", LESS, x, y);
+        let last = b.op("arith.subi", &[n, int(1)], Elem::I64);
+        let (low, high) = if step > 0 { (int(0), n) } else { (int(-1), last) };
+        let clamped = |r: u16| {
+            let i = self.int(r);
+            let from_end = b.op("arith.addi", &[i, n], Elem::I64);
+            let from_end = b.select(less(from_end, low), low, from_end);
+            let from_start = b.select(less(high, i), high, i);
+            b.select(less(i, int(0)), from_end, from_start)
+        };
+        let (first, end) = if step > 0 { (low, high) } else { (high, low) };
+        let start = start.map_or(first, clamped);
+        let stop = stop.map_or(end, clamped);
+        let (from, to) = if step > 0 { (start, stop) } else { (stop, start) };
+        let distance = b.op("arith.subi", &[to, from], Elem::I64);
+        let by = step.unsigned_abs() as i64;
+        let whole = b.op("arith.subi", &[distance, int(1)], Elem::I64);
+        let whole = if by == 1 { whole } else { b.op("arith.divui", &[whole, int(by)], Elem::I64) };
+        let count = b.op("arith.addi", &[whole, int(1)], Elem::I64);
+        let none = b.compare("arith.cmpi", LESS_EQUAL, distance, int(0));
+        (start, b.select(none, int(0), count))
+    }
+
+    /// The sum of products of two vectors.
+    fn dot(&mut self, ins: &Ins) {
+        let (x, y) = (self.view(ins.b, 1), self.view(ins.c, 1));
+        let n = x.shape[0];
+        self.leave_if(self.b.compare("arith.cmpi", NOT_EQUAL, n, y.shape[0]));
+        self.row(n);
+        let single = matches!(ins.op, Op::DotF32) as i64;
+        let b = self.b;
+        let kind = b.int(Elem::I64, ins.d as i64 | single << 1);
+        let run = b.load_ptr(self.field(std::mem::offset_of!(Frame, run)));
+        let arguments = [run, kind, n, x.ptr, x.strides[0], y.ptr, y.strides[0]];
+        let value = self.call_pointer(std::mem::offset_of!(Frame, dot), &arguments, Elem::F64);
+        self.set_float(ins.a, value);
+    }
+
+    /// An operation on so many elements comes: uses fuel, or leaves where they are too many.
+    fn row(&mut self, n: V<'c>) {
+        let b = self.b;
+        self.leave_if(b.compare("arith.cmpi", NOT_BELOW, n, b.int(Elem::I64, LONGEST as i64 + 1)));
+        let b = self.b;
+        let fuel = b.op("arith.divui", &[n, b.int(Elem::I64, ELEMENTS as i64)], Elem::I64);
+        let left = b.op("arith.subi", &[b.load(Elem::I64, self.fuel), fuel], Elem::I64);
+        b.store(Elem::I64, left, self.fuel);
     }
 
     /// Notes what an element is, before it is written.
@@ -616,7 +839,7 @@ impl<'c, 'b> Nest<'c, 'b> {
     }
 
     fn load(&mut self, ins: &Ins, indices: &[u16], item: Elem) {
-        let at = self.address(ins.b, indices, item);
+        let at = self.address(ins.b, indices);
         let value = self.b.load(item, at);
         match item {
             Elem::F64 => self.set_float(ins.a, value),
@@ -630,7 +853,7 @@ impl<'c, 'b> Nest<'c, 'b> {
     }
 
     fn store(&mut self, ins: &Ins, indices: &[u16], item: Elem) {
-        let at = self.address(ins.b, indices, item);
+        let at = self.address(ins.b, indices);
         self.note(at, item);
         let b = self.b;
         let value = match item {
@@ -880,10 +1103,21 @@ impl<'c, 'b> Nest<'c, 'b> {
                 self.jump(self.made(&self.leave));
                 return false;
             }
-            Op::Length if self.views[ins.b as usize].as_ref().is_some_and(|f| (ins.c as usize) < f.shape.len()) => {
-                let (n, _) = self.axis(ins.b, ins.c as usize);
-                self.set_int(ins.a, n);
+            Op::Length if self.axes(ins.b).is_some_and(|axes| (ins.c as usize) < axes) => {
+                let seen = self.view(ins.b, 0);
+                self.set_int(ins.a, seen.shape[ins.c as usize]);
             }
+            Op::MoveView if self.axes(ins.a).is_some() && self.axes(ins.a) == self.axes(ins.b) => {
+                self.set_view(ins.a, &self.view(ins.b, 0));
+            }
+            Op::Transpose if self.axes(ins.a).is_some() && self.axes(ins.a) == self.axes(ins.b) => {
+                let mut seen = self.view(ins.b, 0);
+                seen.shape.reverse();
+                seen.strides.reverse();
+                self.set_view(ins.a, &seen);
+            }
+            Op::Index if self.axes(ins.a).is_some() && self.axes(ins.b).is_some() => self.index(ins),
+            Op::DotF64 | Op::DotF32 => self.dot(ins),
             Op::LoadF64At0 => self.load(ins, &[], Elem::F64),
             Op::LoadF64At1 => self.load(ins, &[ins.c], Elem::F64),
             Op::LoadF64At2 => self.load(ins, &[ins.c, ins.d], Elem::F64),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use legate_jit_codegen::Slot;
 use legate_jit_ir::graph::{Opaque, Reducer};
 use legate_jit_ir::nest::code::{Map, Op};
-use legate_jit_ir::nest::{Frame, GO_ON, LEFT, LONG as TOO_LONG, NestFn};
+use legate_jit_ir::nest::{ELEMENTS, Frame, GO_ON, LEFT, LONG as TOO_LONG, LONGEST, NestFn};
 use legate_jit_ir::{DType, Ufunc};
 use smallvec::SmallVec;
 
@@ -24,17 +24,15 @@ use super::{Numbers, Program, Stop};
 use crate::library::{self, Strided};
 use crate::tree;
 
-/// Elements of one operation, at most, and in the mean: longer rows are recorded, which fuses operations and uses all threads.
-const LONGEST: usize = 1 << 16;
+/// Elements of one operation in the mean: longer rows are recorded.
 const LONG: u64 = 1 << 13;
 /// Bytes of what a round writes, at most.
 const NOTED: usize = 64 << 20;
 /// How long a round may take: who wants to stop the program waits for its end.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Jumps back between two looks at the clock, and how many a round and so many elements count for.
+/// Jumps back between two looks at the clock, and how many a round counts for.
 const JUMPS: i64 = 1 << 14;
 const ROUND: i64 = 1 << 6;
-const ELEMENTS: usize = 1 << 6;
 /// Jumps back and rounds of machine code after which the rounds that were done are done for good: what they wrote is noted in the
 /// nearest cache until then.
 const BATCH: i64 = 1 << 10;
@@ -165,6 +163,33 @@ extern "C" fn power(x: f64, y: f64) -> f64 {
     x.powf(y)
 }
 
+/// [`Frame::dot`].
+unsafe extern "C" fn dot(
+    run: *mut c_void,
+    kind: u64,
+    n: u64,
+    x: *mut u8,
+    by_x: isize,
+    y: *mut u8,
+    by_y: isize,
+) -> f64 {
+    let mut value = f64::NAN;
+    let of = |ptr, by| View::new(ptr, &[n as usize], &[by]);
+    // SAFETY: the caller's promise; the vectors are views of the code's.
+    unsafe {
+        guarded(run, |run| {
+            let fuel = run.frame.fuel;
+            let dtype = if kind & 2 == 0 { DType::F64 } else { DType::F32 };
+            let bits = run.dot(dtype, of(x, by_x), of(y, by_y), kind & 1 == 1).unwrap_or(f64::NAN.to_bits());
+            value = if dtype == DType::F64 { f64::from_bits(bits) } else { f32::from_bits(bits as u32) as f64 };
+            // (The code has counted it.)
+            run.frame.fuel = fuel;
+            GO_ON
+        });
+    }
+    value
+}
+
 /// What ends a round.
 enum End {
     Round,
@@ -202,6 +227,7 @@ impl<'a> Run<'a> {
                 refuel,
                 function,
                 power,
+                dot,
             },
             notes: program.ir.code.iter().filter(|ins| ins.op.notes_one()).count(),
             panic: None,

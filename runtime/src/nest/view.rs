@@ -18,6 +18,7 @@ pub(super) struct View {
 
 const _: () = {
     assert!(size_of::<View>() == view::BYTES && offset_of!(View, ptr) == view::PTR);
+    assert!(offset_of!(View, axes) == view::AXES);
     assert!(offset_of!(View, shape) == view::SHAPE && offset_of!(View, strides) == view::STRIDES);
 };
 
