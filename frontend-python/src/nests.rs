@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use legate_jit_ir::{DType, Scalar};
 use legate_jit_ir::nest::code::Ins;
 use legate_jit_ir::nest::{self as ir, Given, Item};
+use legate_jit_ir::{DType, Scalar};
 use legate_jit_runtime::nest::{Numbers, Program, Stop};
 use legate_jit_runtime::{Array, dump, prepare};
 use pyo3::exceptions::{PyException, PyRuntimeError};

@@ -120,6 +120,35 @@ impl Program {
         }
         Ok(())
     }
+
+    /// The registers that rounds write: integers, floats, views.
+    pub fn written(&self) -> [Vec<bool>; 3] {
+        let mut ints = vec![false; self.ints];
+        let mut floats = vec![false; self.floats];
+        let mut views = vec![false; self.views];
+        ints[self.variable] = true;
+        for &r in &self.kept_ints {
+            ints[r] = true;
+        }
+        for &r in &self.kept_floats {
+            floats[r] = true;
+        }
+        for ins in &self.code {
+            for (n, (kind, r)) in ins.named().enumerate() {
+                match kind {
+                    Operand::Int if n == 0 && ins.op.writes_first() => ints[r] = true,
+                    Operand::Int if n == 1 && matches!(ins.op, Op::NextOfRange | Op::Again) => ints[r] = true,
+                    Operand::Range => ints[r..r + 3].fill(true),
+                    Operand::Float if n == 0 && ins.op.writes_first() => floats[r] = true,
+                    Operand::View if n == 0 && ins.op.writes_first() => {
+                        views[r] = true;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        [ints, floats, views]
+    }
 }
 
 /// Where the parts of a view lie in memory, in bytes: the address of its first element, how many axes it has, its shape, and its strides in bytes.
@@ -175,6 +204,9 @@ pub struct Frame {
     /// away. The second argument is 1 for `np.dot`, else 0, and 2 more for single precision.
     pub dot: unsafe extern "C" fn(*mut c_void, u64, u64, *mut u8, isize, *mut u8, isize) -> f64,
 }
+
+/// Machine code is only for integers that stay, and numbers of the loop, less than two to this power.
+pub const SMALL_BITS: u32 = 48;
 
 /// Elements of one operation on rows, at most: longer rows are recorded, which fuses operations and uses all threads.
 pub const LONGEST: usize = 1 << 16;

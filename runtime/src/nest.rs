@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use legate_jit_codegen::Slot;
-use legate_jit_ir::nest::{self as ir, AXES, Given};
+use legate_jit_ir::nest::{self as ir, AXES, Given, SMALL_BITS};
 use legate_jit_ir::{DType, Scalar, Ufunc};
 use smallvec::SmallVec;
 
@@ -38,6 +38,8 @@ use view::View;
 pub struct Program {
     ir: Arc<ir::Program>,
     functions: Vec<Function>,
+    /// Registers of integers that it is given and that stay.
+    steady: Vec<usize>,
     /// Machine code, by which of the arrays lie one element behind the other along their last axis.
     compiled: Mutex<Vec<(Vec<bool>, Arc<Slot>)>>,
     /// Rounds that machine code could not do and the interpreter could.
@@ -118,7 +120,10 @@ impl Program {
         let Some(functions) = functions else {
             return Err(Error::Runtime("a nest with a function that there is not".into()));
         };
-        Ok(Program { ir: Arc::new(ir), functions, compiled: Mutex::default(), doubts: AtomicU32::new(0) })
+        let [written, ..] = ir.written();
+        let constant = |r: usize| ir.int_constants.iter().any(|c| c.0 == r);
+        let steady = (0..ir.ints).filter(|&r| !written[r] && !constant(r)).collect();
+        Ok(Program { ir: Arc::new(ir), functions, steady, compiled: Mutex::default(), doubts: AtomicU32::new(0) })
     }
 
     /// Its instructions, one a line.
@@ -159,7 +164,10 @@ impl Program {
         let mut s = lock_to_look();
         // (What fails there the program meets when it asks for that value.)
         let Ok(Some((views, stores))) = at_hand(&mut s, arrays, &ir.arrays) else { return Ok((0, Stop::Elsewhere)) };
-        let slot = self.slot(&views, s.config.tier);
+        let small = |n: i64| n.unsigned_abs() < 1 << SMALL_BITS;
+        let last = i64::try_from(rounds).ok().and_then(|n| step.checked_mul(n)?.checked_add(next));
+        let compiles = self.steady.iter().all(|&r| small(numbers.ints[r])) && small(next) && last.is_some_and(small);
+        let slot = if compiles { self.slot(&views, s.config.tier) } else { None };
         let mut run = Run::new(self, numbers, &views);
         let (done, stop) = run.rounds((next, step), rounds, slot.as_ref());
         s.counters.rounds_translated += done as u64;

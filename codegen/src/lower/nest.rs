@@ -8,22 +8,24 @@
 //! LLVM leaves none out: NumPy would warn of it, and whoever runs the code looks at the exceptions.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use melior::Context;
 use melior::dialect::llvm;
 use melior::ir::attribute::{
-    DenseI32ArrayAttribute, DenseI64ArrayAttribute, StringAttribute, TypeAttribute,
+    ArrayAttribute, DenseI32ArrayAttribute, DenseI64ArrayAttribute, StringAttribute, TypeAttribute,
 };
 use melior::ir::block::{BlockLike, BlockRef};
 use melior::ir::operation::OperationBuilder;
-use melior::ir::{Attribute, Block, Module, Region, RegionLike};
+use melior::ir::{Attribute, Block, Identifier, Module, Region, RegionLike};
 
 use legate_jit_ir::nest::code::{Ins, Op, Operand};
-use legate_jit_ir::nest::{AXES, ELEMENTS, Frame, GO_ON, Item, LEFT, LONG, LONGEST, OLD_BYTES, Old, Program, view};
+use legate_jit_ir::nest::{
+    AXES, ELEMENTS, Frame, GO_ON, Item, LEFT, LONG, LONGEST, OLD_BYTES, Old, Program, SMALL_BITS, view,
+};
 
-use super::{Lowered, add_function};
 use super::build::{Build, Common, Elem, Math, V};
+use super::{Lowered, add_function};
 use crate::Result;
 use crate::target::CpuTarget;
 
@@ -68,6 +70,23 @@ enum ViewPlace<'c> {
     File,
 }
 
+/// The log and the arrays lie apart, as LLVM cannot know.
+struct Scopes<'c> {
+    log: Attribute<'c>,
+    elements: Attribute<'c>,
+}
+
+impl<'c> Scopes<'c> {
+    fn new(context: &'c Context) -> Scopes<'c> {
+        let scope = |n: u32| format!("#llvm.alias_scope<id = distinct[{n}]<>, domain = <id = distinct[0]<>>>");
+        // (What is parsed together is of one domain.)
+        let both = Attribute::parse(context, &format!("[[{}], [{}]]", scope(1), scope(2)));
+        let both = both.and_then(|both| ArrayAttribute::try_from(both).ok()).expect("attributes of LLVM's");
+        let at = |n: usize| both.element(n).expect("one of two");
+        Scopes { log: at(0), elements: at(1) }
+    }
+}
+
 struct Nest<'c, 'b> {
     program: &'b Program,
     region: &'b Region<'c>,
@@ -76,15 +95,21 @@ struct Nest<'c, 'b> {
     ints: Vec<Place<'c>>,
     floats: Vec<Place<'c>>,
     views: Vec<ViewPlace<'c>>,
+    /// See [`Nest::bits`].
+    bits: Vec<u32>,
     /// The registers' own memory.
     int_file: V<'c>,
     float_file: V<'c>,
     view_file: V<'c>,
+    /// Which memory an access is to.
+    scopes: Scopes<'c>,
     // In the function's frame.
     log: V<'c>,
     fuel: V<'c>,
     next: V<'c>,
     left: V<'c>,
+    /// Ends of ranges' rounds, by the instruction's operands and where it goes on after the last.
+    again: BTreeMap<([u16; 3], usize), BlockRef<'c, 'c>>,
     /// For each instruction that is jumped to, or that follows a jump.
     blocks: Vec<Option<BlockRef<'c, 'c>>>,
     head: BlockRef<'c, 'c>,
@@ -106,36 +131,6 @@ pub fn lower_nest<'c>(context: &'c Context, program: &Program, target: &CpuTarge
     let i64 = common.elem(Elem::I64);
     add_function(&common, &module, name, (Some(i64), &[common.ptr]), region, None)?;
     Ok(Lowered { module, calls: BTreeSet::new(), vector_bytes: target.vector_bytes(false) })
-}
-
-/// The registers that the code writes: integers, floats, views.
-fn written(program: &Program) -> [Vec<bool>; 3] {
-    let mut ints = vec![false; program.ints];
-    let mut floats = vec![false; program.floats];
-    let mut views = vec![false; program.views];
-    ints[program.variable] = true;
-    for &r in &program.kept_ints {
-        ints[r] = true;
-    }
-    for &r in &program.kept_floats {
-        floats[r] = true;
-    }
-    for ins in &program.code {
-        for (n, (kind, r)) in ins.named().enumerate() {
-            match kind {
-                Operand::Int if n == 0 && ins.op.writes_first() => ints[r] = true,
-                Operand::Int if n == 1 && matches!(ins.op, Op::NextOfRange | Op::Again) => ints[r] = true,
-                Operand::Range => ints[r..r + 3].fill(true),
-                Operand::Float if n == 0 && ins.op.writes_first() => floats[r] = true,
-                Operand::View if n == 0 && ins.op.writes_first() => {
-                    // (The first operand of loads is a number.)
-                    views[r] = true;
-                }
-                _ => {}
-            }
-        }
-    }
-    [ints, floats, views]
 }
 
 /// Where blocks begin: the instructions that can be reached by a jump, or after one.
@@ -223,6 +218,71 @@ fn axes(program: &Program) -> Vec<Option<usize>> {
     }
 }
 
+/// For each register of integers, a power of two that is more than its numbers' absolute values; 64 where nothing is known.
+fn bits(program: &Program) -> Vec<u32> {
+    const UNKNOWN: u32 = 64;
+    let [written, ..] = program.written();
+    let needed = |n: i64| 64 - n.unsigned_abs().leading_zeros();
+    let mut bits: Vec<u32> = written.iter().map(|&w| if w { 0 } else { SMALL_BITS }).collect();
+    for &(r, n) in &program.int_constants {
+        bits[r] = needed(n);
+    }
+    for &r in &program.kept_ints {
+        bits[r] = UNKNOWN;
+    }
+    bits[program.variable] = SMALL_BITS;
+    // What grows from pass to pass is unknown.
+    for pass in 0.. {
+        let before = bits.clone();
+        let mut set = |r: usize, n: u32| {
+            if n > bits[r] {
+                bits[r] = if pass < 8 { n.min(UNKNOWN) } else { UNKNOWN };
+            }
+        };
+        let of = |r: u16| before[r as usize];
+        for ins in &program.code {
+            let (x, y) = (|| of(ins.b), || of(ins.c));
+            match ins.op {
+                Op::MoveInt | Op::NegateInt | Op::AbsoluteInt => set(ins.a as usize, x()),
+                Op::AddInt | Op::SubtractInt => set(ins.a as usize, 1 + x().max(y())),
+                Op::MultiplyInt => set(ins.a as usize, x() + y()),
+                Op::FloorDivideInt => set(ins.a as usize, 1 + x()),
+                Op::RemainderInt => set(ins.a as usize, y()),
+                Op::Length => set(ins.a as usize, SMALL_BITS),
+                Op::LoadSmall => set(ins.a as usize, 32),
+                Op::StartRange => {
+                    // (The first register has numbers from one before the start to one before the stop.)
+                    let step = of(ins.d);
+                    set(ins.a as usize, 1 + x().max(y()).max(step));
+                    set(ins.a as usize + 1, step);
+                    set(ins.a as usize + 2, 1 + x().max(y()));
+                }
+                Op::NextOfRange | Op::Again => set(ins.b as usize, of(ins.a)),
+                Op::LessInt | Op::LessEqualInt | Op::EqualInt | Op::Not | Op::Less | Op::LessEqual | Op::Equal => {
+                    set(ins.a as usize, 1);
+                }
+                Op::LoadBoolAt0 | Op::LoadBoolAt1 | Op::LoadBoolAt2 => set(ins.a as usize, 1),
+                Op::ToInt => set(ins.a as usize, 54),
+                _ => {
+                    if let (true, Some((Operand::Int, r))) = (ins.op.writes_first(), ins.named().next()) {
+                        set(r, UNKNOWN);
+                    }
+                }
+            }
+        }
+        if bits == before {
+            break;
+        }
+    }
+    bits
+}
+
+/// Whether the result of an operation on integers with so many bits surely has room.
+fn fits(op: Op, x: u32, y: u32) -> bool {
+    let needed = if op == Op::MultiplyInt { x + y } else { 1 + x.max(y) };
+    needed < 63
+}
+
 /// A view from the registers' own memory.
 fn filed<'c>(b: Build<'c, '_>, file: V<'c>, r: usize, axes: usize) -> Seen<'c> {
     let at = |bytes: usize| b.offset_bytes(file, (r * view::BYTES + bytes) as i32);
@@ -259,7 +319,7 @@ impl<'c, 'b> Nest<'c, 'b> {
             let attributes = [(b.common.name("elem_type"), TypeAttribute::new(ty).into())];
             b.op_typed("llvm.alloca", &[one], &attributes, b.common.ptr)
         };
-        let [written_ints, written_floats, written_views] = written(program);
+        let [written_ints, written_floats, written_views] = program.written();
         let constant_int = |r: usize| program.int_constants.iter().find(|c| c.0 == r).map(|c| c.1);
         let constant_float = |r: usize| program.float_constants.iter().find(|c| c.0 == r).map(|c| c.1);
         let mut ints = Vec::new();
@@ -333,6 +393,8 @@ impl<'c, 'b> Nest<'c, 'b> {
             ints,
             floats,
             views,
+            bits: bits(program),
+            scopes: Scopes::new(b.common.context),
             int_file,
             float_file,
             view_file,
@@ -340,6 +402,7 @@ impl<'c, 'b> Nest<'c, 'b> {
             fuel,
             next,
             left,
+            again: BTreeMap::new(),
             blocks: vec![None; program.code.len()],
             head: region.append_block(Block::new(&[])),
             leave: Cell::new(None),
@@ -427,6 +490,16 @@ impl<'c, 'b> Nest<'c, 'b> {
             place.set(Some(block));
             block
         })
+    }
+
+    /// The instruction that is done next, behind jumps.
+    fn followed(&self, mut n: usize) -> usize {
+        while let Ins { op: Op::Jump, a, .. } = self.program.code[n]
+            && a as usize > n
+        {
+            n = a as usize;
+        }
+        n
     }
 
     fn target(&self, n: usize) -> BlockRef<'c, 'c> {
@@ -596,7 +669,11 @@ impl<'c, 'b> Nest<'c, 'b> {
         self.call_back(std::mem::offset_of!(Frame, instruction), &[run, at]);
         match ins.named().next() {
             Some((Operand::Int, r)) => self.take_ints(r, 1),
-            Some((Operand::Range, r)) => self.take_ints(r, 3),
+            Some((Operand::Range, r)) => {
+                self.take_ints(r, 3);
+                let (next, step) = (self.int(r as u16), self.int(r as u16 + 1));
+                self.set_int(r as u16, self.b.op("arith.subi", &[next, step], Elem::I64));
+            }
             Some((Operand::View, r)) if ins.op.writes_first() => {
                 if let (Some(axes), ViewPlace::Rooms(_)) = (self.axes(r as u16), &self.views[r]) {
                     self.set_view(r as u16, &filed(self.b, self.view_file, r, axes));
@@ -670,11 +747,7 @@ impl<'c, 'b> Nest<'c, 'b> {
             ViewPlace::Stays(seen) => seen.clone(),
             ViewPlace::Rooms(rooms) => {
                 let numbers = |rooms: &[V<'c>]| rooms.iter().map(|&room| self.b.load(Elem::I64, room)).collect();
-                Seen {
-                    ptr: self.b.load_ptr(rooms.ptr),
-                    shape: numbers(&rooms.shape),
-                    strides: numbers(&rooms.strides),
-                }
+                Seen { ptr: self.b.load_ptr(rooms.ptr), shape: numbers(&rooms.shape), strides: numbers(&rooms.strides) }
             }
             ViewPlace::File => filed(self.b, self.view_file, v as usize, first),
         }
@@ -819,6 +892,21 @@ impl<'c, 'b> Nest<'c, 'b> {
         b.store(Elem::I64, left, self.fuel);
     }
 
+    /// The attributes of an access to memory.
+    fn memory(&self, e: Elem, mine: Attribute<'c>, others: Attribute<'c>) -> [(Identifier<'c>, Attribute<'c>); 3] {
+        let common = self.b.common;
+        [
+            (common.name("alignment"), common.i64_attribute(e.bytes() as i64)),
+            (common.name("alias_scopes"), mine),
+            (common.name("noalias_scopes"), others),
+        ]
+    }
+
+    fn load_element(&self, e: Elem, at: V<'c>) -> V<'c> {
+        let attributes = self.memory(e, self.scopes.elements, self.scopes.log);
+        self.b.op_typed("llvm.load", &[at], &attributes, self.b.ty(e))
+    }
+
     /// Notes what an element is, before it is written.
     fn note(&self, at: V<'c>, item: Elem) {
         let b = self.b;
@@ -827,20 +915,23 @@ impl<'c, 'b> Nest<'c, 'b> {
             Elem::F32 => Elem::I32,
             other => other,
         };
-        let old = b.load(int, at);
+        let old = self.load_element(int, at);
         let bits = if int == Elem::I64 { old } else { b.op("arith.extui", &[old], Elem::I64) };
         let address = b.op("llvm.ptrtoint", &[at], Elem::I64);
         let bytes = b.int(Elem::I64, (item.bytes() as i64) << OLD_BYTES);
         let place = b.op("arith.ori", &[address, bytes], Elem::I64);
         let log = b.load_ptr(self.log);
-        b.store(Elem::I64, place, b.offset_bytes(log, std::mem::offset_of!(Old, place) as i32));
-        b.store(Elem::I64, bits, b.offset_bytes(log, std::mem::offset_of!(Old, bits) as i32));
+        let (mine, others) = (self.scopes.log, self.scopes.elements);
+        for (value, at) in [(place, std::mem::offset_of!(Old, place)), (bits, std::mem::offset_of!(Old, bits))] {
+            let attributes = self.memory(Elem::I64, mine, others);
+            b.effect("llvm.store", &[value, b.offset_bytes(log, at as i32)], &attributes);
+        }
         b.effect("llvm.store", &[b.offset_bytes(log, size_of::<Old>() as i32), self.log], &[]);
     }
 
     fn load(&mut self, ins: &Ins, indices: &[u16], item: Elem) {
         let at = self.address(ins.b, indices);
-        let value = self.b.load(item, at);
+        let value = self.load_element(item, at);
         match item {
             Elem::F64 => self.set_float(ins.a, value),
             Elem::F32 => self.set_float(ins.a, self.b.op("arith.extf", &[value], Elem::F64)),
@@ -865,7 +956,7 @@ impl<'c, 'b> Nest<'c, 'b> {
                 b.op("arith.extui", &[truth], other)
             }
         };
-        b.store(item, value, at);
+        b.effect("llvm.store", &[value, at], &self.memory(item, self.scopes.elements, self.scopes.log));
     }
 
     // Numbers.
@@ -904,24 +995,34 @@ impl<'c, 'b> Nest<'c, 'b> {
         (b.select(off, less, q), b.select(off, more, r))
     }
 
+    /// The number in a register is less than two to this power, and so is its negative.
+    fn bits(&self, r: u16) -> u32 {
+        self.bits[r as usize]
+    }
+
     fn constant_int(&self, r: u16) -> Option<i64> {
         let stays = matches!(self.ints[r as usize], Place::Value(_));
         self.program.int_constants.iter().find(|c| stays && c.0 == r as usize).map(|c| c.1)
     }
 
-    /// The next number of a range goes to register `to`.
-    fn next_number(&self, range: u16, to: u16) {
+    /// The next number of a range goes to register `to`. (The range's own register has the last one here, not the next, so that
+    /// LLVM sees one number that is counted up.)
+    fn next_number(&self, range: u16, to: u16, first: bool) {
         let b = self.b;
-        let next = self.int(range);
+        let operands = [self.int(range), self.int(range + 1)];
+        // (There is such a number, but before the first one there may be none.)
+        let next = if first { b.op("arith.addi", &operands, Elem::I64) } else { self.surely("arith.addi", operands) };
+        self.set_int(range, next);
         self.set_int(to, next);
-        let step = self.int(range + 1);
-        let flags = Attribute::parse(b.common.context, "#arith.overflow<nsw>").expect("an attribute of arith's");
-        // (After the last number there may be none, and nobody looks at it.)
-        let after =
-            b.op_typed("arith.addi", &[next, step], &[(b.common.name("overflowFlags"), flags)], b.ty(Elem::I64));
-        self.set_int(range, after);
         let one = b.int(Elem::I64, 1);
         self.set_int(range + 2, b.op("arith.subi", &[self.int(range + 2), one], Elem::I64));
+    }
+
+    /// An operation on integers whose result is known to have room.
+    fn surely(&self, name: &str, operands: [V<'c>; 2]) -> V<'c> {
+        let b = self.b;
+        let flags = Attribute::parse(b.common.context, "#arith.overflow<nsw>").expect("an attribute of arith's");
+        b.op_typed(name, &operands, &[(b.common.name("overflowFlags"), flags)], b.ty(Elem::I64))
     }
 
     fn has_next(&self, range: u16) -> V<'c> {
@@ -932,7 +1033,10 @@ impl<'c, 'b> Nest<'c, 'b> {
     fn start_range(&mut self, ins: &Ins, step: i64) {
         let (start, stop) = (self.int(ins.b), self.int(ins.c));
         let (low, high) = if step > 0 { (start, stop) } else { (stop, start) };
-        let wide = self.checked("ssub", high, low);
+        let wide = match self.bits(ins.b).max(self.bits(ins.c)) < 62 {
+            true => self.surely("arith.subi", [high, low]),
+            false => self.checked("ssub", high, low),
+        };
         let b = self.b;
         let int = |n: i64| b.int(Elem::I64, n);
         let none = b.compare("arith.cmpi", LESS_EQUAL, wide, int(0));
@@ -940,7 +1044,7 @@ impl<'c, 'b> Nest<'c, 'b> {
         let last = b.op("arith.subi", &[wide, int(1)], Elem::I64);
         let whole = if by == 1 { last } else { b.op("arith.divui", &[last, int(by)], Elem::I64) };
         let left = b.select(none, int(0), b.op("arith.addi", &[whole, int(1)], Elem::I64));
-        self.set_int(ins.a, start);
+        self.set_int(ins.a, b.op("arith.subi", &[start, int(step)], Elem::I64));
         self.set_int(ins.a + 1, int(step));
         self.set_int(ins.a + 2, left);
     }
@@ -974,7 +1078,13 @@ impl<'c, 'b> Nest<'c, 'b> {
                     Op::SubtractInt => "ssub",
                     _ => "smul",
                 };
-                let value = self.checked(name, self.int(ins.b), self.int(ins.c));
+                let (x, y) = (self.int(ins.b), self.int(ins.c));
+                let value = match (fits(ins.op, self.bits(ins.b), self.bits(ins.c)), ins.op) {
+                    (false, _) => self.checked(name, x, y),
+                    (true, Op::AddInt) => self.surely("arith.addi", [x, y]),
+                    (true, Op::SubtractInt) => self.surely("arith.subi", [x, y]),
+                    (true, _) => self.surely("arith.muli", [x, y]),
+                };
                 self.set_int(ins.a, value);
             }
             Op::FloorDivideInt => {
@@ -1081,17 +1191,28 @@ impl<'c, 'b> Nest<'c, 'b> {
                 let take = self.new_block();
                 self.jump_if(self.has_next(ins.a), take, end);
                 self.b.block = take;
-                self.next_number(ins.a, ins.b);
+                self.next_number(ins.a, ins.b, true);
                 self.jump(after);
                 return false;
             }
             Op::Again => {
-                let (to, after) = (on(ins.c), on(n as u16 + 1));
+                // One jump back for all ends of a body, so that LLVM sees one number that is counted up.
+                let after = self.followed(n + 1);
+                let key = ([ins.a, ins.b, ins.c], after);
+                if let Some(&block) = self.again.get(&key) {
+                    self.jump(block);
+                    return false;
+                }
+                let (to, after) = (self.target(ins.c as usize), self.target(after));
+                let block = self.new_block();
+                self.again.insert(key, block);
+                self.jump(block);
+                self.b.block = block;
                 self.count_jump();
                 let take = self.new_block();
                 self.jump_if(self.has_next(ins.a), take, after);
                 self.b.block = take;
-                self.next_number(ins.a, ins.b);
+                self.next_number(ins.a, ins.b, false);
                 self.jump(to);
                 return false;
             }

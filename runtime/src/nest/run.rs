@@ -164,15 +164,7 @@ extern "C" fn power(x: f64, y: f64) -> f64 {
 }
 
 /// [`Frame::dot`].
-unsafe extern "C" fn dot(
-    run: *mut c_void,
-    kind: u64,
-    n: u64,
-    x: *mut u8,
-    by_x: isize,
-    y: *mut u8,
-    by_y: isize,
-) -> f64 {
+unsafe extern "C" fn dot(run: *mut c_void, kind: u64, n: u64, x: *mut u8, by_x: isize, y: *mut u8, by_y: isize) -> f64 {
     let mut value = f64::NAN;
     let of = |ptr, by| View::new(ptr, &[n as usize], &[by]);
     // SAFETY: the caller's promise; the vectors are views of the code's.
