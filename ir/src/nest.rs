@@ -4,12 +4,16 @@
 //! instructions that name them. The runtime interprets it, and codegen makes machine code of it. A round is done as a whole or not
 //! at all: it can be left at any point, and what it wrote is then taken back.
 
+mod apart;
+mod bits;
 pub mod code;
 mod text;
 
 use std::ffi::c_void;
 
 use crate::{DType, Error, Result};
+pub use apart::UNWRITTEN;
+pub use bits::fits;
 use code::{Ins, Map, Op, Operand};
 
 /// Axes of a view, at most.
@@ -125,7 +129,7 @@ impl Program {
     pub fn written(&self) -> [Vec<bool>; 3] {
         let mut ints = vec![false; self.ints];
         let mut floats = vec![false; self.floats];
-        let mut views = vec![false; self.views];
+        let views = vec![false; self.views];
         ints[self.variable] = true;
         for &r in &self.kept_ints {
             ints[r] = true;
@@ -133,21 +137,9 @@ impl Program {
         for &r in &self.kept_floats {
             floats[r] = true;
         }
-        for ins in &self.code {
-            for (n, (kind, r)) in ins.named().enumerate() {
-                match kind {
-                    Operand::Int if n == 0 && ins.op.writes_first() => ints[r] = true,
-                    Operand::Int if n == 1 && matches!(ins.op, Op::NextOfRange | Op::Again) => ints[r] = true,
-                    Operand::Range => ints[r..r + 3].fill(true),
-                    Operand::Float if n == 0 && ins.op.writes_first() => floats[r] = true,
-                    Operand::View if n == 0 && ins.op.writes_first() => {
-                        views[r] = true;
-                    }
-                    _ => {}
-                }
-            }
-        }
-        [ints, floats, views]
+        let mut all = [ints, floats, views];
+        self.code.iter().for_each(|ins| ins.writes(|bank, r| all[bank][r] = true));
+        all
     }
 }
 

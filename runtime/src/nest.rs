@@ -12,8 +12,10 @@
 //! A boundary file: it reads and writes elements by address. Every index is compared with its axis before it is used, so what
 //! the code reads or writes lies in the arrays that it was given, or in memory of its own.
 
+mod calls;
 mod flags;
 mod log;
+mod rounds;
 mod run;
 mod vector;
 mod view;
@@ -40,6 +42,8 @@ pub struct Program {
     functions: Vec<Function>,
     /// Registers of integers that it is given and that stay.
     steady: Vec<usize>,
+    /// Where several threads may do rounds at once: integers that a round may leave as they are.
+    independent: Option<Vec<usize>>,
     /// Machine code, by which of the arrays lie one element behind the other along their last axis.
     compiled: Mutex<Vec<(Vec<bool>, Arc<Slot>)>>,
     /// Rounds that machine code could not do and the interpreter could.
@@ -107,6 +111,7 @@ pub enum Stop {
 }
 
 /// The numbers that a program's registers hold between rounds.
+#[derive(Clone)]
 pub struct Numbers {
     pub ints: Vec<i64>,
     pub floats: Vec<f64>,
@@ -123,7 +128,15 @@ impl Program {
         let [written, ..] = ir.written();
         let constant = |r: usize| ir.int_constants.iter().any(|c| c.0 == r);
         let steady = (0..ir.ints).filter(|&r| !written[r] && !constant(r)).collect();
-        Ok(Program { ir: Arc::new(ir), functions, steady, compiled: Mutex::default(), doubts: AtomicU32::new(0) })
+        let independent = ir.independent();
+        Ok(Program {
+            ir: Arc::new(ir),
+            functions,
+            steady,
+            independent,
+            compiled: Mutex::default(),
+            doubts: AtomicU32::new(0),
+        })
     }
 
     /// Its instructions, one a line.
@@ -169,6 +182,8 @@ impl Program {
         let compiles = self.steady.iter().all(|&r| small(numbers.ints[r])) && small(next) && last.is_some_and(small);
         let slot = if compiles { self.slot(&views, s.config.tier) } else { None };
         let mut run = Run::new(self, numbers, &views);
+        run.shares =
+            self.independent.is_some() && next >= 0 && last.is_some_and(|n| n >= 0) && are_apart(&views, &ir.arrays);
         let (done, stop) = run.rounds((next, step), rounds, slot.as_ref());
         s.counters.rounds_translated += done as u64;
         drop(stores);
@@ -202,6 +217,21 @@ impl Program {
         compiled.push((units, slot.clone()));
         Some(slot)
     }
+}
+
+/// Whether arrays that are written share no memory with others, and no row of theirs with another.
+fn are_apart(views: &[View], given: &[Given]) -> bool {
+    let span = |n: usize| views[n].span(given[n].dtype.size());
+    (0..views.len()).filter(|&n| given[n].written).all(|n| {
+        let (low, high) = span(n);
+        let others = (0..views.len()).filter(|&k| k != n).map(span);
+        let view = &views[n];
+        let rows = view.axes > 0 && {
+            let row = View::new(view.ptr, &view.shape()[1..], &view.strides()[1..]).span(given[n].dtype.size());
+            row.1 - row.0 <= view.strides[0].unsigned_abs() || view.shape[0] < 2
+        };
+        rows && others.into_iter().all(|(from, to)| to <= low || high <= from)
+    })
 }
 
 /// Where the elements are, and what keeps them there.

@@ -21,7 +21,7 @@ use melior::ir::{Attribute, Block, Identifier, Module, Region, RegionLike};
 
 use legate_jit_ir::nest::code::{Ins, Op, Operand};
 use legate_jit_ir::nest::{
-    AXES, ELEMENTS, Frame, GO_ON, Item, LEFT, LONG, LONGEST, OLD_BYTES, Old, Program, SMALL_BITS, view,
+    AXES, ELEMENTS, Frame, GO_ON, Item, LEFT, LONG, LONGEST, OLD_BYTES, Old, Program, fits, view,
 };
 
 use super::build::{Build, Common, Elem, Math, V};
@@ -139,12 +139,10 @@ fn leaders(code: &[Ins]) -> BTreeSet<usize> {
     let mut todo = vec![0];
     while let Some(start) = todo.pop() {
         for (n, ins) in code.iter().enumerate().skip(start) {
-            let targets = ins.named().filter(|(kind, _)| *kind == Operand::Target).map(|(_, target)| target);
             let falls = !matches!(ins.op, Op::Jump | Op::JumpBack | Op::EndRound | Op::Leave);
             let ends = !falls || ins.named().any(|(kind, _)| kind == Operand::Target);
-            let next = targets.chain((ends && falls).then_some(n + 1));
-            todo.extend(next.filter(|&n| leaders.insert(n)));
             if ends {
+                todo.extend(ins.next(n).filter(|&n| leaders.insert(n)));
                 break;
             }
         }
@@ -216,71 +214,6 @@ fn axes(program: &Program) -> Vec<Option<usize>> {
             return all.into_iter().map(known).collect();
         }
     }
-}
-
-/// For each register of integers, a power of two that is more than its numbers' absolute values; 64 where nothing is known.
-fn bits(program: &Program) -> Vec<u32> {
-    const UNKNOWN: u32 = 64;
-    let [written, ..] = program.written();
-    let needed = |n: i64| 64 - n.unsigned_abs().leading_zeros();
-    let mut bits: Vec<u32> = written.iter().map(|&w| if w { 0 } else { SMALL_BITS }).collect();
-    for &(r, n) in &program.int_constants {
-        bits[r] = needed(n);
-    }
-    for &r in &program.kept_ints {
-        bits[r] = UNKNOWN;
-    }
-    bits[program.variable] = SMALL_BITS;
-    // What grows from pass to pass is unknown.
-    for pass in 0.. {
-        let before = bits.clone();
-        let mut set = |r: usize, n: u32| {
-            if n > bits[r] {
-                bits[r] = if pass < 8 { n.min(UNKNOWN) } else { UNKNOWN };
-            }
-        };
-        let of = |r: u16| before[r as usize];
-        for ins in &program.code {
-            let (x, y) = (|| of(ins.b), || of(ins.c));
-            match ins.op {
-                Op::MoveInt | Op::NegateInt | Op::AbsoluteInt => set(ins.a as usize, x()),
-                Op::AddInt | Op::SubtractInt => set(ins.a as usize, 1 + x().max(y())),
-                Op::MultiplyInt => set(ins.a as usize, x() + y()),
-                Op::FloorDivideInt => set(ins.a as usize, 1 + x()),
-                Op::RemainderInt => set(ins.a as usize, y()),
-                Op::Length => set(ins.a as usize, SMALL_BITS),
-                Op::LoadSmall => set(ins.a as usize, 32),
-                Op::StartRange => {
-                    // (The first register has numbers from one before the start to one before the stop.)
-                    let step = of(ins.d);
-                    set(ins.a as usize, 1 + x().max(y()).max(step));
-                    set(ins.a as usize + 1, step);
-                    set(ins.a as usize + 2, 1 + x().max(y()));
-                }
-                Op::NextOfRange | Op::Again => set(ins.b as usize, of(ins.a)),
-                Op::LessInt | Op::LessEqualInt | Op::EqualInt | Op::Not | Op::Less | Op::LessEqual | Op::Equal => {
-                    set(ins.a as usize, 1);
-                }
-                Op::LoadBoolAt0 | Op::LoadBoolAt1 | Op::LoadBoolAt2 => set(ins.a as usize, 1),
-                Op::ToInt => set(ins.a as usize, 54),
-                _ => {
-                    if let (true, Some((Operand::Int, r))) = (ins.op.writes_first(), ins.named().next()) {
-                        set(r, UNKNOWN);
-                    }
-                }
-            }
-        }
-        if bits == before {
-            break;
-        }
-    }
-    bits
-}
-
-/// Whether the result of an operation on integers with so many bits surely has room.
-fn fits(op: Op, x: u32, y: u32) -> bool {
-    let needed = if op == Op::MultiplyInt { x + y } else { 1 + x.max(y) };
-    needed < 63
 }
 
 /// A view from the registers' own memory.
@@ -393,7 +326,7 @@ impl<'c, 'b> Nest<'c, 'b> {
             ints,
             floats,
             views,
-            bits: bits(program),
+            bits: program.bits(true),
             scopes: Scopes::new(b.common.context),
             int_file,
             float_file,

@@ -194,6 +194,23 @@ impl Op {
         )
     }
 
+    /// Whether it reads or writes a single element.
+    pub fn is_element(self) -> bool {
+        self.notes_one() || self.is_load()
+    }
+
+    fn is_load(self) -> bool {
+        use Op::*;
+        let of_floats = matches!(self, LoadF64At0 | LoadF64At1 | LoadF64At2 | LoadF32At0 | LoadF32At1 | LoadF32At2);
+        let of_ints = matches!(self, LoadI64At0 | LoadI64At1 | LoadI64At2 | LoadBoolAt0 | LoadBoolAt1 | LoadBoolAt2);
+        of_floats || of_ints
+    }
+
+    /// How many indices the element has that it reads or writes.
+    pub fn indices(self) -> usize {
+        if self.is_element() { self.operands().len() - 2 } else { 0 }
+    }
+
     /// Whether its first operand, if that is a register, is what it writes.
     pub fn writes_first(self) -> bool {
         use Op::*;
@@ -231,6 +248,27 @@ impl Ins {
         }
         let [a, b, c, d, e] = all;
         Ok(Ins { op, a, b, c, d, e })
+    }
+
+    /// Where the code goes on after it, at place `n`.
+    pub fn next(&self, n: usize) -> impl Iterator<Item = usize> {
+        let on = !matches!(self.op, Op::Jump | Op::JumpBack | Op::EndRound | Op::Leave);
+        let targets = self.named().filter(|(kind, _)| *kind == Operand::Target).map(|(_, target)| target);
+        targets.chain(on.then_some(n + 1))
+    }
+
+    /// The registers that it writes, by their banks: integers (0), floats (1), views (2).
+    pub fn writes(&self, mut write: impl FnMut(usize, usize)) {
+        for (k, (kind, r)) in self.named().enumerate() {
+            match kind {
+                Operand::Range => (r..r + 3).for_each(|r| write(0, r)),
+                Operand::Int if k == 1 && matches!(self.op, Op::NextOfRange | Op::Again) => write(0, r),
+                Operand::Int if k == 0 && self.op.writes_first() => write(0, r),
+                Operand::Float if k == 0 && self.op.writes_first() => write(1, r),
+                Operand::View if k == 0 && self.op.writes_first() => write(2, r),
+                _ => {}
+            }
+        }
     }
 
     /// The operands with what they name.

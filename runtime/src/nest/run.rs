@@ -3,45 +3,29 @@
 //! A boundary file: it reads and writes elements by address. See the head of `nest.rs`.
 
 use std::any::Any;
-use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use legate_jit_codegen::Slot;
 use legate_jit_ir::graph::{Opaque, Reducer};
 use legate_jit_ir::nest::code::{Map, Op};
-use legate_jit_ir::nest::{ELEMENTS, Frame, GO_ON, LEFT, LONG as TOO_LONG, LONGEST, NestFn};
+use legate_jit_ir::nest::{ELEMENTS, Frame, LONGEST};
 use legate_jit_ir::{DType, Ufunc};
 use smallvec::SmallVec;
 
-use super::flags::{clear_flags, flagged};
 use super::log::Log;
 use super::vector::{map, strided_copy, update};
 use super::view::{View, broadcast};
-use super::{Numbers, Program, Stop};
+use super::{Numbers, Program, calls};
 use crate::library::{self, Strided};
 use crate::tree;
 
-/// Elements of one operation in the mean: longer rows are recorded.
-const LONG: u64 = 1 << 13;
 /// Bytes of what a round writes, at most.
 const NOTED: usize = 64 << 20;
 /// How long a round may take: who wants to stop the program waits for its end.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// Jumps back between two looks at the clock, and how many a round counts for.
-const JUMPS: i64 = 1 << 14;
-const ROUND: i64 = 1 << 6;
-/// Jumps back and rounds of machine code after which the rounds that were done are done for good: what they wrote is noted in the
-/// nearest cache until then.
-const BATCH: i64 = 1 << 10;
-/// Jumps back in a long round before it asks for more.
-const MORE: i64 = 1 << 13;
+/// Jumps back between two looks at the clock.
+pub(super) const JUMPS: i64 = 1 << 14;
 /// Integers that a float can tell from their neighbours.
 const EXACT: u64 = 1 << 53;
-/// For how long other threads wait.
-const TURN: Duration = Duration::from_millis(20);
 
 /// Memory for results of one instruction. There are two pieces, so that the one before can be an operand of the next.
 #[derive(Default)]
@@ -68,122 +52,39 @@ impl Memory {
 }
 
 pub(super) struct Run<'a> {
-    program: &'a Program,
-    numbers: &'a mut Numbers,
-    views: Vec<View>,
+    pub(super) program: &'a Program,
+    pub(super) numbers: &'a mut Numbers,
+    /// What it was given.
+    pub(super) arrays: &'a [View],
+    pub(super) views: Vec<View>,
+    /// Rounds may be done by several threads at once.
+    pub(super) shares: bool,
     memories: Vec<Memory>,
     /// Numbers that are seen as views, by the view's register.
     rooms: Vec<f64>,
     /// Memory that became too small in this round. Views may still name it.
-    retired: Vec<Vec<u64>>,
-    log: Log,
+    pub(super) retired: Vec<Vec<u64>>,
+    pub(super) log: Log,
     /// What machine code is called with; its fuel is what is left until the next look at the clock here, too.
-    frame: Frame,
+    pub(super) frame: Frame,
+    /// All fuel that machine code was given for the rounds at hand.
+    pub(super) given: i64,
     /// Instructions that note single elements: so many are noted between two jumps back, at most.
-    notes: usize,
+    pub(super) notes: usize,
     /// What went wrong in a call from machine code.
-    panic: Option<Box<dyn Any + Send>>,
+    pub(super) panic: Option<Box<dyn Any + Send>>,
     /// When the clock was first looked at in a round.
-    since: Option<Instant>,
+    pub(super) since: Option<Instant>,
     /// Elements of all operations on rows, and how many operations there were.
-    mapped: u64,
-    maps: u64,
+    pub(super) mapped: u64,
+    pub(super) maps: u64,
 }
 
-/// Numbers as they were.
-struct Kept {
-    ints: SmallVec<[i64; 4]>,
-    floats: SmallVec<[f64; 4]>,
-}
-
-/// A panic must not cross machine code.
-///
-/// # Safety
-/// `run` is what a frame of `Run::batch` has.
-unsafe fn guarded(run: *mut c_void, f: impl FnOnce(&mut Run<'_>) -> u64) -> u64 {
-    // SAFETY: the caller's promise; nobody else uses it until the call is over.
-    let run = unsafe { &mut *run.cast::<Run<'_>>() };
-    match catch_unwind(AssertUnwindSafe(|| f(run))) {
-        Ok(how) => how,
-        Err(panic) => {
-            run.panic = Some(panic);
-            LEFT
-        }
-    }
-}
-
-/// [`Frame::instruction`].
-unsafe extern "C" fn do_instruction(run: *mut c_void, n: u64) -> u64 {
-    // SAFETY: the caller's promise; the code is that of this program, whose instructions `Program::new` has checked.
-    unsafe {
-        guarded(run, |run| {
-            run.log.take_in(run.frame.log);
-            let end = run.round::<true>(n as usize);
-            run.frame.log = run.log.end(run.room());
-            match end {
-                End::Round => GO_ON,
-                End::Leave => LEFT,
-                End::Long => TOO_LONG,
-            }
-        })
-    }
-}
-
-/// [`Frame::refuel`].
-unsafe extern "C" fn refuel(run: *mut c_void) -> u64 {
-    // SAFETY: the caller's promise; the code has noted what lies before the end of the log.
-    unsafe {
-        guarded(run, |run| {
-            run.log.take_in(run.frame.log);
-            if run.is_long() {
-                return TOO_LONG;
-            }
-            (run.frame.fuel, run.frame.last) = (MORE, 1);
-            run.frame.log = run.log.end(run.room());
-            GO_ON
-        })
-    }
-}
-
-/// [`Frame::function`].
-unsafe extern "C" fn function(run: *mut c_void, n: u64, x: f64) -> f64 {
-    let mut value = f64::NAN;
-    // SAFETY: the caller's promise.
-    unsafe {
-        guarded(run, |run| {
-            value = run.program.functions[n as usize].of(x).unwrap_or(f64::NAN);
-            GO_ON
-        });
-    }
-    value
-}
-
-/// [`Frame::power`].
-extern "C" fn power(x: f64, y: f64) -> f64 {
-    x.powf(y)
-}
-
-/// [`Frame::dot`].
-unsafe extern "C" fn dot(run: *mut c_void, kind: u64, n: u64, x: *mut u8, by_x: isize, y: *mut u8, by_y: isize) -> f64 {
-    let mut value = f64::NAN;
-    let of = |ptr, by| View::new(ptr, &[n as usize], &[by]);
-    // SAFETY: the caller's promise; the vectors are views of the code's.
-    unsafe {
-        guarded(run, |run| {
-            let fuel = run.frame.fuel;
-            let dtype = if kind & 2 == 0 { DType::F64 } else { DType::F32 };
-            let bits = run.dot(dtype, of(x, by_x), of(y, by_y), kind & 1 == 1).unwrap_or(f64::NAN.to_bits());
-            value = if dtype == DType::F64 { f64::from_bits(bits) } else { f32::from_bits(bits as u32) as f64 };
-            // (The code has counted it.)
-            run.frame.fuel = fuel;
-            GO_ON
-        });
-    }
-    value
-}
+// SAFETY: its addresses are those of arrays that outlive it and of memory of its own.
+unsafe impl Send for Run<'_> {}
 
 /// What ends a round.
-enum End {
+pub(super) enum End {
     Round,
     Leave,
     Long,
@@ -191,7 +92,7 @@ enum End {
 
 impl<'a> Run<'a> {
     /// For arrays whose elements the views name, as long as it lives.
-    pub(super) fn new(program: &'a Program, numbers: &'a mut Numbers, arrays: &[View]) -> Run<'a> {
+    pub(super) fn new(program: &'a Program, numbers: &'a mut Numbers, arrays: &'a [View]) -> Run<'a> {
         let mut views = vec![View::NONE; program.ir.views];
         for (given, &view) in program.ir.arrays.iter().zip(arrays) {
             views[given.register] = view;
@@ -199,28 +100,15 @@ impl<'a> Run<'a> {
         Run {
             program,
             numbers,
+            arrays,
             views,
+            shares: false,
             memories: (0..program.ir.memories).map(|_| Memory::default()).collect(),
             rooms: vec![0.0; program.ir.views],
             retired: Vec::new(),
             log: Log::default(),
-            frame: Frame {
-                ints: std::ptr::null_mut(),
-                floats: std::ptr::null_mut(),
-                views: std::ptr::null_mut(),
-                log: std::ptr::null_mut(),
-                fuel: JUMPS,
-                next: 0,
-                step: 0,
-                rounds: 0,
-                last: 0,
-                run: std::ptr::null_mut(),
-                instruction: do_instruction,
-                refuel,
-                function,
-                power,
-                dot,
-            },
+            frame: calls::FRAME,
+            given: 0,
             notes: program.ir.code.iter().filter(|ins| ins.op.notes_one()).count(),
             panic: None,
             since: None,
@@ -229,161 +117,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Does so many rounds at most: how many it did, and why no more. `slot` is where machine code is, or will be.
-    pub(super) fn rounds(
-        &mut self,
-        (mut next, step): (i64, i64),
-        rounds: usize,
-        slot: Option<&Arc<Slot>>,
-    ) -> (usize, Stop) {
-        let turn = Instant::now();
-        let mut done = 0;
-        // Rounds that are done one by one, as one of them has to be left.
-        let mut careful = 0;
-        // When the interpreter began.
-        let mut since = None;
-        while done < rounds {
-            self.since = None;
-            let code = slot.and_then(|slot| slot.nest());
-            let (tried, ended) = match code {
-                Some(code) => {
-                    let most = if careful > 0 { 1 } else { i64::try_from(rounds - done).unwrap_or(i64::MAX) };
-                    self.batch(code, (next, step), most)
-                }
-                None => {
-                    since.get_or_insert_with(Instant::now);
-                    (1, self.interpreted(next))
-                }
-            };
-            if let Some(stop) = ended {
-                if tried > 1 {
-                    careful = tried;
-                    continue;
-                }
-                // (LLVM may do an operation before it is known whether it has to be done.)
-                let in_vain = code.is_some() && stop == Stop::Left && self.interpreted(next).is_none();
-                if !in_vain {
-                    self.report(slot, since);
-                    return (done, stop);
-                }
-                self.program.doubts.fetch_add(1, Ordering::Relaxed);
-            }
-            careful -= tried.min(careful);
-            done += tried as usize;
-            // (The last one is the last number of the range, after which there may be none.)
-            next = next.wrapping_add(step.wrapping_mul(tried));
-            if self.maps > 0 && self.mapped / self.maps > LONG {
-                self.report(slot, since);
-                return (done, Stop::Long);
-            }
-            // (To look at the clock takes longer than a short round.)
-            if code.is_none() {
-                self.frame.fuel -= ROUND;
-            }
-            if self.frame.fuel <= 0 || self.since.is_some() || code.is_some() {
-                self.frame.fuel = JUMPS;
-                if code.is_none() {
-                    self.report(slot, since.replace(Instant::now()));
-                }
-                if turn.elapsed() > TURN {
-                    return (done, Stop::Turn);
-                }
-            }
-        }
-        self.report(slot, since);
-        (done, Stop::Done)
-    }
-
-    /// Tells the compiler that the interpreter has worked since then.
-    fn report(&self, slot: Option<&Arc<Slot>>, since: Option<Instant>) {
-        if let (Some(slot), Some(since)) = (slot, since) {
-            slot.worked(since.elapsed().as_nanos() as u64);
-        }
-    }
-
-    /// What rounds leave as it was where they are taken back.
-    fn kept(&self) -> Kept {
-        let ir = &self.program.ir;
-        Kept {
-            ints: ir.kept_ints.iter().map(|&r| self.numbers.ints[r]).collect(),
-            floats: ir.kept_floats.iter().map(|&r| self.numbers.floats[r]).collect(),
-        }
-    }
-
-    /// Everything as it was before the rounds that the log has noted.
-    fn take_back(&mut self, kept: &Kept) {
-        // SAFETY: the arrays are still there.
-        unsafe { self.log.undo() };
-        let ir = &self.program.ir;
-        for (&value, &r) in kept.ints.iter().zip(&ir.kept_ints) {
-            self.numbers.ints[r] = value;
-        }
-        for (&value, &r) in kept.floats.iter().zip(&ir.kept_floats) {
-            self.numbers.floats[r] = value;
-        }
-    }
-
-    /// One round by the interpreter; why it was taken back, if it was.
-    fn interpreted(&mut self, next: i64) -> Option<Stop> {
-        let kept = self.kept();
-        self.numbers.ints[self.program.ir.variable] = next;
-        clear_flags();
-        // SAFETY: `Program::new` has compared every operand with what there is; the views that the code makes lie in the arrays
-        // and pieces of memory that it has.
-        let end = unsafe { self.round::<false>(0) };
-        let stop = match end {
-            End::Round if flagged() => Some(Stop::Left),
-            End::Round => None,
-            End::Leave => Some(Stop::Left),
-            End::Long => Some(Stop::Long),
-        };
-        match stop {
-            Some(_) => self.take_back(&kept),
-            None => self.log.clear(),
-        }
-        self.retired.clear();
-        stop
-    }
-
-    /// Rounds by machine code, so many at most: how many, and why all of them were taken back, if they were.
-    fn batch(&mut self, code: NestFn, (next, step): (i64, i64), most: i64) -> (i64, Option<Stop>) {
-        let kept = self.kept();
-        let log = self.log.end((BATCH as usize + 1) * self.notes);
-        let run = std::ptr::from_mut(self).cast();
-        let frame = &mut self.frame;
-        (frame.ints, frame.floats) = (self.numbers.ints.as_mut_ptr(), self.numbers.floats.as_mut_ptr());
-        frame.views = self.views.as_mut_ptr().cast();
-        (frame.next, frame.step, frame.rounds) = (next, step, most);
-        (frame.log, frame.fuel, frame.last) = (log, BATCH, 0);
-        frame.run = run;
-        clear_flags();
-        // SAFETY: the code was made of this program, for arrays that lie as these do; there is room for what it notes.
-        let how = unsafe { code(&raw mut self.frame) };
-        let flagged = flagged();
-        // SAFETY: the code has noted what lies between the two.
-        unsafe { self.log.take_in(self.frame.log) };
-        let tried = most - self.frame.rounds;
-        let ended = match how {
-            GO_ON if !flagged => None,
-            TOO_LONG => Some(Stop::Long),
-            _ => Some(Stop::Left),
-        };
-        match ended {
-            Some(_) => self.take_back(&kept),
-            None => self.log.clear(),
-        }
-        self.retired.clear();
-        if let Some(panic) = self.panic.take() {
-            resume_unwind(panic);
-        }
-        (if how == GO_ON { tried } else { tried + 1 }, ended)
-    }
-
     /// One round from some instruction on, or only that instruction, which must not be a jump.
     ///
     /// # Safety
     /// The program is one of `Program::new`, and the views lie in memory that is kept.
-    unsafe fn round<const ONE: bool>(&mut self, mut pc: usize) -> End {
+    pub(super) unsafe fn round<const ONE: bool>(&mut self, mut pc: usize) -> End {
         let code = self.program.ir.code.as_ptr();
         let (ints, floats) = (self.numbers.ints.as_mut_ptr(), self.numbers.floats.as_mut_ptr());
         let views = self.views.as_mut_ptr();
@@ -706,14 +444,14 @@ impl<'a> Run<'a> {
 
     /// Looks at the clock: whether the round takes too long, or too much memory.
     #[cold]
-    fn is_long(&mut self) -> bool {
+    pub(super) fn is_long(&mut self) -> bool {
         self.frame.fuel = JUMPS;
         let since = *self.since.get_or_insert_with(Instant::now);
         since.elapsed() > PATIENCE || self.log.bytes() > NOTED
     }
 
     /// How many elements machine code may note until its fuel is used up.
-    fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         (self.frame.fuel.max(0) as usize + 1) * self.notes
     }
 
@@ -732,7 +470,7 @@ impl<'a> Run<'a> {
     }
 
     /// The sum of products of two vectors; those that run backwards are `copied` first, as `linalg::dot` does.
-    fn dot(&mut self, dtype: DType, mut x: View, mut y: View, copied: bool) -> Option<u64> {
+    pub(super) fn dot(&mut self, dtype: DType, mut x: View, mut y: View, copied: bool) -> Option<u64> {
         let n = x.shape[0];
         if y.shape[0] != n || n > LONGEST {
             return None;

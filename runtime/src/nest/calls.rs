@@ -1,0 +1,119 @@
+//! What machine code calls: instructions that the interpreter does for it, room and fuel, functions.
+//!
+//! A boundary file: machine code calls it with addresses.
+
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use legate_jit_ir::DType;
+use legate_jit_ir::nest::{Frame, GO_ON, LEFT, LONG};
+
+use super::rounds::MORE;
+use super::run::{End, JUMPS, Run};
+use super::view::View;
+
+/// A frame with these calls and nothing else.
+pub(super) const FRAME: Frame = Frame {
+    ints: std::ptr::null_mut(),
+    floats: std::ptr::null_mut(),
+    views: std::ptr::null_mut(),
+    log: std::ptr::null_mut(),
+    fuel: JUMPS,
+    next: 0,
+    step: 0,
+    rounds: 0,
+    last: 0,
+    run: std::ptr::null_mut(),
+    instruction,
+    refuel,
+    function,
+    power,
+    dot,
+};
+
+/// A panic must not cross machine code.
+///
+/// # Safety
+/// `run` is what a frame of `Run::batch` has.
+unsafe fn guarded(run: *mut c_void, f: impl FnOnce(&mut Run<'_>) -> u64) -> u64 {
+    // SAFETY: the caller's promise; nobody else uses it until the call is over.
+    let run = unsafe { &mut *run.cast::<Run<'_>>() };
+    match catch_unwind(AssertUnwindSafe(|| f(run))) {
+        Ok(how) => how,
+        Err(panic) => {
+            run.panic = Some(panic);
+            LEFT
+        }
+    }
+}
+
+/// [`Frame::instruction`].
+unsafe extern "C" fn instruction(run: *mut c_void, n: u64) -> u64 {
+    // SAFETY: the caller's promise; the code is that of this program, whose instructions `Program::new` has checked.
+    unsafe {
+        guarded(run, |run| {
+            run.log.take_in(run.frame.log);
+            let end = run.round::<true>(n as usize);
+            run.frame.log = run.log.end(run.room());
+            match end {
+                End::Round => GO_ON,
+                End::Leave => LEFT,
+                End::Long => LONG,
+            }
+        })
+    }
+}
+
+/// [`Frame::refuel`].
+unsafe extern "C" fn refuel(run: *mut c_void) -> u64 {
+    // SAFETY: the caller's promise; the code has noted what lies before the end of the log.
+    unsafe {
+        guarded(run, |run| {
+            run.log.take_in(run.frame.log);
+            run.given += MORE - run.frame.fuel;
+            if run.is_long() {
+                return LONG;
+            }
+            (run.frame.fuel, run.frame.last) = (MORE, 1);
+            run.frame.log = run.log.end(run.room());
+            GO_ON
+        })
+    }
+}
+
+/// [`Frame::function`].
+unsafe extern "C" fn function(run: *mut c_void, n: u64, x: f64) -> f64 {
+    let mut value = f64::NAN;
+    // SAFETY: the caller's promise.
+    unsafe {
+        guarded(run, |run| {
+            value = run.program.functions[n as usize].of(x).unwrap_or(f64::NAN);
+            GO_ON
+        });
+    }
+    value
+}
+
+/// [`Frame::power`].
+extern "C" fn power(x: f64, y: f64) -> f64 {
+    x.powf(y)
+}
+
+/// [`Frame::dot`].
+unsafe extern "C" fn dot(run: *mut c_void, kind: u64, n: u64, x: *mut u8, by_x: isize, y: *mut u8, by_y: isize) -> f64 {
+    let mut value = f64::NAN;
+    let of = |ptr, by| View::new(ptr, &[n as usize], &[by]);
+    // SAFETY: the caller's promise; the vectors are views of the code's.
+    unsafe {
+        guarded(run, |run| {
+            let fuel = run.frame.fuel;
+            let dtype = if kind & 2 == 0 { DType::F64 } else { DType::F32 };
+            let bits = run.dot(dtype, of(x, by_x), of(y, by_y), kind & 1 == 1).unwrap_or(f64::NAN.to_bits());
+            value = if dtype == DType::F64 { f64::from_bits(bits) } else { f32::from_bits(bits as u32) as f64 };
+            // (The code has counted it.)
+            run.frame.fuel = fuel;
+            GO_ON
+        });
+    }
+    value
+}
