@@ -12,6 +12,8 @@ mod exits;
 mod harness;
 #[path = "codegen/load.rs"]
 mod load;
+#[path = "codegen/nests.rs"]
+mod nests;
 #[path = "codegen/operations.rs"]
 mod operations;
 #[path = "codegen/ptx.rs"]

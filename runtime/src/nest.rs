@@ -186,6 +186,8 @@ impl Program {
             self.independent.is_some() && next >= 0 && last.is_some_and(|n| n >= 0) && are_apart(&views, &ir.arrays);
         let (done, stop) = run.rounds((next, step), rounds, slot.as_ref());
         s.counters.rounds_translated += done as u64;
+        s.counters.rounds_compiled += run.compiled as u64;
+        s.counters.rounds_shared += run.shared as u64;
         drop(stores);
         Ok((done, stop))
     }

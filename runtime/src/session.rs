@@ -75,6 +75,9 @@ pub(crate) struct Counters {
     pub(crate) rounds_repeated: u64,
     /// Rounds of loops that ran as a code of ours.
     pub(crate) rounds_translated: u64,
+    /// Of those, the ones that machine code did, and the ones that threads did beside each other.
+    pub(crate) rounds_compiled: u64,
+    pub(crate) rounds_shared: u64,
 }
 
 static SESSION: Mutex<Option<Box<Session>>> = Mutex::new(None);

@@ -27,6 +27,8 @@ pub fn stats() -> Vec<(&'static str, u64)> {
         ("rounds_together", c.rounds_together),
         ("rounds_repeated", c.rounds_repeated),
         ("rounds_translated", c.rounds_translated),
+        ("rounds_compiled", c.rounds_compiled),
+        ("rounds_shared", c.rounds_shared),
         ("scalars_evaluated", c.eager_scalars),
         ("rounds_ahead", ahead.used),
         ("rounds_wasted", ahead.wasted),

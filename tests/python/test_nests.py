@@ -692,6 +692,166 @@ def test_long_rounds_are_taken_apart():
     check(program, 100, times=3)
 
 
+def in_a_process(program, **env):
+    """What a program prints that has its loops compiled before they run."""
+    env = {**os.environ, "LEGATE_JIT_TIER": "compiled", **env}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+COMPILED = """
+import warnings, numpy, legate_jit, legate_jit.numpy as np
+
+def sweep(np, a):
+    for t in range(6):
+        for i in range(1, len(a) - 1):
+            for j in range(1, len(a) - 1):
+                a[i, j] = (a[i - 1, j] + a[i + 1, j] + a[i, j - 1] + a[i, j + 1]) / 4.0
+    return a
+
+def factor(np, a):
+    a = a @ a.T + len(a) * np.eye(len(a))
+    for i in range(len(a)):
+        for j in range(i):
+            a[i, j] -= np.dot(a[i, :j], a[j, :j])
+            a[i, j] /= a[j, j]
+        a[i, i] = np.sqrt(a[i, i] - np.dot(a[i, :i], a[i, :i]))
+    return np.tril(a)
+
+def solve(np, a, way=sweep):
+    return [v.tolist() for v in [way(np, np.array(a))]]
+
+a = numpy.random.default_rng(3).random((40, 40))
+for way in (sweep, factor):
+    want = solve(numpy, a, way)
+    for _ in range(3):
+        legate_jit._native.look_for_loops()
+        assert solve(np, a, way) == want, way
+    stats = legate_jit.stats()
+    print(stats["rounds_compiled"] > 0, stats["kernels_refused"])
+"""
+
+
+def test_compiled_loops():
+    assert in_a_process(COMPILED).split() == ["True", "0"] * 2
+    assert in_a_process(COMPILED, LEGATE_JIT_TIER="vm").split() == ["False", "0"] * 2
+
+
+def test_machine_code_comes_from_the_cache(tmp_path):
+    count = COMPILED + 'print(stats["kernels_compiled"], stats["cache_hits"])\n'
+    for compiled in (True, False):
+        env = {"LEGATE_JIT_CACHE": "on", "LEGATE_JIT_CACHE_DIR": str(tmp_path / "cache")}
+        *_, made, found = in_a_process(count, **env).split()
+        assert (int(made) > 0) == compiled and (int(found) > 0) != compiled
+
+
+OVERFLOWS = """
+import warnings, numpy, legate_jit, legate_jit.numpy as np
+
+def unused(np, x, y):
+    t = 0.0
+    for i in range(60):
+        t = x[i] * x[i]
+        if y[i] > 0.5:
+            y[i] = t
+    return y
+
+for k in (40, 90):
+    x, y = numpy.full(100, 1.0), numpy.zeros(100)
+    x[k] = 1e300
+    for numbers in (numpy, np):
+        legate_jit._native.look_for_loops()
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            for _ in range(2):
+                unused(numbers, numbers.array(x), numbers.array(y))
+        print(len(seen))
+print(legate_jit.stats()["rounds_compiled"] > 0)
+"""
+
+
+def test_what_overflows_is_said_though_nobody_uses_it():
+    assert in_a_process(OVERFLOWS).split() == ["2", "2", "0", "0", "True"]
+
+
+SHARED = """
+import numpy, legate_jit, legate_jit.numpy as np
+
+def loop(np, a, counts, out, stop):
+    k = -1
+    for i in range(len(a)):
+        s = out[i]
+        for k in range(int(counts[i])):
+            s = s * 0.5 + a[i, k]
+            a[i, k] = s
+        out[i] = s
+        if i == stop:
+            a[i, 400] = 1.0
+    return i, k, s
+
+def rows(np, a, counts, stop):
+    out = np.zeros(len(a))
+    try:
+        found = loop(np, a, counts, out, stop)
+    except IndexError as e:
+        found = str(e)
+    return out.tolist(), a.tolist(), found
+
+rng = numpy.random.default_rng(5)
+a = rng.random((301, 400))
+for counts in (numpy.full(301, 400), numpy.where(numpy.arange(301) < 7, 400, 0), rng.integers(0, 400, 301)):
+    for stop in (-1, 3, 150, 299):
+        want = rows(numpy, a.copy(), counts, stop)
+        for _ in range(2):
+            legate_jit._native.look_for_loops()
+            assert rows(np, np.array(a), np.array(counts), stop) == want, stop
+print(legate_jit.stats()["rounds_shared"] > 0)
+"""
+
+
+def test_rounds_of_several_threads():
+    assert in_a_process(SHARED, LEGATE_JIT_THREADS="2").split() == ["True"]
+    assert in_a_process(SHARED, LEGATE_JIT_THREADS="1").split() == ["False"]
+
+
+DEPENDENT = """
+import numpy, legate_jit, legate_jit.numpy as np
+
+def chain(np, a):
+    for i in range(1, len(a)):
+        for k in range(400):
+            a[i, k] = a[i - 1, k] * 0.5 + a[i, k]
+    return a.tolist()
+
+def shared_memory(np, a):
+    b = a[1:]
+    for i in range(len(b)):
+        for k in range(400):
+            b[i, k] = a[i, k] * 0.5 + b[i, k]
+    return a.tolist()
+
+def total(np, a):
+    s = 0.0
+    for i in range(len(a)):
+        for k in range(400):
+            s += a[i, k]
+        a[i, 0] = s
+    return a.tolist()
+
+a = numpy.random.default_rng(5).random((301, 400))
+for way in (chain, shared_memory, total):
+    for _ in range(2):
+        legate_jit._native.look_for_loops()
+        assert way(np, np.array(a)) == way(numpy, a.copy()), way
+print(legate_jit.stats()["rounds_shared"], legate_jit.stats()["rounds_compiled"] > 0)
+"""
+
+
+def test_rounds_that_need_others_are_done_in_order():
+    assert in_a_process(DEPENDENT, LEGATE_JIT_THREADS="2").split() == ["0", "True"]
+
+
 # Random programs: statements in one or two loops over elements, rows and numbers, which may well fail.
 
 INTS, FLOATS = ("i", "j", "p", "3", "-1", "i - 1", "n - 1 - i", "q[i]"), ("s", "t", "0.5", "2", "p")

@@ -38,7 +38,22 @@ impl Program {
         let read = carried(&self.read_first(false));
         let bits = self.bits(false);
         let passes = read.iter().all(Vec::is_empty) && floats.is_empty() && views.is_empty();
-        (passes && ints.iter().all(|&r| bits[r] < 62)).then_some(ints)
+        (passes && ints.iter().all(|&r| bits[r] < 62 || self.counts_up(r, &bits))).then_some(ints)
+    }
+
+    /// Whether all that is written to a register is the numbers of ranges that begin in sight and go up.
+    fn counts_up(&self, r: usize, bits: &[u32]) -> bool {
+        let constant = |r: u16| self.int_constants.iter().find(|c| c.0 == r as usize).map(|c| c.1);
+        let upwards = |range: u16| {
+            let mut starts = self.code.iter().filter(|ins| ins.op == Op::StartRange && ins.a == range);
+            starts.all(|ins| bits[ins.b as usize] < 62 && constant(ins.d).is_some_and(|step| step > 0))
+        };
+        self.code.iter().all(|ins| {
+            let mut writes = false;
+            ins.writes(|bank, to| writes |= bank == 0 && to == r);
+            let counts = matches!(ins.op, Op::NextOfRange | Op::Again) && ins.b as usize == r;
+            !writes || counts && upwards(ins.a)
+        })
     }
 
     /// The registers that are read in a round before they are written there, or, `kept`, kept without having been.
@@ -267,5 +282,16 @@ mod tests {
             ..Program::default()
         };
         assert_eq!(program.independent(), Some(vec![2]));
+        // However far it goes, but not from anywhere, or down from there.
+        let far = |start: u32, step: u32| {
+            let mut program = program.clone();
+            program.code.insert(0, Ins::new("load_i64_1", &[7, 1, 0]).unwrap());
+            program.code[1] = Ins::new("start_range", &[3, start, 7, step]).unwrap();
+            program.code[2].c += 1;
+            program.code[3].c += 1;
+            program.views = 2;
+            program.independent()
+        };
+        assert_eq!((far(1, 6), far(7, 6), far(1, 1)), (Some(vec![2]), None, None));
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A boundary file: it reads and writes elements by address.
 
+use std::mem::MaybeUninit;
+
 use legate_jit_ir::nest::{OLD_BYTES, Old};
 
 use super::vector::strided_copy;
@@ -13,7 +15,7 @@ pub(super) struct Log {
     singles: Vec<Old>,
     /// Each with how many singles came before it, and where its old elements are.
     many: Vec<Many>,
-    old: Vec<u64>,
+    old: Vec<MaybeUninit<u64>>,
 }
 
 struct Many {
@@ -83,7 +85,12 @@ impl Log {
     /// Room for the elements of a view, which whoever is about to write them puts there.
     pub(super) fn room(&mut self, view: &View, item: usize) -> View {
         let at = self.old.len();
-        self.old.resize(at + (view.size() * item).div_ceil(8), 0);
+        let words = (view.size() * item).div_ceil(8);
+        self.old.reserve(words);
+        // SAFETY: there is room, and it need not be initialized.
+        unsafe {
+            self.old.set_len(at + words);
+        }
         self.many.push(Many { view: *view, item, before: self.singles.len(), at });
         View::packed(self.old[at..].as_mut_ptr().cast(), view.shape(), item)
     }

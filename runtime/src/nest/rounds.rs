@@ -25,11 +25,21 @@ const ROUND: i64 = 1 << 6;
 const BATCH: i64 = 1 << 10;
 /// Jumps back in a long round before it asks for more.
 pub(super) const MORE: i64 = 1 << 13;
-/// The same for rounds that several threads do at once, and the least that is worth it.
+/// The same for rounds that several threads do at once, and the least time of each thread's that is worth it, in nanoseconds.
 const PART: i64 = 1 << 15;
-const WORTH_SHARING: i64 = 1 << 12;
+const WORTH_SHARING: i64 = 10_000;
+/// What they note, in bytes: it should stay in the caches.
+const NOTES_OF_PART: i64 = 1 << 18;
 /// For how long other threads wait.
 const TURN: Duration = Duration::from_millis(20);
+
+/// What a round takes: fuel, bytes of the log, and time.
+#[derive(Clone, Copy)]
+struct Taken {
+    fuel: i64,
+    noted: i64,
+    nanos: i64,
+}
 
 /// Numbers as they were.
 struct Kept {
@@ -51,27 +61,28 @@ impl Run<'_> {
         let mut careful = 0;
         // When the interpreter began.
         let mut since = None;
-        // Fuel that a round takes.
-        let mut fuel = 0;
+        let mut taken = None;
         while done < rounds {
             self.since = None;
             let code = slot.and_then(|slot| slot.nest());
             let left = i64::try_from(rounds - done).unwrap_or(i64::MAX);
             let (tried, ended) = match code {
                 Some(code) => {
-                    if let Some(each) = self.share(left, fuel, careful) {
-                        let together = self.together(code, (next, step), each);
+                    if let Some(each) = self.share(left, taken, careful) {
+                        let together = self.together(code, (next, step), each, &mut taken);
                         next = next.wrapping_add(step.wrapping_mul(together));
                         done += together as usize;
+                        (self.compiled, self.shared) = (self.compiled + together, self.shared + together);
                         careful = if together == 0 { each } else { 0 };
                         if turn.elapsed() > TURN {
                             return (done, Stop::Turn);
                         }
                         continue;
                     }
+                    let begin = Instant::now();
                     let (tried, ended) = self.batch(code, (next, step), if careful > 0 { 1 } else { left }, BATCH);
+                    taken = Some(self.taken(tried, begin));
                     self.log.clear();
-                    fuel = ((self.given - self.frame.fuel) / tried).max(1);
                     (tried, ended)
                 }
                 None => {
@@ -93,6 +104,9 @@ impl Run<'_> {
                 self.program.doubts.fetch_add(1, Ordering::Relaxed);
             }
             careful -= tried.min(careful);
+            if code.is_some() && ended.is_none() {
+                self.compiled += tried;
+            }
             done += tried as usize;
             // (The last one is the last number of the range, after which there may be none.)
             next = next.wrapping_add(step.wrapping_mul(tried));
@@ -220,42 +234,62 @@ impl Run<'_> {
         (if how == GO_ON { tried } else { tried + 1 }, ended)
     }
 
-    /// How many rounds each thread should do, if it is worth it that all of them do some; `fuel` is what one takes.
-    fn share(&self, left: i64, fuel: i64, careful: i64) -> Option<i64> {
-        let threads = if self.shares && careful == 0 && fuel > 0 { pool::threads() as i64 } else { 1 };
-        let each = (PART / 4 * 3 / fuel.max(1)).max(1).min(left / threads);
-        (threads > 1 && each > 0 && each * fuel >= WORTH_SHARING).then_some(each)
+    /// How many rounds each thread should do, if it is worth it that all of them do some.
+    fn share(&self, left: i64, taken: Option<Taken>, careful: i64) -> Option<i64> {
+        let threads = if self.shares && careful == 0 { pool::threads() as i64 } else { 1 };
+        let Taken { fuel, noted, nanos } = taken.filter(|_| threads > 1)?;
+        let each = (PART / 4 * 3 / fuel).min(NOTES_OF_PART / noted).max(1).min(left / threads);
+        (each > 0 && each * nanos >= WORTH_SHARING).then_some(each)
+    }
+
+    /// What each of the rounds took that were just done, beginning then.
+    fn taken(&self, rounds: i64, begin: Instant) -> Taken {
+        let each = |n: i64| (n / rounds.max(1)).max(1);
+        Taken {
+            fuel: each(self.given - self.frame.fuel),
+            noted: each(self.log.bytes() as i64),
+            nanos: each(begin.elapsed().as_nanos() as i64),
+        }
     }
 
     /// The next rounds on all threads, so many each: how many were done. A thread's rounds only count if those of all before it
-    /// were done; else they are taken back.
-    fn together(&mut self, code: NestFn, (next, step): (i64, i64), each: i64) -> i64 {
+    /// were done; else they are taken back. `taken`: what the last ones took.
+    fn together(&mut self, code: NestFn, (next, step): (i64, i64), each: i64, taken: &mut Option<Taken>) -> i64 {
         let unwritten = self.program.independent.as_deref().unwrap_or_default();
         let mut begin = self.numbers.clone();
         unwritten.iter().for_each(|&r| begin.ints[r] = UNWRITTEN);
         let mut numbers = vec![begin; pool::threads()];
-        let new = |numbers| Part { run: Run::new(self.program, numbers, self.arrays), did: (0, None) };
+        let mut rooms = std::mem::take(&mut self.rooms_of_parts).into_iter();
+        let mut new = |numbers| {
+            let run = Run::with_rooms(self.program, numbers, self.arrays, rooms.next().unwrap_or_default());
+            Part { run, did: (0, None), taken: None }
+        };
         let parts: Vec<Mutex<Part<'_>>> = numbers.iter_mut().map(|numbers| Mutex::new(new(numbers))).collect();
         let ran = pool::run(parts.len(), &|k, _| {
             let mut part = parts[k].lock().unwrap_or_else(PoisonError::into_inner);
             let first = next.wrapping_add(step.wrapping_mul(each).wrapping_mul(k as i64));
+            let begin = Instant::now();
             part.did = part.run.batch(code, (first, step), each, PART);
+            part.taken = Some(part.run.taken(part.did.0, begin));
         });
         let (mut done, mut counts) = (0, ran.is_ok());
         let (mut mapped, mut maps) = (self.mapped, self.maps);
         for part in parts {
-            let Part { mut run, did: (did, ended) } = part.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let Part { mut run, did: (did, ended), taken: took } =
+                part.into_inner().unwrap_or_else(PoisonError::into_inner);
             counts &= ended.is_none() && did > 0;
             if counts {
                 run.log.clear();
                 done += did;
                 self.take_over(&run, unwritten);
+                *taken = took;
                 counts = did == each;
             } else {
                 // SAFETY: the arrays are still there.
                 unsafe { run.log.undo() };
             }
             (mapped, maps) = (mapped + run.mapped, maps + run.maps);
+            self.rooms_of_parts.push(run.rooms());
         }
         if let Err(message) = ran {
             panic!("{message}");
@@ -269,4 +303,5 @@ impl Run<'_> {
 struct Part<'a> {
     run: Run<'a>,
     did: (i64, Option<Stop>),
+    taken: Option<Taken>,
 }

@@ -12,7 +12,7 @@ use legate_jit_ir::{DType, Ufunc};
 use smallvec::SmallVec;
 
 use super::log::Log;
-use super::vector::{map, strided_copy, update};
+use super::vector::{map, strided_copy, take, update};
 use super::view::{View, broadcast};
 use super::{Numbers, Program, calls};
 use crate::library::{self, Strided};
@@ -51,6 +51,13 @@ impl Memory {
     }
 }
 
+/// Memory that can be used again.
+#[derive(Default)]
+pub(super) struct Rooms {
+    log: Log,
+    memories: Vec<Memory>,
+}
+
 pub(super) struct Run<'a> {
     pub(super) program: &'a Program,
     pub(super) numbers: &'a mut Numbers,
@@ -69,12 +76,17 @@ pub(super) struct Run<'a> {
     pub(super) frame: Frame,
     /// All fuel that machine code was given for the rounds at hand.
     pub(super) given: i64,
+    /// For those that do rounds beside each other.
+    pub(super) rooms_of_parts: Vec<Rooms>,
     /// Instructions that note single elements: so many are noted between two jumps back, at most.
     pub(super) notes: usize,
     /// What went wrong in a call from machine code.
     pub(super) panic: Option<Box<dyn Any + Send>>,
     /// When the clock was first looked at in a round.
     pub(super) since: Option<Instant>,
+    /// Rounds that machine code did, and those of them that threads did beside each other.
+    pub(super) compiled: i64,
+    pub(super) shared: i64,
     /// Elements of all operations on rows, and how many operations there were.
     pub(super) mapped: u64,
     pub(super) maps: u64,
@@ -93,6 +105,17 @@ pub(super) enum End {
 impl<'a> Run<'a> {
     /// For arrays whose elements the views name, as long as it lives.
     pub(super) fn new(program: &'a Program, numbers: &'a mut Numbers, arrays: &'a [View]) -> Run<'a> {
+        Run::with_rooms(program, numbers, arrays, Rooms::default())
+    }
+
+    /// The same with the rooms of an earlier one of this program.
+    pub(super) fn with_rooms(
+        program: &'a Program,
+        numbers: &'a mut Numbers,
+        arrays: &'a [View],
+        Rooms { log, mut memories }: Rooms,
+    ) -> Run<'a> {
+        memories.resize_with(program.ir.memories, Memory::default);
         let mut views = vec![View::NONE; program.ir.views];
         for (given, &view) in program.ir.arrays.iter().zip(arrays) {
             views[given.register] = view;
@@ -103,12 +126,15 @@ impl<'a> Run<'a> {
             arrays,
             views,
             shares: false,
-            memories: (0..program.ir.memories).map(|_| Memory::default()).collect(),
+            memories,
+            rooms_of_parts: Vec::new(),
             rooms: vec![0.0; program.ir.views],
             retired: Vec::new(),
-            log: Log::default(),
+            log,
             frame: calls::FRAME,
             given: 0,
+            compiled: 0,
+            shared: 0,
             notes: program.ir.code.iter().filter(|ins| ins.op.notes_one()).count(),
             panic: None,
             since: None,
@@ -415,11 +441,12 @@ impl<'a> Run<'a> {
                         let item = ins.e as usize;
                         long!(of.size());
                         let out = self.new_view(ins.d, of.shape(), item, [&from, &of]);
-                        for k in 0..of.shape[0] {
-                            let i = of.ptr.wrapping_offset(k as isize * of.strides[0]).cast::<i64>().read();
-                            let at = some!(from.at1(i));
-                            out.ptr.add(k * item).copy_from_nonoverlapping(at, item);
-                        }
+                        some!(match item {
+                            8 => take::<u64>(&out, &from, &of),
+                            4 => take::<u32>(&out, &from, &of),
+                            2 => take::<u16>(&out, &from, &of),
+                            _ => take::<u8>(&out, &from, &of),
+                        });
                         v!(ins.a) = out;
                     }
                     Op::DotF64 => {
@@ -440,6 +467,11 @@ impl<'a> Run<'a> {
                 }
             }
         }
+    }
+
+    /// Its memory, for another one.
+    pub(super) fn rooms(self) -> Rooms {
+        Rooms { log: self.log, memories: self.memories }
     }
 
     /// Looks at the clock: whether the round takes too long, or too much memory.
@@ -550,9 +582,9 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The elements of a view, one after the other.
+/// The elements of a view, one after the other: where they are, and not how many.
 fn packed_copy(view: &View, item: usize) -> Vec<u64> {
-    let mut copied = vec![0u64; (view.size() * item).div_ceil(8).max(1)];
+    let mut copied = Vec::<u64>::with_capacity((view.size() * item).div_ceil(8).max(1));
     let to = View::packed(copied.as_mut_ptr().cast(), view.shape(), item);
     // SAFETY: a view of a program's, and room for its elements.
     unsafe { strided_copy(&to, view, item) };

@@ -295,13 +295,40 @@ unsafe fn copy_of<T: Copy>(to: &View, from: &View) {
         let (to, from) = (to.cast::<T>(), from.cast::<T>());
         // SAFETY: the caller's promise.
         unsafe {
-            if (by_to, by_from) == (1, 1) {
-                std::ptr::copy(from, to, n);
-                return;
+            match (n, by_to, by_from) {
+                (_, 1, 1) => return std::ptr::copy(from, to, n),
+                // (Two or more that run against each other are apart.)
+                (2.., 1, -1) if is_aligned(from) && is_aligned(to) => {
+                    let from = std::slice::from_raw_parts(from.sub(n - 1), n);
+                    let to = std::slice::from_raw_parts_mut(to, n);
+                    to.iter_mut().zip(from.iter().rev()).for_each(|(to, from)| *to = *from);
+                    return;
+                }
+                _ => {}
             }
             for i in 0..n as isize {
                 to.offset(i * by_to).write_unaligned(from.offset(i * by_from).read_unaligned());
             }
         }
     });
+}
+
+fn is_aligned<T>(p: *mut T) -> bool {
+    p.addr().is_multiple_of(align_of::<T>())
+}
+
+/// `out[k] = from[of[k]]`; `None` where an index is out of bounds.
+///
+/// # Safety
+/// Vectors of elements of this type (`of` of i64), `out` as long as `of` and in memory of its own, one element after the other.
+pub(super) unsafe fn take<T: Copy>(out: &View, from: &View, of: &View) -> Option<()> {
+    let out = out.ptr.cast::<T>();
+    for k in 0..of.shape[0] {
+        // SAFETY: the caller's promise; the index was compared with the axis.
+        unsafe {
+            let i = of.ptr.offset(k as isize * of.strides[0]).cast::<i64>().read();
+            out.add(k).write_unaligned(from.at1(i)?.cast::<T>().read_unaligned());
+        }
+    }
+    Some(())
 }
