@@ -4,9 +4,9 @@ use legate_jit_runtime::{Casting, Operand};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::args::{Args, Done, NOT_PLAIN, array_of, as_method};
+use super::args::{Args, Done, NOT_PLAIN, array_of, as_method, int};
 use crate::error::direct;
-use crate::{sort, value};
+use crate::{interpolate, sort, value};
 
 pub(super) fn argsort(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match array_of(a) {
@@ -30,10 +30,58 @@ pub(super) fn sort_of(py: Python, args: Args) -> Done {
 pub(super) fn sort(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match array_of(a) {
         Some(array) if args.len() == 0 && !args.has_names() && array.writable() => {
+            if sort::sort(py, array)? {
+                return Ok(Some(py.None()));
+            }
             let Some(new) = sort::sorted(py, array)? else { return NOT_PLAIN };
             direct(py, || array.assign(Operand::Array(&new), Casting::No))?;
             Ok(Some(py.None()))
         }
+        _ => NOT_PLAIN,
+    }
+}
+
+/// `np.partition(a, k)` along the last axis
+pub(super) fn partition_of(py: Python, args: Args) -> Done {
+    as_method(py, args, |py, a, args| match (array_of(a), args.len()) {
+        (Some(array), 1) => match int(&args.get(py, 0)) {
+            Some(k) => sort::partitioned(py, array, k)?.map(|new| value::new_array(py, new)).transpose(),
+            None => NOT_PLAIN,
+        },
+        _ => NOT_PLAIN,
+    })
+}
+
+/// `a.partition(k)`
+pub(super) fn partition(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), 1, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    match int(&args.get(py, 0)) {
+        Some(k) if sort::partition(py, array, k)? => Ok(Some(py.None())),
+        _ => NOT_PLAIN,
+    }
+}
+
+/// `a.argpartition(k)`
+pub(super) fn argpartition(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), 1, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    match int(&args.get(py, 0)) {
+        Some(k) => sort::partitioned_order(py, array, k),
+        None => NOT_PLAIN,
+    }
+}
+
+pub(super) fn argpartition_of(py: Python, args: Args) -> Done {
+    as_method(py, args, argpartition)
+}
+
+/// `np.interp(x, xp, fp)`
+pub(super) fn interp(py: Python, args: Args) -> Done {
+    if args.len() != 3 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let (xp, fp) = (args.get(py, 1), args.get(py, 2));
+    match (array_of(&xp), array_of(&fp)) {
+        (Some(xp), Some(fp)) => interpolate::interp(py, &args.get(py, 0), xp, fp),
         _ => NOT_PLAIN,
     }
 }

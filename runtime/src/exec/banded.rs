@@ -219,7 +219,7 @@ impl Banded {
         };
         let cut = |(launch, chunked): &(PreparedLaunch, bool)| match chunked {
             true => !chunks.is_empty(),
-            false => launch.divides(shape[0]),
+            false => launch.divides(shape[0], 1),
         };
         if !launch.as_ref().is_none_or(cut) {
             return Ok(None);
@@ -309,7 +309,7 @@ impl Banded {
                 unsafe { gemv::rows_times_vector(matrix, rows.clone(), x, z) };
                 if let (Some(launch), Some(partials)) = (&self.launch, &partials) {
                     match chunked {
-                        false => drop(launch.run_rows_here(frame, rows.clone(), self.rows)),
+                        false => drop(launch.run_rows_here(frame, rows.clone(), self.rows, 1)),
                         true => launch.run_chunks_here(frame, &self.chunks, from..unit, partials),
                     }
                 }
