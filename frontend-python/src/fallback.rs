@@ -29,8 +29,7 @@ pub fn run(
     Ok(find(py, &RUN, "run")?.call1((name, function, args, kwargs))?.unbind())
 }
 
-/// The same for calls from Python, whose plain forms need no Python here: arguments by position, which are arrays, numbers, words,
-/// or lists of those but arrays.
+/// The same for calls from Python, whose plain forms need no Python here: arrays, numbers, words, and lists and tuples of numbers.
 #[pyfunction]
 pub fn run_in_numpy<'py>(
     name: &Bound<'py, PyString>,
@@ -39,15 +38,29 @@ pub fn run_in_numpy<'py>(
     kwargs: &Bound<'py, PyDict>,
 ) -> PyResult<Bound<'py, PyAny>> {
     static CALLS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    static UNWRAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = name.py();
-    let general = || find(py, &RUN, "run")?.call1((name, function, args, kwargs));
-    if !kwargs.is_empty() || settings::fallback_is_error() {
-        return general();
+    if settings::fallback_is_error() {
+        return find(py, &RUN, "run")?.call1((name, function, args, kwargs));
     }
     let calls = find(py, &CALLS, "calls")?.cast::<PyDict>()?;
     let before: u64 = calls.get_item(name)?.map_or(Ok(0), |n| n.extract())?;
     calls.set_item(name, before + 1)?;
+    call_numpy(function, args, kwargs)
+}
+
+/// The same without counting.
+#[pyfunction]
+pub fn call_numpy<'py>(
+    function: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    static UNWRAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static WRAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = function.py();
+    if !kwargs.iter().all(|(_, value)| is_plain(&value)) {
+        return Ok(run_uncounted(py, function, args, kwargs)?.into_bound(py));
+    }
     let (mut real, mut shared) = (SmallVec::<[Bound<PyAny>; 4]>::new(), false);
     for a in args.iter() {
         if value::is_array(&a) {
@@ -62,30 +75,27 @@ pub fn run_in_numpy<'py>(
             real.push(find(py, &UNWRAP, "unwrap")?.call1((a,))?);
         }
     }
-    let result = function.call1(PyTuple::new(py, real)?)?;
+    let result = function.call(PyTuple::new(py, real)?, Some(kwargs).filter(|k| !k.is_empty()))?;
     if capi::is_array(&result) {
         return match adopt::adopt(&result, shared)? {
             Some(array) => Ok(value::new_array(py, array)?.into_bound(py)),
             None => Ok(result),
         };
     }
-    if is_plain(&result) && !result.is_exact_instance_of::<PyList>() {
-        return Ok(result);
-    }
-    static WRAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    find(py, &WRAP, "wrap")?.call1((result, shared))
+    if is_plain(&result) { Ok(result) } else { find(py, &WRAP, "wrap")?.call1((result, shared)) }
 }
 
 /// What goes to NumPy, and comes from it, as it is.
 fn is_plain(x: &Bound<PyAny>) -> bool {
-    let number = |x: &Bound<PyAny>| {
+    fn number(x: &Bound<PyAny>) -> bool {
         x.is_exact_instance_of::<PyFloat>() || x.is_exact_instance_of::<PyInt>() || x.is_exact_instance_of::<PyBool>()
-    };
+    }
     number(x)
         || x.is_none()
         || x.is_exact_instance_of::<PyString>()
         || dtypes::of_scalar_type(x.py(), x.get_type_ptr()).is_some()
         || x.cast_exact::<PyList>().is_ok_and(|list| list.iter().all(|item| number(&item)))
+        || x.cast_exact::<PyTuple>().is_ok_and(|tuple| tuple.iter_borrowed().all(|item| number(&item)))
 }
 
 /// Calls `numpy.<name>`.

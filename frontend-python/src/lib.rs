@@ -110,6 +110,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(functions::adopt_array, m)?)?;
     m.add_function(wrap_pyfunction!(functions::host, m)?)?;
     m.add_function(wrap_pyfunction!(fallback::run_in_numpy, m)?)?;
+    m.add_function(wrap_pyfunction!(fallback::call_numpy, m)?)?;
     m.add_function(wrap_pyfunction!(functions::_unpickle_array, m)?)?;
     m.add_function(wrap_pyfunction!(functions::_unpickle_scalar, m)?)?;
     m.add_function(wrap_pyfunction!(cache::cache_dir, m)?)?;

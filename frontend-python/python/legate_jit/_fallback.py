@@ -13,7 +13,7 @@ import types
 import numpy
 
 from . import _native
-from ._native import adopt_array, host, ndarray, run_in_numpy, scalar
+from ._native import adopt_array, call_numpy, host, ndarray, run_in_numpy, scalar
 
 calls = collections.Counter()
 _ours = (ndarray, scalar)
@@ -70,7 +70,7 @@ def wrap(x, shared=False):
     return x
 
 
-# What goes to NumPy as it is. (`run_in_numpy` knows the same.)
+# What goes to NumPy as it is. (`call_numpy` knows the same.)
 _PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None), type, numpy.dtype, numpy.float64, numpy.int64})
 
 
