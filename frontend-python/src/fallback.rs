@@ -94,6 +94,7 @@ fn is_plain(x: &Bound<PyAny>) -> bool {
         || x.is_none()
         || x.is_exact_instance_of::<PyString>()
         || dtypes::of_scalar_type(x.py(), x.get_type_ptr()).is_some()
+        || dtypes::quick(x).is_some()
         || x.cast_exact::<PyList>().is_ok_and(|list| list.iter().all(|item| number(&item)))
         || x.cast_exact::<PyTuple>().is_ok_and(|tuple| tuple.iter_borrowed().all(|item| number(&item)))
 }

@@ -214,3 +214,48 @@ def test_a_scalar_of_numpys_times_ours():
     bits(numpy.float64(2.0) * np.arange(3.0), 2.0 * numpy.arange(3.0))
     bits(numpy.multiply.outer(np.arange(3.0), np.arange(2.0)), numpy.multiply.outer(numpy.arange(3.0), numpy.arange(2.0)))
     bits(numpy.add.reduce(np.arange(3.0)), numpy.float64(3.0))
+
+
+def test_arrays_from_what_can_be_walked_through():
+    for kind in (float, int, "f4", bool):
+        for make in (
+            lambda m: [1.0, 2.5, 3.0],
+            lambda m: [1, 2, 3],
+            lambda m: m.arange(4.0),
+            lambda m: m.arange(4),
+            lambda m: (k for k in range(3)),
+            lambda m: [],
+            lambda m: (1, 2.5),
+        ):
+            bits(np.fromiter(make(np), kind), numpy.fromiter(make(numpy), kind))
+    bits(np.fromiter(range(9), int, 4), numpy.fromiter(range(9), int, 4))
+    walked = np.arange(4.0)
+    made = np.fromiter(walked, float)
+    made[0] = 7.0
+    assert walked[0] == 0.0
+    for call in (lambda m: m.fromiter([[1.0], [2.0]], float), lambda m: m.fromiter(m.zeros((2, 2)), float)):
+        with pytest.raises(ValueError):
+            call(np)
+
+
+def test_counts(rng):
+    x, w = rng.integers(0, 9, 50), rng.random(50)
+    ours, weights = np.array(x), np.array(w)
+    bits(np.bincount(ours), numpy.bincount(x))
+    bits(np.bincount(ours, weights), numpy.bincount(x, w))
+    bits(np.bincount(ours, minlength=20), numpy.bincount(x, minlength=20))
+    bits(np.bincount(ours, minlength=20, weights=weights), numpy.bincount(x, w, 20))
+    bits(np.bincount(ours, None, 3), numpy.bincount(x, None, 3))
+    bits(np.bincount(ours, w), numpy.bincount(x, w))
+    for call in (
+        lambda m: m.bincount(m.array([-1, 2])),
+        lambda m: m.bincount(m.array([1, 2]), minlength=-1),
+        lambda m: m.bincount(m.array([1, 2]), m.array([1.0])),
+        lambda m: m.bincount(m.array([1, 2]), minlength=3.5),
+        lambda m: m.bincount(m.array([1, 2]), None, weights=None),
+        lambda m: m.bincount(m.array([1.5])),
+    ):
+        with pytest.raises((ValueError, TypeError)) as theirs:
+            call(numpy)
+        with pytest.raises(type(theirs.value)):
+            call(np)

@@ -95,6 +95,24 @@ pub(super) fn asarray(py: Python, args: Args) -> Done {
     number(py, &a)
 }
 
+/// `np.fromiter(x, dtype)` of a line of elements of this type, or of a list of such numbers
+pub(super) fn fromiter(py: Python, args: Args) -> Done {
+    if args.len() != 2 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let Some(dtype) = dtypes::quick(&args.get(py, 1)) else { return NOT_PLAIN };
+    let x = args.get(py, 0);
+    let plain = |a: &Array| a.ndim() == 1 && a.dtype() == dtype;
+    match array_of(&x) {
+        Some(array) if plain(array) => value::new_array(py, direct(py, || array.copy(true))?).map(Some),
+        Some(_) => NOT_PLAIN,
+        None => {
+            let Some(made) = numbers(py, &x)? else { return NOT_PLAIN };
+            Ok(array_of(made.bind(py)).is_some_and(plain).then_some(made))
+        }
+    }
+}
+
 /// A Python number as an array without axes, or a list as in [`numbers`].
 fn number(py: Python, x: &Bound<PyAny>) -> Done {
     let number = match convert::quick(x) {

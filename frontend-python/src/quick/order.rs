@@ -1,12 +1,13 @@
-//! Sorting, and the places of elements.
+//! Sorting, counting, the places of elements, and lines between points.
 
-use legate_jit_runtime::{Casting, Operand};
+use legate_jit_runtime::{self as rt, Casting, Operand};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::args::{Args, Done, NOT_PLAIN, array_of, as_method, int};
 use crate::error::direct;
-use crate::{interpolate, sort, value};
+use crate::{adopt, interpolate, sort, value};
 
 pub(super) fn argsort(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match array_of(a) {
@@ -72,6 +73,46 @@ pub(super) fn argpartition(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
 
 pub(super) fn argpartition_of(py: Python, args: Args) -> Done {
     as_method(py, args, argpartition)
+}
+
+/// `np.bincount(x)`, with weights and a least length
+pub(super) fn bincount(py: Python, args: Args) -> Done {
+    if !(1..=3).contains(&args.len()) {
+        return NOT_PLAIN;
+    }
+    let x = args.get(py, 0);
+    let mut weights = (args.len() > 1).then(|| args.get(py, 1));
+    let mut least = (args.len() > 2).then(|| args.get(py, 2));
+    if args.has_names() {
+        for (name, value) in args.names(py) {
+            let slot = match () {
+                _ if name.is(intern!(py, "weights")) => &mut weights,
+                _ if name.is(intern!(py, "minlength")) => &mut least,
+                _ => return NOT_PLAIN,
+            };
+            if slot.replace(value).is_some() {
+                return NOT_PLAIN;
+            }
+        }
+    }
+    let weights = weights.filter(|w| !w.is_none());
+    let weights = match &weights {
+        None => None,
+        Some(w) => match array_of(w) {
+            Some(w) if w.ndim() > 0 => Some(w.clone()),
+            _ => return NOT_PLAIN,
+        },
+    };
+    let least = match least.map(|n| int(&n)) {
+        None => 0,
+        Some(Some(n @ 0..)) => n as usize,
+        Some(_) => return NOT_PLAIN,
+    };
+    let Some(array) = array_of(&x).filter(|x| x.ndim() > 0).cloned() else { return NOT_PLAIN };
+    match adopt::detached(py, || rt::bincount(&array, weights.as_ref(), least))? {
+        Some(counts) => value::new_array(py, counts).map(Some),
+        None => NOT_PLAIN,
+    }
 }
 
 /// `np.interp(x, xp, fp)`

@@ -63,6 +63,7 @@ from ._math import (
     eye,
     fill_diagonal,
     from_dlpack,
+    fromiter,
     identity,
     imag,
     inner,
