@@ -33,11 +33,11 @@ def searchsorted(a, v, side="left", sorter=None):
 
 
 def partition(a, kth, axis=-1, kind="introselect", order=None):
-    return _fallback.run("partition", _np.partition, (a, kth, axis, kind, order), {})
+    return _fallback.run_in_numpy("partition", _np.partition, (a, kth, axis, kind, order), {})
 
 
 def argpartition(a, kth, axis=-1, kind="introselect", order=None):
-    return _fallback.run("argpartition", _np.argpartition, (a, kth, axis, kind, order), {})
+    return _fallback.run_in_numpy("argpartition", _np.argpartition, (a, kth, axis, kind, order), {})
 
 
 def flatnonzero(a):

@@ -185,11 +185,11 @@ def diff(a, n=1, axis=-1, prepend=_NoValue, append=_NoValue):
 
 
 def fromiter(iter, dtype, count=-1, *, like=None):
-    return _fallback.run("fromiter", _np.fromiter, (iter, dtype, count), {} if like is None else {"like": like})
+    return _fallback.run_in_numpy("fromiter", _np.fromiter, (iter, dtype, count), {} if like is None else {"like": like})
 
 
 def interp(x, xp, fp, left=None, right=None, period=None):
-    return _fallback.run("interp", _np.interp, (x, xp, fp, left, right, period), {})
+    return _fallback.run_in_numpy("interp", _np.interp, (x, xp, fp, left, right, period), {})
 
 
 def trapezoid(y, x=None, dx=1.0, axis=-1):
