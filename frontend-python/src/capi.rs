@@ -23,6 +23,8 @@ const NEW_FROM_DESCR: usize = 94;
 const SORT: usize = 129;
 const ARG_SORT: usize = 130;
 const SET_BASE_OBJECT: usize = 282;
+const PARTITION: usize = 296;
+const ARG_PARTITION: usize = 297;
 
 /// NPY_ARRAY_WRITEABLE
 pub const WRITEABLE: c_int = 0x0400;
@@ -42,6 +44,9 @@ type NewFromDescrFn = unsafe extern "C" fn(
 /// The array, the axis and the kind, of which 0 is the default.
 type SortFn = unsafe extern "C" fn(*mut ffi::PyObject, c_int, c_int) -> c_int;
 type ArgSortFn = unsafe extern "C" fn(*mut ffi::PyObject, c_int, c_int) -> *mut ffi::PyObject;
+/// The array, the places to put right, the axis and the kind, of which there is but one.
+type PartitionFn = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, c_int, c_int) -> c_int;
+type ArgPartitionFn = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, c_int, c_int) -> *mut ffi::PyObject;
 type SetBaseFn = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> c_int;
 
 /// The head of `PyArrayObject`.
@@ -75,6 +80,8 @@ struct Api {
     set_base: SetBaseFn,
     sort: SortFn,
     arg_sort: ArgSortFn,
+    partition: PartitionFn,
+    arg_partition: ArgPartitionFn,
 }
 // SAFETY: the pointers name immutable things that live as long as the process.
 unsafe impl Send for Api {}
@@ -100,6 +107,8 @@ pub fn init(py: Python) -> PyResult<()> {
             set_base: std::mem::transmute::<*mut c_void, SetBaseFn>(*table.add(SET_BASE_OBJECT)),
             sort: std::mem::transmute::<*mut c_void, SortFn>(*table.add(SORT)),
             arg_sort: std::mem::transmute::<*mut c_void, ArgSortFn>(*table.add(ARG_SORT)),
+            partition: std::mem::transmute::<*mut c_void, PartitionFn>(*table.add(PARTITION)),
+            arg_partition: std::mem::transmute::<*mut c_void, ArgPartitionFn>(*table.add(ARG_PARTITION)),
         }
     };
     let numpy = py.import("numpy")?;
@@ -221,6 +230,11 @@ pub struct ArrayInfo<'a> {
     pub descr: *mut ffi::PyObject,
 }
 
+/// Whether this is an array of NumPy's own class.
+pub fn is_array(obj: &Bound<PyAny>) -> bool {
+    obj.get_type_ptr() == api(obj.py()).array_type
+}
+
 /// Looks into a NumPy array (or an instance of a subclass); `None` for anything else.
 pub fn array_info<'a>(obj: &'a Bound<PyAny>) -> Option<ArrayInfo<'a>> {
     let api = api(obj.py());
@@ -314,6 +328,50 @@ pub unsafe fn arg_sort<'py>(
     unsafe {
         let array = brief_array(py, dtype, shape, strides, data, false)?;
         Bound::from_owned_ptr_or_err(py, (api(py).arg_sort)(array.as_ptr(), shape.len() as c_int - 1, 0))
+    }
+}
+
+/// Puts the element that belongs at place `k` of the last axis there, with the smaller ones before it, as NumPy does.
+///
+/// # Safety
+/// As for [`sort`].
+pub unsafe fn partition(
+    py: Python,
+    dtype: DType,
+    shape: &[isize],
+    strides: &[isize],
+    data: *mut u8,
+    mut k: i64,
+) -> PyResult<()> {
+    // SAFETY: as in `sort`; the place is read before this returns.
+    unsafe {
+        let array = brief_array(py, dtype, shape, strides, data, true)?;
+        let place = brief_array(py, DType::I64, &[], &[], (&raw mut k).cast(), false)?;
+        if (api(py).partition)(array.as_ptr(), place.as_ptr(), shape.len() as c_int - 1, 0) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+    }
+    Ok(())
+}
+
+/// The indices that would do so: an array of NumPy's.
+///
+/// # Safety
+/// As for [`arg_sort`].
+pub unsafe fn arg_partition<'py>(
+    py: Python<'py>,
+    dtype: DType,
+    shape: &[isize],
+    strides: &[isize],
+    data: *mut u8,
+    mut k: i64,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: as in `partition`.
+    unsafe {
+        let array = brief_array(py, dtype, shape, strides, data, false)?;
+        let place = brief_array(py, DType::I64, &[], &[], (&raw mut k).cast(), false)?;
+        let order = (api(py).arg_partition)(array.as_ptr(), place.as_ptr(), shape.len() as c_int - 1, 0);
+        Bound::from_owned_ptr_or_err(py, order)
     }
 }
 

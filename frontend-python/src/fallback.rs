@@ -2,8 +2,11 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
+use smallvec::SmallVec;
+
+use crate::{adopt, capi, dtypes, settings, value};
 
 static RUN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static RUN_METHOD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -24,6 +27,76 @@ pub fn run(
 ) -> PyResult<Py<PyAny>> {
     let kwargs = kwargs.cloned().unwrap_or_else(|| PyDict::new(py));
     Ok(find(py, &RUN, "run")?.call1((name, function, args, kwargs))?.unbind())
+}
+
+/// The same for calls from Python, whose plain forms need no Python here: arrays, numbers, words, and lists and tuples of numbers.
+#[pyfunction]
+pub fn run_in_numpy<'py>(
+    name: &Bound<'py, PyString>,
+    function: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    static CALLS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = name.py();
+    if settings::fallback_is_error() {
+        return find(py, &RUN, "run")?.call1((name, function, args, kwargs));
+    }
+    let calls = find(py, &CALLS, "calls")?.cast::<PyDict>()?;
+    let before: u64 = calls.get_item(name)?.map_or(Ok(0), |n| n.extract())?;
+    calls.set_item(name, before + 1)?;
+    call_numpy(function, args, kwargs)
+}
+
+/// The same without counting.
+#[pyfunction]
+pub fn call_numpy<'py>(
+    function: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    static UNWRAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static WRAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = function.py();
+    if !kwargs.iter().all(|(_, value)| is_plain(&value)) {
+        return Ok(run_uncounted(py, function, args, kwargs)?.into_bound(py));
+    }
+    let (mut real, mut shared) = (SmallVec::<[Bound<PyAny>; 4]>::new(), false);
+    for a in args.iter() {
+        if value::is_array(&a) {
+            real.push(adopt::host(a.cast()?)?);
+        } else if is_plain(&a) {
+            real.push(a);
+        } else if capi::is_array(&a) {
+            // A real array among the arguments may come back, or a view of it.
+            shared = true;
+            real.push(a);
+        } else {
+            real.push(find(py, &UNWRAP, "unwrap")?.call1((a,))?);
+        }
+    }
+    let result = function.call(PyTuple::new(py, real)?, Some(kwargs).filter(|k| !k.is_empty()))?;
+    if capi::is_array(&result) {
+        return match adopt::adopt(&result, shared)? {
+            Some(array) => Ok(value::new_array(py, array)?.into_bound(py)),
+            None => Ok(result),
+        };
+    }
+    if is_plain(&result) { Ok(result) } else { find(py, &WRAP, "wrap")?.call1((result, shared)) }
+}
+
+/// What goes to NumPy, and comes from it, as it is.
+fn is_plain(x: &Bound<PyAny>) -> bool {
+    fn number(x: &Bound<PyAny>) -> bool {
+        x.is_exact_instance_of::<PyFloat>() || x.is_exact_instance_of::<PyInt>() || x.is_exact_instance_of::<PyBool>()
+    }
+    number(x)
+        || x.is_none()
+        || x.is_exact_instance_of::<PyString>()
+        || dtypes::of_scalar_type(x.py(), x.get_type_ptr()).is_some()
+        || dtypes::quick(x).is_some()
+        || x.cast_exact::<PyList>().is_ok_and(|list| list.iter().all(|item| number(&item)))
+        || x.cast_exact::<PyTuple>().is_ok_and(|tuple| tuple.iter_borrowed().all(|item| number(&item)))
 }
 
 /// Calls `numpy.<name>`.

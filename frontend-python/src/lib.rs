@@ -13,6 +13,7 @@ mod error;
 mod fallback;
 mod functions;
 mod index;
+mod interpolate;
 mod loops;
 mod methods;
 mod nests;
@@ -108,6 +109,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("asanyarray", m.getattr("asarray")?)?;
     m.add_function(wrap_pyfunction!(functions::adopt_array, m)?)?;
     m.add_function(wrap_pyfunction!(functions::host, m)?)?;
+    m.add_function(wrap_pyfunction!(fallback::run_in_numpy, m)?)?;
+    m.add_function(wrap_pyfunction!(fallback::call_numpy, m)?)?;
     m.add_function(wrap_pyfunction!(functions::_unpickle_array, m)?)?;
     m.add_function(wrap_pyfunction!(functions::_unpickle_scalar, m)?)?;
     m.add_function(wrap_pyfunction!(cache::cache_dir, m)?)?;

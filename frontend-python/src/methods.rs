@@ -247,6 +247,15 @@ impl Value {
         value::new_array(py, guarded(py, || slf.get().get().diagonal(offset, axis1, axis2))?)
     }
 
+    /// The main diagonal of a matrix, to be written through.
+    fn _main_diagonal(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        let array = slf.get().get();
+        let mut diagonal = guarded(py, || array.diagonal(0, 0, 1))?;
+        diagonal.set_writable(array.writable());
+        value::new_array(py, diagonal)
+    }
+
     /// (C contiguous, F contiguous, own data, writable)
     fn _layout(&self) -> (bool, bool, bool, bool) {
         let a = self.get();

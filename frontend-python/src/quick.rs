@@ -22,10 +22,13 @@ use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTypeInfo, ffi};
 
 pub use args::Args;
-use create::{array, asarray, eye, linspace, ones, zeros};
+use create::{array, asarray, eye, fromiter, linspace, ones, zeros};
 use elements::{item, take, take_of, tobytes, tolist};
 use join::{concatenate, hstack_of, stack_of, vstack_of};
-use order::{argsort, argsort_of, nonzero, nonzero_of, searchsorted, searchsorted_of, sort, sort_of};
+use order::{
+    argpartition, argpartition_of, argsort, argsort_of, bincount, interp, nonzero, nonzero_of, partition, partition_of,
+    searchsorted, searchsorted_of, sort, sort_of,
+};
 use reductions::*;
 pub use ufuncs::ufunc;
 use ufuncs::{array_ufunc, dot, dot_of, where_};
@@ -130,6 +133,8 @@ entries! {
     m_take c"take" = take;
     m_tobytes c"tobytes" = tobytes;
     m_sort c"sort" = sort;
+    m_partition c"partition" = partition;
+    m_argpartition c"argpartition" = argpartition;
     m_dot c"dot" = dot;
     m_item c"item" = item;
     m_tolist c"tolist" = tolist;
@@ -172,6 +177,11 @@ entries! {
     p_var c"var" "(a, axis=None, dtype=None, out=None, ddof=0, keepdims=None, *, where=None, mean=None, correction=None)" = var_of;
     p_std c"std" "(a, axis=None, dtype=None, out=None, ddof=0, keepdims=None, *, where=None, mean=None, correction=None)" = std_of;
     p_sort c"sort" "(a, axis=-1, kind=None, order=None, *, stable=None)" = sort_of;
+    p_partition c"partition" "(a, kth, axis=-1, kind='introselect', order=None)" = partition_of;
+    p_argpartition c"argpartition" "(a, kth, axis=-1, kind='introselect', order=None)" = argpartition_of;
+    p_bincount c"bincount" "(x, /, weights=None, minlength=0)" = bincount;
+    p_fromiter c"fromiter" "(iter, dtype, count=-1, *, like=None)" = fromiter;
+    p_interp c"interp" "(x, xp, fp, left=None, right=None, period=None)" = interp;
     p_argsort c"argsort" "(a, axis=-1, kind=None, order=None, *, stable=None)" = argsort_of;
     p_searchsorted c"searchsorted" "(a, v, side='left', sorter=None)" = searchsorted_of;
     p_nonzero c"nonzero" "(a)" = nonzero_of;

@@ -62,6 +62,11 @@ fn few(view: &HostView) -> Option<SmallVec<[(i64, u32); FEW]>> {
     Some(all)
 }
 
+/// The element that a key of [`few`] stands for.
+fn word_of(key: i64, dtype: DType) -> i64 {
+    if dtype == DType::F64 { key ^ ((key >> 63) as u64 >> 1) as i64 } else { key }
+}
+
 /// Elements of 8 bytes as an array.
 fn from_words(words: &[i64], dtype: DType) -> rt::Result<Array> {
     // SAFETY: integers are bytes.
@@ -75,18 +80,76 @@ pub fn sorted(py: Python<'_>, array: &Array) -> PyResult<Option<Array>> {
     if let Some(all) = few(&view) {
         let mut words = [0i64; FEW];
         for (word, &(key, _)) in words.iter_mut().zip(&all) {
-            *word = if view.dtype == DType::F64 { key ^ ((key >> 63) as u64 >> 1) as i64 } else { key };
+            *word = word_of(key, view.dtype);
         }
         return direct(py, || from_words(&words[..all.len()], view.dtype)).map(Some);
     }
-    // SAFETY: so many bytes, one after the other, which nobody writes while the view holds them.
-    let bytes = unsafe { std::slice::from_raw_parts(view.ptr, array.nbytes()) };
-    let new = direct(py, || Array::from_bytes(bytes, array.shape(), array.dtype()))?;
-    let made = guarded(py, || new.host())?;
+    drop(view);
+    let Some((new, made)) = copied(py, array)? else { return Ok(None) };
     let (shape, strides) = dims(&made);
     // SAFETY: the view keeps the new array's memory, which nobody else knows.
     unsafe { capi::sort(py, made.dtype, &shape, &strides, made.ptr)? };
     Ok(Some(new))
+}
+
+/// `a.sort()` in the array's own memory; false where that is not to be had.
+pub fn sort(py: Python<'_>, array: &Array) -> PyResult<bool> {
+    let Some(view) = own(py, array)? else { return Ok(false) };
+    if let Some(all) = few(&view) {
+        for (k, &(key, _)) in all.iter().enumerate() {
+            // SAFETY: an element of the view, of 8 bytes.
+            unsafe { view.ptr.cast::<i64>().add(k).write(word_of(key, view.dtype)) };
+        }
+        return Ok(true);
+    }
+    let (shape, strides) = dims(&view);
+    // SAFETY: the view keeps the memory, which is the array's own.
+    unsafe { capi::sort(py, view.dtype, &shape, &strides, view.ptr)? };
+    Ok(true)
+}
+
+fn own(py: Python, array: &Array) -> PyResult<Option<HostView>> {
+    if array.ndim() == 0 || array.size() == 0 {
+        return Ok(None);
+    }
+    direct(py, || array.own_at_rest())
+}
+
+/// A copy of an array with axes whose elements lie together, to be rearranged in its memory before anybody sees it.
+fn copied(py: Python, array: &Array) -> PyResult<Option<(Array, HostView)>> {
+    let Some(view) = together(py, array)? else { return Ok(None) };
+    // SAFETY: so many bytes, one after the other, which nobody writes while the view holds them.
+    let bytes = unsafe { std::slice::from_raw_parts(view.ptr, array.nbytes()) };
+    let new = direct(py, || Array::from_bytes(bytes, array.shape(), array.dtype()))?;
+    let made = guarded(py, || new.host())?;
+    Ok(Some((new, made)))
+}
+
+/// `np.partition(a, k)`; `None` where it is not plain.
+pub fn partitioned(py: Python<'_>, array: &Array, k: i64) -> PyResult<Option<Array>> {
+    let Some((new, made)) = copied(py, array)? else { return Ok(None) };
+    let (shape, strides) = dims(&made);
+    // SAFETY: the view keeps the new array's memory, which nobody else knows.
+    unsafe { capi::partition(py, made.dtype, &shape, &strides, made.ptr, k)? };
+    Ok(Some(new))
+}
+
+/// `a.partition(k)` in the array's own memory; false where that is not to be had.
+pub fn partition(py: Python<'_>, array: &Array, k: i64) -> PyResult<bool> {
+    let Some(view) = own(py, array)? else { return Ok(false) };
+    let (shape, strides) = dims(&view);
+    // SAFETY: the view keeps the memory, which is the array's own.
+    unsafe { capi::partition(py, view.dtype, &shape, &strides, view.ptr, k)? };
+    Ok(true)
+}
+
+/// `np.argpartition(a, k)`; `None` where it is not plain.
+pub fn partitioned_order(py: Python<'_>, array: &Array, k: i64) -> PyResult<Option<Py<PyAny>>> {
+    let Some(view) = together(py, array)? else { return Ok(None) };
+    let (shape, strides) = dims(&view);
+    // SAFETY: the view keeps the memory, and nobody writes it meanwhile.
+    let order = unsafe { capi::arg_partition(py, view.dtype, &shape, &strides, view.ptr, k)? };
+    adopt::adopt(&order, false)?.map(|order| value::new_array(py, order)).transpose()
 }
 
 /// `np.argsort(a)`; `None` where it is not plain.

@@ -79,7 +79,7 @@ pub(crate) fn made(store: Arc<Store>, dtype: DType, full: &Shared<Layout>, perm:
 }
 
 /// A writable handle's memory that nobody else sees, or that foreign code is meant to see written.
-fn own(s: &mut Session, to: &Array) -> Result<Option<*mut u8>> {
+pub(crate) fn own(s: &mut Session, to: &Array) -> Result<Option<*mut u8>> {
     if at_rest(s, to).is_none() {
         return Ok(None);
     }

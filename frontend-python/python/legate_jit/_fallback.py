@@ -13,7 +13,7 @@ import types
 import numpy
 
 from . import _native
-from ._native import adopt_array, host, ndarray, scalar
+from ._native import adopt_array, call_numpy, host, ndarray, run_in_numpy, scalar
 
 calls = collections.Counter()
 _ours = (ndarray, scalar)
@@ -70,7 +70,7 @@ def wrap(x, shared=False):
     return x
 
 
-# What goes to NumPy as it is.
+# What goes to NumPy as it is. (`call_numpy` knows the same.)
 _PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None), type, numpy.dtype, numpy.float64, numpy.int64})
 
 
@@ -144,7 +144,7 @@ def function(name, real):
     """A function that NumPy's own runs."""
 
     def call(*args, **kwargs):
-        return run(name, real, args, kwargs)
+        return run_in_numpy(name, real, args, kwargs)
 
     return _dress(call, name, real)
 
@@ -160,7 +160,7 @@ class Callable:
         self.__doc__ = real.__doc__
 
     def __call__(self, *args, **kwargs):
-        return run(self._name, self._real, args, kwargs)
+        return run_in_numpy(self._name, self._real, args, kwargs)
 
     def __getattr__(self, attribute):
         value = getattr(self._real, attribute)

@@ -4,7 +4,7 @@
 
 use legate_jit_ir::cast::cast;
 use legate_jit_ir::{DType, Scalar};
-use legate_jit_runtime::{self as rt, Array, Operand};
+use legate_jit_runtime::{self as rt, Array, Operand, WeakScalar};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyList, PyTuple};
 use pyo3::{ffi, intern};
@@ -92,7 +92,39 @@ pub(super) fn asarray(py: Python, args: Args) -> Done {
     if value::is_array(&a) {
         return Ok(Some(a.to_owned().unbind()));
     }
-    numbers(py, &a)
+    number(py, &a)
+}
+
+/// `np.fromiter(x, dtype)` of a line of elements of this type, or of a list of such numbers
+pub(super) fn fromiter(py: Python, args: Args) -> Done {
+    if args.len() != 2 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let Some(dtype) = dtypes::quick(&args.get(py, 1)) else { return NOT_PLAIN };
+    let x = args.get(py, 0);
+    let plain = |a: &Array| a.ndim() == 1 && a.dtype() == dtype;
+    match array_of(&x) {
+        Some(array) if plain(array) => value::new_array(py, direct(py, || array.copy(true))?).map(Some),
+        Some(_) => NOT_PLAIN,
+        None => {
+            let Some(made) = numbers(py, &x)? else { return NOT_PLAIN };
+            Ok(array_of(made.bind(py)).is_some_and(plain).then_some(made))
+        }
+    }
+}
+
+/// A Python number as an array without axes, or a list as in [`numbers`].
+fn number(py: Python, x: &Bound<PyAny>) -> Done {
+    let number = match convert::quick(x) {
+        Some(Operand::Weak(WeakScalar::Float(v))) => Scalar::f64(v),
+        Some(Operand::Weak(WeakScalar::Int(v))) => match i64::try_from(v) {
+            Ok(v) => Scalar::i64(v),
+            Err(_) => return NOT_PLAIN,
+        },
+        Some(Operand::Typed(v)) => v,
+        _ => return numbers(py, x),
+    };
+    value::new_array(py, direct(py, || Array::scalar(number))?).map(Some)
 }
 
 pub(super) fn array(py: Python, args: Args) -> Done {
@@ -102,7 +134,7 @@ pub(super) fn array(py: Python, args: Args) -> Done {
     let a = args.get(py, 0);
     match array_of(&a) {
         Some(array) => value::new_array(py, direct(py, || array.copy(true))?).map(Some),
-        None => numbers(py, &a),
+        None => number(py, &a),
     }
 }
 

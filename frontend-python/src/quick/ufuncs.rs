@@ -45,9 +45,16 @@ pub(super) fn where_(py: Python, args: Args) -> Done {
     }
 }
 
+/// Whether a ufunc's method is the call itself; NumPy's word for it is interned as well.
+#[inline]
+fn is_call(py: Python, method: &Bound<PyAny>) -> PyResult<bool> {
+    let call = intern!(py, "__call__");
+    Ok(method.is(call) || method.eq(call)?)
+}
+
 /// NumPy's own ufunc, called with an array of ours: `s * a` with a scalar of NumPy's on the left.
 pub(super) fn array_ufunc(py: Python, _: &Bound<PyAny>, args: Args) -> Done {
-    if args.has_names() || !(3..=4).contains(&args.len()) || !args.get(py, 1).eq(intern!(py, "__call__"))? {
+    if args.has_names() || !(3..=4).contains(&args.len()) || !is_call(py, &args.get(py, 1))? {
         return NOT_PLAIN;
     }
     let Some(op) = crate::ufunc::of_numpy(&args.get(py, 0))? else { return NOT_PLAIN };

@@ -1,11 +1,12 @@
 //! Other views of an array, and copies.
 
 use legate_jit_runtime::Casting;
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::args::{Args, Done, NOT_PLAIN, array_of, as_method, int, ints};
 use crate::error::{attempt, direct};
-use crate::{dtypes, value};
+use crate::{adopt, dtypes, value};
 
 pub(super) fn copy(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match array_of(a) {
@@ -56,11 +57,23 @@ pub(super) fn squeeze(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     }
 }
 
-/// `a.view()`
+/// `a.view()`, `a.view(dtype)`
 pub(super) fn view(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
-    match array_of(a) {
-        Some(array) if args.len() == 0 && !args.has_names() => value::new_array(py, array.clone()).map(Some),
-        _ => NOT_PLAIN,
+    let Some(array) = array_of(a) else { return NOT_PLAIN };
+    let dtype = match (args.len(), args.has_names()) {
+        (0, false) => return value::new_array(py, array.clone()).map(Some),
+        (1, false) => args.get(py, 0),
+        (0, true) => match args.single_name(py) {
+            Some((name, x)) if name.is(intern!(py, "dtype")) => x,
+            _ => return NOT_PLAIN,
+        },
+        _ => return NOT_PLAIN,
+    };
+    let Ok(Ok(dtype)) = dtypes::parse(&dtype) else { return NOT_PLAIN };
+    let array = array.clone();
+    match adopt::detached(py, || array.viewed_as(dtype))? {
+        Some(seen) => value::new_array(py, seen).map(Some),
+        None => NOT_PLAIN,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::base::{State, Version};
 use crate::layout::Strides;
 use crate::session::lock_to_look;
 use crate::shared::Shared;
+use crate::trace::Part;
 use crate::{Result, Store};
 
 /// The elements of a handle in memory. The address is good as long as this lives.
@@ -90,6 +91,49 @@ impl Array {
         }
         store.exports.fetch_add(1, Ordering::AcqRel);
         Ok(Export { view: self.view_of(store), _base: self.clone() })
+    }
+
+    /// The elements of a writable array for writing, where they lie together in memory that nobody else sees, or that foreign code
+    /// is meant to see written.
+    pub fn own_at_rest(&self) -> Result<Option<HostView>> {
+        if !self.writable() || !self.layout.c_contiguous {
+            return Ok(None);
+        }
+        let mut s = lock_to_look();
+        s.inline.asked = true;
+        if crate::inline::own(&mut s, self)?.is_none() {
+            return Ok(None);
+        }
+        match self.base.current.get(&s.token).state.get(&s.token) {
+            State::Store(store) => Ok(Some(self.view_of(store.clone()))),
+            State::Pending(_) | State::Failed(_) => Ok(None),
+        }
+    }
+
+    /// The same memory seen with another type; both arrays hold it as shared, so that each sees what the other writes. `None` for
+    /// what is not one run of elements of both types, or might hold what is no element of the new one.
+    pub fn viewed_as(&self, dtype: DType) -> Result<Option<Array>> {
+        let (old, new) = (self.dtype.size(), dtype.size());
+        let mut shape: Shape = self.shape().into();
+        let Some(last) = shape.last_mut() else { return Ok(None) };
+        let plain = self.part == Part::Whole && self.layout.c_contiguous && self.size() > 0 && dtype != DType::Bool;
+        if !plain || !(*last * old).is_multiple_of(new) {
+            return Ok(None);
+        }
+        *last = *last * old / new;
+        let export = self.export()?;
+        let (ptr, bytes) = (export.view.ptr, self.size() * old);
+        if !(ptr as usize).is_multiple_of(new.min(8)) {
+            return Ok(None);
+        }
+        // SAFETY: the export keeps the memory, and says that it is shared.
+        let store = unsafe { Store::foreign(ptr, bytes, Box::new(export), true)? };
+        let mut array = Array::from_store(store, &shape, dtype)?;
+        if !self.writable() {
+            array.set_writable(false);
+            array.set_base_writable(false);
+        }
+        Ok(Some(array))
     }
 
     fn view_of(&self, store: Arc<Store>) -> HostView {

@@ -349,28 +349,35 @@ impl PreparedLaunch {
     }
 
     /// Whether the launch can be cut into so many rows: points of some leading axes of its domain, none of which its streams reduce,
-    /// and which are the first one alone where the launch is in pieces.
-    pub fn divides(&self, rows: usize) -> bool {
+    /// and which are the first one alone where the launch is in pieces. With layers, the first axis counts those, and the second the
+    /// rows.
+    pub fn divides(&self, rows: usize, layers: usize) -> bool {
         match &self.streams {
-            Some(streams) => streams.outer().is_multiple_of(rows),
-            None => self.pieces.len() > 1 || self.pieces.iter().all(|p| (p.walk.hi[0] as usize).is_multiple_of(rows)),
+            Some(streams) => streams.outer().is_multiple_of(layers * rows),
+            None => self.pieces.len() > 1 || self.pieces.iter().all(|p| p.cut(rows, layers).is_some()),
         }
     }
 
     /// Runs some of the `all` rows that the launch can be [cut into](Self::divides), on the calling thread if that is a task of the
     /// pool.
-    pub fn run_rows_here(&self, frame: &Frame, rows: std::ops::Range<usize>, all: usize) -> Result<()> {
+    pub fn run_rows_here(&self, frame: &Frame, rows: std::ops::Range<usize>, all: usize, layers: usize) -> Result<()> {
         if let Some(streams) = &self.streams {
-            let each = streams.outer() / all;
-            return streams.run_outputs(self, frame, rows.start * each..rows.end * each);
+            let each = streams.outer() / (layers * all);
+            return (0..layers).try_for_each(|layer| {
+                let at = |row: usize| (layer * all + row) * each;
+                streams.run_outputs(self, frame, at(rows.start)..at(rows.end))
+            });
         }
         for piece in &self.pieces {
-            let each = if self.pieces.len() == 1 { piece.walk.hi[0] / all as i64 } else { piece.per_axis[0] };
-            let (mut lo, mut hi) = (piece.walk.lo.clone(), piece.walk.hi.clone());
-            lo[0] = lo[0].max(rows.start as i64 * each);
-            hi[0] = hi[0].min(rows.end as i64 * each);
-            // SAFETY: as in `run`; the caller gives no two threads the same rows.
-            unsafe { piece.run(frame, &lo, &hi, &[]) };
+            let cut = if self.pieces.len() == 1 { piece.cut(all, layers) } else { None };
+            let Cut { axis, each, runs } = cut.unwrap_or(Cut { axis: 0, each: piece.per_axis[0], runs: 1 });
+            for run in 0..runs {
+                let (mut lo, mut hi) = (piece.walk.lo.clone(), piece.walk.hi.clone());
+                lo[axis] = lo[axis].max((run * all + rows.start) as i64 * each);
+                hi[axis] = hi[axis].min((run * all + rows.end) as i64 * each);
+                // SAFETY: as in `run`; the caller gives no two threads the same rows.
+                unsafe { piece.run(frame, &lo, &hi, &[]) };
+            }
         }
         Ok(())
     }
@@ -434,7 +441,29 @@ impl PreparedLaunch {
     }
 }
 
+/// How a piece that is the whole domain is cut into rows.
+struct Cut {
+    axis: usize,
+    /// Points of this axis for each row.
+    each: i64,
+    /// How many times the axis has all rows.
+    runs: usize,
+}
+
 impl PreparedPiece {
+    /// `None` where its merged axes don't show the rows.
+    fn cut(&self, rows: usize, layers: usize) -> Option<Cut> {
+        let extent = |axis: usize| self.walk.hi.get(axis).map_or(0, |&n| n as usize);
+        if extent(0).is_multiple_of(layers * rows) {
+            return Some(Cut { axis: 0, each: (extent(0) / (layers * rows)) as i64, runs: layers });
+        }
+        (extent(0) == layers && extent(1) > 0 && extent(1).is_multiple_of(rows)).then(|| Cut {
+            axis: 1,
+            each: (extent(1) / rows) as i64,
+            runs: 1,
+        })
+    }
+
     /// Runs the kernel on a box of this piece's walk, which must lie in the piece. `streams[k]` is where the domain's first
     /// point of stream k would lie, were the stream as large as the domain.
     ///

@@ -39,10 +39,6 @@ impl OpaqueOperand {
         self.dtype
     }
 
-    pub fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
     /// Some rows of the first axis.
     pub fn rows(&self, rows: &std::ops::Range<usize>) -> OpaqueOperand {
         let mut shape = self.shape.clone();

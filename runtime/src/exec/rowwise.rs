@@ -3,7 +3,8 @@
 //! Where every launch of a run reads of the others' arrays only what belongs to the rows that it handles, a block of rows can go
 //! through all of them before the next one does. What one leaves for the next is then still in the second-level cache, and what
 //! several of them read comes from memory once. Rows are points of the domains' leading axes taken together, as many axes as
-//! all launches agree on: of 16 batches of 512 rows, 8192.
+//! all launches agree on: of 16 batches of 512 rows, 8192. They may lie in layers, too: of the differences between all pairs of
+//! points, 3×1000×1000 of them, a row is what belongs to one point in each of the three.
 //!
 //! The same points are computed by the same kernels and the same sums have the same trees, so the bits are the same.
 
@@ -25,6 +26,8 @@ const BLOCKS_A_THREAD: usize = 8;
 /// A run of launches that is worked off block by block.
 pub struct Rowwise {
     launches: Vec<PreparedLaunch>,
+    /// The layers of each launch's domain.
+    layers: Vec<usize>,
     rows: usize,
     /// Rows of a block.
     block: usize,
@@ -61,7 +64,9 @@ pub fn find(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> Option<Sh
     }
     // Of equally long runs the one with the most rows, which can be cut as one likes.
     (1..=first.domain.len())
-        .filter_map(|axes| grow(plan, memory, launches, size(&first.domain[..axes])))
+        .map(|axes| size(&first.domain[..axes]))
+        .chain(first.domain.get(1).copied())
+        .filter_map(|rows| grow(plan, memory, launches, rows))
         .max_by_key(|shape| (shape.length, shape.rows))
 }
 
@@ -80,7 +85,7 @@ fn grow(plan: &Plan, memory: &[BufferId], launches: &[&Launch], rows: usize) -> 
         if used.values().any(|m| m.written && m.row.is_none()) {
             break;
         }
-        let by_rows = || used.values().filter_map(|m| Some((m.row?, m.launches)));
+        let by_rows = || used.values().filter_map(|m| Some((m.row?.0 * m.row?.1, m.launches)));
         let common_bytes: usize = used.values().filter(|m| m.row.is_none()).map(|m| m.bytes).sum();
         let row_bytes: usize = by_rows().map(|(row, _)| row).sum();
         if common_bytes + row_bytes > near_bytes() {
@@ -98,8 +103,8 @@ fn grow(plan: &Plan, memory: &[BufferId], launches: &[&Launch], rows: usize) -> 
 #[derive(Clone, Copy)]
 struct Memory {
     bytes: usize,
-    /// Bytes that belong to a row, where row after row is all that is touched.
-    row: Option<usize>,
+    /// Layers, and the bytes that belong to a row in each, where row after row is all that is touched.
+    row: Option<(usize, usize)>,
     written: bool,
     launches: usize,
 }
@@ -124,33 +129,61 @@ fn uses(plan: &Plan, memory: &[BufferId], launch: &Launch, rows: usize) -> Optio
     if launch.domain.contains(&0) {
         return None;
     }
-    let axes = (1..=launch.domain.len()).find(|&k| size(&launch.domain[..k]) == rows)?;
+    let Division { layers, axes } = division(&launch.domain, rows)?;
     // Pieces have the rows of an axis behind the first one in any place.
     match &launch.pieces[..] {
         [piece] if piece.hi[..] == launch.domain[..] && piece.lo.iter().all(|&l| l == 0) => {}
-        [_, _, ..] if axes == 1 => {}
+        [_, _, ..] if axes == 1 && layers == 1 => {}
         _ => return None,
     }
-    if launch.streams.iter().any(|s| s.reduce.axes.iter().any(|&a| (a as usize) < axes)) {
+    let behind = axes + usize::from(layers > 1);
+    if launch.streams.iter().any(|s| s.reduce.axes.iter().any(|&a| (a as usize) < behind)) {
         return None;
     }
     let written = written_by(plan, launch);
     let mut all: BTreeMap<BufferId, Memory> = BTreeMap::new();
-    let mut note = |buffer: BufferId, row: Option<usize>| {
+    let mut note = |buffer: BufferId, row: Option<(usize, usize)>| {
         let bytes = plan.buffer(buffer).ty.bytes();
         let new = Memory { bytes, row, written: written.contains(&buffer), launches: 1 };
         all.entry(memory[buffer.0 as usize]).and_modify(|m| m.beside(new)).or_insert(new);
     };
     for target in &launch.targets {
         if let Target::Buffer(operand) = target {
-            note(operand.buffer, row_of(plan, operand, &launch.domain, axes, rows));
+            let row = if layers == 1 { row_of(plan, operand, &launch.domain, axes, rows) } else { None };
+            let single = || row_in_layers(plan, operand, axes + usize::from(layers > 1) - 1, rows);
+            note(operand.buffer, row.map(|row| (1, row)).or_else(|| if axes == 1 { single() } else { None }));
         }
     }
     for stream in &launch.streams {
         let bytes = plan.buffer(stream.out).ty.bytes();
-        note(stream.out, bytes.is_multiple_of(rows).then_some(bytes / rows));
+        note(stream.out, bytes.is_multiple_of(layers * rows).then_some((layers, bytes / layers / rows)));
     }
     Some(all)
+}
+
+/// Which axes of a domain are its rows.
+struct Division {
+    /// The first axis, if the rows are the second alone.
+    layers: usize,
+    axes: usize,
+}
+
+fn division(domain: &[usize], rows: usize) -> Option<Division> {
+    if let Some(axes) = (1..=domain.len()).find(|&k| size(&domain[..k]) == rows) {
+        return Some(Division { layers: 1, axes });
+    }
+    (domain.get(1) == Some(&rows)).then(|| Division { layers: domain[0], axes: 1 })
+}
+
+/// The layers of the buffer and the bytes of a row in each, where axis `along` of the domain says which row of the buffer is
+/// touched: one of its axes, before which others count the layers.
+fn row_in_layers(plan: &Plan, operand: &Operand, along: usize, rows: usize) -> Option<(usize, usize)> {
+    let ty = &plan.buffer(operand.buffer).ty;
+    let has = |k: &usize| operand.view.axes[*k].terms.iter().any(|t| t.0 as usize == along);
+    let k = (0..ty.shape.len()).find(has)?;
+    let map = &operand.view.axes[k];
+    let one = ty.shape[k] == rows && map.start == 0 && map.terms[..] == [(along as u32, 1)];
+    one.then(|| (size(&ty.shape[..k]), size(&ty.shape[k + 1..]) * ty.dtype.size()))
 }
 
 /// Bytes of the buffer for each row, if a row of the domain touches nothing else.
@@ -190,6 +223,7 @@ impl Rowwise {
         tier: Tier,
     ) -> Result<Option<Rowwise>> {
         let mut prepared = Vec::new();
+        let mut layers = Vec::new();
         for (k, &launch) in launches[..shape.length].iter().enumerate() {
             let home = |b: BufferId| memory[b.0 as usize];
             let written: Vec<BufferId> = written_by(plan, launch).into_iter().map(home).collect();
@@ -198,26 +232,27 @@ impl Rowwise {
                 targets.any(|t| matches!(t, Target::Buffer(o) if written.contains(&home(o.buffer))))
             };
             // What no later one of the run touches may go past the caches.
+            layers.push(division(&launch.domain, shape.rows).map_or(1, |division| division.layers));
             let launch = match launches[k + 1..shape.length].iter().any(|later| asks(later)) {
                 true => PreparedLaunch::new(plan, launch, tier)?,
                 false => PreparedLaunch::alone(plan, launch, tier)?,
             };
-            if !launch.divides(shape.rows) {
+            if !launch.divides(shape.rows, layers[k]) {
                 return Ok(None);
             }
             prepared.push(launch);
         }
         let near = (near_bytes() - shape.common_bytes) / shape.row_bytes.max(1);
         let block = near.min(shape.rows / (BLOCKS_A_THREAD * pool::threads())).max(1);
-        Ok(Some(Rowwise { launches: prepared, rows: shape.rows, block }))
+        Ok(Some(Rowwise { launches: prepared, layers, rows: shape.rows, block }))
     }
 
     pub fn run(&self, frame: &Frame) -> Result<()> {
         let block = |k: usize| -> Range<usize> { k * self.block..((k + 1) * self.block).min(self.rows) };
         let failed = std::sync::Mutex::new(None);
         pool::run(self.rows.div_ceil(self.block), &|k, _| {
-            for launch in &self.launches {
-                if let Err(e) = launch.run_rows_here(frame, block(k), self.rows) {
+            for (launch, &layers) in self.launches.iter().zip(&self.layers) {
+                if let Err(e) = launch.run_rows_here(frame, block(k), self.rows, layers) {
                     *failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(e);
                 }
             }

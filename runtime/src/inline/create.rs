@@ -74,6 +74,41 @@ impl Session {
         Ok(Some(made(store, dtype, full, 0)))
     }
 
+    /// An array whose elements lie together, with the part behind each place of `axis` so many times.
+    pub(crate) fn repeat_now(
+        &mut self,
+        a: &Array,
+        axis: usize,
+        times: usize,
+        full: &Shared<Layout>,
+    ) -> Result<Option<Array>> {
+        if !self.inline.allows_more(full.size) || !a.layout.c_contiguous {
+            return Ok(None);
+        }
+        let Some(from) = at_rest(self, a) else { return Ok(None) };
+        let item = a.dtype.size();
+        let store = Store::alloc(full.size * item)?;
+        let part = a.shape()[axis + 1..].iter().product::<usize>() * item;
+        let mut to = store.raw_ptr();
+        // SAFETY: the new memory has room for each of the parts so many times.
+        unsafe {
+            for k in 0..a.size() * item / part {
+                let from = from.add(k * part);
+                if part == 8 {
+                    std::slice::from_raw_parts_mut(to.cast::<u64>(), times).fill(from.cast::<u64>().read_unaligned());
+                    to = to.add(8 * times);
+                    continue;
+                }
+                for _ in 0..times {
+                    to.copy_from_nonoverlapping(from, part);
+                    to = to.add(part);
+                }
+            }
+        }
+        self.counters.inline += 1;
+        Ok(Some(made(store, a.dtype, full, 0)))
+    }
+
     /// `start + i * delta` for each place.
     pub(crate) fn ramp_now(&mut self, start: Scalar, delta: Scalar, full: &Shared<Layout>) -> Result<Option<Array>> {
         if !self.inline.allows_more(full.size) {

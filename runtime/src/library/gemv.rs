@@ -23,11 +23,11 @@ const TASK_BYTES: usize = 96 << 10;
 /// of a matrix fit the second-level cache if they are not long, and the parts need little memory beside the matrix.
 pub(crate) const TERMS: usize = 512;
 /// Results that one task of the second kind keeps in the first-level cache.
-const STRIP: usize = 2048;
+pub(crate) const STRIP: usize = 2048;
 /// Strips of a matrix that has few parts.
 const NARROW: usize = 4;
 /// Rows that a step takes.
-const ROWS: usize = 8;
+pub(crate) const ROWS: usize = 8;
 /// Rows whose sums are formed side by side, each in two vectors. The processor's prefetching follows each row by itself, so that
 /// reading rows side by side gets more out of memory: one row at a time 26 GB/s, four 30, eight 1 to 2 % more than four (and
 /// 7 % where memory is in small pages).
@@ -650,8 +650,17 @@ fn strip(parts: usize, columns: usize) -> usize {
 ///
 /// # Safety
 /// A valid matrix, with as many rows as `x` has elements, that has these columns.
-pub(crate) unsafe fn add_part<T: Real>(x: &[T], b: Rows<T>, p: usize, columns: Range<usize>, y: &mut [T]) {
-    let rows = p * TERMS..((p + 1) * TERMS).min(b.rows);
+unsafe fn add_part<T: Real>(x: &[T], b: Rows<T>, p: usize, columns: Range<usize>, y: &mut [T]) {
+    // SAFETY: the caller's promise.
+    unsafe { add_some(x, b, p * TERMS..((p + 1) * TERMS).min(b.rows), columns, y) }
+}
+
+/// Adds to `y` some rows of a part, each times its element of `x`: whole steps of [`ROWS`] rows from its first one on, or those
+/// that are left. Called for one range after the other, this has the bits of the whole part.
+///
+/// # Safety
+/// As for [`add_part`].
+pub(crate) unsafe fn add_some<T: Real>(x: &[T], b: Rows<T>, rows: Range<usize>, columns: Range<usize>, y: &mut [T]) {
     let mut row = rows.start;
     let mut rooms: [Vec<T>; ROWS] = std::array::from_fn(|_| Vec::new());
     // SAFETY: rows and columns of the matrix.

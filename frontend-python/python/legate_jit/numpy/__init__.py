@@ -28,6 +28,7 @@ from .._native import (
 from .._native import all, any, argmax, argmin, cumprod, cumsum, max, min, prod, sum, ufunc
 from . import _index, _linalg, _math, _methods, _shape
 from ._index import (
+    argpartition,
     argsort,
     argwhere,
     bincount,
@@ -35,6 +36,7 @@ from ._index import (
     extract,
     flatnonzero,
     nonzero,
+    partition,
     place,
     putmask,
     searchsorted,
@@ -61,9 +63,11 @@ from ._math import (
     eye,
     fill_diagonal,
     from_dlpack,
+    fromiter,
     identity,
     imag,
     inner,
+    interp,
     isclose,
     iscomplexobj,
     isrealobj,

@@ -32,6 +32,14 @@ def searchsorted(a, v, side="left", sorter=None):
     return _fallback.run("searchsorted", _np.searchsorted, (a, v, side, sorter), {})
 
 
+def partition(a, kth, axis=-1, kind="introselect", order=None):
+    return _fallback.run_in_numpy("partition", _np.partition, (a, kth, axis, kind, order), {})
+
+
+def argpartition(a, kth, axis=-1, kind="introselect", order=None):
+    return _fallback.run_in_numpy("argpartition", _np.argpartition, (a, kth, axis, kind, order), {})
+
+
 def flatnonzero(a):
     return nonzero(asarray(a).ravel())[0]
 

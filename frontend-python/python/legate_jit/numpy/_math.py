@@ -184,6 +184,14 @@ def diff(a, n=1, axis=-1, prepend=_NoValue, append=_NoValue):
     return a
 
 
+def fromiter(iter, dtype, count=-1, *, like=None):
+    return _fallback.run_in_numpy("fromiter", _np.fromiter, (iter, dtype, count), {} if like is None else {"like": like})
+
+
+def interp(x, xp, fp, left=None, right=None, period=None):
+    return _fallback.run_in_numpy("interp", _np.interp, (x, xp, fp, left, right, period), {})
+
+
 def trapezoid(y, x=None, dx=1.0, axis=-1):
     y = asarray(y)
     if x is None:
@@ -378,11 +386,9 @@ def fill_diagonal(a, val, wrap=False):
         and not wrap
         and a.dtype.kind in "fc"
         and type(val) in (int, float, _np.float64)
-        and (layout := a._layout())[0]
-        and layout[3]
+        and a._layout()[3]
     ):
-        columns = a.shape[1]
-        a.reshape(-1)[: columns * columns : columns + 1] = val
+        a._main_diagonal()[...] = val
     else:
         _fallback.run("fill_diagonal", _np.fill_diagonal, (a, val, wrap), {})
 

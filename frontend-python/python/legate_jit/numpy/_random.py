@@ -15,7 +15,7 @@ _real = _np.random
 
 def _drawing(name, function):
     def call(*args, **kwargs):
-        return _fallback.run_uncounted(function, args, kwargs)
+        return _fallback.call_numpy(function, args, kwargs)
 
     return _fallback._dress(call, name, function)
 

@@ -2,12 +2,13 @@
 
 use legate_jit_ir::graph::{Graph, Op, Opaque, Order, Reduce, Reducer, Type};
 use legate_jit_ir::view::AxisMap;
-use legate_jit_ir::{DType, Ufunc, View};
+use legate_jit_ir::{DType, Ufunc, Value, View};
 use legate_jit_passes::Cx;
 
 use super::super::sample::input;
 use super::super::{Action, Prepared};
-use crate::Tier;
+use super::{PART_BYTES, TERMS};
+use crate::{Tier, pool};
 
 /// What is between the products.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -19,10 +20,14 @@ enum Between {
     Sum,
     /// e in the opposite order of the rows, so that a row gives no element of its own.
     Turned,
+    /// e = y, which knows nothing of z, and work on z.
+    Apart,
+    /// e = y, and the products the other way round.
+    Before,
 }
 
-/// z = A w; e = …; Aᵀ e
-fn program(dtype: DType, m: usize, n: usize, between: Between) -> Graph {
+/// z = A w; e = …; Aᵀ e, written as columns, or as rows: wᵀ Aᵀ and eᵀ A.
+fn program(dtype: DType, m: usize, n: usize, between: Between, rows: bool) -> Graph {
     let ty = |shape: &[usize]| Type::new(dtype, shape);
     let view = |shape: &[usize], axes: &[AxisMap]| Op::View(View { shape: shape.into(), axes: axes.into() });
     let along = |d: usize| AxisMap::along(0, d, 1);
@@ -30,11 +35,34 @@ fn program(dtype: DType, m: usize, n: usize, between: Between) -> Graph {
     let a = g.push(Op::Input(0), &[], ty(&[m, n]));
     let w = g.push(Op::Input(1), &[], ty(&[n]));
     let y = g.push(Op::Input(2), &[], ty(&[m]));
-    let column = g.push(view(&[n, 1], &[along(0)]), &[w], ty(&[n, 1]));
-    let z = g.push(Op::Opaque(Opaque::Matmul), &[a, column], ty(&[m, 1]));
+    // A product with the matrix or its transpose, and its result as a vector.
+    let product = |g: &mut Graph, turned: bool, x: Value, length: usize| {
+        let other = if turned { m } else { n };
+        let vector = |g: &mut Graph, row: bool| {
+            let (shape, d) = if row { ([1, other], 1) } else { ([other, 1], 0) };
+            g.push(view(&shape, &[along(d)]), &[x], ty(&shape))
+        };
+        // Times a row, a matrix is the other way round.
+        let matrix = if turned != rows { g.push(view(&[n, m], &[along(1), along(0)]), &[a], ty(&[n, m])) } else { a };
+        let matmul = Op::Opaque(Opaque::Matmul);
+        if rows {
+            let x = vector(g, true);
+            let out = g.push(matmul, &[x, matrix], ty(&[1, length]));
+            return g.push(view(&[length], &[AxisMap::at(0), along(0)]), &[out], ty(&[length]));
+        }
+        let x = vector(g, false);
+        let out = g.push(matmul, &[matrix, x], ty(&[length, 1]));
+        g.push(view(&[length], &[along(0), AxisMap::at(0)]), &[out], ty(&[length]))
+    };
+    if between == Between::Before {
+        let result = product(&mut g, true, y, n);
+        let z = product(&mut g, false, w, m);
+        g.outputs.extend([z, result]);
+        return g;
+    }
+    let z = product(&mut g, false, w, m);
     let mut e = z;
     if between != Between::Nothing {
-        let z = g.push(view(&[m], &[along(0), AxisMap::at(0)]), &[z], ty(&[m]));
         let error = g.push(Op::Map(Ufunc::Subtract), &[z, y], ty(&[m]));
         if between == Between::Sum {
             let square = g.push(Op::Map(Ufunc::Square), &[error], ty(&[m]));
@@ -43,27 +71,40 @@ fn program(dtype: DType, m: usize, n: usize, between: Between) -> Graph {
             let sum = g.push(Op::Reduce(reduce), &[square], ty(&[]));
             g.outputs.extend([sum, error]);
         }
-        let turned = AxisMap::along(m as i64 - 1, 0, -1);
-        let axis = if between == Between::Turned { turned } else { along(0) };
-        e = g.push(view(&[m, 1], &[axis]), &[error], ty(&[m, 1]));
+        e = match between {
+            Between::Turned => g.push(view(&[m], &[AxisMap::along(m as i64 - 1, 0, -1)]), &[error], ty(&[m])),
+            Between::Apart => {
+                g.outputs.push(error);
+                y
+            }
+            Between::Nothing | Between::Work | Between::Sum | Between::Before => error,
+        };
     }
-    let t = g.push(view(&[n, m], &[along(1), along(0)]), &[a], ty(&[n, m]));
-    let result = g.push(Op::Opaque(Opaque::Matmul), &[t, e], ty(&[n, 1]));
+    let result = product(&mut g, true, e, n);
     g.outputs.push(result);
     g
 }
 
 #[test]
 fn one_pass_has_the_bits_of_one_step_after_the_other() {
+    let all = [Between::Nothing, Between::Work, Between::Sum, Between::Turned, Between::Apart, Between::Before];
     for dtype in [DType::F64, DType::F32] {
-        for (m, n) in [(1024, 32), (5000, 7), (3333, 40), (20_011, 3)] {
-            for between in [Between::Nothing, Between::Work, Between::Sum, Between::Turned] {
-                let plan = legate_jit_passes::compile(&program(dtype, m, n, between), &Cx::default()).unwrap();
+        // (Of the last, a part takes several blocks.)
+        for (m, n) in [(1024, 32), (5000, 7), (3333, 40), (20_011, 3), (9005, 170)] {
+            for (between, rows) in all.into_iter().flat_map(|between| [(between, false), (between, true)]) {
+                let plan = legate_jit_passes::compile(&program(dtype, m, n, between, rows), &Cx::default()).unwrap();
                 let together = Prepared::build(plan.clone(), Tier::Vm, true).unwrap();
                 let apart = Prepared::build(plan, Tier::Vm, false).unwrap();
-                let case = format!("{dtype} {m} × {n}, between: {between:?}");
+                let case = format!("{dtype} {m} × {n}, between: {between:?}, rows: {rows}");
                 let banded = together.actions.iter().any(|a| matches!(a, Action::Banded(_)));
-                assert_eq!(banded, between != Between::Turned, "{case}: {:?}", together.plan.steps);
+                let long = TERMS * n * dtype.size() > PART_BYTES;
+                let expected = match between {
+                    Between::Turned => false,
+                    // Chunks end where they like, and threads have whole parts.
+                    Between::Sum => !long,
+                    _ => !long || m.div_ceil(TERMS) >= 2 * pool::threads(),
+                };
+                assert_eq!(banded, expected, "{case}: {:?}", together.plan.steps);
                 let inputs = [input(dtype, m * n, 1), input(dtype, n, 5), input(dtype, m, 9)];
                 let run = |p: &Prepared| -> Vec<Vec<u8>> {
                     p.run(&inputs, &[]).unwrap().iter().map(|out| out.as_slice().to_vec()).collect()
