@@ -16,6 +16,7 @@ mod gpu;
 mod leaves;
 mod length;
 mod memory;
+mod quotient;
 mod rounds;
 
 use std::collections::BTreeSet;

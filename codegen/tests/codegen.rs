@@ -16,6 +16,8 @@ mod load;
 mod operations;
 #[path = "codegen/ptx.rs"]
 mod ptx;
+#[path = "codegen/quotients.rs"]
+mod quotients;
 #[path = "codegen/shapes.rs"]
 mod shapes;
 #[path = "codegen/snapshots.rs"]

@@ -136,14 +136,14 @@ def wide_windows(np):
 def unset(np):
     """What nobody gives is anybody's guess; what is given is not."""
     x, out, flags, some = rows(np, N, M), np.empty((N, M)), np.empty((N, M), bool), np.empty((N, M), "f4")
-    like, first = np.empty_like(x.T), np.empty(N + 1)
+    like, first = np.empty_like(x.T), np.empty((N + 1, 3))
     first[N] = 3.0
     for k in range(N):
         out[k] = x[k] * 2.0
         flags[k] = x[k] > 0.0
         some[k] = x[k] * 3.0
         like[:, k] = x[k] - 1.0
-        first[k] = x[k].max()
+        first[k] = x[k, 5:8]
     return out, flags, some, like, first
 
 
