@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use legate_jit_ir::DType;
 use legate_jit_vmath::{Isa, isa};
-use smallvec::SmallVec;
 
 use super::moves::parallel;
 use crate::array::Array;
@@ -41,7 +40,7 @@ struct Ramp {
 /// The large ramps that were used as an index lately. Lives with the session.
 #[derive(Default)]
 pub(crate) struct Ramps {
-    known: SmallVec<[Known; 2]>,
+    known: Vec<Known>,
 }
 
 struct Known {
@@ -68,8 +67,16 @@ impl Ramps {
     }
 
     /// A flush: what was not used since the one before is let go of.
+    #[inline]
     pub(crate) fn flushed(&mut self) {
-        self.known.retain(|k| std::mem::take(&mut k.used));
+        if !self.known.is_empty() {
+            self.let_go();
+        }
+    }
+
+    #[cold]
+    fn let_go(&mut self) {
+        self.known.retain_mut(|k| std::mem::take(&mut k.used));
     }
 
     /// Foreign code may write to memory from now on.
