@@ -17,6 +17,7 @@ mod leaves;
 mod length;
 mod memory;
 mod nest;
+mod quotient;
 mod rounds;
 
 use std::collections::BTreeSet;

@@ -18,6 +18,8 @@ mod nests;
 mod operations;
 #[path = "codegen/ptx.rs"]
 mod ptx;
+#[path = "codegen/quotients.rs"]
+mod quotients;
 #[path = "codegen/shapes.rs"]
 mod shapes;
 #[path = "codegen/snapshots.rs"]

@@ -75,7 +75,11 @@ fn filled(
             let scalar = guarded(py, || WeakScalar::Int(value).value(d))?;
             let array = guarded(py, || {
                 let extents = usizes(&extents, d)?;
-                if fortran { Array::full_fortran(&extents, scalar) } else { Array::full(&extents, scalar) }
+                let made = if fortran { Array::full_fortran(&extents, scalar) } else { Array::full(&extents, scalar) }?;
+                if name == "empty" {
+                    made.is_unset();
+                }
+                Ok(made)
             })?;
             return value::new_array(py, array);
         }
@@ -204,15 +208,22 @@ fn like_another(
             },
         };
         if let Some(scalar) = scalar {
+            let unset = |made: Array| {
+                if name == "empty_like" {
+                    made.is_unset();
+                }
+                Ok(made)
+            };
             if given(shape).is_none() && is_word(order, &["K"]) {
-                return value::new_array(py, guarded(py, || Array::full_like(&model, scalar))?);
+                return value::new_array(py, guarded(py, || Array::full_like(&model, scalar).and_then(unset))?);
             }
             if is_word(order, &["C", "K"]) {
                 let extents: Ints = match given(shape) {
                     Some(s) => shape_arg(s)?,
                     None => model.shape().iter().map(|&n| n as i64).collect(),
                 };
-                return value::new_array(py, guarded(py, || Array::full(&usizes(&extents, scalar.dtype)?, scalar))?);
+                let make = || Array::full(&usizes(&extents, scalar.dtype)?, scalar).and_then(unset);
+                return value::new_array(py, guarded(py, make)?);
             }
         }
     }

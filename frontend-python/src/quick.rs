@@ -22,7 +22,7 @@ use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTypeInfo, ffi};
 
 pub use args::Args;
-use create::{array, asarray, eye, fromiter, linspace, ones, zeros};
+use create::{array, asarray, empty, eye, fromiter, linspace, ones, zeros};
 use elements::{item, take, take_of, tobytes, tolist};
 use join::{concatenate, hstack_of, stack_of, vstack_of};
 use order::{
@@ -153,7 +153,7 @@ entries! {
     f_argmin c"argmin" = argmin_of;
     f_argmax c"argmax" = argmax_of;
     f_zeros c"zeros" = zeros;
-    f_empty c"empty" = zeros;
+    f_empty c"empty" = empty;
     f_ones c"ones" = ones;
     f_asarray c"asarray" = asarray;
     f_array c"array" = array;

@@ -24,11 +24,13 @@ mod bins;
 mod integers;
 mod masked;
 mod moves;
+mod ramp;
 mod selection;
 
 pub use bins::bincount;
 pub use integers::{IndexPart, apply_at, count_nonzero, nonzero};
 pub(crate) use moves::parallel;
+pub(crate) use ramp::Ramps;
 use selection::{Selection, is_sparse};
 
 /// Operations that a picked value may be made of before its operands are computed: enough for any line of a program, and a

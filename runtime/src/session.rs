@@ -16,6 +16,7 @@ use crate::eager::Eager;
 use crate::exec::Prepared;
 use crate::inline::Inline;
 use crate::pass::Passes;
+use crate::pick::Ramps;
 use crate::plan_cache::{Entry, PlanCache, Stores};
 use crate::shared::Shared;
 use crate::trace::{Key, Trace};
@@ -50,6 +51,7 @@ pub(crate) struct Session {
     pub(crate) seen: Option<crate::round::Seen>,
     /// How often somebody has looked at what is in memory.
     pub(crate) looks: u64,
+    pub(crate) ramps: Ramps,
     /// The next record belongs to the last one: they run together.
     pub(crate) more_comes: bool,
     /// Scratch of `run_trace`.
@@ -216,6 +218,7 @@ impl Session {
             asked: false,
             seen: None,
             looks: 0,
+            ramps: Ramps::default(),
             more_comes: false,
             outputs: Vec::new(),
             donated: Vec::new(),
@@ -291,6 +294,7 @@ impl Session {
 
     fn run(&mut self) -> Result<()> {
         self.counters.flushes += 1;
+        self.ramps.flushed();
         self.inline.asked = true;
         let result = self.run_trace();
         if let Err(e) = &result {

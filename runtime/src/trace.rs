@@ -161,6 +161,8 @@ pub(crate) struct Trace {
     pub(crate) element_reads: u32,
     /// An input is visible to foreign code: run at once.
     pub(crate) exported: bool,
+    /// Records of arrays whose elements nobody has given (`np.empty`). They are zeros where that costs nothing.
+    pub(crate) unset: Vec<u32>,
 }
 
 impl Default for Key {
@@ -215,6 +217,7 @@ impl Trace {
         self.tiny = 0;
         self.element_reads = 0;
         self.exported = false;
+        self.unset.clear();
     }
 
     #[inline]

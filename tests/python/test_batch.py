@@ -1,5 +1,9 @@
 """Rounds of a loop that do the same to other parts of arrays run together, with NumPy's bits; rounds that need each other do not."""
 
+import os
+import subprocess
+import sys
+
 import numpy
 import pytest
 from hypothesis import given, settings
@@ -129,6 +133,20 @@ def wide_windows(np):
     return out
 
 
+def unset(np):
+    """What nobody gives is anybody's guess; what is given is not."""
+    x, out, flags, some = rows(np, N, M), np.empty((N, M)), np.empty((N, M), bool), np.empty((N, M), "f4")
+    like, first = np.empty_like(x.T), np.empty((N + 1, 3))
+    first[N] = 3.0
+    for k in range(N):
+        out[k] = x[k] * 2.0
+        flags[k] = x[k] > 0.0
+        some[k] = x[k] * 3.0
+        like[:, k] = x[k] - 1.0
+        first[k] = x[k, 5:8]
+    return out, flags, some, like, first
+
+
 def borders(np):
     """A temporary with a border of its own."""
     x, out = rows(np, N, M), np.zeros((N, M))
@@ -175,7 +193,7 @@ def two_results(np):
 
 @pytest.mark.parametrize(
     "program",
-    [results_in_a_list, numbers_in_a_list, totals, products, polynomials, normalised, columns, borders, planes, complex_parts, numbers, two_results],
+    [results_in_a_list, numbers_in_a_list, totals, products, polynomials, normalised, columns, borders, planes, complex_parts, numbers, two_results, unset],
     ids=lambda f: f.__name__,
 )
 def test_independent_rounds_run_together(program, planned):
@@ -185,6 +203,28 @@ def test_independent_rounds_run_together(program, planned):
 @pytest.mark.parametrize("program", [polynomials, normalised, in_place, twice], ids=lambda f: f.__name__)
 def test_results_are_right_whatever_runs_at_once(program):
     check(program, 0)
+
+
+def test_nothing_fills_what_rounds_write(tmp_path):
+    """An array without values gets memory as it is; one of zeros is filled, as is one that something else reads."""
+    program = """
+import legate_jit, legate_jit.numpy as np
+x, kind = np.arange(300.0 * 500).reshape(300, 500), {kind!r}
+legate_jit.sync()
+out = np.empty_like(x) if kind == "like" else getattr(np, kind)((300, 500), "i8" if kind == "empty" else "f8")
+for k in range(300):
+    out[k] = x[k] * 2.0
+assert out.sum() == 2 * x.sum() and legate_jit.stats()["rounds_together"] > 250
+"""
+    fills = {}
+    for kind in ("empty", "like", "zeros", "ones"):
+        folder = tmp_path / kind
+        env = {**os.environ, "LEGATE_JIT_DUMP": f"schedule@{folder}"}
+        done = subprocess.run([sys.executable, "-c", program.format(kind=kind)], env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        plans = [path.read_text() for path in folder.rglob("*.plan")]
+        fills[kind] = sum("kernel k0(#0: " in plan and "%0 = const" in plan and "load" not in plan for plan in plans)
+    assert fills == dict(empty=0, like=0, zeros=1, ones=1)
 
 
 def test_rounds_change_their_own_part(planned):

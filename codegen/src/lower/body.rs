@@ -9,6 +9,7 @@ use super::build::{Build, Elem, V};
 use super::course::{Code, Course, Exit, Known};
 use super::emitter::{Emitter, OfTwo};
 use super::memory::{self, At, Row};
+use super::quotient::Quotients;
 use super::rounds::{Unflat, some};
 use crate::{Error, Result};
 
@@ -112,7 +113,18 @@ impl<'c, 'b> Body<'c, 'b> {
         values: &mut Values<'c>,
         which: impl Fn(usize) -> bool,
     ) -> Result<()> {
+        // (A loop's rounds may have another divisor each.)
+        let quotients = match self.course.rounds {
+            None => Quotients::of(&self.course.kernel, &code.body),
+            Some(_) => None,
+        };
         for k in (0..code.body.insts.len()).filter(|&k| code.needed[k] && which(k)) {
+            for values in values.iter_mut() {
+                let value = |r: Reg| values[r.0 as usize].expect("operands come first").one();
+                if let (Some(all), None) = (&quotients, values[k]) {
+                    values[k] = all.lower(self.build, self.row, k, value).map(Val::One);
+                }
+            }
             if let [a, b] = &mut values[..]
                 && let Some(of_two) = self.of_two(code, k, a, b)
             {

@@ -45,9 +45,17 @@ pub(super) fn short_shape(py: Python, x: &Bound<PyAny>) -> Option<([usize; 3], u
     }
 }
 
+/// What fills a new array.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Fill {
+    Zero,
+    One,
+    Anything,
+}
+
 /// `np.zeros(n)`, `np.zeros((n, m))`, with a type behind it or as `dtype=`
 #[inline]
-pub(super) fn filled(py: Python, args: Args, one: bool) -> Done {
+pub(super) fn filled(py: Python, args: Args, fill: Fill) -> Done {
     let mut dtype = DType::F64;
     let kind = match (args.len(), args.has_names()) {
         (1, false) => None,
@@ -64,24 +72,32 @@ pub(super) fn filled(py: Python, args: Args, one: bool) -> Done {
             None => return NOT_PLAIN,
         }
     }
-    let number = if one { cast(Scalar::bool(true), dtype) } else { Scalar { dtype, bits: [0; 2] } };
+    let make = |shape: &[usize]| match fill {
+        Fill::Zero => Array::zeros(shape, dtype),
+        Fill::One => Array::full(shape, cast(Scalar::bool(true), dtype)),
+        Fill::Anything => Array::empty(shape, dtype),
+    };
     if let Some((shape, ndim)) = short_shape(py, &args.get(py, 0)) {
-        return value::new_array(py, direct(py, || Array::full(&shape[..ndim], number))?).map(Some);
+        return value::new_array(py, direct(py, || make(&shape[..ndim]))?).map(Some);
     }
     let Some(shape) = ints(py, args.only_first()) else { return NOT_PLAIN };
     if shape.len() > 16 {
         return NOT_PLAIN;
     }
-    let array = direct(py, || Array::full(&rt::check_shape(&shape, dtype)?, number))?;
+    let array = direct(py, || make(&rt::check_shape(&shape, dtype)?))?;
     value::new_array(py, array).map(Some)
 }
 
 pub(super) fn zeros(py: Python, args: Args) -> Done {
-    filled(py, args, false)
+    filled(py, args, Fill::Zero)
+}
+
+pub(super) fn empty(py: Python, args: Args) -> Done {
+    filled(py, args, Fill::Anything)
 }
 
 pub(super) fn ones(py: Python, args: Args) -> Done {
-    filled(py, args, true)
+    filled(py, args, Fill::One)
 }
 
 pub(super) fn asarray(py: Python, args: Args) -> Done {

@@ -45,9 +45,21 @@ impl Array {
         Ok(matrix)
     }
 
-    /// NumPy leaves the elements undefined; here they are zeros until written.
+    /// NumPy leaves the elements undefined, and so do we where rounds of a loop write them (`batch`); elsewhere they are zeros
+    /// until written, which costs nothing in one pass with what writes them.
     pub fn empty(shape: &[usize], dtype: DType) -> Result<Array> {
-        Array::zeros(shape, dtype)
+        let made = Array::zeros(shape, dtype)?;
+        made.is_unset();
+        Ok(made)
+    }
+
+    /// Notes that the elements of an array that was just made may be anything.
+    pub fn is_unset(&self) {
+        let mut s = lock();
+        let s = &mut *s;
+        if let &State::Pending(record) = self.base.current.get(&s.token).state.get(&s.token) {
+            s.trace.unset.push(record);
+        }
     }
 
     /// With axes laid out in memory as `like`'s are (order "K" of the `*_like` functions).

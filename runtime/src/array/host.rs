@@ -78,6 +78,7 @@ impl Array {
         let version = self.base.current.get(&s.token).clone();
         let mut store = s.store_of(&version)?;
         s.ahead.let_go();
+        s.ramps.forget();
         if !store.is_exported() {
             // Pending reads of the memory come before whatever foreign code will write.
             s.flush()?;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
-use legate_jit_ir::Shape;
+use legate_jit_ir::{DType, Shape};
 use rustc_hash::FxHashMap;
 
 use super::find::{Uses, groups};
@@ -77,6 +77,14 @@ impl Parts<'_> {
 
     /// Records that go together with no others, the last of them before record `end`.
     fn apart(&mut self, records: &[usize], end: usize) -> Result<()> {
+        let others;
+        let records = match self.main().unset.is_empty() {
+            true => records,
+            false => {
+                others = self.without_unset(records, end)?;
+                &others
+            }
+        };
         let needed: Vec<usize> = (0..records.len()).filter(|&k| self.uses.needed_after(records[k], end)).collect();
         if needed.is_empty() {
             return Ok(());
@@ -127,6 +135,24 @@ impl Parts<'_> {
         }
         part.clear_part();
         Ok(())
+    }
+
+    /// The records but for arrays whose elements nobody has given and that only later ones write to: those get memory as it is.
+    fn without_unset(&mut self, records: &[usize], end: usize) -> Result<Vec<usize>> {
+        let Session { part: main, token, .. } = &mut *self.session;
+        let read = |i: usize| records.iter().any(|&j| main.recs[j].args().iter().any(|a| a.src == Src::Node(i as u32)));
+        let is_unset = |i: usize| {
+            let rec = &main.recs[i];
+            // (Bools are 0 or 1.)
+            main.unset.contains(&(i as u32)) && rec.dtype != DType::Bool && self.uses.needed_after(i, end) && !read(i)
+        };
+        let (unset, others): (Vec<usize>, Vec<usize>) = records.iter().partition(|&&i| is_unset(i));
+        for i in unset {
+            let version = &main.versions[i];
+            let store = Store::alloc(version.full.size * version.dtype.size())?;
+            version.state.replace(token, State::Store(store));
+        }
+        Ok(others)
     }
 
     fn group(&mut self, group: &Group) -> Result<()> {

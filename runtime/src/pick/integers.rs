@@ -7,6 +7,7 @@ use legate_jit_ir::{DType, Scalar, Ufunc};
 use smallvec::SmallVec;
 
 use super::moves::{self, Indices, Source};
+use super::ramp;
 use super::selection::Selection;
 use crate::array::{Array, Operand, too_many_indices};
 use crate::error::shape_text;
@@ -113,6 +114,11 @@ impl Array {
             return Ok(taken);
         }
         self.check_integers(parts)?;
+        if let [IndexPart::Array(index)] = parts
+            && let Some(slice) = ramp::slice(index, self.shape()[0])?
+        {
+            return self.index(&[slice])?.copy(false);
+        }
         let indices = Broadcast::of(parts)?;
         let view = self.host()?;
         let store = moves::take(&view, &Indices { axes: &indices.slices(), count: indices.count() })?;
@@ -130,6 +136,18 @@ impl Array {
             return Ok(());
         }
         self.check_integers(parts)?;
+        let fits = |v: &Array, wide: &[usize]| {
+            legate_jit_ir::promote::can_cast(v.dtype(), self.dtype, casting)
+                && legate_jit_ir::shape::broadcast(v.shape(), wide).as_deref() == Some(wide)
+        };
+        if let [IndexPart::Array(index)] = parts
+            && let Some(slice) = ramp::slice(index, self.shape()[0])?
+        {
+            let part = self.index(&[slice])?;
+            if !matches!(value, Operand::Array(v) if !fits(v, part.shape())) {
+                return part.assign(value, casting);
+            }
+        }
         let indices = Broadcast::of(parts)?;
         let rest = &self.shape()[parts.len()..];
         let wide: SmallVec<[usize; 4]> = indices.shape.iter().chain(rest).copied().collect();
@@ -144,8 +162,7 @@ impl Array {
                 Source::Same(bytes.as_ptr())
             }
             Operand::Array(v) => {
-                let fits = legate_jit_ir::promote::can_cast(v.dtype(), self.dtype, casting);
-                if !fits || legate_jit_ir::shape::broadcast(v.shape(), &wide).as_deref() != Some(&wide[..]) {
+                if !fits(v, &wide) {
                     return Err(Error::Unsupported("a value that does not fit".into()));
                 }
                 let v = if v.dtype() == self.dtype { v.clone() } else { v.astype(self.dtype, Casting::Unsafe)? };
@@ -170,28 +187,32 @@ pub fn apply_at(op: Ufunc, a: &Array, index: &Array, value: Operand) -> Result<b
     if !plain || !known || a.check_writable().is_err() || index.same_base(a) || index.size() == 0 {
         return Ok(false);
     }
-    let (values, number);
-    let (from, step) = match value {
+    let values;
+    let number = match value {
         // (NumPy makes arrays of Python's numbers here, of 64 bits.)
         Operand::Weak(WeakScalar::Int(v)) if a.dtype() != DType::F32 && v.unsigned_abs() < 1 << 53 => {
-            number = cast(Scalar::i64(v as i64), a.dtype()).bits;
-            (number.as_ptr().cast::<u8>(), 0)
+            Some(cast(Scalar::i64(v as i64), a.dtype()))
         }
-        Operand::Typed(v) if v.dtype == a.dtype() => {
-            number = v.bits;
-            (number.as_ptr().cast::<u8>(), 0)
-        }
-        Operand::Array(v) if v.dtype() == a.dtype() && v.shape() == index.shape() && !v.same_base(a) => {
-            values = v.host()?;
-            (values.ptr.cast_const(), values.strides[0] as isize)
-        }
-        Operand::Weak(WeakScalar::Float(v)) if a.dtype() == DType::F64 => {
-            number = Scalar::f64(v).bits;
-            (number.as_ptr().cast::<u8>(), 0)
-        }
+        Operand::Weak(WeakScalar::Float(v)) if a.dtype() == DType::F64 => Some(Scalar::f64(v)),
+        Operand::Typed(v) if v.dtype == a.dtype() => Some(v),
+        Operand::Array(v) if v.dtype() == a.dtype() && v.shape() == index.shape() && !v.same_base(a) => None,
         Operand::Weak(_) | Operand::Typed(_) | Operand::Array(_) => return Ok(false),
     };
     let index = if index.c_contiguous() { index.clone() } else { index.copy(false)? };
+    if let Some(slice) = ramp::slice(&index, a.size())? {
+        let part = a.index(&[slice])?;
+        let value = number.map_or(value, Operand::Typed);
+        ufunc(op, &[Operand::Array(&part), value], &UfuncArgs { out: Some(&part), ..UfuncArgs::default() })?;
+        return Ok(true);
+    }
+    let (from, step) = match (&number, value) {
+        (Some(number), _) => (number.bits.as_ptr().cast::<u8>(), 0),
+        (None, Operand::Array(v)) => {
+            values = v.host()?;
+            (values.ptr.cast_const(), values.strides[0] as isize)
+        }
+        (None, Operand::Weak(_) | Operand::Typed(_)) => return Ok(false),
+    };
     let indices = index.host()?;
     // SAFETY: as in `Broadcast::slices`.
     let keys = unsafe { std::slice::from_raw_parts(indices.ptr.cast::<i64>(), index.size()) };

@@ -2,14 +2,15 @@
 //!
 //! A boundary file: it reads and writes elements by address.
 
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use std::arch::x86_64::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use legate_jit_ir::shape::{c_strides, size};
+use legate_jit_vmath::{Isa, isa};
 use smallvec::SmallVec;
 
-use super::selection::{Selection, runs, runs_announced};
+use super::selection::{Selection, Words};
 use crate::array::host::gather;
 use crate::{Error, HostView, Result, Store, pool};
 
@@ -151,8 +152,22 @@ pub(crate) fn compress(view: &HostView, selection: &Selection) -> Result<Arc<Sto
 fn compress_chunk<const N: usize>(rows: &Rows, selection: &Selection, chunk: usize, mut to: *mut u8) {
     let mask = selection.chunk(chunk);
     let bytes = rows.bytes;
+    let mut words = Words::new();
     rows.pieces(Selection::start(chunk), mask.len(), |first, n, from, step| {
-        let some = &mask[first..first + n];
+        let words = words.of(&mask[first..first + n]);
+        let near = n * step.unsigned_abs() < FAR;
+        if (N == 4 || N == 8) && step == N as isize && isa() == Isa::Avx512 {
+            // SAFETY: the processor has it; there are as many rows as the mask has places, and `to` has room for the chunk's own.
+            unsafe {
+                to = match (N, near) {
+                    (4, true) => pressed_4::<true>(words.words(), from, to),
+                    (4, false) => pressed_4::<false>(words.words(), from, to),
+                    (_, true) => pressed_8::<true>(words.words(), from, to),
+                    (_, false) => pressed_8::<false>(words.words(), from, to),
+                }
+            }
+            return;
+        }
         let copy = |at: usize, length: usize| {
             let from = from.wrapping_offset(at as isize * step);
             // SAFETY: the rows that the mask names are within the view; `to` has room for the chunk's own.
@@ -169,21 +184,71 @@ fn compress_chunk<const N: usize>(rows: &Rows, selection: &Selection, chunk: usi
                 to = to.add(length * bytes);
             }
         };
-        if n * step.unsigned_abs() < FAR {
-            return runs(some, copy);
+        if near {
+            return words.runs(copy);
         }
-        runs_announced(some, copy, |at| {
+        words.runs_announced(copy, |at| {
             // SAFETY: a hint about an address; no memory is touched.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_offset(at as isize * step).cast()) }
         });
     });
 }
 
+/// Words ahead of the one that is pressed whose elements are asked for.
+const SOON: usize = 6;
+
+/// Elements of so many bytes, one behind the other, of which those that the words name go to `to`, a vector at a time; gives the
+/// address behind them.
+macro_rules! pressed {
+    ($name:ident, $t:ty, $mask:ty, $load:ident, $press:ident, $store:ident) => {
+        /// # Safety
+        /// AVX-512 is there; every place that the words name is one of an element, and `to` has room for them.
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,popcnt,bmi1,bmi2")]
+        unsafe fn $name<const NEAR: bool>(words: &[u64], from: *const u8, to: *mut u8) -> *mut u8 {
+            const LANES: usize = <$mask>::BITS as usize;
+            let (from, mut to) = (from.cast::<$t>(), to.cast::<$t>());
+            for (k, &word) in words.iter().enumerate() {
+                let place = |k: usize, group: usize| from.wrapping_add(64 * k + LANES * group);
+                let first_of = |word: u64| word.trailing_zeros() as usize / LANES;
+                let rest = |word: u64, group: usize| word & !((<$mask>::MAX as u64) << (LANES * group));
+                if !NEAR && let Some(&later) = words.get(k + SOON) {
+                    let mut later = later;
+                    while later != 0 {
+                        let group = first_of(later);
+                        // (A hint about an address: no memory is touched.)
+                        _mm_prefetch::<_MM_HINT_T0>(place(k + SOON, group).cast());
+                        later = rest(later, group);
+                    }
+                }
+                let mut word = word;
+                while word != 0 {
+                    let group = first_of(word);
+                    let some = (word >> (LANES * group)) as $mask;
+                    // SAFETY: only elements that the word names are read and written.
+                    unsafe {
+                        let all = $load(some, place(k, group).cast());
+                        let n = some.count_ones();
+                        let room = ((1u32 << n) - 1) as $mask;
+                        $store(to.cast(), room, $press(some, all));
+                        to = to.add(n as usize);
+                    }
+                    word = rest(word, group);
+                }
+            }
+            to.cast()
+        }
+    };
+}
+
+pressed!(pressed_4, u32, u16, _mm512_maskz_loadu_epi32, _mm512_maskz_compress_epi32, _mm512_mask_storeu_epi32);
+pressed!(pressed_8, u64, u8, _mm512_maskz_loadu_epi64, _mm512_maskz_compress_epi64, _mm512_mask_storeu_epi64);
+
 fn compress_scattered(rows: &Rows, selection: &Selection, chunk: usize, mut to: *mut u8) {
     let Some((shape, strides, item)) = &rows.scattered else { return };
     let mask = selection.chunk(chunk);
+    let mut words = Words::new();
     rows.pieces(Selection::start(chunk), mask.len(), |first, n, from, step| {
-        runs(&mask[first..first + n], |at, length| {
+        words.of(&mask[first..first + n]).runs(|at, length| {
             for k in at..at + length {
                 // SAFETY: as in `compress_chunk`.
                 unsafe {
@@ -236,8 +301,9 @@ pub(crate) unsafe fn scatter(source: Source, selection: &Selection, to: &HostVie
 fn scatter_chunk<const N: usize>(rows: &Rows, selection: &Selection, chunk: usize, mut from: *const u8, each: usize) {
     let mask = selection.chunk(chunk);
     let bytes = rows.bytes;
+    let mut words = Words::new();
     rows.pieces(Selection::start(chunk), mask.len(), |first, n, to, step| {
-        runs(&mask[first..first + n], |at, length| {
+        words.of(&mask[first..first + n]).runs(|at, length| {
             for k in at..at + length {
                 // SAFETY: the caller of `scatter` promises the rows on both sides.
                 unsafe {
@@ -438,7 +504,7 @@ pub(crate) fn coordinates(selection: &Selection) -> Result<Arc<Store>> {
     parallel(selection.chunks(), &|c| {
         let mut to = to.at((selection.before(c) * ndim * 8) as isize).cast::<i64>();
         let start = Selection::start(c);
-        runs(selection.chunk(c), |at, length| {
+        Words::new().of(selection.chunk(c)).runs(|at, length| {
             for place in start + at..start + at + length {
                 // SAFETY: `to` has a row for each selected place, and the chunk's own begin where its first goes.
                 unsafe {

@@ -3,10 +3,12 @@
 //!
 //! A boundary file: it reads masks by address.
 
+use std::arch::x86_64::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use legate_jit_ir::{DType, Shape};
+use legate_jit_vmath::{Isa, isa};
 use smallvec::SmallVec;
 
 use super::moves::parallel;
@@ -101,9 +103,7 @@ impl Selection {
 /// The next places of a mask as bits, at most 64; a byte that is not 0 selects.
 #[inline(always)]
 fn word(mask: &[u8]) -> u64 {
-    #[cfg(target_arch = "x86_64")]
     if mask.len() >= 64 {
-        use std::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_setzero_si128};
         let mut zeros = 0u64;
         for k in 0..4 {
             // SAFETY: SSE2 is part of x86-64; 64 bytes are there.
@@ -118,49 +118,127 @@ fn word(mask: &[u8]) -> u64 {
     mask.iter().take(64).enumerate().fold(0, |w, (k, &b)| w | ((b != 0) as u64) << k)
 }
 
+#[target_feature(enable = "avx2")]
+fn word_avx2(mask: &[u8; 64]) -> u64 {
+    let half = |k: usize| {
+        // SAFETY: 64 bytes are there.
+        let bytes = unsafe { _mm256_loadu_si256(mask.as_ptr().add(32 * k).cast()) };
+        !_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_setzero_si256())) as u32 as u64
+    };
+    half(0) | half(1) << 32
+}
+
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2")]
+fn word_avx512(mask: &[u8; 64]) -> u64 {
+    // SAFETY: 64 bytes are there.
+    let bytes = unsafe { _mm512_loadu_si512(mask.as_ptr().cast()) };
+    _mm512_test_epi8_mask(bytes, bytes)
+}
+
+/// Places of a chunk as bits, 64 a word.
+pub(crate) struct Words {
+    /// Behind those that have places lie empty ones, as many as are announced ahead.
+    words: [u64; CHUNK / 64 + AHEAD],
+    len: usize,
+}
+
+impl Words {
+    pub(crate) fn new() -> Words {
+        Words { words: [0; CHUNK / 64 + AHEAD], len: 0 }
+    }
+
+    /// The places of (a part of) a chunk's mask.
+    pub(crate) fn of(&mut self, mask: &[u8]) -> &Words {
+        let (whole, rest) = mask.as_chunks::<64>();
+        match isa() {
+            Isa::Base => self.words.iter_mut().zip(whole).for_each(|(w, m)| *w = word(m)),
+            // SAFETY: the processor has it.
+            Isa::Avx2 => unsafe { words_avx2(whole, &mut self.words) },
+            // SAFETY: as above.
+            Isa::Avx512 => unsafe { words_avx512(whole, &mut self.words) },
+        }
+        self.len = mask.len().div_ceil(64);
+        if !rest.is_empty() {
+            self.words[whole.len()] = word(rest);
+        }
+        self.words[self.len..self.len + AHEAD].fill(0);
+        self
+    }
+
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words[..self.len]
+    }
+
+    /// Calls `f(first, length)` for the runs of selected places, in order. Runs end at words, so a long one comes in pieces.
+    #[inline(always)]
+    pub(crate) fn runs(&self, mut f: impl FnMut(usize, usize)) {
+        for (k, &w) in self.words().iter().enumerate() {
+            visit(k, w, &mut f);
+        }
+    }
+
+    /// The same, with `soon(place)` called some time before the place is visited, where few of its neighbours are selected, so
+    /// that the memory's prefetcher has no pattern to see.
+    #[inline(always)]
+    pub(crate) fn runs_announced(&self, mut f: impl FnMut(usize, usize), mut soon: impl FnMut(usize)) {
+        for (k, &w) in self.words().iter().enumerate() {
+            let mut later = self.words[k + AHEAD];
+            if later.count_ones() < 32 {
+                while later != 0 {
+                    soon(64 * (k + AHEAD) + later.trailing_zeros() as usize);
+                    later &= later - 1;
+                }
+            }
+            visit(k, w, &mut f);
+        }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn words_avx2(mask: &[[u8; 64]], words: &mut [u64]) {
+    words.iter_mut().zip(mask).for_each(|(w, m)| *w = word_avx2(m));
+}
+
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2")]
+fn words_avx512(mask: &[[u8; 64]], words: &mut [u64]) {
+    words.iter_mut().zip(mask).for_each(|(w, m)| *w = word_avx512(m));
+}
+
+#[inline(always)]
+fn visit(k: usize, mut bits: u64, f: &mut impl FnMut(usize, usize)) {
+    if bits == u64::MAX {
+        return f(64 * k, 64);
+    }
+    while bits != 0 {
+        f(64 * k + bits.trailing_zeros() as usize, 1);
+        bits &= bits - 1;
+    }
+}
+
 fn count(mask: &[u8]) -> usize {
-    mask.chunks(64).map(|w| word(w).count_ones() as usize).sum()
+    let (whole, rest) = mask.as_chunks::<64>();
+    let whole = match isa() {
+        Isa::Base => whole.iter().map(|m| word(m).count_ones() as usize).sum(),
+        // SAFETY: the processor has it; those with AVX2 count bits, too.
+        Isa::Avx2 => unsafe { count_avx2(whole) },
+        // SAFETY: as above.
+        Isa::Avx512 => unsafe { count_avx512(whole) },
+    };
+    whole + word(rest).count_ones() as usize
+}
+
+#[target_feature(enable = "avx2,popcnt")]
+fn count_avx2(mask: &[[u8; 64]]) -> usize {
+    mask.iter().map(|m| word_avx2(m).count_ones() as usize).sum()
+}
+
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,popcnt")]
+fn count_avx512(mask: &[[u8; 64]]) -> usize {
+    mask.iter().map(|m| word_avx512(m).count_ones() as usize).sum()
 }
 
 /// Words ahead of the one that is visited whose places are announced.
 const AHEAD: usize = 6;
-
-/// Calls `f(first, length)` for the runs of selected places, in order. Runs end at words, so a long one comes in pieces.
-#[inline(always)]
-pub(crate) fn runs(mask: &[u8], f: impl FnMut(usize, usize)) {
-    visit::<false>(mask, f, |_| ());
-}
-
-/// The same, with `soon(place)` called some time before the place is visited, where few of its neighbours are selected, so that
-/// the memory's prefetcher has no pattern to see.
-#[inline(always)]
-pub(crate) fn runs_announced(mask: &[u8], f: impl FnMut(usize, usize), soon: impl FnMut(usize)) {
-    visit::<true>(mask, f, soon);
-}
-
-#[inline(always)]
-fn visit<const ANNOUNCE: bool>(mask: &[u8], mut f: impl FnMut(usize, usize), mut soon: impl FnMut(usize)) {
-    for (k, bytes) in mask.chunks(64).enumerate() {
-        if ANNOUNCE && let Some(later) = mask.get(64 * (k + AHEAD)..) {
-            let mut bits = word(later);
-            if bits.count_ones() < 32 {
-                while bits != 0 {
-                    soon(64 * (k + AHEAD) + bits.trailing_zeros() as usize);
-                    bits &= bits - 1;
-                }
-            }
-        }
-        let mut bits = word(bytes);
-        if bits == u64::MAX {
-            f(64 * k, 64);
-            continue;
-        }
-        while bits != 0 {
-            f(64 * k + bits.trailing_zeros() as usize, 1);
-            bits &= bits - 1;
-        }
-    }
-}
 
 /// True where a mask whose values are known selects so little that work on what it selects is cheaper than work on all. A
 /// sample decides, so the answer costs next to nothing; being wrong costs time only.
@@ -190,16 +268,38 @@ mod tests {
         let mask: Vec<u8> =
             (0..1000u32).map(|i| if (256..400).contains(&i) || i % 7 == 3 { 1 + (i % 2) as u8 } else { 0 }).collect();
         let mut seen = Vec::new();
-        runs(&mask, |at, n| seen.extend(at..at + n));
+        let mut words = Words::new();
+        let words = words.of(&mask);
+        words.runs(|at, n| seen.extend(at..at + n));
         let expect: Vec<usize> = (0..1000).filter(|&i| mask[i] != 0).collect();
         assert_eq!(seen, expect);
         assert_eq!(count(&mask), expect.len());
         let (mut again, mut announced) = (Vec::new(), Vec::new());
-        runs_announced(&mask, |at, n| again.extend(at..at + n), |at| announced.push(at));
+        words.runs_announced(|at, n| again.extend(at..at + n), |at| announced.push(at));
         assert_eq!(again, expect);
         // Each at most once, in order, and none that is not selected; where all are, none.
         assert!(announced.windows(2).all(|w| w[0] < w[1]) && announced.iter().all(|at| expect.contains(at)));
         assert!(!announced.is_empty() && !announced.contains(&300));
+    }
+
+    #[test]
+    fn all_levels_see_the_same_places() {
+        let mask: Vec<u8> = (0..640u32).map(|i| (i.wrapping_mul(2654435761) >> 13) as u8 & 0x81).collect();
+        let (whole, _) = mask.as_chunks::<64>();
+        let expect: Vec<u64> = whole.iter().map(|m| word(m)).collect();
+        let each: Vec<u64> =
+            mask.chunks(64).map(|m| m.iter().rev().fold(0, |w, &b| w << 1 | (b != 0) as u64)).collect();
+        assert_eq!(expect, each);
+        let mut seen = vec![0; 10];
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has it.
+            unsafe { words_avx2(whole, &mut seen) };
+            assert_eq!(seen, expect);
+            // SAFETY: as above.
+            assert_eq!(unsafe { count_avx2(whole) }, mask.iter().filter(|&&b| b != 0).count());
+        }
+        assert_eq!(Words::new().of(&mask).words(), expect);
+        assert_eq!(count(&mask), mask.iter().filter(|&&b| b != 0).count());
     }
 
     #[test]
