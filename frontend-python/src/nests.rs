@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use legate_jit_ir::nest::code::Ins;
 use legate_jit_ir::nest::{self as ir, Given, Item};
 use legate_jit_ir::{DType, Scalar};
-use legate_jit_runtime::nest::{Numbers, Program, Stop};
+use legate_jit_runtime::nest::{Numbers, Program, Stop, share_short_rounds};
 use legate_jit_runtime::{Array, dump, prepare};
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
@@ -69,6 +69,7 @@ pub fn tick(py: Python<'_>) -> PyResult<()> {
 /// Looks at the next access, as if nothing were known yet, and takes short loops, too.
 pub fn forget() {
     EAGER.store(true, Ordering::Relaxed);
+    share_short_rounds();
     let mut search = SEARCH.lock().unwrap_or_else(PoisonError::into_inner);
     if !matches!(*search, Search::Busy | Search::Off) {
         *search = Search::New;

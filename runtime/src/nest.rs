@@ -20,7 +20,7 @@ mod run;
 mod vector;
 mod view;
 
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use legate_jit_codegen::Slot;
@@ -48,6 +48,14 @@ pub struct Program {
     compiled: Mutex<Vec<(Vec<bool>, Arc<Slot>)>>,
     /// Rounds that machine code could not do and the interpreter could.
     doubts: AtomicU32,
+}
+
+/// Whether threads share rounds that are not worth it: for tests.
+static EAGER: AtomicBool = AtomicBool::new(false);
+
+/// From now on threads share rounds however short they are: for tests.
+pub fn share_short_rounds() {
+    EAGER.store(true, Ordering::Relaxed);
 }
 
 /// Kinds of arrays for which a program is compiled, at most.
@@ -182,6 +190,7 @@ impl Program {
         let compiles = self.steady.iter().all(|&r| small(numbers.ints[r])) && small(next) && last.is_some_and(small);
         let slot = if compiles { self.slot(&views, s.config.tier) } else { None };
         let mut run = Run::new(self, numbers, &views);
+        run.eager = EAGER.load(Ordering::Relaxed);
         run.shares =
             self.independent.is_some() && next >= 0 && last.is_some_and(|n| n >= 0) && are_apart(&views, &ir.arrays);
         let (done, stop) = run.rounds((next, step), rounds, slot.as_ref());

@@ -1022,3 +1022,61 @@ def test_random_programs(seed, n):
                 assert_equal(got, want)
             except AssertionError as e:
                 raise AssertionError(text) from e
+
+
+def row_program(seed):
+    """Rounds that mostly use the row of their own number, and so may mostly be done at once."""
+    rng = random.Random(seed)
+
+    def index():
+        return "i" if rng.random() < 0.93 else rng.choice(("i - 1", "n - 1 - i", "q[i]", "k", "-1"))
+
+    def number():
+        return rng.choice(("s", "0.5", f"x[{index()}]", f"A[{index()}, k]", f"B[{rng.choice(('i', 'k', 'q[i]'))}, k]", "t"))
+
+    def statement(deep=0):
+        kind = rng.randrange(8 if deep < 2 else 5)
+        value = f"{number()} {rng.choice('+-*')} {number()}"
+        if kind == 0:
+            return [f"s = {value}"]
+        if kind == 1:
+            return [f"A[{index()}, k] {rng.choice(('', '+', '-'))}= {value}"]
+        if kind == 2:
+            return [f"x[{index()}] = {value}"]
+        if kind == 3:
+            return [f"A[{index()}, :] {rng.choice(('', '+'))}= B[{index()}, :] * {number()}"]
+        if kind == 4:
+            return [f"s = np.dot(A[{index()}, :], B[{index()}, :])"]
+        body = [line for _ in range(rng.randrange(1, 3)) for line in statement(deep + 1)]
+        head = f"if {number()} > {number()}:" if kind == 5 else f"for k in range({rng.choice(('n', '3', 'int(q[i])', 'i'))}):"
+        return [head] + ["    " + line for line in body]
+
+    body = ["s = x[i]"] if rng.random() < 0.9 else []
+    body += [line for _ in range(rng.randrange(1, 4)) for line in statement()]
+    lines = ["def program(np, A, B, x, q, n):", "    s, t, k = x[0], x[1], 0", "    for i in range(n):"]
+    lines += ["        " + line for line in body] + ["    return A, B, x, i, k, s"]
+    return "\n".join(lines)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32), st.integers(5, 40))
+def test_random_rows(seed, n):
+    text, names, rng = row_program(seed), {}, numpy.random.default_rng(seed)
+    exec(compile(text, "random", "exec"), names)
+    arrays = [rng.random((n, n)), rng.random((n, n)), rng.random(n), rng.integers(0, n, n)]
+
+    def outcome(np):
+        try:
+            return names["program"](np, *[np.array(a) for a in arrays], n)
+        except (IndexError, OverflowError) as e:
+            return type(e), str(e)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        want = outcome(numpy)
+        for _ in range(2):
+            legate_jit._native.look_for_loops()
+            try:
+                assert_equal(outcome(ours), want)
+            except AssertionError as e:
+                raise AssertionError(text) from e

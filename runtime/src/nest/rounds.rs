@@ -80,7 +80,8 @@ impl Run<'_> {
                         continue;
                     }
                     let begin = Instant::now();
-                    let (tried, ended) = self.batch(code, (next, step), if careful > 0 { 1 } else { left }, BATCH);
+                    let (tried, ended) =
+                        self.batch(code, (next, step), if careful > 0 || self.eager { 1 } else { left }, BATCH);
                     taken = Some(self.taken(tried, begin));
                     self.log.clear();
                     (tried, ended)
@@ -239,7 +240,7 @@ impl Run<'_> {
         let threads = if self.shares && careful == 0 { pool::threads() as i64 } else { 1 };
         let Taken { fuel, noted, nanos } = taken.filter(|_| threads > 1)?;
         let each = (PART / 4 * 3 / fuel).min(NOTES_OF_PART / noted).max(1).min(left / threads);
-        (each > 0 && each * nanos >= WORTH_SHARING).then_some(each)
+        (each > 0 && (each * nanos >= WORTH_SHARING || self.eager)).then_some(each)
     }
 
     /// What each of the rounds took that were just done, beginning then.

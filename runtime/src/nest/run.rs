@@ -66,6 +66,8 @@ pub(super) struct Run<'a> {
     pub(super) views: Vec<View>,
     /// Rounds may be done by several threads at once.
     pub(super) shares: bool,
+    /// However short they are.
+    pub(super) eager: bool,
     memories: Vec<Memory>,
     /// Numbers that are seen as views, by the view's register.
     rooms: Vec<f64>,
@@ -126,6 +128,7 @@ impl<'a> Run<'a> {
             arrays,
             views,
             shares: false,
+            eager: false,
             memories,
             rooms_of_parts: Vec::new(),
             rooms: vec![0.0; program.ir.views],
