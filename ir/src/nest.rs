@@ -79,7 +79,7 @@ impl Program {
                 return wrong("an index");
             }
         }
-        for ins in &self.code {
+        for (at, ins) in self.code.iter().enumerate() {
             let mut first = 0;
             for (kind, n) in ins.named() {
                 let fine = match kind {
@@ -87,7 +87,8 @@ impl Program {
                     Operand::Float => n < self.floats,
                     Operand::View => n < self.views,
                     Operand::Range => n + 3 <= self.ints,
-                    Operand::Target => n < self.code.len(),
+                    // (Jumps back are counted: nothing else may go round in circles.)
+                    Operand::Target => n < self.code.len() && (n > at || matches!(ins.op, Op::JumpBack | Op::Again)),
                     Operand::Memory => n < self.memories,
                     Operand::Function => n < self.functions.len(),
                     Operand::Number(below) => n < below as usize,

@@ -165,8 +165,9 @@ fn may_raise(op: Op) -> bool {
 fn uses(ins: &Ins, r: u16) -> bool {
     use Op::*;
     match ins.op {
-        Add | Subtract | Multiply | Divide => ins.b == r || ins.c == r,
-        Round | Sqrt => ins.b == r,
+        Add | Subtract | Multiply | Divide | Power => ins.b == r || ins.c == r,
+        // (Whether the round is left depends on it, or it is handed on.)
+        Round | Sqrt | ToInt | Function => ins.b == r,
         StoreF64At0 | StoreF64At1 | StoreF64At2 | StoreF32At0 | StoreF32At1 | StoreF32At2 => ins.a == r,
         _ => false,
     }
@@ -321,7 +322,7 @@ impl<'c, 'b> Nest<'c, 'b> {
             if self.blocks[k].is_some() {
                 return false;
             }
-            if uses(ins, r) {
+            if uses(ins, r) || ins.op == Op::MoveFloat && ins.b == r && self.is_used(k, ins.a) {
                 return true;
             }
             let first = ins.named().next();

@@ -39,7 +39,7 @@ fn what_is_printed_parses_back() {
 fn operands_without_what_they_name_are_refused() {
     assert_eq!(program().check(), Ok(()));
     type Change = fn(&mut Program);
-    let changes: [Change; 9] = [
+    let changes: [Change; 10] = [
         |p| p.ints = 2,
         |p| p.floats = 0,
         |p| p.views = 1,
@@ -49,6 +49,7 @@ fn operands_without_what_they_name_are_refused() {
         |p| p.code.truncate(2),
         |p| p.variable = 3,
         |p| p.arrays[0].axes = AXES + 1,
+        |p| p.code[3].b = 3,
     ];
     for (n, change) in changes.into_iter().enumerate() {
         let mut changed = program();
