@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use legate_jit_runtime::round::{self, Round};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
@@ -203,12 +204,21 @@ struct Learned {
     misses: u32,
 }
 
+/// Whether somebody follows the program line by line: a debugger, a profile, a measurement of coverage.
+pub(crate) fn is_traced(py: Python<'_>) -> PyResult<bool> {
+    static ASK: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
+    let ask = ASK.get_or_try_init(py, || {
+        let sys = py.import("sys")?;
+        PyResult::Ok([sys.getattr("gettrace")?.unbind(), sys.getattr("getprofile")?.unbind()])
+    })?;
+    Ok(!(ask[0].call0(py)?.is_none(py) && ask[1].call0(py)?.is_none(py)))
+}
+
 struct Watcher {
     layout: Layout,
     types: Types,
     analyse: Py<PyAny>,
     reach: Py<PyAny>,
-    traced: Py<PyAny>,
     codes: HashMap<usize, Arc<Code>>,
     learned: HashMap<(usize, u32), Learned>,
     /// By code and loop.
@@ -254,7 +264,6 @@ impl Watcher {
             types: Types::new(py)?,
             analyse: module.getattr("analyse")?.unbind(),
             reach: module.getattr("reach")?.unbind(),
-            traced: module.getattr("traced")?.unbind(),
             codes: HashMap::new(),
             learned: HashMap::new(),
             refused: HashMap::new(),
@@ -433,7 +442,7 @@ impl Watcher {
     }
 
     fn repeat_learned(&mut self, py: Python<'_>, here: &Here<'_>, learned: &mut Learned) -> PyResult<bool> {
-        if learned.spot != here.spot() || error::is_strict() || self.traced.call0(py)?.is_truthy(py)? {
+        if learned.spot != here.spot() || error::is_strict() || is_traced(py)? {
             return Ok(false);
         }
         let mut left = left(&here.iterator)?;

@@ -10,7 +10,6 @@ import builtins
 import dis
 import functools
 import math
-import sys
 import types
 
 import numpy
@@ -265,11 +264,6 @@ def reach(frames, things):
             if not follow(value, depth):
                 return None
     return list(pairs.values()), cells
-
-
-def traced():
-    """Whether somebody follows the program line by line: a debugger, a profile, a measurement of coverage."""
-    return sys.gettrace() is not None or sys.getprofile() is not None
 
 
 def probe(first, second, check):

@@ -1,0 +1,173 @@
+//! The iterator that stands in a translated loop's place.
+
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use legate_jit_runtime::Array;
+use legate_jit_runtime::nest::Stop;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::plan::Plan;
+use super::{EAGER, Fate, TRIES};
+use crate::error;
+use crate::loops::{self, frame};
+
+/// What takes us less than this, to take it takes longer than Python needs for it; how often in a row that is found before a loop is
+/// left alone.
+const SMALL: Duration = Duration::from_nanos(700);
+const SMALL_ONES: u32 = 8;
+/// Rounds that Python may have to do among so many of ours.
+const LEAVES: usize = 4;
+
+/// The numbers of a range, as its own iterator gives them; on the way it has the runtime do the rounds.
+#[pyclass(frozen, module = "legate_jit")]
+pub struct Rounds {
+    next: AtomicI64,
+    step: i64,
+    left: AtomicUsize,
+    plan: Mutex<Option<Arc<Plan>>>,
+    /// Of the loop.
+    fate: Arc<Fate>,
+    /// Rounds that were done, and how often Python had to do one in between.
+    done: AtomicUsize,
+    leaves: AtomicUsize,
+}
+
+impl Rounds {
+    /// In place of an iterator over a range.
+    pub(super) fn new(
+        py: Python<'_>,
+        iterator: &Bound<'_, PyAny>,
+        plan: Arc<Plan>,
+        fate: Arc<Fate>,
+    ) -> PyResult<Rounds> {
+        let left = loops::left(iterator)?;
+        // (iter, (range,), how many were taken)
+        let reduced = iterator.call_method0(intern!(py, "__reduce__"))?.cast_into::<PyTuple>()?;
+        let range = reduced.get_item(1)?.get_item(0)?;
+        let taken: i64 = reduced.get_item(2)?.extract()?;
+        let (start, step): (i64, i64) = (range.getattr("start")?.extract()?, range.getattr("step")?.extract()?);
+        Ok(Rounds {
+            next: AtomicI64::new(start.wrapping_add(step.wrapping_mul(taken))),
+            step,
+            left: AtomicUsize::new(left),
+            plan: Mutex::new(Some(plan)),
+            fate,
+            done: AtomicUsize::new(0),
+            leaves: AtomicUsize::new(0),
+        })
+    }
+
+    pub(super) fn plan(&self) -> Option<Arc<Plan>> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn take(&self, plan: Arc<Plan>) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(plan);
+    }
+
+    fn give_back(&self) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn advance(&self, rounds: usize) {
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left - rounds.min(left), Ordering::Relaxed);
+        let by = self.step.wrapping_mul(rounds as i64);
+        self.next.store(self.next.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+    }
+
+    /// Does the rounds that can be done before the next one of Python's.
+    fn run(&self, slf: &Bound<'_, Rounds>, plan: &Arc<Plan>) -> PyResult<()> {
+        let py = slf.py();
+        let (Some(layout), Some(frame)) = (loops::layout(py)?, frame::current(py)) else { return Ok(()) };
+        // (Whoever found the iterator elsewhere may ask it from anywhere.)
+        let (address, at) = loops::key(&frame)?;
+        // SAFETY: the same code, at the head of the loop, whose iterator lies there.
+        let here = address == plan.code.as_ptr() as usize
+            && at == plan.start
+            && unsafe { layout.slot(&frame, plan.place) } == slf.as_ptr();
+        if !here || error::is_strict() || loops::is_traced(py)? {
+            return Ok(());
+        }
+        loop {
+            // The last round is Python's.
+            let rounds = self.left.load(Ordering::Relaxed).saturating_sub(1);
+            if rounds == 0 {
+                return Ok(());
+            }
+            let Some(mut gathered) = plan.gather(py, &frame, &layout)? else {
+                self.give_back();
+                return Ok(());
+            };
+            let arrays: Vec<&Array> = gathered.arrays.iter().collect();
+            let range = (self.next.load(Ordering::Relaxed), self.step);
+            let start = Instant::now();
+            let run = error::guarded(py, || plan.program.run(&mut gathered.numbers, &arrays, range, rounds));
+            let (done, stop) = run?;
+            if start.elapsed() > SMALL || EAGER.load(Ordering::Relaxed) {
+                self.fate.small.store(0, Ordering::Relaxed);
+            } else if self.fate.small.fetch_add(1, Ordering::Relaxed) + 1 == SMALL_ONES {
+                self.refuse();
+            }
+            if done > 0 {
+                plan.hand_back(py, &frame, &layout, &gathered.numbers)?;
+                self.advance(done);
+            }
+            let done = done + self.done.fetch_add(done, Ordering::Relaxed);
+            match stop {
+                Stop::Done => return Ok(()),
+                Stop::Turn => {
+                    // Others may do anything now.
+                    drop(gathered);
+                    py.detach(std::thread::yield_now);
+                    py.check_signals()?;
+                }
+                Stop::Left => {
+                    let leaves = 1 + self.leaves.fetch_add(1, Ordering::Relaxed);
+                    if leaves > 2 && leaves * LEAVES > done {
+                        self.refuse();
+                    }
+                    return Ok(());
+                }
+                Stop::Long | Stop::Elsewhere => {
+                    self.refuse();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The loop is none for this.
+    fn refuse(&self) {
+        self.fate.tries.store(TRIES, Ordering::Relaxed);
+        self.give_back();
+    }
+}
+
+#[pymethods]
+impl Rounds {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<i64>> {
+        let this = slf.get();
+        if let Some(plan) = this.plan() {
+            this.run(slf, &plan)?;
+        }
+        if this.left.load(Ordering::Relaxed) == 0 {
+            return Ok(None);
+        }
+        let next = this.next.load(Ordering::Relaxed);
+        this.advance(1);
+        Ok(Some(next))
+    }
+
+    fn __length_hint__(&self) -> usize {
+        self.left.load(Ordering::Relaxed)
+    }
+}
