@@ -77,7 +77,7 @@ fn filled(
                 let extents = usizes(&extents, d)?;
                 let made = if fortran { Array::full_fortran(&extents, scalar) } else { Array::full(&extents, scalar) }?;
                 if name == "empty" {
-                    made.is_unset();
+                    made.mark_unset();
                 }
                 Ok(made)
             })?;
@@ -210,7 +210,7 @@ fn like_another(
         if let Some(scalar) = scalar {
             let unset = |made: Array| {
                 if name == "empty_like" {
-                    made.is_unset();
+                    made.mark_unset();
                 }
                 Ok(made)
             };

@@ -58,6 +58,8 @@ pub fn share_short_rounds() {
     EAGER.store(true, Ordering::Relaxed);
 }
 
+/// Instructions of a program that is compiled, at most: LLVM's time grows faster than their number.
+const LARGEST: usize = 1 << 12;
 /// Kinds of arrays for which a program is compiled, at most.
 const KINDS: usize = 4;
 /// Rounds that machine code may leave in vain: LLVM may divide before it is asked whether to, and only the exceptions say so.
@@ -205,7 +207,8 @@ impl Program {
 impl Program {
     /// The place of the machine code for arrays that lie as these do, if there is to be any.
     fn slot(&self, views: &[View], tier: Tier) -> Option<Arc<Slot>> {
-        if matches!(tier, Tier::Vm | Tier::Interp) || self.doubts.load(Ordering::Relaxed) >= DOUBTS {
+        let large = self.ir.code.len() > LARGEST;
+        if large || matches!(tier, Tier::Vm | Tier::Interp) || self.doubts.load(Ordering::Relaxed) >= DOUBTS {
             return None;
         }
         let unit = |(view, given): (&View, &Given)| {

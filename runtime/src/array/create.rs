@@ -49,12 +49,12 @@ impl Array {
     /// until written, which costs nothing in one pass with what writes them.
     pub fn empty(shape: &[usize], dtype: DType) -> Result<Array> {
         let made = Array::zeros(shape, dtype)?;
-        made.is_unset();
+        made.mark_unset();
         Ok(made)
     }
 
     /// Notes that the elements of an array that was just made may be anything.
-    pub fn is_unset(&self) {
+    pub fn mark_unset(&self) {
         let mut s = lock();
         let s = &mut *s;
         if let &State::Pending(record) = self.base.current.get(&s.token).state.get(&s.token) {
