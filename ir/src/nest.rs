@@ -79,7 +79,7 @@ impl Program {
                 return wrong("an index");
             }
         }
-        for (at, ins) in self.code.iter().enumerate() {
+        for ins in &self.code {
             let mut first = 0;
             for (kind, n) in ins.named() {
                 let fine = match kind {
@@ -87,8 +87,7 @@ impl Program {
                     Operand::Float => n < self.floats,
                     Operand::View => n < self.views,
                     Operand::Range => n + 3 <= self.ints,
-                    // (Jumps back are counted: nothing else may go round in circles.)
-                    Operand::Target => n < self.code.len() && (n > at || matches!(ins.op, Op::JumpBack | Op::Again)),
+                    Operand::Target => n < self.code.len(),
                     Operand::Memory => n < self.memories,
                     Operand::Function => n < self.functions.len(),
                     Operand::Number(below) => n < below as usize,
@@ -123,7 +122,36 @@ impl Program {
         {
             return wrong("a register");
         }
+        if self.goes_round_uncounted() {
+            return Err(Error::Invalid("a nest that goes round in circles without counting".into()));
+        }
         Ok(())
+    }
+
+    /// Whether code can go round in circles without an instruction that counts jumps: `jump_back` or `again`. Between two of them
+    /// every instruction is done at most once.
+    fn goes_round_uncounted(&self) -> bool {
+        // By instruction: not seen yet, on the way here, done with.
+        let mut seen = vec![0u8; self.code.len()];
+        for start in 0..self.code.len() {
+            let mut way = vec![(start, false)];
+            while let Some((n, left)) = way.pop() {
+                match (left, seen[n]) {
+                    (true, _) => seen[n] = 2,
+                    (false, 0) => {
+                        seen[n] = 1;
+                        way.push((n, true));
+                        let ins = &self.code[n];
+                        if !matches!(ins.op, Op::JumpBack | Op::Again) {
+                            way.extend(ins.next(n).map(|next| (next, false)));
+                        }
+                    }
+                    (false, 1) => return true,
+                    _ => {}
+                }
+            }
+        }
+        false
     }
 
     /// The registers that rounds write: integers, floats, views.

@@ -44,8 +44,8 @@ pub struct Program {
     steady: Vec<usize>,
     /// Where several threads may do rounds at once: integers that a round may leave as they are.
     independent: Option<Vec<usize>>,
-    /// Machine code, by which of the arrays lie one element behind the other along their last axis.
-    compiled: Mutex<Vec<(Vec<bool>, Arc<Slot>)>>,
+    /// Machine code, by which of the arrays lie one element behind the other along their last axis, as bits.
+    compiled: Mutex<Vec<(u64, Arc<Slot>)>>,
     /// Rounds that machine code could not do and the interpreter could.
     doubts: AtomicU32,
 }
@@ -120,6 +120,14 @@ pub enum Stop {
     Elsewhere,
 }
 
+/// What came of rounds: how many were done, why no more, and whether machine code did some.
+#[derive(Clone, Copy, Debug)]
+pub struct Ran {
+    pub done: usize,
+    pub stop: Stop,
+    pub compiled: bool,
+}
+
 /// The numbers that a program's registers hold between rounds.
 #[derive(Clone)]
 pub struct Numbers {
@@ -171,7 +179,7 @@ impl Program {
         numbers
     }
 
-    /// Does rounds for the numbers `next`, `next + step`, …, `rounds` of them at most; how many it did, and why no more. What the
+    /// Does rounds for the numbers `next`, `next + step`, …, `rounds` of them at most. What the
     /// registers hold then is what the program's variables would.
     pub fn run(
         &self,
@@ -179,14 +187,16 @@ impl Program {
         arrays: &[&Array],
         (next, step): (i64, i64),
         rounds: usize,
-    ) -> Result<(usize, Stop)> {
+    ) -> Result<Ran> {
         let ir = &*self.ir;
         if numbers.ints.len() != ir.ints || numbers.floats.len() != ir.floats || arrays.len() != ir.arrays.len() {
             return Err(Error::Runtime("a nest is given other things than it has".into()));
         }
         let mut s = lock_to_look();
         // (What fails there the program meets when it asks for that value.)
-        let Ok(Some((views, stores))) = at_hand(&mut s, arrays, &ir.arrays) else { return Ok((0, Stop::Elsewhere)) };
+        let Ok(Some((views, stores))) = at_hand(&mut s, arrays, &ir.arrays) else {
+            return Ok(Ran { done: 0, stop: Stop::Elsewhere, compiled: false });
+        };
         let small = |n: i64| n.unsigned_abs() < 1 << SMALL_BITS;
         let last = i64::try_from(rounds).ok().and_then(|n| step.checked_mul(n)?.checked_add(next));
         let compiles = self.steady.iter().all(|&r| small(numbers.ints[r])) && small(next) && last.is_some_and(small);
@@ -200,7 +210,7 @@ impl Program {
         s.counters.rounds_compiled += run.compiled as u64;
         s.counters.rounds_shared += run.shared as u64;
         drop(stores);
-        Ok((done, stop))
+        Ok(Ran { done, stop, compiled: run.compiled > 0 })
     }
 }
 
@@ -214,7 +224,11 @@ impl Program {
         let unit = |(view, given): (&View, &Given)| {
             view.strides().last().is_some_and(|&step| step == given.dtype.size() as isize)
         };
-        let units: Vec<bool> = views.iter().zip(&self.ir.arrays).map(unit).collect();
+        if views.len() > 64 {
+            return None;
+        }
+        let bits = views.iter().zip(&self.ir.arrays).enumerate().map(|(n, pair)| (unit(pair) as u64) << n);
+        let units = bits.fold(0, |all, bit| all | bit);
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, slot)) = compiled.iter().find(|(of, _)| *of == units) {
             return Some(slot.clone());
@@ -223,7 +237,7 @@ impl Program {
             return None;
         }
         let mut ir = (*self.ir).clone();
-        ir.arrays.iter_mut().zip(&units).for_each(|(given, &unit)| given.unit = unit);
+        ir.arrays.iter_mut().enumerate().for_each(|(n, given)| given.unit = units >> n & 1 == 1);
         let slot = crate::tier::compiler()?.get_nest(&Arc::new(ir));
         if matches!(tier, Tier::Compiled) {
             slot.wait();

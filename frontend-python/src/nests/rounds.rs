@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use legate_jit_runtime::Array;
-use legate_jit_runtime::nest::Stop;
+use legate_jit_runtime::nest::{Ran, Stop};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -15,8 +15,8 @@ use super::{EAGER, Fate, TRIES};
 use crate::error;
 use crate::loops::{self, frame};
 
-/// What takes us less than this, to take it takes longer than Python needs for it; how often in a row that is found before a loop is
-/// left alone.
+/// To take what the interpreter needs less than this for takes longer than Python needs for it; how often in a row that is found
+/// before a loop is left alone.
 const SMALL: Duration = Duration::from_nanos(700);
 const SMALL_ONES: u32 = 8;
 /// Rounds that Python may have to do among so many of ours.
@@ -107,8 +107,8 @@ impl Rounds {
             let range = (self.next.load(Ordering::Relaxed), self.step);
             let start = Instant::now();
             let run = error::guarded(py, || plan.program.run(&mut gathered.numbers, &arrays, range, rounds));
-            let (done, stop) = run?;
-            if start.elapsed() > SMALL || EAGER.load(Ordering::Relaxed) {
+            let Ran { done, stop, compiled } = run?;
+            if compiled || start.elapsed() > SMALL || EAGER.load(Ordering::Relaxed) {
                 self.fate.small.store(0, Ordering::Relaxed);
             } else if self.fate.small.fetch_add(1, Ordering::Relaxed) + 1 == SMALL_ONES {
                 self.refuse();

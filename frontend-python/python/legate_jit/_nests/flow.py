@@ -331,6 +331,9 @@ class Translation(Places):
         return (code, self.indices, self.functions, counts, ints, floats, self.variable), inputs, arrays, objects, carried
 
 
+OTHERWISE = {"jump_if": "jump_unless", "jump_unless": "jump_if"}
+
+
 def _laid_out(pieces, first):
     """The pieces one after the other, from the first, with places for labels: those that nothing leads to are left out."""
     order = sorted(pieces, key=lambda place: (place != first, place))
@@ -365,6 +368,15 @@ def _laid_out(pieces, first):
             first, variable, over = head[1]
             out.append(("again", [first, variable, ("to", final(there[0][1] + 1))]))
             out.append(("jump", [("to", final(places[over]))]))
+        elif name in OTHERWISE and there[1][1] <= n:
+            # Every way back is counted.
+            out.append((OTHERWISE[name], [there[0], ("to", n + 1)]))
+            out.append(("jump_back", [there[1]]))
+        elif name == "next_of_range" and there[2][1] <= n:
+            out.append((name, [*there[:2], ("out", len(out) + 2)]))
+            out.append(("jump", [("to", n + 1)]))
+            out.append(("jump_back", [there[2]]))
         else:
             out.append(("jump_back" if name == "jump" and there[0][1] <= n else name, there))
-    return [(name, [new[o[1]] if isinstance(o, tuple) else o for o in operands]) for name, operands in out]
+    places = {"to": lambda n: new[n], "out": lambda n: n}
+    return [(name, [places[o[0]](o[1]) if isinstance(o, tuple) else o for o in operands]) for name, operands in out]
