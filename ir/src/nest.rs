@@ -193,7 +193,7 @@ pub struct Old {
 /// The bit of [`Old::place`] where the number of bytes begins. (Addresses of programs have at most 56 bits.)
 pub const OLD_BYTES: u32 = 56;
 
-/// What machine code is called with, and by what it calls back. The names are those of the fields' meaning in [`NestFn`].
+/// What machine code is called with, and what it calls.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Frame {

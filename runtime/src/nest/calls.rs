@@ -41,6 +41,7 @@ unsafe fn guarded(run: *mut c_void, f: impl FnOnce(&mut Run<'_>) -> u64) -> u64 
     match catch_unwind(AssertUnwindSafe(|| f(run))) {
         Ok(how) => how,
         Err(panic) => {
+            run.failed = true;
             run.panic = Some(panic);
             LEFT
         }
@@ -108,7 +109,10 @@ unsafe extern "C" fn dot(run: *mut c_void, kind: u64, n: u64, x: *mut u8, by_x: 
         guarded(run, |run| {
             let fuel = run.frame.fuel;
             let dtype = if kind & 2 == 0 { DType::F64 } else { DType::F32 };
-            let bits = run.dot(dtype, of(x, by_x), of(y, by_y), kind & 1 == 1).unwrap_or(f64::NAN.to_bits());
+            let Some(bits) = run.dot(dtype, of(x, by_x), of(y, by_y), kind & 1 == 1) else {
+                run.failed = true;
+                return LEFT;
+            };
             value = if dtype == DType::F64 { f64::from_bits(bits) } else { f32::from_bits(bits as u32) as f64 };
             // (The code has counted it.)
             run.frame.fuel = fuel;

@@ -221,7 +221,7 @@ impl Run<'_> {
         unsafe { self.log.take_in(self.frame.log) };
         let tried = most - self.frame.rounds;
         let ended = match how {
-            GO_ON if !flagged => None,
+            GO_ON if !flagged && !self.failed => None,
             TOO_LONG => Some(Stop::Long),
             _ => Some(Stop::Left),
         };
@@ -229,6 +229,7 @@ impl Run<'_> {
             self.take_back(&kept);
         }
         self.retired.clear();
+        self.failed = false;
         if let Some(panic) = self.panic.take() {
             resume_unwind(panic);
         }

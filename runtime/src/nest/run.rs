@@ -82,7 +82,9 @@ pub(super) struct Run<'a> {
     pub(super) rooms_of_parts: Vec<Rooms>,
     /// Instructions that note single elements: so many are noted between two jumps back, at most.
     pub(super) notes: usize,
-    /// What went wrong in a call from machine code.
+    /// Something went wrong in a call from machine code, which does not know of it: the rounds at hand do not count.
+    pub(super) failed: bool,
+    /// What went wrong.
     pub(super) panic: Option<Box<dyn Any + Send>>,
     /// When the clock was first looked at in a round.
     pub(super) since: Option<Instant>,
@@ -139,6 +141,7 @@ impl<'a> Run<'a> {
             compiled: 0,
             shared: 0,
             notes: program.ir.code.iter().filter(|ins| ins.op.notes_one()).count(),
+            failed: false,
             panic: None,
             since: None,
             mapped: 0,
