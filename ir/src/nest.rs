@@ -181,9 +181,10 @@ pub mod view {
     pub const STRIDES: usize = 16 + 8 * super::AXES;
 }
 
-/// What an element was before a round wrote it.
+/// What an element was before a round wrote it, or the end of what a row was: its elements come first, one behind the other from a
+/// place of the log on, then its stride (in `place`) and its length, then where it begins.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Old {
     /// Its address, and in the topmost byte how many bytes it has.
     pub place: u64,
@@ -192,6 +193,8 @@ pub struct Old {
 
 /// The bit of [`Old::place`] where the number of bytes begins. (Addresses of programs have at most 56 bits.)
 pub const OLD_BYTES: u32 = 56;
+/// In the topmost byte of [`Old::place`] beside the number of bytes: it is a row.
+pub const OLD_ROW: u64 = 1 << 7;
 
 /// What machine code is called with, and what it calls.
 #[repr(C)]
@@ -202,8 +205,9 @@ pub struct Frame {
     pub ints: *mut i64,
     pub floats: *mut f64,
     pub views: *mut c_void,
-    /// Where the next old element is noted. There is always room until `fuel` is used up.
+    /// Where the next old element is noted. There is always room until `fuel` is used up, and for so many bytes of rows.
     pub log: *mut Old,
+    pub room: i64,
     /// Jumps back until `refuel` must be called.
     pub fuel: i64,
     /// The loop's next number, its step, and rounds to go.
@@ -212,6 +216,9 @@ pub struct Frame {
     pub rounds: i64,
     /// Not zero: the round at hand is the last for now.
     pub last: i64,
+    /// Elements of all operations on rows, and how many operations there were.
+    pub mapped: u64,
+    pub maps: u64,
     /// The interpreter, for the calls.
     pub run: *mut c_void,
     /// Does the instruction at this place; how the round ends because of it, or [`GO_ON`].
@@ -224,6 +231,11 @@ pub struct Frame {
     /// The sum of products of two vectors of so many elements, given by their addresses and how many bytes the next element is
     /// away. The second argument is 1 for `np.dot`, else 0, and 2 more for single precision.
     pub dot: unsafe extern "C" fn(*mut c_void, u64, u64, *mut u8, isize, *mut u8, isize) -> f64,
+    /// BLAS's functions for such a sum in double and in single precision, or null: machine code calls them where both vectors run
+    /// forwards and have at most [`DOT_ALONE`] elements.
+    pub dots: [*const c_void; 2],
+    /// Memory of an instruction's, by its number, for so many bytes, in which none of the addresses lies. Null where there is none.
+    pub memory: unsafe extern "C" fn(*mut c_void, u64, u64, *mut u8, *mut u8, *mut u8, *mut u8) -> *mut u8,
 }
 
 /// Machine code is only for integers that stay, and numbers of the loop, less than two to this power.
@@ -233,6 +245,9 @@ pub const SMALL_BITS: u32 = 48;
 pub const LONGEST: usize = 1 << 16;
 /// How many of them use as much fuel as a jump back.
 pub const ELEMENTS: usize = 1 << 6;
+
+/// Elements of two vectors whose products BLAS adds up on one thread, whatever their number below that.
+pub const DOT_ALONE: usize = 1 << 12;
 
 pub const GO_ON: u64 = 0;
 /// The round has to be done by the program.

@@ -20,15 +20,18 @@ mod run;
 mod vector;
 mod view;
 
+use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use legate_jit_codegen::Slot;
+use legate_jit_ir::nest::code::Op;
 use legate_jit_ir::nest::{self as ir, AXES, Given, SMALL_BITS};
 use legate_jit_ir::{DType, Scalar, Ufunc};
 use smallvec::SmallVec;
 
 use crate::base::{State, Version};
+use crate::library::blas;
 use crate::session::{Session, lock_to_look};
 use crate::shared::Shared;
 use crate::trace::Part;
@@ -155,6 +158,12 @@ impl Program {
             compiled: Mutex::default(),
             doubts: AtomicU32::new(0),
         })
+    }
+
+    /// See [`ir::Frame::dots`]. (No BLAS is loaded for those who need none.)
+    fn dots(&self) -> [*const c_void; 2] {
+        let needed = self.ir.code.iter().any(|ins| matches!(ins.op, Op::DotF64 | Op::DotF32));
+        if needed { blas::dots().unwrap_or([std::ptr::null(); 2]) } else { [std::ptr::null(); 2] }
     }
 
     /// Its instructions, one a line.

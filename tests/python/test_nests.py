@@ -753,6 +753,127 @@ def test_compiled_loops():
     assert in_a_process(COMPILED, LEGATE_JIT_TIER="vm").split() == ["False", "0"] * 2
 
 
+ROWS = """
+import sys, warnings, numpy, legate_jit, legate_jit.numpy as np
+
+def chains(np, a, b, x):
+    for i in range(1, len(a)):
+        a[i, :i] += x[i] * b[:i, i]
+        b[i] = (a[i] + x[i] * a[i - 1]) / (1.5 + x[i]) - b[i - 1]
+        x[i:] -= b[i, i:] * a[i:, i] * 0.25
+        a[i, ::2] *= 0.5
+        x[::-1] += b[::-1, i] - a[i]
+    return a, b, x
+
+def crossing(np, a, b, x):
+    for i in range(1, len(a)):
+        x[:i] += 0.5 * x[:i][::-1]
+        x[1:] = x[:-1] * 0.5 + b[i, 1:]
+        x[:] = x[::-1] - x[:]
+        x[1:] = x[:-1]
+        a[i, 1:] -= (a[i, :-1] + a[i, 1:]) * b[i, :-1]
+        a[:, i] = (a[i] + a[:, i]) * 0.5
+        a[i] = a[i] * 2.0 - a[i]
+    return a, b, x
+
+def boxes(np, a, b, x):
+    for i in range(2, len(a) - 1):
+        a[i:, i:] -= b[i:, i][:, None] * b[i, i:] * 0.125
+        a[:i] += x * 0.5
+        a[i - 1 : i + 1, ::-2] = b[:2, ::2] * a[i : i + 2, ::2] + b[i : i + 2, ::-2]
+        a[:, :i] *= a[:, i - 1 : i]
+        b[1:] = (b[:-1] + b[1:]) * 0.5
+    return a, b, x
+
+def broadcast(np, a, b, x):
+    for i in range(len(a)):
+        a[i, i:] += x[i:i + 1] * x[:1]
+        x[i:] = x[i:i + 1] * 0.5
+        b[i] = x[-1:] - a[i]
+        b[:, i] = 0.0
+    return a, b, x
+
+def named(np, a, b, x):
+    for i in range(1, len(a)):
+        r = a[i] * 0.03
+        b[i] = r + x * 0.1
+        s = r - b[i]
+        x[:i] = s[:i] * r[i]
+        t = s.copy()
+        s = t * t
+        a[i, :] = s - t
+        x[0] = np.dot(s, r) + np.dot(s[::-1], r) + np.dot(a[:, i], a[i]) + a[i, :i] @ b[:i, i]
+    return a, b, x
+
+def taken(np, a, b, x):
+    q = numpy.arange(len(x))
+    q = np.array(q * 7 % len(x) - q % 2 * len(x))
+    for i in range(len(a)):
+        x[:i] += a[i][q[:i]] * 0.05
+        b[i, 0] = b[i][q[::2]] @ x[q[::-2]] * 0.01
+        b[i] = x[q]
+    return a, b, x
+
+def ends(np, a, b, x):
+    n = len(a)
+    try:
+        for i in range(n + 1):
+            k = min(i, n - 1)
+            for j in range(3):
+                a[k, j:] += x[j] * b[j:, k]
+                a[:j, :] -= x * 0.5
+                x[j:] = x[j:] * 0.5
+                x[0] += 1.0
+                b[k] = a[k]
+            x[i] = 2.0
+    except IndexError:
+        x[0] = 7.0
+    return a, b, x
+
+def misfits(np, a, b, x):
+    try:
+        for i in range(len(a)):
+            a[i] += x
+            a[i] *= b[i] * x[: len(x) - max(0, i - 5)]
+    except ValueError:
+        x[0] = 7.0
+    return a, b, x
+
+def infinite(np, a, b, x):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i in range(1, len(a)):
+            if i == 9:
+                x[3] = 0.0
+            a[i] += b[i] * 2.0
+            b[i] = a[i] / x
+    return a, b, x
+
+def solve(np, way, n, dtype):
+    r = numpy.random.default_rng(n)
+    arrays = [np.array((r.random(shape) + 0.5).astype(dtype)) for shape in ((n, n), (n, n), n)]
+    return [numpy.asarray(v) for v in way(np, *arrays)]
+
+bad = []
+done = legate_jit.stats()["rounds_compiled"]
+for way in (chains, crossing, boxes, broadcast, named, taken, ends, misfits, infinite):
+    for n, dtype in ((12, "f8"), (21, "f8"), (40, "f8"), (21, "f4"), (40, "f4")):
+        want = solve(numpy, way, n, dtype)
+        for _ in range(3):
+            legate_jit._native.look_for_loops()
+            got = solve(np, way, n, dtype)
+            bad += [(way.__name__, n, dtype)] * any(g.tobytes() != w.tobytes() for g, w in zip(got, want))
+    now = legate_jit.stats()["rounds_compiled"]
+    bad += [(way.__name__, "not compiled")] * (now == done)
+    done = now
+print(sorted(set(bad)), legate_jit.stats()["kernels_refused"])
+"""
+
+
+def test_operations_on_rows_in_machine_code():
+    assert in_a_process(ROWS, LEGATE_JIT_CACHE="off").strip() == "[] 0"
+
+
 def test_machine_code_comes_from_the_cache(tmp_path):
     count = COMPILED + 'print(stats["kernels_compiled"], stats["cache_hits"])\n'
     for compiled in (True, False):

@@ -1,15 +1,17 @@
 //! `lower_nest`: the code of a nest becomes a function with the C interface of `ir::nest::NestFn`.
 //!
 //! Before: a program that `check` accepts. After: a module with one public function. Registers that the code writes are places in
-//! the function's frame, which LLVM makes values of; the rest are loaded once. Numbers and single elements are computed here; what
-//! is done to whole rows is the interpreter's, which is called for it.
+//! the function's frame, which LLVM makes values of; the rest are loaded once. Numbers, single elements and operations on rows are
+//! computed here; the rest is the interpreter's, which is called for it.
 //!
 //! The result of every operation that may raise one of the processor's floating-point exceptions is used, or said to be, so that
 //! LLVM leaves none out: NumPy would warn of it, and whoever runs the code looks at the exceptions.
 
 mod calls;
+mod chains;
 mod control;
 mod numbers;
+mod rows;
 mod views;
 
 use std::cell::Cell;
@@ -22,17 +24,19 @@ use melior::ir::attribute::{
 };
 use melior::ir::block::{BlockLike, BlockRef};
 use melior::ir::operation::OperationBuilder;
-use melior::ir::{Attribute, Block, Identifier, Module, Region, RegionLike};
+use melior::ir::{Attribute, Block, Identifier, Module, Region, RegionLike, Type};
 
 use legate_jit_ir::nest::code::{Ins, Op, Operand};
 use legate_jit_ir::nest::{
-    AXES, ELEMENTS, Frame, GO_ON, Item, LEFT, LONG, LONGEST, OLD_BYTES, Old, Program, fits, view,
+    AXES, DOT_ALONE, ELEMENTS, Frame, GO_ON, Item, LEFT, LONG, LONGEST, OLD_BYTES, Old, Program, fits, view,
 };
 
 use super::build::{Build, Common, Elem, Math, V};
 use super::{Lowered, add_function};
 use crate::Result;
 use crate::target::CpuTarget;
+use chains::Chains;
+use rows::Kept;
 use views::{axes, filed};
 
 /// Integers that a float can tell from their neighbours.
@@ -116,6 +120,14 @@ struct Nest<'c, 'b> {
     left: V<'c>,
     /// Ends of ranges' rounds, by the instruction's operands and where it goes on after the last.
     again: BTreeMap<([u16; 3], usize), BlockRef<'c, 'c>>,
+    /// Bytes of a vector.
+    vector_bytes: u32,
+    /// Maps that are done within other instructions, and what they were given.
+    chains: Chains,
+    kept: BTreeMap<usize, Kept<'c>>,
+    /// For each instruction that writes to rows the one that it has noted last, in the function's frame: where it begins, its length
+    /// and its stride.
+    noted: BTreeMap<usize, [V<'c>; 3]>,
     /// For each instruction that is jumped to, or that follows a jump.
     blocks: Vec<Option<BlockRef<'c, 'c>>>,
     head: BlockRef<'c, 'c>,
@@ -132,7 +144,7 @@ pub fn lower_nest<'c>(context: &'c Context, program: &Program, target: &CpuTarge
     let region = Region::new();
     let entry: BlockRef<'c, 'c> = region.append_block(Block::new(&[(common.ptr, common.location)]));
     let b = Build { common: &common, block: entry, lanes: 1, math: Math::Cpu(target.level), entry: None };
-    let mut nest = Nest::begin(program, &region, b);
+    let mut nest = Nest::begin(program, &region, b, target.vector_bytes(false));
     nest.rounds();
     let i64 = common.elem(Elem::I64);
     add_function(&common, &module, name, (Some(i64), &[common.ptr]), region, None)?;
@@ -175,7 +187,7 @@ fn uses(ins: &Ins, r: u16) -> bool {
 
 impl<'c, 'b> Nest<'c, 'b> {
     /// With the registers loaded, at the function's beginning.
-    fn begin(program: &'b Program, region: &'b Region<'c>, b: Build<'c, 'b>) -> Nest<'c, 'b> {
+    fn begin(program: &'b Program, region: &'b Region<'c>, b: Build<'c, 'b>, vector_bytes: u32) -> Nest<'c, 'b> {
         let frame: V<'c> = b.block.argument(0).expect("the frame").into();
         let field = |at: usize| b.offset_bytes(frame, at as i32);
         let int_file = b.load_ptr(field(std::mem::offset_of!(Frame, ints)));
@@ -215,7 +227,10 @@ impl<'c, 'b> Nest<'c, 'b> {
                 }
             });
         }
-        let views = axes(program).into_iter().enumerate().map(|(r, axes)| {
+        let known = axes(program);
+        let begins = leaders(&program.code);
+        let chains = Chains::of(program, &known, |n| begins.contains(&n));
+        let views = known.into_iter().enumerate().map(|(r, axes)| {
             let Some(axes) = axes else { return ViewPlace::File };
             let given = program.arrays.iter().find(|g| g.register == r);
             let mut seen = filed(b, view_file, r, axes);
@@ -242,6 +257,13 @@ impl<'c, 'b> Nest<'c, 'b> {
             }
         });
         let views = views.collect();
+        let writes = |ins: &Ins| matches!(ins.op, Op::UpdateF64 | Op::UpdateF32 | Op::Assign);
+        let noted = program.code.iter().enumerate().filter(|(_, ins)| writes(ins)).map(|(n, _)| {
+            let rooms = [(); 3].map(|()| room(b.ty(Elem::I64)));
+            rooms.iter().for_each(|&room| b.store(Elem::I64, b.int(Elem::I64, 0), room));
+            (n, rooms)
+        });
+        let noted = noted.collect();
         let of_frame = |at: usize| {
             let room = room(b.ty(Elem::I64));
             b.store(Elem::I64, b.load(Elem::I64, field(at)), room);
@@ -270,6 +292,10 @@ impl<'c, 'b> Nest<'c, 'b> {
             next,
             left,
             again: BTreeMap::new(),
+            vector_bytes,
+            chains,
+            kept: BTreeMap::new(),
+            noted,
             blocks: vec![None; program.code.len()],
             head: region.append_block(Block::new(&[])),
             leave: Cell::new(None),
@@ -518,6 +544,9 @@ impl<'c, 'b> Nest<'c, 'b> {
             }
             Op::Index if self.axes(ins.a).is_some() && self.axes(ins.b).is_some() => self.index(ins),
             Op::DotF64 | Op::DotF32 => self.dot(ins),
+            Op::Take if ins.e <= 8 && [ins.a, ins.b, ins.c].iter().all(|&v| self.axes(v) == Some(1)) => {
+                self.take(n, ins);
+            }
             Op::LoadF64At0 => self.load(ins, &[], Elem::F64),
             Op::LoadF64At1 => self.load(ins, &[ins.c], Elem::F64),
             Op::LoadF64At2 => self.load(ins, &[ins.c, ins.d], Elem::F64),
@@ -542,6 +571,8 @@ impl<'c, 'b> Nest<'c, 'b> {
             Op::StoreBoolAt0 => self.store(ins, &[], Elem::I8),
             Op::StoreBoolAt1 => self.store(ins, &[ins.c], Elem::I8),
             Op::StoreBoolAt2 => self.store(ins, &[ins.c, ins.d], Elem::I8),
+            _ if self.chains.is_put_off(n) => self.put_off(n, ins),
+            _ if self.is_row(ins) => self.do_rows(n, ins),
             _ => self.call_for(n, ins),
         }
         true

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use legate_jit_codegen::{Compiler, CpuTarget, Options, Sink, Source, Stage, Workshop, warm};
-use legate_jit_ir::nest::{Frame, GO_ON, LEFT, OLD_BYTES, Old, view};
+use legate_jit_ir::nest::{Frame, GO_ON, LEFT, OLD_BYTES, OLD_ROW, Old, view};
 
 /// `v1[i] += v0[i - 1] * 0.5` for each round's `i`, and a product that nobody uses.
 const ADDS: &str = "nest ints 3 floats 6 views 2 memories 0 variable i0 {
@@ -20,6 +20,18 @@ const ADDS: &str = "nest ints 3 floats 6 views 2 memories 0 variable i0 {
   5: store_f64_1 f4 v1 i0
   6: multiply f5 f3 f3
   7: end_round
+}
+";
+
+/// `v1 += v0 * 0.5`, whole rows.
+const ROWS: &str = "nest ints 1 floats 1 views 4 memories 1 variable i0 {
+  v0 = f64 1
+  v1 = f64 1 written
+  f0 = 0.5
+  0: number_f64 v2 f0
+  1: map_f64 v3 v0 v2 m0 2
+  2: update_f64 v1 v3 0
+  3: end_round
 }
 ";
 
@@ -70,8 +82,46 @@ extern "C" fn power(x: f64, y: f64) -> f64 {
     x.powf(y)
 }
 
+unsafe extern "C" fn no_memory(
+    _: *mut c_void,
+    _: u64,
+    _: u64,
+    _: *mut u8,
+    _: *mut u8,
+    _: *mut u8,
+    _: *mut u8,
+) -> *mut u8 {
+    std::ptr::null_mut()
+}
+
 unsafe extern "C" fn no_dot(_: *mut c_void, _: u64, _: u64, _: *mut u8, _: isize, _: *mut u8, _: isize) -> f64 {
     f64::NAN
+}
+
+/// A frame whose calls fail.
+fn frame(log: *mut Old) -> Frame {
+    Frame {
+        ints: std::ptr::null_mut(),
+        floats: std::ptr::null_mut(),
+        views: std::ptr::null_mut(),
+        log,
+        room: 0,
+        fuel: 100,
+        next: 0,
+        step: 1,
+        rounds: 0,
+        last: 0,
+        mapped: 0,
+        maps: 0,
+        run: std::ptr::null_mut(),
+        instruction: no_instruction,
+        refuel: no_refuel,
+        function: no_function,
+        power,
+        dot: no_dot,
+        dots: [std::ptr::null(); 2],
+        memory: no_memory,
+    }
 }
 
 #[repr(C)]
@@ -102,23 +152,9 @@ fn rounds_write_and_note_and_stop_at_the_end_of_an_array() {
     let (mut ints, mut floats) = ([0i64, 1, 0], [0.0f64; 6]);
     let mut log = [Old { place: 0, bits: 0 }; 8];
     let mut run = |next: i64, rounds: i64, fuel: i64| {
-        let mut frame = Frame {
-            ints: ints.as_mut_ptr(),
-            floats: floats.as_mut_ptr(),
-            views: views.as_mut_ptr().cast(),
-            log: log.as_mut_ptr(),
-            fuel,
-            next,
-            step: 1,
-            rounds,
-            last: 0,
-            run: std::ptr::null_mut(),
-            instruction: no_instruction,
-            refuel: no_refuel,
-            function: no_function,
-            power,
-            dot: no_dot,
-        };
+        let mut frame = frame(log.as_mut_ptr());
+        (frame.ints, frame.floats) = (ints.as_mut_ptr(), floats.as_mut_ptr());
+        (frame.views, frame.fuel, frame.next, frame.rounds) = (views.as_mut_ptr().cast(), fuel, next, rounds);
         // SAFETY: the frame has all that the code reads, and room for what it notes.
         let how = unsafe { code(&raw mut frame) };
         // SAFETY: both are places of the log.
@@ -145,6 +181,60 @@ fn rounds_write_and_note_and_stop_at_the_end_of_an_array() {
         (GO_ON, 1, 1)
     );
     assert_eq!(y, [12.0, 21.0, 31.0, 41.5]);
+}
+
+#[test]
+fn maps_and_what_is_done_with_them_are_one_loop_of_vectors() {
+    let asm = text(ROWS, Stage::Asm);
+    let code: Vec<&str> = asm.lines().filter(|line| line.contains("pd")).map(str::trim).collect();
+    let vectors = |name: &str| code.iter().filter(|line| line.starts_with(name) && line.contains("ymm")).count();
+    // With neighbours and with others, at once and where everything has to be computed before anything is written.
+    assert_eq!((vectors("vmulpd"), vectors("vaddpd")), (4, 3), "{code:#?}");
+}
+
+#[test]
+fn rows_are_noted_once_and_left_alone_where_they_do_not_fit() {
+    let Some(target) = CpuTarget::host() else { return };
+    let compiler = Compiler::new(Options { target: Some(target), ..Options::default() });
+    let Source::Nest(program) = ROWS.parse().unwrap() else { panic!("a nest") };
+    let slot = compiler.get_nest(&program);
+    assert!(slot.wait().is_none(), "it is no kernel");
+    let code = slot.nest().expect("code for this machine");
+    let run = |from: &mut [f64], to: Vector, rounds: i64, room: i64| {
+        let mut views = [Vector::of(from), to, Vector::of(&mut []), Vector::of(&mut [])];
+        let (mut ints, mut floats) = ([0i64], [0.5f64]);
+        let mut log = [Old { place: 0, bits: 0 }; 16];
+        let mut frame = frame(log.as_mut_ptr());
+        (frame.ints, frame.floats) = (ints.as_mut_ptr(), floats.as_mut_ptr());
+        (frame.views, frame.rounds, frame.room) = (views.as_mut_ptr().cast(), rounds, room);
+        // SAFETY: the frame has all that the code reads, and room for what it notes.
+        let how = unsafe { code(&raw mut frame) };
+        // SAFETY: both are places of the log.
+        let noted = unsafe { frame.log.offset_from(log.as_ptr()) } as usize;
+        (how, (frame.mapped, frame.maps), log[..noted].to_vec())
+    };
+    for n in [1usize, 4, 7] {
+        let (mut x, mut y) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], [10.0; 7]);
+        let to = Vector::of(&mut y[..n]);
+        let begin = to.ptr.addr() as u64;
+        let (how, counted, log) = run(&mut x[..n], to, 2, 1000);
+        assert_eq!((how, counted), (GO_ON, (4 * n as u64, 4)));
+        let want: Vec<f64> = (0..7).map(|k| if k < n { 10.0 + (k + 1) as f64 } else { 10.0 }).collect();
+        assert_eq!(y.to_vec(), want);
+        // The old elements, in pairs, then what they were of.
+        let places = n.div_ceil(2);
+        let old: Vec<u64> = log[..places].iter().flat_map(|old| [old.place, old.bits]).collect();
+        assert!((0..n).all(|k| old[k] == 10f64.to_bits()) && (n % 2 == 0 || old[n] == 0));
+        let ends = [(8, n as u64), (begin | (OLD_ROW | 8) << OLD_BYTES, 0)];
+        assert_eq!(log[places..].iter().map(|old| (old.place, old.bits)).collect::<Vec<_>>(), ends);
+    }
+    // No room to note them; other lengths; memory that is shared, and no memory of its own.
+    let (mut x, mut y) = ([1.0; 4], [10.0; 5]);
+    assert_eq!(run(&mut x, Vector::of(&mut y[..4]), 1, 63), (LEFT, (0, 0), vec![]));
+    assert_eq!(run(&mut x, Vector::of(&mut y), 1, 1000), (LEFT, (0, 0), vec![]));
+    let shared = Vector { ptr: x.as_mut_ptr().wrapping_add(1), shape: [3, 0, 0, 0], ..Vector::of(&mut y) };
+    assert_eq!(run(&mut x[..3], shared, 1, 1000).0, LEFT);
+    assert_eq!((x, y), ([1.0; 4], [10.0; 5]));
 }
 
 #[test]

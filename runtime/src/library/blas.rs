@@ -84,6 +84,12 @@ pub fn available() -> bool {
     get().is_some()
 }
 
+/// The functions for the sum of products of two vectors, in double and in single precision: `f(n, x, step of x, y, step of y)` with
+/// whole numbers of 64 bits.
+pub(crate) fn dots() -> Option<[*const c_void; 2]> {
+    get().map(|blas| [blas.ddot as *const c_void, blas.sdot as *const c_void])
+}
+
 pub(super) fn get() -> Option<&'static Blas> {
     BLAS.get_or_init(|| {
         let blas = CANDIDATES.lock().iter().find_map(|p| open(p).ok())?;

@@ -23,7 +23,7 @@ pub(crate) const OWN_MATRIX: usize = 9216;
 const OWN_VECTOR: usize = 10_000;
 
 /// Multiplications and additions up to which BLAS takes one thread anyway.
-const VECTOR_ALONE: usize = 4096;
+pub(crate) const VECTOR_ALONE: usize = 4096;
 const MATRIX_ALONE: usize = 1 << 18;
 /// What is worth a task of its own among several, and what is worth asking the pool: multiplications and additions of doubles, of
 /// which some thirty take a nanosecond.

@@ -6,11 +6,13 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use legate_jit_ir::DType;
-use legate_jit_ir::nest::{Frame, GO_ON, LEFT, LONG};
+use legate_jit_ir::nest::{DOT_ALONE, Frame, GO_ON, LEFT, LONG};
 
+use super::log::ROWS;
 use super::rounds::MORE;
 use super::run::{End, JUMPS, Run};
 use super::view::View;
+use crate::library::matmul;
 
 /// A frame with these calls and nothing else.
 pub(super) const FRAME: Frame = Frame {
@@ -18,18 +20,26 @@ pub(super) const FRAME: Frame = Frame {
     floats: std::ptr::null_mut(),
     views: std::ptr::null_mut(),
     log: std::ptr::null_mut(),
+    room: 0,
     fuel: JUMPS,
     next: 0,
     step: 0,
     rounds: 0,
     last: 0,
+    mapped: 0,
+    maps: 0,
     run: std::ptr::null_mut(),
     instruction,
     refuel,
     function,
     power,
     dot,
+    dots: [std::ptr::null(); 2],
+    memory,
 };
+
+// (Machine code calls BLAS itself for as many as `library::dot` does.)
+const _: () = assert!(DOT_ALONE <= matmul::VECTOR_ALONE);
 
 /// A panic must not cross machine code.
 ///
@@ -55,7 +65,7 @@ unsafe extern "C" fn instruction(run: *mut c_void, n: u64) -> u64 {
         guarded(run, |run| {
             run.log.take_in(run.frame.log);
             let end = run.round::<true>(n as usize);
-            run.frame.log = run.log.end(run.room());
+            (run.frame.log, run.frame.room) = (run.log.end(run.room()), ROWS as i64);
             match end {
                 End::Round => GO_ON,
                 End::Leave => LEFT,
@@ -76,7 +86,7 @@ unsafe extern "C" fn refuel(run: *mut c_void) -> u64 {
                 return LONG;
             }
             (run.frame.fuel, run.frame.last) = (MORE, 1);
-            run.frame.log = run.log.end(run.room());
+            (run.frame.log, run.frame.room) = (run.log.end(run.room()), ROWS as i64);
             GO_ON
         })
     }
@@ -98,6 +108,27 @@ unsafe extern "C" fn function(run: *mut c_void, n: u64, x: f64) -> f64 {
 /// [`Frame::power`].
 extern "C" fn power(x: f64, y: f64) -> f64 {
     x.powf(y)
+}
+
+/// [`Frame::memory`].
+unsafe extern "C" fn memory(
+    run: *mut c_void,
+    n: u64,
+    bytes: u64,
+    a: *mut u8,
+    b: *mut u8,
+    c: *mut u8,
+    d: *mut u8,
+) -> *mut u8 {
+    let mut room = std::ptr::null_mut();
+    // SAFETY: the caller's promise.
+    unsafe {
+        guarded(run, |run| {
+            room = run.memory(n as usize, bytes as usize, &[a, b, c, d]);
+            GO_ON
+        });
+    }
+    room
 }
 
 /// [`Frame::dot`].

@@ -4,10 +4,13 @@
 
 use std::mem::MaybeUninit;
 
-use legate_jit_ir::nest::{OLD_BYTES, Old};
+use legate_jit_ir::nest::{OLD_BYTES, OLD_ROW, Old};
 
 use super::vector::strided_copy;
 use super::view::View;
+
+/// Bytes of rows that machine code may note.
+pub(super) const ROWS: usize = 1 << 17;
 
 /// Writes of a round, in their order.
 #[derive(Default)]
@@ -32,9 +35,9 @@ impl Log {
         self.old.clear();
     }
 
-    /// Where the next one goes, with room for so many more.
+    /// Where the next one goes, with room for so many more and for [`ROWS`] bytes of rows.
     pub(super) fn end(&mut self, room: usize) -> *mut Old {
-        self.singles.reserve(room);
+        self.singles.reserve(room + ROWS / size_of::<Old>());
         self.singles.spare_capacity_mut().as_mut_ptr().cast()
     }
 
@@ -119,6 +122,18 @@ impl Log {
             let Some(Old { place, bits }) = self.singles.pop() else { return };
             let item = place >> OLD_BYTES;
             let ptr = std::ptr::with_exposed_provenance_mut::<u8>((place & ((1 << OLD_BYTES) - 1)) as usize);
+            if item & OLD_ROW != 0 {
+                let item = (item & !OLD_ROW) as usize;
+                let Some(Old { place: stride, bits: n }) = self.singles.pop() else { return };
+                let row = View::new(ptr, &[n as usize], &[stride as isize]);
+                let places = (n as usize * item).div_ceil(size_of::<Old>());
+                let at = self.singles.len() - places;
+                let kept = View::packed(self.singles[at..].as_mut_ptr().cast(), &[n as usize], item);
+                // SAFETY: the caller's promise; machine code has noted so many elements there.
+                unsafe { strided_copy(&row, &kept, item) };
+                self.singles.truncate(at);
+                continue;
+            }
             // SAFETY: the caller's promise.
             unsafe {
                 match item {

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use super::Stop;
 use super::flags::{clear_flags, flagged};
+use super::log::ROWS;
 use super::run::{End, JUMPS, Run};
 use crate::pool;
 
@@ -111,7 +112,7 @@ impl Run<'_> {
             done += tried as usize;
             // (The last one is the last number of the range, after which there may be none.)
             next = next.wrapping_add(step.wrapping_mul(tried));
-            if self.maps > 0 && self.mapped / self.maps > LONG {
+            if self.frame.maps > 0 && self.frame.mapped / self.frame.maps > LONG {
                 self.report(slot, since);
                 return (done, Stop::Long);
             }
@@ -211,6 +212,7 @@ impl Run<'_> {
         frame.views = self.views.as_mut_ptr().cast();
         (frame.next, frame.step, frame.rounds) = (next, step, most);
         (frame.log, frame.fuel, frame.last) = (log, fuel, 0);
+        frame.room = ROWS as i64;
         frame.run = run;
         self.given = fuel;
         clear_flags();
@@ -275,7 +277,7 @@ impl Run<'_> {
             part.taken = Some(part.run.taken(part.did.0, begin));
         });
         let (mut done, mut counts) = (0, ran.is_ok());
-        let (mut mapped, mut maps) = (self.mapped, self.maps);
+        let (mut mapped, mut maps) = (self.frame.mapped, self.frame.maps);
         for part in parts {
             let Part { mut run, did: (did, ended), taken: took } =
                 part.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -290,13 +292,13 @@ impl Run<'_> {
                 // SAFETY: the arrays are still there.
                 unsafe { run.log.undo() };
             }
-            (mapped, maps) = (mapped + run.mapped, maps + run.maps);
+            (mapped, maps) = (mapped + run.frame.mapped, maps + run.frame.maps);
             self.rooms_of_parts.push(run.rooms());
         }
         if let Err(message) = ran {
             panic!("{message}");
         }
-        (self.mapped, self.maps) = (mapped, maps);
+        (self.frame.mapped, self.frame.maps) = (mapped, maps);
         done
     }
 }

@@ -34,12 +34,12 @@ struct Memory {
 }
 
 impl Memory {
-    /// A piece of so many bytes that lies apart from the views.
-    fn apart(&mut self, bytes: usize, views: [&View; 2], retired: &mut Vec<Vec<u64>>) -> *mut u8 {
+    /// A piece of so many bytes in which none of the views begins.
+    fn apart(&mut self, bytes: usize, views: &[*mut u8], retired: &mut Vec<Vec<u64>>) -> *mut u8 {
         let inside = |piece: &Vec<u64>| {
             let range = piece.as_ptr_range();
             let (low, high) = (range.start.addr(), range.end.addr());
-            views.iter().any(|v| (low..high).contains(&v.ptr.addr()))
+            views.iter().any(|v| (low..high).contains(&v.addr()))
         };
         let n = inside(&self.pieces[0]) as usize;
         let words = bytes.div_ceil(8).max(1);
@@ -91,9 +91,6 @@ pub(super) struct Run<'a> {
     /// Rounds that machine code did, and those of them that threads did beside each other.
     pub(super) compiled: i64,
     pub(super) shared: i64,
-    /// Elements of all operations on rows, and how many operations there were.
-    pub(super) mapped: u64,
-    pub(super) maps: u64,
 }
 
 // SAFETY: its addresses are those of arrays that outlive it and of memory of its own.
@@ -136,7 +133,7 @@ impl<'a> Run<'a> {
             rooms: vec![0.0; program.ir.views],
             retired: Vec::new(),
             log,
-            frame: calls::FRAME,
+            frame: Frame { dots: program.dots(), ..calls::FRAME },
             given: 0,
             compiled: 0,
             shared: 0,
@@ -144,8 +141,6 @@ impl<'a> Run<'a> {
             failed: false,
             panic: None,
             since: None,
-            mapped: 0,
-            maps: 0,
         }
     }
 
@@ -496,15 +491,20 @@ impl<'a> Run<'a> {
     /// Counts an operation on so many elements.
     #[inline(always)]
     fn worked(&mut self, n: usize) {
-        self.mapped += n as u64;
-        self.maps += 1;
+        self.frame.mapped += n as u64;
+        self.frame.maps += 1;
         self.frame.fuel -= (n / ELEMENTS) as i64;
     }
 
     /// New elements in a piece of memory that lies apart from two views.
     fn new_view(&mut self, memory: u16, shape: &[usize], item: usize, views: [&View; 2]) -> View {
         let bytes = shape.iter().product::<usize>() * item;
-        View::packed(self.memories[memory as usize].apart(bytes, views, &mut self.retired), shape, item)
+        View::packed(self.memory(memory as usize, bytes, &views.map(|v| v.ptr)), shape, item)
+    }
+
+    /// Memory of an instruction's in which none of some views begins.
+    pub(super) fn memory(&mut self, memory: usize, bytes: usize, views: &[*mut u8]) -> *mut u8 {
+        self.memories[memory].apart(bytes, views, &mut self.retired)
     }
 
     /// The sum of products of two vectors; those that run backwards are `copied` first, as `linalg::dot` does.

@@ -10,6 +10,10 @@ impl<'c> Nest<'c, '_> {
 
     /// Calls a function that the frame has at an offset.
     pub(super) fn call_pointer(&self, at: usize, arguments: &[V<'c>], result: Elem) -> V<'c> {
+        self.call_pointer_typed(at, arguments, self.b.ty(result))
+    }
+
+    pub(super) fn call_pointer_typed(&self, at: usize, arguments: &[V<'c>], result: Type<'c>) -> V<'c> {
         let common = self.b.common;
         let function = self.b.load_ptr(self.field(at));
         let mut operands = vec![function];
@@ -19,7 +23,7 @@ impl<'c> Nest<'c, '_> {
             (common.name("operandSegmentSizes"), segments),
             (common.name("op_bundle_sizes"), DenseI32ArrayAttribute::new(common.context, &[]).into()),
         ];
-        self.b.op_typed("llvm.call", &operands, &attributes, self.b.ty(result))
+        self.b.op_typed("llvm.call", &operands, &attributes, result)
     }
 
     /// Calls the interpreter, which may add to the log, use fuel, and end the round.
@@ -63,9 +67,7 @@ impl<'c> Nest<'c, '_> {
                 _ => {}
             }
         }
-        let run = self.b.load_ptr(self.field(std::mem::offset_of!(Frame, run)));
-        let at = self.b.int(Elem::I64, n as i64);
-        self.call_back(std::mem::offset_of!(Frame, instruction), &[run, at]);
+        self.called(n);
         match ins.named().next() {
             Some((Operand::Int, r)) => self.take_ints(r, 1),
             Some((Operand::Range, r)) => {
@@ -73,16 +75,25 @@ impl<'c> Nest<'c, '_> {
                 let (next, step) = (self.int(r as u16), self.int(r as u16 + 1));
                 self.set_int(r as u16, self.b.op("arith.subi", &[next, step], Elem::I64));
             }
-            Some((Operand::View, r)) if ins.op.writes_first() => {
-                if let (Some(axes), ViewPlace::Rooms(_)) = (self.axes(r as u16), &self.views[r]) {
-                    self.set_view(r as u16, &filed(self.b, self.view_file, r, axes));
-                }
-            }
+            Some((Operand::View, r)) if ins.op.writes_first() => self.take_view(r),
             Some((Operand::Float, r)) => {
                 let value = self.b.load(Elem::F64, self.b.offset_bytes(self.float_file, 8 * r as i32));
                 self.set_float(r as u16, value);
             }
             _ => {}
+        }
+    }
+
+    /// Has the interpreter do an instruction whose operands are in the registers' memory, where its result will be.
+    pub(super) fn called(&mut self, n: usize) {
+        let run = self.b.load_ptr(self.field(std::mem::offset_of!(Frame, run)));
+        let at = self.b.int(Elem::I64, n as i64);
+        self.call_back(std::mem::offset_of!(Frame, instruction), &[run, at]);
+    }
+
+    pub(super) fn take_view(&self, r: usize) {
+        if let (Some(axes), ViewPlace::Rooms(_)) = (self.axes(r as u16), &self.views[r]) {
+            self.set_view(r as u16, &filed(self.b, self.view_file, r, axes));
         }
     }
 
@@ -93,19 +104,43 @@ impl<'c> Nest<'c, '_> {
         }
     }
 
-    /// The sum of products of two vectors.
+    /// The sum of products of two vectors: by BLAS, or by the runtime where BLAS cannot step through them as they lie.
     pub(super) fn dot(&mut self, ins: &Ins) {
         let (x, y) = (self.view(ins.b, 1), self.view(ins.c, 1));
         let n = x.shape[0];
         self.leave_if(self.b.compare("arith.cmpi", NOT_EQUAL, n, y.shape[0]));
-        self.row(n);
-        let single = matches!(ins.op, Op::DotF32) as i64;
+        let single = matches!(ins.op, Op::DotF32) as usize;
+        let elem = if single == 1 { Elem::F32 } else { Elem::F64 };
+        let (other, done) = (self.new_block(), self.new_block());
         let b = self.b;
-        let kind = b.int(Elem::I64, ins.d as i64 | single << 1);
+        let int = |n: usize| b.int(Elem::I64, n as i64);
+        let at = std::mem::offset_of!(Frame, dots) + 8 * single;
+        let none = b.op("llvm.ptrtoint", &[b.load_ptr(self.field(at))], Elem::I64);
+        let few = b.op("arith.subi", &[n, int(1)], Elem::I64);
+        self.unlikely(b.compare("arith.cmpi", NOT_BELOW, few, int(DOT_ALONE)), other);
+        for stride in [x.strides[0], y.strides[0]] {
+            let b = self.b;
+            self.go_if(b.compare("arith.cmpi", LESS_EQUAL, stride, b.int(Elem::I64, 0)), other);
+        }
+        self.unlikely(self.b.compare("arith.cmpi", EQUAL, none, self.b.int(Elem::I64, 0)), other);
+        self.worked(1, n);
+        let b = self.b;
+        let step = |stride| b.op("arith.divui", &[stride, b.int(Elem::I64, elem.bytes() as i64)], Elem::I64);
+        let arguments = [n, x.ptr, step(x.strides[0]), y.ptr, step(y.strides[0])];
+        let value = self.call_pointer(at, &arguments, elem);
+        let value = if single == 1 { b.op("arith.extf", &[value], Elem::F64) } else { value };
+        self.set_float(ins.a, value);
+        self.jump(done);
+        self.b.block = other;
+        self.row(n);
+        let b = self.b;
+        let kind = b.int(Elem::I64, (ins.d as usize | single << 1) as i64);
         let run = b.load_ptr(self.field(std::mem::offset_of!(Frame, run)));
         let arguments = [run, kind, n, x.ptr, x.strides[0], y.ptr, y.strides[0]];
         let value = self.call_pointer(std::mem::offset_of!(Frame, dot), &arguments, Elem::F64);
         self.set_float(ins.a, value);
+        self.jump(done);
+        self.b.block = done;
     }
 
     /// An operation on so many elements comes: uses fuel, or leaves where they are too many.

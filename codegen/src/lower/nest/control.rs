@@ -61,6 +61,13 @@ impl<'c> Nest<'c, '_> {
         self.b.block = on;
     }
 
+    /// Goes on in a new block unless the condition holds.
+    pub(super) fn go_if(&mut self, condition: V<'c>, to: BlockRef<'c, 'c>) {
+        let on = self.new_block();
+        self.jump_if(condition, to, on);
+        self.b.block = on;
+    }
+
     pub(super) fn leave_if(&mut self, condition: V<'c>) {
         self.unlikely(condition, self.made(&self.leave));
     }

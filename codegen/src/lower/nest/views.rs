@@ -105,9 +105,13 @@ impl<'c> Nest<'c, '_> {
 
     /// Puts a view into its memory. (Those that stay are there.)
     pub(super) fn put_view(&self, v: usize) {
-        let ViewPlace::Rooms(_) = &self.views[v] else { return };
+        if let ViewPlace::Rooms(_) = &self.views[v] {
+            self.put_seen(v, &self.view(v as u16, 0));
+        }
+    }
+
+    pub(super) fn put_seen(&self, v: usize, seen: &Seen<'c>) {
         let b = self.b;
-        let seen = self.view(v as u16, 0);
         let at = |bytes: usize| b.offset_bytes(self.view_file, (v * view::BYTES + bytes) as i32);
         b.effect("llvm.store", &[seen.ptr, at(view::PTR)], &[]);
         b.store(Elem::I64, b.int(Elem::I64, seen.shape.len() as i64), at(view::AXES));

@@ -1,0 +1,112 @@
+//! Which operations on rows are done together: a map whose result only one later instruction of the same block reads is done
+//! element by element within that instruction, and its result never is in memory.
+
+use std::collections::BTreeMap;
+
+use legate_jit_ir::nest::code::{Ins, Op, Operand};
+
+use super::Program;
+
+/// What is done within other instructions.
+pub(super) struct Chains {
+    /// For a map or a number that is put off, who reads it.
+    reader: BTreeMap<usize, usize>,
+    /// For an instruction and one of its operands' registers, the one put off that makes it.
+    maker: BTreeMap<(usize, u16), usize>,
+}
+
+/// The views that an operation on rows reads, but for the one that it writes. There are none for what is no such operation.
+pub(super) fn sources(ins: &Ins) -> Vec<u16> {
+    match ins.op {
+        Op::MapF64 | Op::MapF32 => vec![ins.b, ins.c],
+        Op::UpdateF64 | Op::UpdateF32 | Op::Assign | Op::Copy => vec![ins.b],
+        _ => Vec::new(),
+    }
+}
+
+/// How many bytes its elements have.
+pub(super) fn item(ins: &Ins) -> usize {
+    match ins.op {
+        Op::MapF32 | Op::UpdateF32 | Op::NumberF32 => 4,
+        Op::Assign => ins.c as usize,
+        Op::Copy => ins.d as usize,
+        _ => 8,
+    }
+}
+
+/// Whether rows that are read later may have other elements because of it.
+fn disturbs(ins: &Ins) -> bool {
+    let has_memory = ins.named().any(|(kind, _)| kind == Operand::Memory);
+    has_memory || ins.op.notes_one() || matches!(ins.op, Op::UpdateF64 | Op::UpdateF32 | Op::Assign)
+}
+
+impl Chains {
+    /// `axes`: those of each view, where they are known. `begins`: whether a block begins with an instruction.
+    pub(super) fn of(program: &Program, axes: &[Option<usize>], begins: impl Fn(usize) -> bool) -> Chains {
+        let code = &program.code;
+        let mut reads = vec![0; program.views];
+        for ins in code {
+            for (k, (kind, r)) in ins.named().enumerate() {
+                if kind == Operand::View && (k > 0 || !ins.op.writes_first()) {
+                    reads[r] += 1;
+                }
+            }
+        }
+        let known = |ins: &Ins| {
+            let rows = sources(ins);
+            // (Only of operations on rows is the first operand a view.)
+            let Some(to) = rows.first().and_then(|_| axes[ins.a as usize]).filter(|&n| n > 0) else { return false };
+            rows.iter().all(|&r| axes[r as usize].is_some_and(|n| n <= to))
+        };
+        let mut reader = BTreeMap::new();
+        let mut made = BTreeMap::new();
+        for (n, ins) in code.iter().enumerate() {
+            if begins(n) {
+                made.clear();
+            }
+            if known(ins) {
+                for r in sources(ins) {
+                    match made.get(&r) {
+                        Some(&m) if reads[r as usize] == 1 && item(&code[m]) == item(ins) => {
+                            reader.insert(m, n);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            if ins.op.writes_first() && matches!(ins.named().next(), Some((Operand::View, _))) {
+                match ins.op {
+                    Op::NumberF64 | Op::NumberF32 => made.insert(ins.a, n),
+                    Op::MapF64 | Op::MapF32 if known(ins) => made.insert(ins.a, n),
+                    _ => made.remove(&ins.a),
+                };
+            }
+        }
+        // What comes between a map and the end of its chain must leave alone what the map reads.
+        loop {
+            let end = |mut n: usize| {
+                while let Some(&next) = reader.get(&n) {
+                    n = next;
+                }
+                n
+            };
+            let apart = |m: usize, k: usize| disturbs(&code[k]) && !(reader.contains_key(&k) && end(k) == end(m));
+            let is_map = |m: usize| matches!(code[m].op, Op::MapF64 | Op::MapF32);
+            let stopped = |&m: &usize| is_map(m) && (m + 1..end(m)).any(|k| apart(m, k));
+            let Some(m) = reader.keys().copied().find(stopped) else { break };
+            reader.remove(&m);
+        }
+        let maker = reader.iter().map(|(&m, &n)| ((n, code[m].a), m)).collect();
+        Chains { reader, maker }
+    }
+
+    /// Whether an instruction is done within a later one.
+    pub(super) fn is_put_off(&self, n: usize) -> bool {
+        self.reader.contains_key(&n)
+    }
+
+    /// What makes an operand within an instruction.
+    pub(super) fn maker(&self, n: usize, r: u16) -> Option<usize> {
+        self.maker.get(&(n, r)).copied()
+    }
+}
