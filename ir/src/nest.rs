@@ -231,6 +231,9 @@ pub struct Frame {
     /// The sum of products of two vectors of so many elements, given by their addresses and how many bytes the next element is
     /// away. The second argument is 1 for `np.dot`, else 0, and 2 more for single precision.
     pub dot: unsafe extern "C" fn(*mut c_void, u64, u64, *mut u8, isize, *mut u8, isize) -> f64,
+    /// A reduction of a vector of at least one element, given like one of `dot`'s. The second argument is 0 for the sum, 1 for the
+    /// largest, 2 for the smallest, and 4 more for single precision.
+    pub reduce: unsafe extern "C" fn(*mut c_void, u64, u64, *mut u8, isize) -> f64,
     /// BLAS's functions for such a sum in double and in single precision, or null: machine code calls them where both vectors run
     /// forwards and have at most [`DOT_ALONE`] elements.
     pub dots: [*const c_void; 2],

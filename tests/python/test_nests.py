@@ -805,6 +805,14 @@ def named(np, a, b, x):
         x[0] = np.dot(s, r) + np.dot(s[::-1], r) + np.dot(a[:, i], a[i]) + a[i, :i] @ b[:i, i]
     return a, b, x
 
+def reduced(np, a, b, x):
+    for i in range(1, len(a)):
+        x[0] = (a[i] * b[i]).sum() * 0.1
+        x[1] = a[:, i].max()
+        x[2] = b[:i, i].min()
+        a[i] *= np.sum(b[i, ::-1]) * 0.1
+    return a, b, x
+
 def taken(np, a, b, x):
     q = numpy.arange(len(x))
     q = np.array(q * 7 % len(x) - q % 2 * len(x))
@@ -856,7 +864,7 @@ def solve(np, way, n, dtype):
 
 bad = []
 done = legate_jit.stats()["rounds_compiled"]
-for way in (chains, crossing, boxes, broadcast, named, taken, ends, misfits, infinite):
+for way in (chains, crossing, boxes, broadcast, named, reduced, taken, ends, misfits, infinite):
     for n, dtype in ((12, "f8"), (21, "f8"), (40, "f8"), (21, "f4"), (40, "f4")):
         want = solve(numpy, way, n, dtype)
         for _ in range(3):

@@ -128,6 +128,8 @@ struct Nest<'c, 'b> {
     /// For each instruction that writes to rows the one that it has noted last, in the function's frame: where it begins, its length
     /// and its stride.
     noted: BTreeMap<usize, [V<'c>; 3]>,
+    /// For each piece of memory where it is and how many bytes it has, in the function's frame.
+    pieces: Vec<[V<'c>; 2]>,
     /// For each instruction that is jumped to, or that follows a jump.
     blocks: Vec<Option<BlockRef<'c, 'c>>>,
     head: BlockRef<'c, 'c>,
@@ -264,6 +266,13 @@ impl<'c, 'b> Nest<'c, 'b> {
             (n, rooms)
         });
         let noted = noted.collect();
+        let pieces = (0..program.memories).map(|_| {
+            let (at, most) = (room(b.common.ptr), room(b.ty(Elem::I64)));
+            b.effect("llvm.store", &[b.op_typed("llvm.mlir.zero", &[], &[], b.common.ptr), at], &[]);
+            b.store(Elem::I64, b.int(Elem::I64, 0), most);
+            [at, most]
+        });
+        let pieces = pieces.collect();
         let of_frame = |at: usize| {
             let room = room(b.ty(Elem::I64));
             b.store(Elem::I64, b.load(Elem::I64, field(at)), room);
@@ -296,6 +305,7 @@ impl<'c, 'b> Nest<'c, 'b> {
             chains,
             kept: BTreeMap::new(),
             noted,
+            pieces,
             blocks: vec![None; program.code.len()],
             head: region.append_block(Block::new(&[])),
             leave: Cell::new(None),
@@ -544,6 +554,9 @@ impl<'c, 'b> Nest<'c, 'b> {
             }
             Op::Index if self.axes(ins.a).is_some() && self.axes(ins.b).is_some() => self.index(ins),
             Op::DotF64 | Op::DotF32 => self.dot(ins),
+            Op::SumF64 | Op::SumF32 | Op::MaximumF64 | Op::MaximumF32 | Op::MinimumF64 | Op::MinimumF32 => {
+                self.reduce(ins);
+            }
             Op::Take if ins.e <= 8 && [ins.a, ins.b, ins.c].iter().all(|&v| self.axes(v) == Some(1)) => {
                 self.take(n, ins);
             }

@@ -119,9 +119,14 @@ fn frame(log: *mut Old) -> Frame {
         function: no_function,
         power,
         dot: no_dot,
+        reduce: no_reduce,
         dots: [std::ptr::null(); 2],
         memory: no_memory,
     }
+}
+
+unsafe extern "C" fn no_reduce(_: *mut c_void, _: u64, _: u64, _: *mut u8, _: isize) -> f64 {
+    f64::NAN
 }
 
 #[repr(C)]

@@ -5,8 +5,8 @@
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use legate_jit_ir::DType;
 use legate_jit_ir::nest::{DOT_ALONE, Frame, GO_ON, LEFT, LONG};
+use legate_jit_ir::{DType, Ufunc};
 
 use super::log::ROWS;
 use super::rounds::MORE;
@@ -34,6 +34,7 @@ pub(super) const FRAME: Frame = Frame {
     function,
     power,
     dot,
+    reduce,
     dots: [std::ptr::null(); 2],
     memory,
 };
@@ -141,6 +142,29 @@ unsafe extern "C" fn dot(run: *mut c_void, kind: u64, n: u64, x: *mut u8, by_x: 
             let fuel = run.frame.fuel;
             let dtype = if kind & 2 == 0 { DType::F64 } else { DType::F32 };
             let Some(bits) = run.dot(dtype, of(x, by_x), of(y, by_y), kind & 1 == 1) else {
+                run.failed = true;
+                return LEFT;
+            };
+            value = if dtype == DType::F64 { f64::from_bits(bits) } else { f32::from_bits(bits as u32) as f64 };
+            // (The code has counted it.)
+            run.frame.fuel = fuel;
+            GO_ON
+        });
+    }
+    value
+}
+
+/// [`Frame::reduce`].
+unsafe extern "C" fn reduce(run: *mut c_void, kind: u64, n: u64, x: *mut u8, by_x: isize) -> f64 {
+    let mut value = f64::NAN;
+    // SAFETY: the caller's promise; the vector is a view of the code's.
+    unsafe {
+        guarded(run, |run| {
+            let fuel = run.frame.fuel;
+            let x = View::new(x, &[n as usize], &[by_x]);
+            let dtype = if kind & 4 == 0 { DType::F64 } else { DType::F32 };
+            let ufunc = [Ufunc::Add, Ufunc::Maximum, Ufunc::Minimum][kind as usize & 3];
+            let Some(bits) = run.reduced(ufunc, dtype, &x) else {
                 run.failed = true;
                 return LEFT;
             };

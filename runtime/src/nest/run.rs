@@ -460,10 +460,11 @@ impl<'a> Run<'a> {
                     Op::MatmulF64 => v!(ins.a) = some!(self.matmul(DType::F64, &v!(ins.b), &v!(ins.c), ins.d)),
                     Op::MatmulF32 => v!(ins.a) = some!(self.matmul(DType::F32, &v!(ins.b), &v!(ins.c), ins.d)),
                     Op::SumF64 | Op::MaximumF64 | Op::MinimumF64 => {
-                        f!(ins.a) = f64::from_bits(some!(self.reduced(ins.op, DType::F64, &v!(ins.b))));
+                        f!(ins.a) = f64::from_bits(some!(self.reduced(reducer(ins.op), DType::F64, &v!(ins.b))));
                     }
                     Op::SumF32 | Op::MaximumF32 | Op::MinimumF32 => {
-                        f!(ins.a) = f32::from_bits(some!(self.reduced(ins.op, DType::F32, &v!(ins.b))) as u32) as f64;
+                        let bits = some!(self.reduced(reducer(ins.op), DType::F32, &v!(ins.b)));
+                        f!(ins.a) = f32::from_bits(bits as u32) as f64;
                     }
                 }
             }
@@ -564,13 +565,8 @@ impl<'a> Run<'a> {
     }
 
     /// A reduction of a vector, by NumPy's tree.
-    fn reduced(&mut self, op: Op, dtype: DType, x: &View) -> Option<u64> {
+    pub(super) fn reduced(&mut self, ufunc: Ufunc, dtype: DType, x: &View) -> Option<u64> {
         let n = x.shape[0];
-        let reducer = Reducer::Ufunc(match op {
-            Op::MaximumF64 | Op::MaximumF32 => Ufunc::Maximum,
-            Op::MinimumF64 | Op::MinimumF32 => Ufunc::Minimum,
-            _ => Ufunc::Add,
-        });
         if n == 0 || n > LONGEST {
             return None;
         }
@@ -584,7 +580,16 @@ impl<'a> Run<'a> {
             copied.as_ptr().cast()
         };
         // SAFETY: so many elements, one after the other.
-        Some(unsafe { tree::reduce(reducer, dtype, from, n) }[0])
+        Some(unsafe { tree::reduce(Reducer::Ufunc(ufunc), dtype, from, n) }[0])
+    }
+}
+
+/// The operation of a reduction.
+fn reducer(op: Op) -> Ufunc {
+    match op {
+        Op::MaximumF64 | Op::MaximumF32 => Ufunc::Maximum,
+        Op::MinimumF64 | Op::MinimumF32 => Ufunc::Minimum,
+        _ => Ufunc::Add,
     }
 }
 

@@ -276,19 +276,29 @@ unsafe fn update_row<T: Real>(n: usize, out: Row<T>, b: Row<T>, old: *mut T, sam
 /// # Safety
 /// Views of one shape on elements of so many bytes, the same or apart.
 pub(super) unsafe fn strided_copy(to: &View, from: &View, item: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's promise, and the machine's instructions.
     unsafe {
-        match item {
-            8 => copy_of::<u64>(to, from),
-            4 => copy_of::<u32>(to, from),
-            2 => copy_of::<u16>(to, from),
+        match (item, isa()) {
+            (8, Isa::Base) => copy_of::<u64>(to, from),
+            (8, _) => copy_avx2(to, from),
+            (4, _) => copy_of::<u32>(to, from),
+            (2, _) => copy_of::<u16>(to, from),
             _ => copy_of::<u8>(to, from),
         }
     }
 }
 
 /// # Safety
+/// As for `strided_copy`, on a machine with these instructions.
+#[target_feature(enable = "avx2")]
+unsafe fn copy_avx2(to: &View, from: &View) {
+    // SAFETY: the caller's promise.
+    unsafe { copy_of::<u64>(to, from) }
+}
+
+/// # Safety
 /// As for `strided_copy`.
+#[inline(always)]
 unsafe fn copy_of<T: Copy>(to: &View, from: &View) {
     let (by_to, by_from) = (step::<T>(to), step::<T>(from));
     rows([to, from], |[to, from], n| {

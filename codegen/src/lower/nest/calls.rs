@@ -143,6 +143,27 @@ impl<'c> Nest<'c, '_> {
         self.b.block = done;
     }
 
+    /// A reduction of a vector.
+    pub(super) fn reduce(&mut self, ins: &Ins) {
+        let kind = match ins.op {
+            Op::SumF64 => 0,
+            Op::MaximumF64 => 1,
+            Op::MinimumF64 => 2,
+            Op::SumF32 => 4,
+            Op::MaximumF32 => 5,
+            _ => 6,
+        };
+        let x = self.view(ins.b, 1);
+        let n = x.shape[0];
+        self.leave_if(self.b.compare("arith.cmpi", EQUAL, n, self.b.int(Elem::I64, 0)));
+        self.row(n);
+        let b = self.b;
+        let run = b.load_ptr(self.field(std::mem::offset_of!(Frame, run)));
+        let arguments = [run, b.int(Elem::I64, kind), n, x.ptr, x.strides[0]];
+        let value = self.call_pointer(std::mem::offset_of!(Frame, reduce), &arguments, Elem::F64);
+        self.set_float(ins.a, value);
+    }
+
     /// An operation on so many elements comes: uses fuel, or leaves where they are too many.
     pub(super) fn row(&mut self, n: V<'c>) {
         let b = self.b;

@@ -268,19 +268,38 @@ impl<'c, 'b> Nest<'c, 'b> {
         inner.iter().filter(|&&m| matches!(self.kept[&m], Kept::Operands(_))).count()
     }
 
-    /// Memory of an instruction's for so many bytes, apart from the leaves.
+    /// Memory of an instruction's for so many bytes, apart from the leaves: what it had last, or what the runtime gives.
     fn memory_for(&mut self, memory: u16, bytes: V<'c>, leaves: &[Leaf<'c>]) -> V<'c> {
         let b = self.b;
+        let [at, most] = self.pieces[memory as usize];
+        let (begin, room) = (b.op("llvm.ptrtoint", &[b.load_ptr(at)], Elem::I64), b.load(Elem::I64, most));
+        let mut fits = b.compare("arith.cmpi", LESS_EQUAL, bytes, room);
+        for leaf in leaves {
+            let inside = b.op("arith.subi", &[b.op("llvm.ptrtoint", &[leaf.ptr], Elem::I64), begin], Elem::I64);
+            fits = self.both(fits, b.compare("arith.cmpi", NOT_BELOW, inside, room));
+        }
+        let (ask, on) = (self.new_block(), self.new_block());
+        self.branch("llvm.cond_br", &[fits], &[on, ask], Some([100, 1]));
+        self.b.block = ask;
+        // (Rows often grow by one element.)
+        const STEP: i64 = 1 << 10;
+        let b = self.b;
+        let more = b.op("arith.ori", &[bytes, b.int(Elem::I64, STEP - 1)], Elem::I64);
+        let more = b.op("arith.addi", &[more, b.int(Elem::I64, 1)], Elem::I64);
         let run = b.load_ptr(self.field(std::mem::offset_of!(Frame, run)));
-        let mut arguments = vec![run, b.int(Elem::I64, memory as i64), bytes];
+        let mut arguments = vec![run, b.int(Elem::I64, memory as i64), more];
         arguments.extend(leaves.iter().map(|leaf| leaf.ptr));
         let none = b.op_typed("llvm.mlir.zero", &[], &[], b.common.ptr);
         arguments.resize(3 + APART, none);
-        let room = self.call_pointer_typed(std::mem::offset_of!(Frame, memory), &arguments, b.common.ptr);
-        let b = self.b;
-        let null = b.compare("arith.cmpi", EQUAL, b.op("llvm.ptrtoint", &[room], Elem::I64), b.int(Elem::I64, 0));
+        let piece = self.call_pointer_typed(std::mem::offset_of!(Frame, memory), &arguments, b.common.ptr);
+        let null = b.compare("arith.cmpi", EQUAL, b.op("llvm.ptrtoint", &[piece], Elem::I64), b.int(Elem::I64, 0));
         self.leave_if(null);
-        room
+        let b = self.b;
+        b.effect("llvm.store", &[piece, at], &[]);
+        b.store(Elem::I64, more, most);
+        self.jump(on);
+        self.b.block = on;
+        self.b.load_ptr(at)
     }
 
     /// New elements.
