@@ -190,11 +190,13 @@ fn rounds_write_and_note_and_stop_at_the_end_of_an_array() {
 
 #[test]
 fn maps_and_what_is_done_with_them_are_one_loop_of_vectors() {
-    let asm = text(ROWS, Stage::Asm);
-    let code: Vec<&str> = asm.lines().filter(|line| line.contains("pd")).map(str::trim).collect();
-    let vectors = |name: &str| code.iter().filter(|line| line.starts_with(name) && line.contains("ymm")).count();
-    // With neighbours and with others, at once and where everything has to be computed before anything is written.
-    assert_eq!((vectors("vmulpd"), vectors("vaddpd")), (4, 3), "{code:#?}");
+    let vectors = |source: &str| {
+        let asm = text(source, Stage::Asm);
+        let of = |name: &str| asm.lines().filter(|line| line.trim().starts_with(name) && line.contains("ymm")).count();
+        (of("vmulpd"), of("vaddpd"))
+    };
+    // With neighbours and with others.
+    assert_eq!(vectors(ROWS), (2, 2));
 }
 
 #[test]

@@ -13,6 +13,46 @@ pub(super) struct Chains {
     reader: BTreeMap<usize, usize>,
     /// For an instruction and one of its operands' registers, the one put off that makes it.
     maker: BTreeMap<(usize, u16), usize>,
+    /// For each view where its elements are.
+    origins: Vec<Origin>,
+}
+
+/// Where the elements of a view are.
+#[derive(Clone, Copy, PartialEq)]
+enum Origin {
+    Unseen,
+    /// In the array with this register, or in the memory of the instruction with this number.
+    Array(usize),
+    Memory(usize),
+    /// Now here and now there.
+    Mixed,
+}
+
+fn origins(program: &Program) -> Vec<Origin> {
+    let mut all = vec![Origin::Unseen; program.views];
+    let meet = |now: Origin, with: Origin| match (now, with) {
+        (Origin::Unseen, other) | (other, Origin::Unseen) => other,
+        _ if now == with => now,
+        _ => Origin::Mixed,
+    };
+    for given in &program.arrays {
+        all[given.register] = meet(all[given.register], Origin::Array(given.register));
+    }
+    loop {
+        let before = all.clone();
+        for (n, ins) in program.code.iter().enumerate() {
+            if ins.op.writes_first() && matches!(ins.named().next(), Some((Operand::View, _))) {
+                let made = match ins.op {
+                    Op::Index | Op::Transpose | Op::MoveView => before[ins.b as usize],
+                    _ => Origin::Memory(n),
+                };
+                all[ins.a as usize] = meet(all[ins.a as usize], made);
+            }
+        }
+        if all == before {
+            return all;
+        }
+    }
 }
 
 /// The views that an operation on rows reads, but for the one that it writes. There are none for what is no such operation.
@@ -97,12 +137,18 @@ impl Chains {
             reader.remove(&m);
         }
         let maker = reader.iter().map(|(&m, &n)| ((n, code[m].a), m)).collect();
-        Chains { reader, maker }
+        Chains { reader, maker, origins: origins(program) }
     }
 
     /// Whether an instruction is done within a later one.
     pub(super) fn is_put_off(&self, n: usize) -> bool {
         self.reader.contains_key(&n)
+    }
+
+    /// Whether views may well be of the same elements. (Different arrays may share memory, too, but hardly ever do.)
+    pub(super) fn may_cross(&self, x: u16, y: u16) -> bool {
+        let of = |r: u16| self.origins[r as usize];
+        of(x) == of(y) || [of(x), of(y)].contains(&Origin::Mixed)
     }
 
     /// What makes an operand within an instruction.

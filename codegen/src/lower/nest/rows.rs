@@ -125,6 +125,12 @@ impl<'c, 'b> Nest<'c, 'b> {
         Row::Map(map, Box::new(x), Box::new(self.computed(y, views, inner)))
     }
 
+    /// The views that an operation on rows reads with all that is put off for it.
+    fn read(&self, n: usize) -> Vec<u16> {
+        let of = |r| self.chains.maker(n, r).map_or_else(|| vec![r], |m| self.read(m));
+        sources(&self.program.code[n]).into_iter().flat_map(of).collect()
+    }
+
     /// Whether an operation on rows is done here.
     pub(super) fn is_row(&self, ins: &Ins) -> bool {
         let rows = sources(ins);
@@ -413,9 +419,10 @@ impl<'c, 'b> Nest<'c, 'b> {
             let bad = b.op("arith.xori", &[fine, b.int(Elem::I1, 1)], Elem::I1);
             crosses = b.op("arith.ori", &[crosses, bad], Elem::I1);
         }
+        let may_cross = self.read(n).iter().any(|&r| self.chains.may_cross(r, ins.a));
         // What must not be written at once has memory: that of the chain's last map.
         let last = match (self.chains.maker(n, ins.b), row) {
-            (Some(last), Row::Map(..)) if leaves.len() <= APART => Some(last),
+            (Some(last), Row::Map(..)) if leaves.len() <= APART && may_cross => Some(last),
             _ => None,
         };
         if last.is_none() {
