@@ -33,6 +33,7 @@ use crate::session::{Session, lock_to_look};
 use crate::shared::Shared;
 use crate::trace::Part;
 use crate::{Array, Error, Result, Store, Tier};
+use rounds::{LONG, LONG_IF_ALL_ARE_ROWS};
 use run::Run;
 use view::View;
 
@@ -42,6 +43,8 @@ pub struct Program {
     functions: Vec<Function>,
     /// Registers of integers that it is given and that stay.
     steady: Vec<usize>,
+    /// Elements of one operation in the mean, at most.
+    long: u64,
     /// Where several threads may do rounds at once: integers that a round may leave as they are.
     independent: Option<Vec<usize>>,
     /// Machine code, by which of the arrays lie one element behind the other along their last axis, as bits.
@@ -151,10 +154,18 @@ impl Program {
             ir: Arc::new(ir),
             functions,
             steady,
+            long: LONG,
             independent,
             compiled: Mutex::default(),
             doubts: AtomicU32::new(0),
         })
+    }
+
+    /// Says that all rounds do the same, of which recording knows how to do it.
+    pub fn repeats(&mut self) {
+        if !self.ir.code.iter().any(|ins| ins.op.is_element()) {
+            self.long = LONG_IF_ALL_ARE_ROWS;
+        }
     }
 
     /// Its instructions, one a line.
