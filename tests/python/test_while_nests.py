@@ -762,3 +762,29 @@ print(stats["rounds_compiled"] > 2000, stats["kernels_refused"])
 
 def test_loops_with_machine_code():
     assert in_a_process(COMPILED.format(here=os.path.dirname(__file__))).split() == ["True", "0"]
+
+
+def test_operands_below_which_functions_wait():
+    """What lies on the stack below an access while it runs: functions, places without anything, numbers of the round."""
+
+    def program(np):
+        a, out = some(np, 25, 40), np.zeros(40)
+        i, s, t = 0, 0.0, 1.5
+        while i < 40:
+            s = s * 0.5 + np.sqrt(a[i])
+            i += 1
+        while i > 0:
+            i -= 1
+            out[i] = plus(t, abs(a[i]))
+            t = t + i * 0.25
+        while i < 40:
+            t = max(s, t * i + a[i] * 0.5, 2.0) if i == 50 else min(s + i, a[i])
+            out[i], s = out[i] + t, s + a[-i]
+            i += 1
+        return out, i, s, t
+
+    check(program, 50)
+
+
+def plus(x, y):
+    return x + y

@@ -330,7 +330,7 @@ impl Searcher {
                 entry.is_open() && entry.vain < VAIN && entry.loops.iter().any(|l| l.0 <= at && at < l.1)
             };
             if code.entries.iter().any(here) {
-                if !self.follow.as_ref().is_some_and(|follow| follow.code == address) {
+                if self.follow.as_ref().is_none_or(|follow| follow.code != address) {
                     self.follow = Some(Follow { code: address, at: None, patience: PATIENCE.1 });
                 }
                 return Ok(Found::Next);
