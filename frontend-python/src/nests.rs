@@ -4,9 +4,11 @@
 //! the loop's iterator, which lies on the interpreter's stack, is replaced by one of ours ([`Rounds`]). When Python asks that for
 //! the next number, it stands between two rounds: everything that the loop knows is in its variables. So this is where rounds are
 //! done: from the variables and back to them, as many as there are but one, which is Python's and leaves every name as it should be.
+//! A `while` loop has no iterator: the access itself is where its rounds are done ([`entry`]).
 //!
 //! A boundary file: it replaces references in frames.
 
+mod entry;
 mod numbers;
 mod plan;
 mod rounds;
@@ -19,11 +21,13 @@ use legate_jit_runtime::nest::share_short_rounds;
 use legate_jit_runtime::{dump, prepare};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use crate::loops::{self, frame};
 use crate::settings;
+use crate::slots::Object;
+use entry::{Entry, Follow};
 use numbers::as_seen;
 use plan::{Place, Plan, RawPlan};
 pub use rounds::Rounds;
@@ -55,12 +59,13 @@ enum Search {
     Off,
 }
 
-/// Called by accesses to elements before they look at what they are given.
+/// Called by accesses to elements before they look at what they are given: their operands in the order in which they lie on the stack. If
+/// there are other ones now, as rounds were done meanwhile, these are the result.
 #[inline(always)]
-pub fn tick(py: Python<'_>) -> PyResult<()> {
+pub fn tick<'py>(py: Python<'py>, operands: &[Object]) -> PyResult<Option<Bound<'py, PyTuple>>> {
     let left = LEFT.load(Ordering::Relaxed).wrapping_sub(1);
     LEFT.store(left, Ordering::Relaxed);
-    if left == 0 { look(py) } else { Ok(()) }
+    if left == 0 { look(py, operands) } else { Ok(None) }
 }
 
 /// Looks at the next access, as if nothing were known yet, and takes short loops, too.
@@ -75,7 +80,7 @@ pub fn forget() {
 }
 
 #[cold]
-fn look(py: Python<'_>) -> PyResult<()> {
+fn look<'py>(py: Python<'py>, operands: &[Object]) -> PyResult<Option<Bound<'py, PyTuple>>> {
     let take = || std::mem::replace(&mut *SEARCH.lock().unwrap_or_else(PoisonError::into_inner), Search::Busy);
     let put = |search| *SEARCH.lock().unwrap_or_else(PoisonError::into_inner) = search;
     let mut searcher = match take() {
@@ -84,45 +89,82 @@ fn look(py: Python<'_>) -> PyResult<()> {
             Some(searcher) => Box::new(searcher),
             None => {
                 put(Search::Off);
-                return Ok(());
+                return Ok(None);
             }
         },
         Search::Busy => {
             LEFT.store(FIRST, Ordering::Relaxed);
-            return Ok(());
+            return Ok(None);
         }
         Search::Off => {
             put(Search::Off);
-            return Ok(());
+            return Ok(None);
         }
     };
-    let found = searcher.look(py);
-    if let Ok(found) = found {
-        searcher.pause = if found { FOUND } else { (2 * searcher.pause).min(PAUSE.1) };
-    }
-    LEFT.store(searcher.pause, Ordering::Relaxed);
+    let found = searcher.look(py, operands);
+    let next = match &found {
+        Ok(Found::Next) => 1,
+        Ok(Found::Nothing) => {
+            // (An odd number: what looks at every eighth access of a loop with eight of them sees only one.)
+            searcher.pause = (2 * searcher.pause + 1).min(PAUSE.1);
+            searcher.pause
+        }
+        Ok(Found::Taken | Found::Rounds(_)) => {
+            searcher.pause = FOUND;
+            if searcher.follow.is_some() { 1 } else { FOUND }
+        }
+        Err(_) => searcher.pause,
+    };
+    LEFT.store(next, Ordering::Relaxed);
     put(Search::Here(searcher));
-    found.map(|_| ())
+    match found? {
+        Found::Rounds(operands) => Ok(Some(operands)),
+        _ => Ok(None),
+    }
+}
+
+/// What came of a look.
+enum Found<'py> {
+    Nothing,
+    /// Nothing yet: the next access may be the one to look at.
+    Next,
+    /// A loop, which was taken.
+    Taken,
+    /// A `while` loop, whose rounds were done: what the access is given now.
+    Rounds(Bound<'py, PyTuple>),
 }
 
 /// What is known of a code object.
 struct Code {
-    /// Kept, so that its address stays its own.
-    _object: Py<PyAny>,
-    optimized: bool,
     library: bool,
+    variables: Variables,
+    loops: Vec<Loop>,
+    /// Where its `while` loops are entered.
+    entries: Vec<Entry>,
+}
+
+/// A code object, and where its variables are.
+struct Variables {
+    /// Kept, so that its address stays its own.
+    code: Py<PyAny>,
+    optimized: bool,
     slots: usize,
     /// Names that lie in the frame, with where.
     names: Vec<(Py<PyAny>, usize)>,
-    loops: Vec<Loop>,
 }
 
 struct Loop {
     start: u32,
     end: u32,
+    place: usize,
+    known: Known,
+}
+
+/// What is known of a loop.
+#[derive(Default)]
+struct Known {
     /// Of the source.
     line: u32,
-    place: usize,
     plans: Vec<Arc<Plan>>,
     fate: Arc<Fate>,
 }
@@ -137,12 +179,22 @@ struct Fate {
 }
 
 struct Searcher {
-    analyse: Py<PyAny>,
-    plan: Py<PyAny>,
-    chain: Py<PyAny>,
+    tools: Tools,
     range_iterator: Py<PyAny>,
     codes: HashMap<usize, Code>,
     pause: u32,
+    /// The access for which the next ones are looked at.
+    follow: Option<Follow>,
+}
+
+/// Functions of `_loops` and `_nests`, and `ChainMap`.
+struct Tools {
+    analyse: Py<PyAny>,
+    entries: Py<PyAny>,
+    plan: Py<PyAny>,
+    operands: Py<PyAny>,
+    function: Py<PyAny>,
+    chain: Py<PyAny>,
 }
 
 type RawLoop = (u32, u32, usize, Py<PyAny>, bool);
@@ -155,56 +207,73 @@ impl Searcher {
         prepare();
         let (loops, nests) = (py.import("legate_jit._loops")?, py.import("legate_jit._nests")?);
         let range = py.import("builtins")?.getattr("range")?;
-        Ok(Some(Searcher {
+        let tools = Tools {
             analyse: loops.getattr("analyse")?.unbind(),
+            entries: nests.getattr("entries")?.unbind(),
             plan: nests.getattr("plan")?.unbind(),
+            operands: nests.getattr("operands")?.unbind(),
+            function: py.import("types")?.getattr("FunctionType")?.unbind(),
             chain: py.import("collections")?.getattr("ChainMap")?.unbind(),
+        };
+        Ok(Some(Searcher {
+            tools,
             range_iterator: range.call1((1,))?.try_iter()?.into_any().get_type().into_any().unbind(),
             codes: HashMap::new(),
             pause: PAUSE.0,
+            follow: None,
         }))
     }
 
-    /// Whether a loop was found and taken.
-    fn look(&mut self, py: Python<'_>) -> PyResult<bool> {
-        let (Some(layout), Some(frame)) = (loops::layout(py)?, frame::current(py)) else { return Ok(false) };
+    fn look<'py>(&mut self, py: Python<'py>, operands: &[Object]) -> PyResult<Found<'py>> {
+        let (Some(layout), Some(frame)) = (loops::layout(py)?, frame::current(py)) else { return Ok(Found::Nothing) };
         let (address, at) = loops::key(&frame)?;
-        if !self.codes.contains_key(&address) {
-            let code = self.code(py, frame.getattr(intern!(py, "f_code"))?)?;
-            if self.codes.len() >= REMEMBERED {
-                self.codes.clear();
+        if let Some(follow) = &mut self.follow {
+            if follow.goes_on(address, at) {
+                return Ok(Found::Next);
             }
-            self.codes.insert(address, code);
+            if follow.is_over() {
+                self.in_vain();
+            }
         }
-        let Some(code) = self.codes.get_mut(&address) else { return Ok(false) };
+        self.know(py, &frame, address)?;
+        let Some(code) = self.codes.get_mut(&address) else { return Ok(Found::Nothing) };
         if code.library || loops::is_traced(py)? {
-            return Ok(false);
+            return Ok(Found::Nothing);
         }
+        let variables = &code.variables;
         // (To ask a function for its `f_locals` makes a dictionary of them.)
-        if !code.optimized && !frame.getattr(intern!(py, "f_locals"))?.is(&frame.getattr(intern!(py, "f_globals"))?) {
-            return Ok(false);
+        if !variables.optimized
+            && !frame.getattr(intern!(py, "f_locals"))?.is(&frame.getattr(intern!(py, "f_globals"))?)
+        {
+            return Ok(Found::Nothing);
         }
         for n in 0..code.loops.len() {
             let l = &code.loops[n];
-            if !(l.start < at && at < l.end) || l.fate.tries.load(Ordering::Relaxed) >= TRIES {
+            if !(l.start < at && at < l.end) || l.known.fate.tries.load(Ordering::Relaxed) >= TRIES {
                 continue;
             }
-            let place = code.slots + l.place;
+            let place = variables.slots + l.place;
             // SAFETY: the loop runs, so its iterator lies there.
             let iterator = unsafe { Bound::from_borrowed_ptr_or_opt(py, layout.slot(&frame, place)) };
             let Some(iterator) = iterator else { continue };
+            let inner = |other: &Loop| code.loops[n].start < other.start && other.start < code.loops[n].end;
+            let has_others = code.loops.iter().any(inner);
+            let l = &mut code.loops[n];
+            let mut translated = |again| {
+                let which = Which { start: l.start, within: None, place };
+                translated(py, &self.tools, &frame, (variables, &mut l.known), which, again, &layout)
+            };
             if let Ok(rounds) = iterator.cast::<Rounds>() {
                 // Taken before, and given back to Python: its variables have other types now.
                 if rounds.get().plan().is_none()
-                    && let Some(plan) = translated(py, &self.plan, &self.chain, &frame, (code, n, true), &layout)?
+                    && let Some(plan) = translated(true)?
                 {
                     rounds.get().take(plan);
-                    return Ok(true);
+                    return Ok(Found::Taken);
                 }
                 continue;
             }
-            let inner = |other: &Loop| code.loops[n].start < other.start && other.start < code.loops[n].end;
-            let worth = match (EAGER.load(Ordering::Relaxed), code.loops.iter().any(inner)) {
+            let worth = match (EAGER.load(Ordering::Relaxed), has_others) {
                 (true, _) => 2,
                 (_, true) => WORTH.0,
                 (_, false) => WORTH.1,
@@ -212,32 +281,39 @@ impl Searcher {
             if !iterator.get_type().is(&self.range_iterator) || loops::left(&iterator)? < worth {
                 continue;
             }
-            let Some(plan) = translated(py, &self.plan, &self.chain, &frame, (code, n, false), &layout)? else {
+            let Some(plan) = translated(false)? else {
                 continue;
             };
-            let rounds = Rounds::new(py, &iterator, plan, code.loops[n].fate.clone())?;
+            let rounds = Rounds::new(py, &iterator, plan, l.known.fate.clone())?;
             // SAFETY: as above; no instruction but those of the loop's head uses the iterator.
             unsafe { layout.replace(&frame, place, Bound::new(py, rounds)?.into_any()) };
-            return Ok(true);
+            return Ok(Found::Taken);
         }
-        Ok(false)
+        self.enter(py, &frame, (address, at), operands, &layout)
+    }
+
+    /// Finds out what there is to know of a frame's code.
+    fn know(&mut self, py: Python<'_>, frame: &Bound<'_, PyAny>, address: usize) -> PyResult<()> {
+        if !self.codes.contains_key(&address) {
+            let code = self.code(py, frame.getattr(intern!(py, "f_code"))?)?;
+            if self.codes.len() >= REMEMBERED {
+                self.codes.clear();
+            }
+            self.codes.insert(address, code);
+        }
+        Ok(())
     }
 
     fn code(&self, py: Python<'_>, object: Bound<'_, PyAny>) -> PyResult<Code> {
-        let (slots, optimized, library, _, _, raw): RawCode = self.analyse.bind(py).call1((&object,))?.extract()?;
+        let (slots, optimized, library, _, _, raw): RawCode =
+            self.tools.analyse.bind(py).call1((&object,))?.extract()?;
         let mut lines = HashMap::new();
         for found in object.call_method0(intern!(py, "co_lines"))?.try_iter()? {
             let (start, end, line): (u32, u32, Option<u32>) = found?.extract()?;
             lines.extend((start..end).step_by(2).map(|at| (at, line.unwrap_or(0))));
         }
-        let of_loop = |(start, end, place, _, _): RawLoop| Loop {
-            start,
-            end,
-            line: lines.get(&start).copied().unwrap_or(0),
-            place,
-            plans: Vec::new(),
-            fate: Arc::default(),
-        };
+        let known = |start| Known { line: lines.get(&start).copied().unwrap_or(0), ..Known::default() };
+        let of_loop = |(start, end, place, _, _): RawLoop| Loop { start, end, place, known: known(start) };
         let cells = object.getattr(intern!(py, "co_cellvars"))?;
         let mut names = Vec::new();
         for (n, name) in object.getattr(intern!(py, "co_varnames"))?.try_iter()?.enumerate() {
@@ -248,21 +324,31 @@ impl Searcher {
             }
         }
         let loops = raw.into_iter().map(of_loop).collect();
-        Ok(Code { _object: object.unbind(), optimized, library, slots, names, loops })
+        let entries = if library { Vec::new() } else { entry::of_code(py, &self.tools, &object, known)? };
+        Ok(Code { library, variables: Variables { code: object.unbind(), optimized, slots, names }, loops, entries })
     }
+}
+
+/// Which loop is translated: the offset where a round begins, between which offsets it lies if it is a `while` loop, and where the
+/// iterator of a `for` loop is.
+struct Which {
+    start: u32,
+    within: Option<(u32, u32)>,
+    place: usize,
 }
 
 /// A plan for what the variables hold now: one that was made before, or a new one; `again` where one of those did not fit. If
 /// something goes wrong, Python runs the loop as it always did, and whoever reads the messages can tell.
 fn translated(
     py: Python<'_>,
-    plan: &Py<PyAny>,
-    chain: &Py<PyAny>,
+    tools: &Tools,
     frame: &Bound<'_, PyAny>,
-    (code, n, again): (&mut Code, usize, bool),
+    (variables, known): (&Variables, &mut Known),
+    which: Which,
+    again: bool,
     layout: &frame::Layout,
 ) -> PyResult<Option<Arc<Plan>>> {
-    match translate(py, plan, chain, frame, (code, n, again), layout) {
+    match translate(py, tools, frame, (variables, known), which, again, layout) {
         Err(e) if e.is_instance_of::<PyException>(py) && is_own(py, &e)? => {
             e.write_unraisable(py, Some(&frame.getattr(intern!(py, "f_code"))?));
             Ok(None)
@@ -278,23 +364,25 @@ fn is_own(py: Python<'_>, e: &PyErr) -> PyResult<bool> {
 
 fn translate(
     py: Python<'_>,
-    plan: &Py<PyAny>,
-    chain: &Py<PyAny>,
+    tools: &Tools,
     frame: &Bound<'_, PyAny>,
-    (code, n, again): (&mut Code, usize, bool),
+    (code, known): (&Variables, &mut Known),
+    Which { start, within, place: on_stack }: Which,
+    again: bool,
     layout: &frame::Layout,
 ) -> PyResult<Option<Arc<Plan>>> {
-    let plans = &code.loops[n].plans;
-    if let ([plan], false) = (&plans[..], again) {
+    if let ([plan], false) = (&known.plans[..], again) {
         // (Whether it fits is seen when it runs.)
         return Ok(Some(plan.clone()));
     }
-    for known in plans {
-        if known.gather(py, frame, layout)?.is_some() {
-            return Ok(Some(known.clone()));
+    for plan in &known.plans {
+        if plan.gather(py, frame, layout)?.is_some() {
+            return Ok(Some(plan.clone()));
         }
     }
-    let l = &mut code.loops[n];
+    if known.fate.tries.load(Ordering::Relaxed) >= TRIES {
+        return Ok(None);
+    }
     let globals = frame.getattr(intern!(py, "f_globals"))?;
     let variables = if code.optimized {
         let variables = PyDict::new(py);
@@ -309,13 +397,13 @@ fn translate(
     } else {
         globals.clone()
     };
-    let outside = chain.bind(py).call1((&globals, frame.getattr(intern!(py, "f_builtins"))?))?;
+    let outside = tools.chain.bind(py).call1((&globals, frame.getattr(intern!(py, "f_builtins"))?))?;
     let of = frame.getattr(intern!(py, "f_code"))?;
-    l.fate.tries.fetch_add(1, Ordering::Relaxed);
-    let made = plan.bind(py).call1((&of, l.start, code.optimized, variables, outside))?;
+    known.fate.tries.fetch_add(1, Ordering::Relaxed);
+    let made = tools.plan.bind(py).call1((&of, start, code.optimized, variables, outside, within))?;
     if made.is_none() {
         // (Other types may make another loop of it, but hardly ever do.)
-        l.fate.tries.fetch_add(1, Ordering::Relaxed);
+        known.fate.tries.fetch_add(1, Ordering::Relaxed);
         return Ok(None);
     }
     let raw: RawPlan = made.extract()?;
@@ -326,20 +414,23 @@ fn translate(
         if !code.optimized {
             return Ok(Place::Name(name));
         }
-        for (known, slot) in &code.names {
-            if known.bind(py).eq(&name)? {
+        for (other, slot) in &code.names {
+            if other.bind(py).eq(&name)? {
                 return Ok(Place::Slot(*slot));
             }
         }
         Ok(Place::Name(name))
     };
-    let Some(made) = Plan::new(py, raw, of.clone().unbind(), (l.place + code.slots, l.start), place)? else {
+    let Some(mut made) = Plan::new(py, raw, of.clone().unbind(), (on_stack, start), place)? else {
         return Ok(None);
     };
+    if within.is_some() {
+        made.program.repeats();
+    }
     let name: String = of.getattr(intern!(py, "co_name"))?.extract()?;
-    dump::nest(&name, l.line, || made.program.text());
+    dump::nest(&name, known.line, || made.program.text());
     let made = Arc::new(made);
-    l.plans.push(made.clone());
+    known.plans.push(made.clone());
     // (The types may be those that a later round begins with.)
     Ok(made.gather(py, frame, layout)?.map(|_| made))
 }

@@ -235,7 +235,13 @@ unsafe extern "C" fn compare(a: Object, b: Object, op: c_int) -> Object {
 unsafe extern "C" fn get_item(a: Object, key: Object) -> Object {
     // SAFETY: see the head of the file.
     enter_object(|py| unsafe {
-        nests::tick(py)?;
+        if let Some(now) = nests::tick(py, &[a, key])? {
+            let (a, key) = (now.get_item(0)?, now.get_item(1)?);
+            return match value::value(&a) {
+                Some(contents) => index::get(&a, contents, &key),
+                None => Ok(a.get_item(key)?.unbind()),
+            };
+        }
         index::get(&seen(py, a), contents(a), &seen(py, key))
     })
 }
@@ -245,7 +251,13 @@ unsafe extern "C" fn set_item(a: Object, key: Object, new: Object) -> c_int {
         if new.is_null() {
             return Err(PyValueError::new_err("cannot delete array elements"));
         }
-        nests::tick(py)?;
+        if let Some(now) = nests::tick(py, &[new, a, key])? {
+            let (new, a, key) = (now.get_item(0)?, now.get_item(1)?, now.get_item(2)?);
+            return match value::value(&a) {
+                Some(contents) => index::set(&a, contents, &key, &new).map(|()| 0),
+                None => a.set_item(key, new).map(|()| 0),
+            };
+        }
         // SAFETY: see the head of the file.
         unsafe { index::set(&seen(py, a), contents(a), &seen(py, key), &seen(py, new)) }.map(|()| 0)
     })

@@ -36,6 +36,7 @@ use crate::session::{Session, lock_to_look};
 use crate::shared::Shared;
 use crate::trace::Part;
 use crate::{Array, Error, Result, Store, Tier};
+use rounds::{LONG, LONG_IF_ALL_ARE_ROWS};
 use run::Run;
 use view::View;
 
@@ -45,6 +46,8 @@ pub struct Program {
     functions: Vec<Function>,
     /// Registers of integers that it is given and that stay.
     steady: Vec<usize>,
+    /// Elements of one operation in the mean, at most.
+    long: u64,
     /// Where several threads may do rounds at once: integers that a round may leave as they are.
     independent: Option<Vec<usize>>,
     /// Machine code, by which of the arrays lie one element behind the other along their last axis, as bits.
@@ -154,16 +157,25 @@ impl Program {
             ir: Arc::new(ir),
             functions,
             steady,
+            long: LONG,
             independent,
             compiled: Mutex::default(),
             doubts: AtomicU32::new(0),
         })
     }
 
+<<<<<<< HEAD
     /// See [`ir::Frame::dots`]. (No BLAS is loaded for those who need none.)
     fn dots(&self) -> [*const c_void; 2] {
         let needed = self.ir.code.iter().any(|ins| matches!(ins.op, Op::DotF64 | Op::DotF32));
         if needed { blas::dots().unwrap_or([std::ptr::null(); 2]) } else { [std::ptr::null(); 2] }
+=======
+    /// Says that all rounds do the same, of which recording knows how to do it.
+    pub fn repeats(&mut self) {
+        if !self.ir.code.iter().any(|ins| ins.op.is_element()) {
+            self.long = LONG_IF_ALL_ARE_ROWS;
+        }
+>>>>>>> n2
     }
 
     /// Its instructions, one a line.

@@ -29,9 +29,12 @@ def together(program, *args):
 
 
 def check(program, least, most=None):
+    before = legate_jit.stats()["rounds_translated"]
     got, count = together(program)
     assert_same(got, program(numpy))
-    assert least <= count <= (most if most is not None else count), count
+    # (A look at an element may have come just then, and found a loop that needs no recording.)
+    others = legate_jit.stats()["rounds_translated"] - before
+    assert least <= count + others and count <= (most if most is not None else count), (count, others)
 
 
 N, M = 60, 700

@@ -554,7 +554,9 @@ impl<'c, 'b> Nest<'c, 'b> {
             }
             Op::Index if self.axes(ins.a).is_some() && self.axes(ins.b).is_some() => self.index(ins),
             Op::DotF64 | Op::DotF32 => self.dot(ins),
-            Op::SumF64 | Op::SumF32 | Op::MaximumF64 | Op::MaximumF32 | Op::MinimumF64 | Op::MinimumF32 => {
+            Op::SumF64 | Op::SumF32 | Op::MaximumF64 | Op::MaximumF32 | Op::MinimumF64 | Op::MinimumF32
+                if self.axes(ins.b) == Some(1) =>
+            {
                 self.reduce(ins);
             }
             Op::Take if ins.e <= 8 && [ins.a, ins.b, ins.c].iter().all(|&v| self.axes(v) == Some(1)) => {

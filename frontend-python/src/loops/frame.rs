@@ -63,11 +63,20 @@ impl Layout {
     /// # Safety
     /// As for `slot`; and the instruction that runs does not use what lies there.
     pub unsafe fn replace(self, frame: &Bound<PyAny>, n: usize, object: Bound<PyAny>) {
+        // SAFETY: the caller's promise.
+        unsafe { self.exchange(frame, n, object.into_ptr()) }
+    }
+
+    /// The same with a reference that is handed over, or null.
+    ///
+    /// # Safety
+    /// As for `replace`; and what uses the place later expects null there, if that is given.
+    pub unsafe fn exchange(self, frame: &Bound<PyAny>, n: usize, object: *mut PyObject) {
         // SAFETY: see `find`, and the caller for the place, which owns its reference. (To drop it may run Python code, which finds the
         // new one there.)
         unsafe {
             let words = *frame.as_ptr().byte_add(TO_INTERPRETER).cast::<*mut *mut PyObject>();
-            let old = std::mem::replace(&mut *words.add(self.names + n), object.into_ptr());
+            let old = std::mem::replace(&mut *words.add(self.names + n), object);
             ffi::Py_XDECREF(old);
         }
     }

@@ -17,10 +17,10 @@ use crate::loops::{self, frame};
 
 /// To take what the interpreter needs less than this for takes longer than Python needs for it; how often in a row that is found
 /// before a loop is left alone.
-const SMALL: Duration = Duration::from_nanos(700);
-const SMALL_ONES: u32 = 8;
+pub(super) const SMALL: Duration = Duration::from_nanos(700);
+pub(super) const SMALL_ONES: u32 = 8;
 /// Rounds that Python may have to do among so many of ours.
-const LEAVES: usize = 4;
+pub(super) const LEAVES: usize = 4;
 
 /// The numbers of a range, as its own iterator gives them; on the way it has the runtime do the rounds.
 #[pyclass(frozen, module = "legate_jit")]

@@ -6,11 +6,19 @@ use pyo3::prelude::*;
 
 use super::args::{Args, Done, NOT_PLAIN, array_of, as_method, int, ints};
 use crate::error::{attempt, direct};
-use crate::{adopt, dtypes, value};
+use crate::{adopt, dtypes, nests, value};
 
 pub(super) fn copy(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match array_of(a) {
         Some(array) if args.len() == 0 && !args.has_names() => {
+            if let Some(now) = nests::tick(py, &[a.as_ptr()])? {
+                // (Rounds of a loop were done, after which it is this one that is copied.)
+                let a = now.get_item(0)?;
+                return match array_of(&a) {
+                    Some(array) => value::new_array(py, direct(py, || array.copy(false))?).map(Some),
+                    None => a.call_method0(intern!(py, "copy")).map(|copied| Some(copied.unbind())),
+                };
+            }
             value::new_array(py, direct(py, || array.copy(false))?).map(Some)
         }
         _ => NOT_PLAIN,

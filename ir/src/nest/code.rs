@@ -157,6 +157,8 @@ operations! {
     Assign "assign" [View, View, Number(17)],
     /// A copy of a view whose elements have so many bytes.
     Copy "copy" [View, View, Memory, Number(17)],
+    /// New elements of so many bytes, as many as a view has, from another one that is broadcast.
+    Full "full" [View, View, View, Memory, Number(17)],
     /// Those elements of a vector that another one (i64) tells.
     Take "take" [View, View, View, Memory, Number(17)],
     /// The sum of products of two vectors, by `np.dot` (1) or by `@` (0), which differ for what runs backwards.

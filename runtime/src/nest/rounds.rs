@@ -17,8 +17,11 @@ use super::log::ROWS;
 use super::run::{End, JUMPS, Run};
 use crate::pool;
 
-/// Elements of one operation in the mean: longer rows are recorded.
-const LONG: u64 = 1 << 13;
+/// Elements of one operation on rows in the mean: longer ones are recorded. In loops that do nothing to single elements recording is
+/// faster from much fewer on, since operations are fused there (channel flow takes as long either way on 16×16 points, half of whose
+/// operations are on boundaries).
+pub(super) const LONG: u64 = 1 << 13;
+pub(super) const LONG_IF_ALL_ARE_ROWS: u64 = 1 << 7;
 /// What a round of the interpreter's counts for, in jumps back.
 const ROUND: i64 = 1 << 6;
 /// Jumps back and rounds of machine code after which the rounds that were done are done for good: what they wrote is noted in the
@@ -112,7 +115,7 @@ impl Run<'_> {
             done += tried as usize;
             // (The last one is the last number of the range, after which there may be none.)
             next = next.wrapping_add(step.wrapping_mul(tried));
-            if self.frame.maps > 0 && self.frame.mapped / self.frame.maps > LONG {
+            if self.frame.maps > 0 && self.frame.mapped / self.frame.maps > self.program.long {
                 self.report(slot, since);
                 return (done, Stop::Long);
             }

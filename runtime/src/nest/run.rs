@@ -64,6 +64,8 @@ pub(super) struct Run<'a> {
     /// What it was given.
     pub(super) arrays: &'a [View],
     pub(super) views: Vec<View>,
+    /// All arrays lie in the order of their indices, and so does whatever is made of them.
+    ordered: bool,
     /// Rounds may be done by several threads at once.
     pub(super) shares: bool,
     /// However short they are.
@@ -121,11 +123,13 @@ impl<'a> Run<'a> {
         for (given, &view) in program.ir.arrays.iter().zip(arrays) {
             views[given.register] = view;
         }
+        let ordered = arrays.iter().all(View::is_ordered) && program.ir.code.iter().all(|ins| ins.op != Op::Transpose);
         Run {
             program,
             numbers,
             arrays,
             views,
+            ordered,
             shares: false,
             eager: false,
             memories,
@@ -437,6 +441,15 @@ impl<'a> Run<'a> {
                         strided_copy(&out, &from, item);
                         v!(ins.a) = out;
                     }
+                    Op::Full => {
+                        let like = v!(ins.b);
+                        let item = ins.e as usize;
+                        long!(like.size());
+                        let from = some!(v!(ins.c).broadcast(like.shape()));
+                        let out = self.new_view(ins.d, like.shape(), item, [&like, &from]);
+                        strided_copy(&out, &from, item);
+                        v!(ins.a) = out;
+                    }
                     Op::Take => {
                         let (from, of) = (v!(ins.b), v!(ins.c));
                         let item = ins.e as usize;
@@ -564,9 +577,13 @@ impl<'a> Run<'a> {
         Some(result)
     }
 
-    /// A reduction of a vector, by NumPy's tree.
+    /// A reduction of all elements, by NumPy's tree.
     pub(super) fn reduced(&mut self, ufunc: Ufunc, dtype: DType, x: &View) -> Option<u64> {
-        let n = x.shape[0];
+        let n = x.size();
+        // (NumPy's temporaries lie as their operands do, and it goes through elements as they lie.)
+        if x.axes == 0 || x.axes > 1 && !(self.ordered && x.is_packed(dtype.size())) {
+            return None;
+        }
         if n == 0 || n > LONGEST {
             return None;
         }

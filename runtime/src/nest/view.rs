@@ -75,6 +75,15 @@ impl View {
         Some(self.ptr.wrapping_offset(i * self.strides[0] + j * self.strides[1]))
     }
 
+    /// Whether its elements lie in the order of its indices, perhaps with others between them.
+    pub(super) fn is_ordered(&self) -> bool {
+        let mut last = usize::MAX;
+        self.shape().iter().zip(self.strides()).filter(|(n, _)| **n > 1).all(|(_, step)| {
+            let now = step.unsigned_abs();
+            now > 0 && now <= std::mem::replace(&mut last, now)
+        })
+    }
+
     /// What some indices select; `None` out of bounds, and for too many axes.
     #[inline]
     pub(super) fn index(&self, items: &[Item], numbers: &[i64]) -> Option<View> {

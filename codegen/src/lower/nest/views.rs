@@ -27,7 +27,7 @@ pub(super) fn axes(program: &Program) -> Vec<Option<usize>> {
             }
             let of = |r: u16| before[r as usize];
             let made = match ins.op {
-                Op::MoveView | Op::Transpose | Op::Copy => of(ins.b),
+                Op::MoveView | Op::Transpose | Op::Copy | Op::Full => of(ins.b),
                 Op::Index => match of(ins.b) {
                     Axes::Always(axes) => {
                         let items = &program.items[ins.c as usize..][..ins.d as usize];

@@ -12,6 +12,7 @@ looked at but not computed with.
 import dis
 
 from .. import _loops
+from .entry import entries, operands  # noqa: F401
 from .flow import Translation
 from .things import Refused, Unknown
 
@@ -46,8 +47,9 @@ def is_own(error):
     return at is None or at.tb_frame.f_code.co_filename.startswith(_loops.PACKAGE)
 
 
-def plan(code, start, optimized, variables, outside):
-    """The translation of the loop of `code` whose `FOR_ITER` is at the offset `start`, or None.
+def plan(code, start, optimized, variables, outside, within=None):
+    """The translation of the loop of `code` whose `FOR_ITER` is at the offset `start`, or None; or of the `while` loop `within`
+    these offsets, whose rounds are seen to begin at `start`.
 
     `variables` has what the names of the frame are bound to, `outside` the global names and
     Python's own (a ChainMap). Returns
@@ -59,13 +61,14 @@ def plan(code, start, optimized, variables, outside):
     if _loops.LOOKING.intersection(code.co_names):
         return None
     instructions = list(dis.get_instructions(code))
-    by_number = _reads_its_number(instructions, start)
-    end = next(i.argval for i in instructions if i.offset == start)
-    if not by_number and any(i.opname == "BUILD_SLICE" and start < i.offset < end for i in instructions):
-        # (What does the same to rows in every round is recorded, and that is soon known.)
-        return None
+    steps = within is not None or _reads_its_number(instructions, start)
+    if not steps:
+        end = next(i.argval for i in instructions if i.offset == start)
+        if any(i.opname == "BUILD_SLICE" and start < i.offset < end for i in instructions):
+            # (What does the same to rows in every round is recorded, and that is soon known.)
+            return None
     try:
-        made = Translation(code, instructions, start, optimized, variables, outside).translate()
+        made = Translation(code, instructions, start, optimized, variables, outside, within).translate()
     except (Refused, Unknown):
         return None
-    return made if by_number or _worth(made[0][0]) else None
+    return made if steps or _worth(made[0][0]) else None

@@ -47,6 +47,11 @@ class Calls(Values):
                     return self.reduce(name, arguments[0])
             if f is ours.copy:
                 return self.copied(arguments[0])
+            if f in (ours.zeros_like, ours.empty_like):
+                # (Nobody can say what is in new memory.)
+                return self.full_like(arguments[0], self.constant(0.0))
+            if f is ours.ones_like:
+                return self.full_like(arguments[0], self.constant(1.0))
         raise Unknown
 
     def of_number(self, f, x):

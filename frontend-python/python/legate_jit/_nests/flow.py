@@ -3,8 +3,10 @@
 import types
 
 from .. import _loops
+from .entry import live
 from .places import Places
-from .things import ELEMENTS, FLOATS, Refused, TIMES, TRUTHS, Unknown, is_, number, path
+from .things import ELEMENTS, FLOATS, Refused, TIMES, TRUTHS, TURNS, Unknown, is_, number, path
+from .values import Code
 
 
 class Translation(Places):
@@ -13,6 +15,10 @@ class Translation(Places):
     def translate(self):
         """Follows the body until nothing new comes of it, then writes it."""
         self.carry = {}
+        #: Names whose values nobody asks for where a round begins.
+        self.dead = set()
+        if self.is_while and self.optimized:
+            self.dead = {*self.codes[0].code.co_varnames} - live(self.codes[0].code, self.start)
         for _ in range(TIMES):
             before = (dict(self.carry), set(self.live), set(self.bound))
             self.states, self.partly = {}, []
@@ -22,11 +28,15 @@ class Translation(Places):
             changed = False
             perhaps = {name for name, _ in self.partly}.union(*ends)
             self.left = {}
-            for name in sorted(self.bound):
+            for name in sorted(self.bound - self.dead):
                 # (What is only bound on ways that leave the round is Python's.)
                 definite = name not in perhaps or all(name in state for state in ends)
                 read = name in perhaps and self.read_elsewhere(name)
-                if name not in self.carry and read and definite:
+                things = [s[name] for s in ends if name in s] + [thing for n, thing in self.partly if n == name]
+                if self.begins_with_array(name):
+                    if any(not is_(thing, "array") or thing[4] != ("variable", name) for thing in things):
+                        raise Refused
+                elif name not in self.carry and read and definite:
                     self.left[name] = self.kind_at(ends, name)
                 elif name in self.live or read:
                     if name not in self.carry:
@@ -34,7 +44,6 @@ class Translation(Places):
                             raise Refused
                         self.carried(name)
                         changed = True
-                    things = [s[name] for s in ends if name in s] + [thing for n, thing in self.partly if n == name]
                     changed = self.settled(things, name) or changed
             if not changed and before == (self.carry, self.live, self.bound):
                 break
@@ -70,11 +79,14 @@ class Translation(Places):
         return not self.optimized or any(i.opname in reads and i.argval == name for i in outside)
 
     def follow(self):
-        first = self.instructions[self.place[self.start] + 1].offset
         depth = _loops._depths(self.instructions)[self.start]
         self.variable = self.home("int", "the variable")
-        stack = [("nothing",)] * (depth - 1) + [("iterator", None), number("i", self.variable)]
-        self.first = (0, first)
+        if self.is_while:
+            stack = [("nothing",)] * depth
+            self.first = (0, self.start)
+        else:
+            stack = [("nothing",)] * (depth - 1) + [("iterator", None), number("i", self.variable)]
+            self.first = (0, self.instructions[self.place[self.start] + 1].offset)
         self.states[self.first] = (tuple(stack), {})
         self.todo = [self.first]
         self.pieces = {}
@@ -111,14 +123,36 @@ class Translation(Places):
 
     def jump(self, there, stack, state):
         """Goes on somewhere else: (code, offset)."""
-        if there == (0, self.start):
+        turn = self.codes[there[0]].turn
+        if turn is not None and there[1] == self.start and self.exchanges(state) and turn + 1 < TURNS:
+            # Arrays have exchanged their names: one more turn, until they have those again with which the round began.
+            following = (self.turn_after(turn).number, self.start)
+            self.arrive(following, list(stack), state)
+            self.emit("jump", ("offset", following))
+        elif turn is not None and there[1] == self.start:
             self.ends.append((list(stack), dict(state)))
             self.emit("end_round")
-        elif there[0] > 0 or self.start < there[1] < self.end:
+        elif turn is None or self.low <= there[1] < self.end:
             self.arrive(there, list(stack), state)
             self.emit("jump", ("offset", there))
         else:
             self.emit("leave")
+
+    def exchanges(self, state):
+        """Whether a variable has the array that another one has to begin with."""
+        if not self.is_while:
+            return False
+        arrays = ((name, thing[4]) for name, thing in state.items() if name not in self.dead and is_(thing, "array"))
+        return any(whose is not None and whose[0] == "variable" and whose[1] != name for name, whose in arrays)
+
+    def turn_after(self, turn):
+        """The loop's code once more."""
+        if turn + 1 == len(self.turns):
+            code = Code(len(self.codes), self.turns[0].code, self.instructions, turn=turn + 1)
+            code.leaders.add(self.start)
+            self.turns.append(code)
+            self.codes.append(code)
+        return self.turns[turn + 1]
 
     def branch(self, truth, wanted, offset, stack, state, following):
         """Goes on somewhere else if a truth is the wanted one, and with the next instruction if not."""
@@ -139,7 +173,7 @@ class Translation(Places):
         while True:
             i = code.instructions[n]
             following = (code.number, code.instructions[n + 1].offset) if n + 1 < len(code.instructions) else None
-            if last is not None and code.number == 0:
+            if last is not None and code.turn is not None:
                 self.visited.add(last)
             last = i.offset
             here = (code.number, i.offset)
@@ -185,7 +219,7 @@ class Translation(Places):
                     self.enter(code, function[1], arguments, stack, state, following[1])
                     return
                 stack.append(self.call(function, arguments))
-            elif name == "RETURN_VALUE" and code.number > 0:
+            elif name == "RETURN_VALUE" and code.turn is None:
                 self.leave_function(code, stack, state)
                 return
             elif name in ("BUILD_TUPLE", "BUILD_SLICE"):

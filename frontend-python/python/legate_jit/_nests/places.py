@@ -1,7 +1,7 @@
 """What lies in which registers where one piece of code goes on with another."""
 
 from .calls import Calls
-from .things import Refused, Unknown, is_, number
+from .things import Refused, Unknown, array, is_, number, part
 
 
 class Places(Calls):
@@ -33,6 +33,9 @@ class Places(Calls):
         key = ("variable", name)
         if is_(thing, "array") and thing[5] == name and thing[3] == self.home("view", key):
             # An operation in place: the same array.
+            return
+        if is_(thing, "array") and thing[4] == key and name not in state:
+            # The array that it has, perhaps handed through a function.
             return
         if "@" not in name:
             self.bound.add(name)
@@ -82,8 +85,11 @@ class Places(Calls):
             if {a, b} <= set("fFEi"):
                 return number("E", None)
             return None
-        if is_(one, "array") and is_(other, "array") and one[1:3] == other[1:3] and one[4] == other[4]:
-            return (*one[:5], one[5] or other[5])
+        if is_(one, "array") and is_(other, "array") and one[1:3] == other[1:3]:
+            if one[4] == other[4]:
+                return (*one[:5], one[5] or other[5])
+            if part(one[4]) == part(other[4]):
+                return array(*one[1:4], part(one[4]), one[5] or other[5])
         if one[0] == other[0] and one[0] in ("tuple", "slice", "range") and len(one[1]) == len(other[1]):
             parts = tuple(self.joined(a, b) for a, b in zip(one[1], other[1]))
             return None if None in parts else (one[0], parts)

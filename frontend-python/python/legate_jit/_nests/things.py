@@ -39,6 +39,9 @@ MATH = frozenset("acos asin atan cos cosh exp expm1 fabs log10 log2 log sin sinh
 #: Functions of the program that are followed from one to the next, and places where they are called.
 DEEPEST, CALLS = 6, 64
 
+#: Turns of a loop in which arrays exchange their names, at most.
+TURNS = 4
+
 #: Registers of one kind, at most.
 REGISTERS = 60_000
 #: Instructions of a body, and times that each is followed; instructions that are written on the way to the last ones.
@@ -58,7 +61,8 @@ class Refused(Exception):
 
 # The things on the interpreter's stack and in variables are tuples that begin with what they are:
 #   number: (kind, register, value if it is a constant)
-#   array:  (dtype, axes, register, input number or None for new memory, variable that it was read from)
+#   array:  (dtype, axes, register, where it was found, or ("part", that) for a view of it, or None for new memory, variable that it was
+#            read from)
 #   object, instance (of a class of the program: id, where it comes from), method (of an array), bound (method of an instance),
 #   tuple, slice, range, iterator, nothing
 
@@ -69,6 +73,11 @@ def number(kind, register, constant=None):
 
 def array(dtype, axes, register, source, origin=None):
     return ("array", dtype, axes, register, source, origin)
+
+
+def part(source):
+    """Where a view of something comes from."""
+    return source if source is None or source[0] == "part" else ("part", source)
 
 
 def is_(thing, what):

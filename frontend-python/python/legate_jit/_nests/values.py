@@ -26,14 +26,17 @@ from .things import (
     is_,
     number,
     is_plain,
+    part,
 )
 
 
 class Code:
-    """The code of the loop (number 0), or of a function at one of the places where it is called."""
+    """The code of the loop (number 0, and later turns of a round), or of a function at one of the places where it is called."""
 
-    def __init__(self, number, code, instructions, globals_=None, back=None, parameters=()):
+    def __init__(self, number, code, instructions, globals_=None, back=None, parameters=(), turn=None):
         self.number = number
+        #: Of the loop's own code: how often a round has gone through it before.
+        self.turn = 0 if number == 0 else turn
         self.code = code
         self.instructions = instructions
         self.place = {i.offset: n for n, i in enumerate(instructions)}
@@ -46,14 +49,16 @@ class Code:
 
     def local(self, name):
         """The name of a variable, other than those of all other codes."""
-        return name if self.number == 0 else f"{name}@{self.number}"
+        return name if self.turn is not None else f"{name}@{self.number}"
 
 
 class Values:
     """Numbers and arrays, and the instructions for what is done to them."""
 
-    def __init__(self, code, instructions, start, optimized, variables, outside):
+    def __init__(self, code, instructions, start, optimized, variables, outside, within=None):
+        #: Where a round begins: behind the head of a `for` loop, or at an instruction of a `while` loop.
         self.start = start
+        self.is_while = within is not None
         self.optimized = optimized
         #: What the variables hold, by name, and what the names have that are global.
         self.variables = variables
@@ -64,10 +69,14 @@ class Values:
         #: The number of the code of a function, by where it is called.
         self.called = {}
         self.place = self.codes[0].place
-        head = instructions[self.place[start]]
-        self.end = head.argval
-        self.inside = [i for i in instructions if start < i.offset < self.end]
-        if len(self.inside) > LONGEST:
+        if within is None:
+            self.low, self.end = start + 2, instructions[self.place[start]].argval
+        else:
+            self.low, self.end = within
+            self.codes[0].leaders.add(start)
+        #: The loop's code in the turns of a round.
+        self.turns = [self.codes[0]]
+        if sum(1 for i in instructions if self.low <= i.offset < self.end) > LONGEST:
             raise Refused
         self.registers = {"int": 0, "float": 0, "view": 0}
         self.homes = {}
@@ -147,7 +156,7 @@ class Values:
         if isinstance(value, _native.ndarray):
             if value.dtype not in ELEMENTS or value.ndim > 4:
                 raise Unknown
-            register = self.home("view", origin)
+            register = self.home("view", ("given", origin))
             self.arrays.setdefault(origin, (value.dtype, value.ndim, register, [False]))
             return array(value.dtype, value.ndim, register, origin, origin)
         if isinstance(value, numpy.generic) or hasattr(value, "__array__"):
@@ -171,9 +180,13 @@ class Values:
         self.live.add(name)
         if name not in self.variables:
             raise Unknown
-        if name in self.bound:
-            return self.with_origin(self.carried(name), name)
-        return self.input(("variable", name), self.variables[name])
+        if name in self.bound and not self.begins_with_array(name):
+            return self.carried(name)
+        return self.with_origin(self.input(("variable", name), self.variables[name]), name)
+
+    def begins_with_array(self, name):
+        """Whether a variable holds an array to begin with: at the end of a round it has to be that one again."""
+        return isinstance(self.variables.get(name), _native.ndarray)
 
     @staticmethod
     def with_origin(thing, name):
@@ -370,7 +383,7 @@ class Values:
     def written(self, array):
         source = array[4]
         if source is not None:
-            self.arrays[source][3][0] = True
+            self.arrays[source[1] if source[0] == "part" else source][3][0] = True
 
     def items(self, array, key):
         """The indices of a subscript: (operands for the runtime, axes that are left)."""
@@ -436,7 +449,7 @@ class Values:
             self.emit(f"load_{name}_{len(place) - 1}", new, *place)
             return number(kind, new)
         view, left = self.view(thing, key)
-        return array(dtype, left, view, source, origin)
+        return array(dtype, left, view, part(source), origin)
 
     def view(self, thing, key):
         found, left = self.items(thing, key)
@@ -513,7 +526,7 @@ class Values:
         return array(x[1], x[2] + y[2] - 2, new, None)
 
     def reduce(self, name, x):
-        if self.of_floats(x)[2] != 1:
+        if self.of_floats(x)[2] == 0:
             raise Unknown
         kind, _, end = ELEMENTS[x[1]]
         new = self.register("float")
@@ -525,6 +538,13 @@ class Values:
             raise Unknown
         new = self.register("view")
         self.emit("copy", new, x[3], self.memory(), ELEMENTS[x[1]][1])
+        return array(x[1], x[2], new, None)
+
+    def full_like(self, x, value):
+        """New elements, as many as an array has."""
+        _, item, _ = ELEMENTS[self.of_floats(x)[1]]
+        new = self.register("view")
+        self.emit("full", new, x[3], self.seen_as(x[1], value)[3], self.memory(), item)
         return array(x[1], x[2], new, None)
 
     def length(self, x, axis):
@@ -573,5 +593,5 @@ class Values:
         if name == "T":
             new = self.register("view")
             self.emit("transpose", new, thing[3])
-            return (*thing[:3], new, *thing[4:])
+            return array(thing[1], thing[2], new, part(thing[4]), thing[5])
         raise Unknown
