@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use crate::error::{attempt, direct};
 use crate::slots::seen;
 use crate::value::{self, Value};
-use crate::{capi, convert, dtypes, fallback, picked};
+use crate::{capi, convert, dtypes, fallback, loops, picked};
 
 type Parts = SmallVec<[Index; 4]>;
 
@@ -263,6 +263,7 @@ pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>
     {
         return Ok(());
     }
+    loops::tick_write(py)?;
     let mut items = Parts::new();
     if !parts(key, &mut items)? {
         return set_advanced(slf, v, key, new);
@@ -326,6 +327,7 @@ fn index_array(obj: &Bound<PyAny>) -> PyResult<Option<Array>> {
 }
 
 fn advanced(key: &Bound<PyAny>) -> PyResult<Advanced> {
+    rt::say_other();
     if let Ok(tuple) = key.cast_exact::<PyTuple>() {
         let mut all = SmallVec::new();
         for item in tuple.iter_borrowed() {

@@ -12,7 +12,7 @@ use crate::trace::{Arg, Op, Rec, Src, Trace, reduce_word};
 /// Records that a loop must have; fewer are not worth a look.
 const WORTH: usize = 16;
 /// Rounds that a group must have.
-const MIN_ROUNDS: usize = 4;
+pub(crate) const MIN_ROUNDS: usize = 4;
 /// Records of a round, at most.
 const LONGEST: usize = 200;
 /// Places at which a loop is tried to be found, and ways to cut it into rounds.
@@ -90,7 +90,7 @@ pub(crate) fn words(trace: &Trace) -> Vec<u64> {
 }
 
 /// A layout's hash without where it begins.
-fn placeless(layout: &Layout) -> u64 {
+pub(crate) fn placeless(layout: &Layout) -> u64 {
     let mut h = mix(layout.lshape.len() as u64, layout.view.shape.len() as u64);
     for &n in layout.lshape.iter().chain(layout.view.shape.iter()) {
         h = mix(h, n as u64);
@@ -143,6 +143,18 @@ pub(crate) fn groups(trace: &Trace, uses: &Uses) -> Vec<Group> {
     found
 }
 
+/// The rounds of a trace that has nothing else, if more of them can go together with them of which there are no records.
+pub(crate) fn all(trace: &Trace, uses: &Uses, period: usize) -> Option<Group> {
+    let (end, roots) = (trace.recs.len(), roots(trace));
+    if end < MIN_ROUNDS * period || period > LONGEST {
+        return None;
+    }
+    let group = Region { trace, uses, roots: &roots, start: 0, period, end }.group(0)?;
+    let varies = |role: &Role| matches!(role, Role::Scalar { varies: true });
+    let alone = group.kept.is_empty() && !group.carried.contains(&true) && !group.roles.iter().flatten().any(varies);
+    (alone && group.end() == end).then_some(group)
+}
+
 /// For each write the value that it and the writes before it change.
 fn roots(trace: &Trace) -> Vec<Option<Src>> {
     let mut roots: Vec<Option<Src>> = Vec::with_capacity(trace.recs.len());
@@ -167,9 +179,9 @@ struct Region<'a> {
 }
 
 /// By how much a layout begins later than another one along each axis of the base.
-type Shift = SmallVec<[i64; 4]>;
+pub(crate) type Shift = SmallVec<[i64; 4]>;
 
-fn shift(from: &Layout, to: &Layout) -> Option<Shift> {
+pub(crate) fn shift(from: &Layout, to: &Layout) -> Option<Shift> {
     if from.lshape != to.lshape || from.view.axes.len() != to.view.axes.len() {
         return None;
     }
@@ -355,7 +367,7 @@ impl Region<'_> {
                 *known = varies;
             }
         }
-        Some(Group { start, period: self.period, rounds, roles, writes, kept, carried })
+        Some(Group { start, period: self.period, rounds, recorded: rounds, roles, writes, kept, carried })
     }
 
     /// Whether there may be an axis more.
