@@ -331,7 +331,7 @@ impl Watcher {
     fn idle(&mut self, py: Python<'_>, a: Object, b: Object) -> PyResult<()> {
         let Some(here) = self.here(py, a, b, None)? else {
             return match self.take_even(py)? {
-                Some(key) => self.follow(key),
+                Some((key, _)) => self.follow(key),
                 None => self.rest(),
             };
         };
@@ -432,8 +432,11 @@ impl Watcher {
             Some(frame) => key(&frame)?,
             None => return self.rest(),
         };
-        if self.taken.contains_key(&key) && self.take_even(py)?.is_some() {
-            self.set_gap(last, Some(since));
+        if self.taken.contains_key(&key)
+            && let Some((key, in_first)) = self.take_even(py)?
+        {
+            // (Who comes late would come late again.)
+            self.set_gap(last, in_first.then_some(since));
             return self.follow(key);
         }
         if self.learned.contains_key(&key)
@@ -483,8 +486,9 @@ impl Watcher {
         Ok(())
     }
 
-    /// Takes the loop in which this operator stands, if it is one that does the same at other places; the operator's key.
-    fn take_even(&mut self, py: Python<'_>) -> PyResult<Option<(usize, u32)>> {
+    /// Takes the loop in which this operator stands, if it is one that does the same at other places; the operator's key,
+    /// and whether the loop is in its first round.
+    fn take_even(&mut self, py: Python<'_>) -> PyResult<Option<((usize, u32), bool)>> {
         let mut next = frame::current(py);
         let (mut first, mut depth) = (None, 0);
         while let Some(frame) = next {
@@ -505,11 +509,9 @@ impl Watcher {
                     }
                 };
                 let Some(even) = evens.iter().find(|e| e.start < at && at < e.end) else { return Ok(None) };
-                if !even::take(&place.frame, even, &self.tools)? {
-                    return Ok(None);
-                }
+                let Some(in_first) = even::take(&place.frame, even, &self.tools)? else { return Ok(None) };
                 self.taken.entry(key).or_insert(None);
-                return Ok(Some(key));
+                return Ok(Some((key, in_first)));
             }
             depth += 1;
             let back = place.frame.getattr(intern!(py, "f_back"))?;

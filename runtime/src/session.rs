@@ -313,9 +313,9 @@ impl Session {
         }
     }
 
-    /// Runs the trace, which is a few rounds of a loop, as if it were `rounds` of them; false where it has to be all of them.
-    pub(crate) fn run_rounds(&mut self, period: usize, rounds: usize) -> Result<bool> {
-        let result = self.run_as_many(period, rounds);
+    /// See `run_with_more`.
+    pub(crate) fn run_rounds(&mut self, first: usize, period: usize, more: usize) -> Result<bool> {
+        let result = self.run_with_more(first, period, more);
         if let Err(e) = &result {
             self.lose(e);
         }

@@ -135,26 +135,26 @@ pub struct Tools {
     pub reach: Py<PyAny>,
 }
 
-/// Puts our iterator in place of a range's, if the loop is worth it.
-pub fn take(frame: &Bound<'_, PyAny>, even: &Arc<Even>, tools: &Arc<Tools>) -> PyResult<bool> {
+/// Puts our iterator in place of a range's, if the loop is worth it; whether that stands in its first round then.
+pub fn take(frame: &Bound<'_, PyAny>, even: &Arc<Even>, tools: &Arc<Tools>) -> PyResult<Option<bool>> {
     let py = frame.py();
     if even.is_refused() {
-        return Ok(false);
+        return Ok(None);
     }
     // SAFETY: the loop runs, so its iterator lies there.
     let iterator = unsafe { Bound::from_borrowed_ptr_or_opt(py, tools.layout.slot(frame, even.place)) };
-    let Some(iterator) = iterator.filter(|i| tools.types.is_range_iterator(i)) else { return Ok(false) };
+    let Some(iterator) = iterator.filter(|i| tools.types.is_range_iterator(i)) else { return Ok(None) };
     let rounds = left(&iterator)?;
     if rounds < WORTH + WATCHED.0 || error::is_strict() || is_traced(py)? {
-        return Ok(false);
+        return Ok(None);
     }
     let Some(reach) = even.reach(frame, tools.layout, &tools.types, &tools.reach)? else {
         even.fail(TRIES);
-        return Ok(false);
+        return Ok(None);
     };
     if !even.has_arrays(frame, tools.layout, &tools.types)? {
         even.fail(1);
-        return Ok(false);
+        return Ok(None);
     }
     // (iter, (range,), how many were taken)
     let reduced = iterator.call_method0(intern!(py, "__reduce__"))?.cast_into::<PyTuple>()?;
@@ -180,7 +180,7 @@ pub fn take(frame: &Bound<'_, PyAny>, even: &Arc<Even>, tools: &Arc<Tools>) -> P
     };
     // SAFETY: as above; no instruction but those of the loop's head uses the iterator.
     unsafe { tools.layout.replace(frame, even.place, Bound::new(py, rounds)?.into_any()) };
-    Ok(true)
+    Ok(Some(taken == 1))
 }
 
 /// A loop that is watched, and then repeated.

@@ -143,16 +143,23 @@ pub(crate) fn groups(trace: &Trace, uses: &Uses) -> Vec<Group> {
     found
 }
 
-/// The rounds of a trace that has nothing else, if more of them can go together with them of which there are no records.
-pub(crate) fn all(trace: &Trace, uses: &Uses, period: usize) -> Option<Group> {
-    let (end, roots) = (trace.recs.len(), roots(trace));
-    if end < MIN_ROUNDS * period || period > LONGEST {
+/// The groups of a trace that ends with rounds from record `start` on, to which more can be added of which there are no records.
+pub(crate) fn before_more(trace: &Trace, uses: &Uses, start: usize, period: usize) -> Option<Vec<Group>> {
+    let (end, words, roots) = (trace.recs.len(), words(trace), roots(trace));
+    let repeats = (start + period..end).all(|i| words[i] == words[i - period]);
+    if end < start + MIN_ROUNDS * period || period > LONGEST || !repeats {
         return None;
     }
-    let group = Region { trace, uses, roots: &roots, start: 0, period, end }.group(0)?;
+    let last = Region { trace, uses, roots: &roots, start, period, end }.group(start)?;
     let varies = |role: &Role| matches!(role, Role::Scalar { varies: true });
-    let alone = group.kept.is_empty() && !group.carried.contains(&true) && !group.roles.iter().flatten().any(varies);
-    (alone && group.end() == end).then_some(group)
+    let alone = last.kept.is_empty() && !last.carried.contains(&true) && !last.roles.iter().flatten().any(varies);
+    if !alone || last.end() != end {
+        return None;
+    }
+    let mut found = if start < WORTH { Vec::new() } else { groups(trace, uses) };
+    found.retain(|group| group.end() <= start);
+    found.push(last);
+    Some(found)
 }
 
 /// For each write the value that it and the writes before it change.

@@ -32,19 +32,19 @@ impl Session {
         !off && !self.trace.exported && crate::ranks::active().is_none()
     }
 
-    /// Runs the trace, which is a few rounds of a loop, as if it were `rounds` of them, and so at once; false where it has to be
-    /// all of them. What is alive of the last one of the trace is then what the last of all has left.
-    pub(crate) fn run_as_many(&mut self, period: usize, rounds: usize) -> Result<bool> {
+    /// Runs the trace as if the rounds of a loop with which it ends, from record `first` on, were followed by so many more; false
+    /// where those have to be recorded. What is alive of the last round is then what the last of all has left.
+    pub(crate) fn run_with_more(&mut self, first: usize, period: usize, more: usize) -> Result<bool> {
         if !self.may_batch() || self.config.plan_only {
             return Ok(false);
         }
         let live = self.trace.versions.iter().enumerate().filter(|(_, v)| Shared::count(v) > 1);
         let outputs: Vec<u32> = live.map(|(i, _)| i as u32).collect();
         let uses = Uses::of(&self.trace, &outputs);
-        let Some(mut group) = find::all(&self.trace, &uses, period) else { return Ok(false) };
-        group.rounds = rounds;
+        let Some(mut groups) = find::before_more(&self.trace, &uses, first, period) else { return Ok(false) };
+        groups.last_mut().ok_or_else(missing)?.rounds += more;
         self.counters.flushes += 1;
-        self.run_apart(&uses, &[group])?;
+        self.run_apart(&uses, &groups)?;
         Ok(true)
     }
 

@@ -8,7 +8,7 @@
 
 use smallvec::SmallVec;
 
-use super::{Array, From, Moved, Operand, Round, Session, Shared, Version, in_memory, lock};
+use super::{Array, From, Moved, Operand, Round, Session, Shared, Version, lock};
 use crate::Result;
 use crate::array::index::{Index, Said, heard, listen};
 use crate::batch::{MIN_ROUNDS, Shift, placeless, shift};
@@ -23,6 +23,8 @@ const MANY: usize = 32;
 /// A round that was looked at.
 pub struct Looked {
     round: Round,
+    /// The trace that has it, and its first record.
+    at: (u32, usize),
     said: Vec<Said>,
 }
 
@@ -35,7 +37,9 @@ pub fn begin(held: &[&Array]) {
 /// The round since `begin`, if it can be repeated.
 pub fn end(held: &[&Array]) -> Option<Looked> {
     let (round, said) = (super::end(held), heard());
-    Some(Looked { round: round?, said: said? })
+    let (round, said, s) = (round?, said?, lock());
+    let at = (s.trace.epoch, s.trace.recs.len() - round.steps.len());
+    Some(Looked { round, at, said })
 }
 
 /// A layout that moves on.
@@ -54,6 +58,8 @@ pub struct Places {
     done: usize,
     most: usize,
     may_go_together: bool,
+    /// The trace that has the first round that was looked at, and that one's first record.
+    first: (u32, usize),
     /// Scratch.
     layouts: Vec<Shared<Layout>>,
 }
@@ -66,12 +72,14 @@ impl Places {
         let by = shifts(&before.round, &last.round)?;
         let mut most = reach(&before.said, &last.said)?;
         let mut next = before;
+        let mut first = next.at;
         while let Some(former) = rounds.pop() {
             if shifts(&former.round, &next.round)? != by {
                 return None;
             }
             most = most.min(reach(&former.said, &next.said)?.saturating_sub(1));
             next = former;
+            first = next.at;
         }
         let (mut moving, mut of): (Vec<Moving>, Vec<Option<u32>>) = (Vec::new(), Vec::new());
         let operands = last.round.steps.iter().flat_map(|step| &step.operands);
@@ -94,7 +102,7 @@ impl Places {
         if last.round.order != 1 || moving.is_empty() {
             return None;
         }
-        Some(Places { round: last.round, moving, of, done: 0, most, may_go_together: true, layouts: Vec::new() })
+        Some(Places { round: last.round, moving, of, done: 0, most, may_go_together: true, first, layouts: Vec::new() })
     }
 
     pub fn round(&self) -> &Round {
@@ -146,35 +154,33 @@ impl Places {
         s.counters.rounds_repeated += rounds as u64;
     }
 
-    /// Records a few of the rounds, and has them run as if they were many.
+    /// Records a few of the rounds, and has the trace run as if they were many.
     fn together(&mut self, s: &mut Session, held: &[&Array], rounds: usize) -> Result<Option<usize>> {
-        if !s.trace.unset.is_empty() && rounds > 2 * MIN_ROUNDS {
-            // Arrays whose elements nobody has given are not filled where rounds that go together write to them.
-            self.record_some(s, held, MIN_ROUNDS)?;
-            self.count(s, MIN_ROUNDS);
-            s.make_room()?;
-            return Ok(Some(MIN_ROUNDS));
-        }
-        if !s.trace.is_empty() {
+        let period = self.round.steps.len();
+        // Those that were looked at are perhaps still there.
+        let mut known = 0;
+        if s.trace.epoch == self.first.0 && (s.trace.recs.len() - self.first.1).is_multiple_of(period) {
+            known = (s.trace.recs.len() - self.first.1) / period;
+        } else if !s.trace.is_empty() {
             s.make_room()?;
         }
-        let values = self.round.values(s, held)?;
-        if in_memory(s, &values).is_none() {
+        let some = MIN_ROUNDS.saturating_sub(known).max(1);
+        if rounds <= some {
             return Ok(None);
         }
-        drop(values);
-        let done = self.done;
-        self.record_some(s, held, MIN_ROUNDS)?;
-        let count = rounds.min(MUCH * MIN_ROUNDS / s.trace.elements.max(1)).max(rounds.min(MANY));
-        if s.run_rounds(self.round.steps.len(), count)? {
-            self.done = done + count;
-            self.count(s, count);
-            return Ok(Some(count));
+        let (first, elements) = (s.trace.recs.len() - known * period, s.trace.elements);
+        self.record_some(s, held, some)?;
+        self.count(s, some);
+        let work = (s.trace.elements - elements) / some;
+        let more = (rounds - some).min((MUCH / work.max(1)).max(MANY));
+        if s.run_rounds(first, period, more)? {
+            self.done += more;
+            self.count(s, more);
+            return Ok(Some(some + more));
         }
         self.may_go_together = false;
-        self.count(s, MIN_ROUNDS);
         s.after_record()?;
-        Ok(Some(MIN_ROUNDS))
+        Ok(Some(some))
     }
 
     fn record(&mut self, s: &mut Session, values: &[Shared<Version>]) -> Vec<Shared<Version>> {
