@@ -632,7 +632,8 @@ impl Watcher {
                 let operands = [a, b].iter().enumerate().all(|(k, &operand)| {
                     // SAFETY: an operator runs, whose operands are the last two references on the stack.
                     line.depth >= 2
-                        && unsafe { self.tools.layout.slot(&place.frame, place.code.slots + line.depth - 2 + k) } == operand
+                        && unsafe { self.tools.layout.slot(&place.frame, place.code.slots + line.depth - 2 + k) }
+                            == operand
                 });
                 if !line.operator || !operands {
                     return Ok(None);

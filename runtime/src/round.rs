@@ -475,9 +475,7 @@ impl Round {
                 operands += 1;
                 *arg = match operand.from {
                     From::Number(value) => trace.scalar(value),
-                    From::Held(n) => {
-                        trace.array(&s.token, &values[n as usize], layout, operand.part, operand.cast)
-                    }
+                    From::Held(n) => trace.array(&s.token, &values[n as usize], layout, operand.part, operand.cast),
                     From::Local(n) => Arg {
                         src: Src::Node(first as u32 + n),
                         layout: trace.layout(layout),

@@ -67,7 +67,16 @@ pub(crate) fn heard() -> Option<Vec<Said>> {
 
 /// An index that is more than integers and slices was used.
 pub fn say_other() {
-    MEMORY.with_borrow_mut(|memory| memory.said.iter_mut().for_each(|said| said.push(Said::Other)));
+    MEMORY.with_borrow_mut(|memory| memory.said.iter_mut().for_each(|said| add(said, Said::Other)));
+}
+
+/// What is noted at most, should nobody ask.
+const LONGEST: usize = 4096;
+
+fn add(said: &mut Vec<Said>, new: Said) {
+    if said.len() <= LONGEST {
+        said.push(if said.len() < LONGEST { new } else { Said::Other });
+    }
 }
 
 /// A program's index expressions repeat, and so do the layouts they are applied to.
@@ -176,7 +185,7 @@ fn note(said: &mut Vec<Said>, layout: &Layout, items: &[Index]) {
     for item in items {
         match item {
             Index::Int(_) | Index::Slice { .. } => {
-                said.push(layout.shape().get(axis).map_or(Said::Other, |&n| Said::Along(n, *item)));
+                add(said, layout.shape().get(axis).map_or(Said::Other, |&n| Said::Along(n, *item)));
                 axis += 1;
             }
             Index::Ellipsis => axis += rest,

@@ -18,8 +18,9 @@ const LONGEST: usize = 200;
 /// Places at which a loop is tried to be found, and ways to cut it into rounds.
 const TRIES: usize = 12;
 const CUTS: usize = 4;
-/// Rounds one after the other from which no group begins.
-const FAILURES: usize = 3;
+/// Rounds one after the other from which no group begins. (Of three that the program did itself its names may still hold
+/// something.)
+const FAILURES: usize = 4;
 /// Elements of a value from which on rounds are better off by themselves: what they compute would leave the caches before it is
 /// put in its place.
 const LARGE: usize = 1 << 17;

@@ -168,19 +168,29 @@ impl Places {
         if rounds <= some {
             return Ok(None);
         }
-        let (first, elements) = (s.trace.recs.len() - known * period, s.trace.elements);
+        let (own, elements) = (s.trace.recs.len(), s.trace.elements);
         self.record_some(s, held, some)?;
         self.count(s, some);
         let work = (s.trace.elements - elements) / some;
-        let more = (rounds - some).min((MUCH / work.max(1)).max(MANY));
-        if s.run_rounds(first, period, more)? {
+        let more = |rounds: usize| rounds.min((MUCH / work.max(1)).max(MANY));
+        let mut done = some;
+        let mut run = s.run_rounds(own - known * period, period, more(rounds - done))?;
+        if !run && known > 0 && rounds > MIN_ROUNDS {
+            // Names of the program hold what its own rounds have left, so those differ from the others.
+            done = MIN_ROUNDS;
+            self.record_some(s, held, done - some)?;
+            self.count(s, done - some);
+            run = s.run_rounds(own, period, more(rounds - done))?;
+        }
+        if run {
+            let more = more(rounds - done);
             self.done += more;
             self.count(s, more);
-            return Ok(Some(some + more));
+            return Ok(Some(done + more));
         }
         self.may_go_together = false;
         s.after_record()?;
-        Ok(Some(some))
+        Ok(Some(done))
     }
 
     fn record(&mut self, s: &mut Session, values: &[Shared<Version>]) -> Vec<Shared<Version>> {
@@ -299,7 +309,7 @@ struct Within {
 
 impl Within {
     fn of(v: i64, ends: &[i64]) -> Option<Within> {
-        let found = ends.windows(2).find(|w| w[0] <= v && v < w[1] || w[1] == i64::MAX && w[0] <= v)?;
+        let found = ends.windows(2).find(|w| w[0] <= v && (v < w[1] || w[1] == i64::MAX))?;
         Some(Within { low: found[0], high: found[1] })
     }
 
