@@ -317,8 +317,31 @@ enum Integer {
     Array(Array),
 }
 
+/// A list of ints as an array of them.
+pub fn int_list(obj: &Bound<PyAny>) -> PyResult<Option<Array>> {
+    let Ok(list) = obj.cast_exact::<PyList>() else { return Ok(None) };
+    let mut all: SmallVec<[i64; 16]> = SmallVec::new();
+    for k in 0..list.len() {
+        // SAFETY: the list holds its items, and no Python code runs here that could change it.
+        let item = unsafe { seen(list.py(), ffi::PyList_GetItem(list.as_ptr(), k as isize)) };
+        match item.is_exact_instance_of::<PyInt>().then(|| exact_int(&item)).flatten() {
+            Some(i) => all.push(i),
+            None => return Ok(None),
+        }
+    }
+    if all.is_empty() {
+        return Ok(None);
+    }
+    // SAFETY: integers are bytes.
+    let bytes = unsafe { std::slice::from_raw_parts(all.as_ptr().cast::<u8>(), size_of_val(&all[..])) };
+    direct(obj.py(), || Array::from_bytes(bytes, &[all.len()], DType::I64)).map(Some)
+}
+
 /// Ours, NumPy's or a list's, but not a tuple's elements, as an array.
 fn index_array(obj: &Bound<PyAny>) -> PyResult<Option<Array>> {
+    if let Some(ints) = int_list(obj)? {
+        return Ok(Some(ints));
+    }
     if obj.cast_exact::<PyList>().is_ok_and(|l| l.is_empty()) {
         // NumPy takes it for a list of integers.
         return direct(obj.py(), || Array::zeros(&[0], DType::I64)).map(Some);

@@ -27,13 +27,15 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use crate::slots::Object;
 use crate::{error, nests, settings};
-use even::{Even, Tools};
+use even::{Even, Taken, Tools};
 use frame::Layout;
 use gather::{Atom, Gathered, Types};
 
 /// Operators before the first look, and the least and the most between two that find nothing.
 const FIRST: u32 = 1024;
 const PAUSE: (u32, u32) = (64, 1 << 14);
+/// Operators until a loop is looked at again that others may take.
+const SOON: u32 = 2;
 /// Rounds that must be left for a loop to be watched.
 const WORTH: usize = 4;
 /// Operators for which a round is waited for.
@@ -259,6 +261,8 @@ struct Watcher {
     taken: HashMap<(usize, u32), Option<u32>>,
     /// By code and loop.
     refused: HashMap<(usize, u32), u32>,
+    /// A loop that could be taken was left to others for the moment.
+    offered: bool,
     mode: Mode,
     /// Operators until the next look.
     next: u32,
@@ -304,6 +308,7 @@ impl Watcher {
             learned: HashMap::new(),
             taken: HashMap::new(),
             refused: HashMap::new(),
+            offered: false,
             mode: Mode::Idle,
             next: PAUSE.0,
             pause: PAUSE.0,
@@ -332,6 +337,11 @@ impl Watcher {
         let Some(here) = self.here(py, a, b, None)? else {
             return match self.take_even(py)? {
                 Some((key, _)) => self.follow(key),
+                // (It will not be long.)
+                None if std::mem::take(&mut self.offered) => {
+                    self.next = SOON;
+                    Ok(())
+                }
                 None => self.rest(),
             };
         };
@@ -509,9 +519,17 @@ impl Watcher {
                     }
                 };
                 let Some(even) = evens.iter().find(|e| e.start < at && at < e.end) else { return Ok(None) };
-                let Some(in_first) = even::take(&place.frame, even, &self.tools)? else { return Ok(None) };
-                self.taken.entry(key).or_insert(None);
-                return Ok(Some((key, in_first)));
+                return Ok(match even::take(&place.frame, even, &self.tools)? {
+                    Taken::No => None,
+                    Taken::Offered => {
+                        self.offered = true;
+                        None
+                    }
+                    Taken::Yes(in_first) => {
+                        self.taken.entry(key).or_insert(None);
+                        Some((key, in_first))
+                    }
+                });
             }
             depth += 1;
             let back = place.frame.getattr(intern!(py, "f_back"))?;

@@ -63,6 +63,11 @@ pub fn tick(py: Python<'_>) -> PyResult<()> {
     if left == 0 { look(py) } else { Ok(()) }
 }
 
+/// Looks at the next access, because a loop was found that may be one for here.
+pub fn look_soon() {
+    LEFT.store(1, Ordering::Relaxed);
+}
+
 /// Looks at the next access, as if nothing were known yet, and takes short loops, too.
 pub fn forget() {
     EAGER.store(true, Ordering::Relaxed);

@@ -18,7 +18,7 @@ use std::ffi::CStr;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{PyTypeInfo, ffi};
 
 pub use args::Args;
@@ -213,9 +213,14 @@ static GENERAL: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 #[cold]
 fn general_function(py: Python, name: &CStr, args: Args) -> PyResult<Py<PyAny>> {
     let (args, named) = args.general(py, None)?;
+    general(py, name, &args, named.as_ref())
+}
+
+#[cold]
+fn general(py: Python, name: &CStr, args: &Bound<PyTuple>, named: Option<&Bound<PyDict>>) -> PyResult<Py<PyAny>> {
     let all = GENERAL.get(py).expect("set at import").bind(py);
     let function = all.get_item(name.to_str().expect("a word"))?.expect("every function has its general form");
-    Ok(function.call(args, named.as_ref())?.unbind())
+    Ok(function.call(args, named)?.unbind())
 }
 
 /// A function of Python's for an entry of a table.

@@ -19,8 +19,10 @@ use pyo3::{Bound, Py, PyAny, PyResult, intern};
 use super::frame::{self, Layout};
 use super::gather::{self, Atom, Gathered, Types};
 use super::{Reach, TRIES, TURN, WORTH, is_traced, key, left};
-use crate::{error, value};
+use crate::{error, nests, value};
 
+/// How often a loop is offered to `nests` before it is taken.
+const OFFERS: u32 = 2;
 /// Rounds that are watched of a loop that is met for the first time, and of one that went well before.
 const WATCHED: (usize, usize) = (3, 2);
 
@@ -39,13 +41,20 @@ pub struct Even {
     arrays: Vec<usize>,
     array_names: Vec<Py<PyString>>,
     fate: Fate,
-    /// What its rounds depend on beside local names, and the functions, modules and types for which that holds.
-    reach: Mutex<Option<Arc<(Reach, Vec<Py<PyAny>>)>>>,
+    known: Mutex<Option<Arc<Known>>>,
+}
+
+/// What rounds depend on beside local names, and the functions, modules and types for which that was found.
+struct Known {
+    reach: Reach,
+    things: Vec<Py<PyAny>>,
 }
 
 /// How the loop did before.
 #[derive(Default)]
 struct Fate {
+    /// How often it was left to `nests`, which may have machine code for it.
+    offers: AtomicU32,
     went_well: AtomicBool,
     failures: AtomicU32,
 }
@@ -53,8 +62,8 @@ struct Fate {
 impl Even {
     pub fn new((start, end, place, (reads, names), arrays, array_names): Raw, slots: usize) -> Even {
         let place = slots + place;
-        let (fate, reach) = (Fate::default(), Mutex::new(None));
-        Even { start, end, place, reads, names, arrays, array_names, fate, reach }
+        let (fate, known) = (Fate::default(), Mutex::new(None));
+        Even { start, end, place, reads, names, arrays, array_names, fate, known }
     }
 
     fn is_refused(&self) -> bool {
@@ -99,19 +108,19 @@ impl Even {
     }
 
     /// The reach, found out anew where it has changed.
-    fn reach(
+    fn known(
         &self,
         frame: &Bound<'_, PyAny>,
         layout: Layout,
         types: &Types,
         find: &Py<PyAny>,
-    ) -> PyResult<Option<Arc<(Reach, Vec<Py<PyAny>>)>>> {
+    ) -> PyResult<Option<Arc<Known>>> {
         let py = frame.py();
         let globals = frame.getattr(intern!(py, "f_globals"))?;
-        let mut known = self.reach.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = &*known {
-            let same = known.0.globals.first().is_none_or(|(dict, _)| dict.is(&globals))
-                && self.gather(frame, layout, types, &known.0).is_some_and(|now| now.has_things(&known.1));
+            let same = known.reach.globals.first().is_none_or(|(dict, _)| dict.is(&globals))
+                && self.gather(frame, layout, types, &known.reach).is_some_and(|now| now.has_things(&known.things));
             if same {
                 return Ok(Some(known.clone()));
             }
@@ -122,7 +131,7 @@ impl Even {
         let Some(reach) = Reach::find(py, find, vec![(globals, names)], things)? else { return Ok(None) };
         let Some(now) = self.gather(frame, layout, types, &reach) else { return Ok(None) };
         let things = now.things().map(|thing| thing.clone_ref(py)).collect();
-        let found = Arc::new((reach, things));
+        let found = Arc::new(Known { reach, things });
         *known = Some(found.clone());
         Ok(Some(found))
     }
@@ -135,26 +144,41 @@ pub struct Tools {
     pub reach: Py<PyAny>,
 }
 
-/// Puts our iterator in place of a range's, if the loop is worth it; whether that stands in its first round then.
-pub fn take(frame: &Bound<'_, PyAny>, even: &Arc<Even>, tools: &Arc<Tools>) -> PyResult<Option<bool>> {
+/// What became of a loop.
+pub enum Taken {
+    /// It is none for here, or not now.
+    No,
+    /// Others have a look at it first.
+    Offered,
+    /// Our iterator stands in place of the range's; whether that is so from the first round on.
+    Yes(bool),
+}
+
+/// Puts our iterator in place of a range's, if the loop is worth it.
+pub fn take(frame: &Bound<'_, PyAny>, even: &Arc<Even>, tools: &Arc<Tools>) -> PyResult<Taken> {
     let py = frame.py();
     if even.is_refused() {
-        return Ok(None);
+        return Ok(Taken::No);
     }
     // SAFETY: the loop runs, so its iterator lies there.
     let iterator = unsafe { Bound::from_borrowed_ptr_or_opt(py, tools.layout.slot(frame, even.place)) };
-    let Some(iterator) = iterator.filter(|i| tools.types.is_range_iterator(i)) else { return Ok(None) };
+    let Some(iterator) = iterator.filter(|i| tools.types.is_range_iterator(i)) else { return Ok(Taken::No) };
     let rounds = left(&iterator)?;
     if rounds < WORTH + WATCHED.0 || error::is_strict() || is_traced(py)? {
-        return Ok(None);
+        return Ok(Taken::No);
     }
-    let Some(reach) = even.reach(frame, tools.layout, &tools.types, &tools.reach)? else {
+    if even.fate.offers.load(Ordering::Relaxed) < OFFERS {
+        even.fate.offers.fetch_add(1, Ordering::Relaxed);
+        nests::look_soon();
+        return Ok(Taken::Offered);
+    }
+    let Some(known) = even.known(frame, tools.layout, &tools.types, &tools.reach)? else {
         even.fail(TRIES);
-        return Ok(None);
+        return Ok(Taken::No);
     };
     if !even.has_arrays(frame, tools.layout, &tools.types)? {
         even.fail(1);
-        return Ok(None);
+        return Ok(Taken::No);
     }
     // (iter, (range,), how many were taken)
     let reduced = iterator.call_method0(intern!(py, "__reduce__"))?.cast_into::<PyTuple>()?;
@@ -165,7 +189,7 @@ pub fn take(frame: &Bound<'_, PyAny>, even: &Arc<Even>, tools: &Arc<Tools>) -> P
         even: even.clone(),
         tools: tools.clone(),
         code: key(frame)?.0,
-        reach,
+        known,
         atoms: Vec::new(),
         seen: Vec::new(),
         watches: false,
@@ -180,7 +204,7 @@ pub fn take(frame: &Bound<'_, PyAny>, even: &Arc<Even>, tools: &Arc<Tools>) -> P
     };
     // SAFETY: as above; no instruction but those of the loop's head uses the iterator.
     unsafe { tools.layout.replace(frame, even.place, Bound::new(py, rounds)?.into_any()) };
-    Ok(Some(taken == 1))
+    Ok(Taken::Yes(taken == 1))
 }
 
 /// A loop that is watched, and then repeated.
@@ -189,7 +213,7 @@ struct Course {
     tools: Arc<Tools>,
     /// Address of the code, which the frame keeps.
     code: usize,
-    reach: Arc<(Reach, Vec<Py<PyAny>>)>,
+    known: Arc<Known>,
     /// What a round's names held, and rounds that were seen since.
     atoms: Vec<Atom>,
     seen: Vec<Looked>,
@@ -208,7 +232,7 @@ enum Then {
 
 impl Course {
     fn gather(&self, frame: &Bound<'_, PyAny>) -> Option<Gathered> {
-        self.even.gather(frame, self.tools.layout, &self.tools.types, &self.reach.0)
+        self.even.gather(frame, self.tools.layout, &self.tools.types, &self.known.reach)
     }
 
     /// Before Python's next round, of `rounds.left`.
