@@ -74,8 +74,8 @@ impl Flat {
 fn coordinates(array: &Array, mut at: usize) -> SmallVec<[i64; 4]> {
     let mut all: SmallVec<[i64; 4]> = SmallVec::from_elem(0, array.ndim());
     for (i, &n) in all.iter_mut().zip(array.shape()).rev() {
-        *i = (at % n) as i64;
-        at /= n;
+        *i = (at % n.max(1)) as i64;
+        at /= n.max(1);
     }
     all
 }

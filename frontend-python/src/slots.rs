@@ -365,6 +365,18 @@ unsafe extern "C" fn nbytes(a: Object, _: *mut c_void) -> Object {
     unsafe { ffi::PyLong_FromSsize_t(contents(a).get().nbytes() as isize) }
 }
 
+unsafe extern "C" fn strides(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file; the tuple is filled before anybody sees it, and takes the references.
+    enter_object(|py| unsafe {
+        let strides = contents(a).get().strides();
+        let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(strides.len() as isize))?;
+        for (i, &n) in strides.iter().enumerate() {
+            ffi::PyTuple_SetItem(tuple.as_ptr(), i as isize, ffi::PyLong_FromSsize_t(n as isize));
+        }
+        Ok(tuple.unbind())
+    })
+}
+
 unsafe extern "C" fn real(a: Object, _: *mut c_void) -> Object {
     // SAFETY: see the head of the file.
     enter_object(|py| unsafe {
@@ -503,6 +515,7 @@ pub fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
     getters.push(getter(c"T", transposed, None));
     getters.push(getter(c"itemsize", itemsize, None));
     getters.push(getter(c"nbytes", nbytes, None));
+    getters.push(getter(c"strides", strides, None));
     getters.push(getter(c"real", real, Some(set_real)));
     getters.push(getter(c"flat", flat_of, Some(set_flat)));
     let array = class(&NdArray::type_object(py), c"numpy.ndarray", getters, quick::methods(), slots)?;

@@ -109,6 +109,15 @@ pub(super) fn diagonal(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     value::new_array(py, direct(py, || array.diagonal(offset, 0, 1))?).map(Some)
 }
 
+/// `np.atleast_1d(a)` of what has axes is that itself.
+pub(super) fn atleast_1d_of(py: Python, args: Args) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let a = args.get(py, 0);
+    Ok(array_of(&a).is_some_and(|array| array.ndim() > 0).then(|| a.to_owned().unbind()))
+}
+
 /// The numbers themselves where they are real.
 pub(super) fn conj(_: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match array_of(a) {
