@@ -14,7 +14,7 @@ use legate_jit_vmath::{Isa, isa};
 use crate::pool;
 
 /// Bytes of the matrix from which threads are woken.
-const INLINE_BYTES: usize = 256 << 10;
+const INLINE_BYTES: usize = 512 << 10;
 /// Bytes of a matrix that stays in the second-level caches from one product to the next: it is read in any order equally fast.
 const NEAR_BYTES: usize = 4 << 20;
 /// Bytes of the matrix that a task should read at least.
