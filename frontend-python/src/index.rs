@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use crate::error::{attempt, direct};
 use crate::slots::seen;
 use crate::value::{self, Value};
-use crate::{capi, convert, dtypes, fallback, picked};
+use crate::{capi, convert, dtypes, fallback, loops, picked};
 
 type Parts = SmallVec<[Index; 4]>;
 
@@ -263,6 +263,7 @@ pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>
     {
         return Ok(());
     }
+    loops::tick_write(py)?;
     let mut items = Parts::new();
     if !parts(key, &mut items)? {
         return set_advanced(slf, v, key, new);
@@ -316,8 +317,31 @@ enum Integer {
     Array(Array),
 }
 
+/// A list of ints as an array of them.
+pub fn int_list(obj: &Bound<PyAny>) -> PyResult<Option<Array>> {
+    let Ok(list) = obj.cast_exact::<PyList>() else { return Ok(None) };
+    let mut all: SmallVec<[i64; 16]> = SmallVec::new();
+    for k in 0..list.len() {
+        // SAFETY: the list holds its items, and no Python code runs here that could change it.
+        let item = unsafe { seen(list.py(), ffi::PyList_GetItem(list.as_ptr(), k as isize)) };
+        match item.is_exact_instance_of::<PyInt>().then(|| exact_int(&item)).flatten() {
+            Some(i) => all.push(i),
+            None => return Ok(None),
+        }
+    }
+    if all.is_empty() {
+        return Ok(None);
+    }
+    // SAFETY: integers are bytes.
+    let bytes = unsafe { std::slice::from_raw_parts(all.as_ptr().cast::<u8>(), size_of_val(&all[..])) };
+    direct(obj.py(), || Array::from_bytes(bytes, &[all.len()], DType::I64)).map(Some)
+}
+
 /// Ours, NumPy's or a list's, but not a tuple's elements, as an array.
 fn index_array(obj: &Bound<PyAny>) -> PyResult<Option<Array>> {
+    if let Some(ints) = int_list(obj)? {
+        return Ok(Some(ints));
+    }
     if obj.cast_exact::<PyList>().is_ok_and(|l| l.is_empty()) {
         // NumPy takes it for a list of integers.
         return direct(obj.py(), || Array::zeros(&[0], DType::I64)).map(Some);
@@ -326,6 +350,7 @@ fn index_array(obj: &Bound<PyAny>) -> PyResult<Option<Array>> {
 }
 
 fn advanced(key: &Bound<PyAny>) -> PyResult<Advanced> {
+    rt::say_other();
     if let Ok(tuple) = key.cast_exact::<PyTuple>() {
         let mut all = SmallVec::new();
         for item in tuple.iter_borrowed() {

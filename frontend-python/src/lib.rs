@@ -11,6 +11,7 @@ mod convertible;
 mod dtypes;
 mod error;
 mod fallback;
+mod flat;
 mod functions;
 mod index;
 mod interpolate;
@@ -60,6 +61,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<value::Value>()?;
     slots::init(m)?;
     m.add_class::<adopt::Owner>()?;
+    m.add_class::<flat::Flat>()?;
     m.add("ufunc", slots::ufunc_class(py)?)?;
     m.add_function(wrap_pyfunction!(sync, m)?)?;
     m.add_function(wrap_pyfunction!(stats, m)?)?;

@@ -10,6 +10,7 @@
 //! Whatever is not known to be without other effects is left to Python: objects of other types, numbers that change, a look at
 //! a value, a debugger, another function of another package.
 
+mod even;
 pub mod frame;
 mod gather;
 
@@ -26,12 +27,15 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use crate::slots::Object;
 use crate::{error, nests, settings};
+use even::{Even, Taken, Tools};
 use frame::Layout;
 use gather::{Atom, Gathered, Types};
 
 /// Operators before the first look, and the least and the most between two that find nothing.
 const FIRST: u32 = 1024;
 const PAUSE: (u32, u32) = (64, 1 << 14);
+/// Operators until a loop is looked at again that others may take.
+const SOON: u32 = 2;
 /// Rounds that must be left for a loop to be watched.
 const WORTH: usize = 4;
 /// Operators for which a round is waited for.
@@ -64,6 +68,12 @@ pub fn tick(py: Python<'_>, a: Object, b: Object) -> PyResult<()> {
     let left = LEFT.load(Ordering::Relaxed).wrapping_sub(1);
     LEFT.store(left, Ordering::Relaxed);
     if left == 0 { look(py, a, b) } else { Ok(()) }
+}
+
+/// Called by writes to parts of arrays: a loop may have no operators.
+#[inline(always)]
+pub fn tick_write(py: Python<'_>) -> PyResult<()> {
+    tick(py, std::ptr::null_mut(), std::ptr::null_mut())
 }
 
 #[cold]
@@ -145,6 +155,8 @@ struct Code {
     lines: Vec<Line>,
     whole: Body,
     loops: Vec<Loop>,
+    /// Those whose rounds do the same at other places, once somebody asked for them.
+    evens: OnceLock<Vec<Arc<Even>>>,
 }
 
 /// A frame that runs, and where it is.
@@ -170,6 +182,31 @@ type Spot = Vec<(usize, u32)>;
 struct Reach {
     globals: Vec<(Py<PyDict>, Py<PyString>)>,
     cells: Vec<Py<PyAny>>,
+}
+
+impl Reach {
+    /// Asks `_loops.reach`.
+    fn find(
+        py: Python<'_>,
+        find: &Py<PyAny>,
+        frames: Vec<(Bound<'_, PyAny>, Vec<Py<PyString>>)>,
+        things: Vec<&Py<PyAny>>,
+    ) -> PyResult<Option<Reach>> {
+        type Found = Option<(Vec<(Py<PyDict>, Py<PyString>)>, Vec<Py<PyAny>>)>;
+        let found: Found = find.bind(py).call1((frames, things))?.extract()?;
+        Ok(found.map(|(globals, cells)| Reach { globals, cells }))
+    }
+
+    /// Adds what is there now.
+    fn add_to(&self, py: Python<'_>, all: &mut Gathered, types: &Types) -> Option<()> {
+        for (globals, name) in &self.globals {
+            all.add_global(types, globals.bind(py), name.bind(py))?;
+        }
+        for cell in &self.cells {
+            all.add_cell(py, types, cell.bind(py))?;
+        }
+        Some(())
+    }
 }
 
 /// A loop on the way to being learned.
@@ -215,14 +252,17 @@ pub(crate) fn is_traced(py: Python<'_>) -> PyResult<bool> {
 }
 
 struct Watcher {
-    layout: Layout,
-    types: Types,
+    tools: Arc<Tools>,
     analyse: Py<PyAny>,
-    reach: Py<PyAny>,
+    places: Py<PyAny>,
     codes: HashMap<usize, Arc<Code>>,
     learned: HashMap<(usize, u32), Learned>,
+    /// Operators at which a loop was taken that does the same at other places, each with what `Learned::gap` is.
+    taken: HashMap<(usize, u32), Option<u32>>,
     /// By code and loop.
     refused: HashMap<(usize, u32), u32>,
+    /// A loop that could be taken was left to others for the moment.
+    offered: bool,
     mode: Mode,
     /// Operators until the next look.
     next: u32,
@@ -259,14 +299,16 @@ impl Watcher {
         }
         let module = py.import("legate_jit._loops")?;
         let Some(layout) = layout(py)? else { return Ok(None) };
+        let tools = Tools { layout, types: Types::new(py)?, reach: module.getattr("reach")?.unbind() };
         Ok(Some(Watcher {
-            layout,
-            types: Types::new(py)?,
+            tools: Arc::new(tools),
             analyse: module.getattr("analyse")?.unbind(),
-            reach: module.getattr("reach")?.unbind(),
+            places: py.import("legate_jit._places")?.getattr("places")?.unbind(),
             codes: HashMap::new(),
             learned: HashMap::new(),
+            taken: HashMap::new(),
             refused: HashMap::new(),
+            offered: false,
             mode: Mode::Idle,
             next: PAUSE.0,
             pause: PAUSE.0,
@@ -292,7 +334,17 @@ impl Watcher {
     }
 
     fn idle(&mut self, py: Python<'_>, a: Object, b: Object) -> PyResult<()> {
-        let Some(here) = self.here(py, a, b, None)? else { return self.rest() };
+        let Some(here) = self.here(py, a, b, None)? else {
+            return match self.take_even(py)? {
+                Some((key, _)) => self.follow(key),
+                // (It will not be long.)
+                None if std::mem::take(&mut self.offered) => {
+                    self.next = SOON;
+                    Ok(())
+                }
+                None => self.rest(),
+            };
+        };
         let left = left(&here.iterator)?;
         let iterator = here.iterator.unbind();
         self.mode = Mode::Waiting(Watch { iterator, left, ticks: 0, tries: 0 });
@@ -390,13 +442,18 @@ impl Watcher {
             Some(frame) => key(&frame)?,
             None => return self.rest(),
         };
+        if self.taken.contains_key(&key)
+            && let Some((key, in_first)) = self.take_even(py)?
+        {
+            // (Who comes late would come late again.)
+            self.set_gap(last, in_first.then_some(since));
+            return self.follow(key);
+        }
         if self.learned.contains_key(&key)
             && let Some(here) = self.here(py, a, b, None)?
         {
             if self.repeat(py, &here)? {
-                if let Some(last) = last.and_then(|last| self.learned.get_mut(&last)) {
-                    last.gap = Some(since);
-                }
+                self.set_gap(last, Some(since));
                 return Ok(());
             }
             // The loop is met in another form.
@@ -410,10 +467,8 @@ impl Watcher {
             }
             return self.rest();
         }
-        if step > 1
-            && let Some(last) = last.and_then(|last| self.learned.get_mut(&last))
-        {
-            last.gap = None;
+        if step > 1 {
+            self.set_gap(last, None);
         }
         if since > PATIENCE {
             self.pause = PAUSE.0;
@@ -421,6 +476,69 @@ impl Watcher {
         }
         self.mode = Mode::Following { last, since };
         Ok(())
+    }
+
+    /// Notes how many operators came after a loop before the next one that is known.
+    fn set_gap(&mut self, last: Option<(usize, u32)>, gap: Option<u32>) {
+        let Some(last) = last else { return };
+        if let Some(learned) = self.learned.get_mut(&last) {
+            learned.gap = gap;
+        } else if let Some(known) = self.taken.get_mut(&last) {
+            *known = gap;
+        }
+    }
+
+    /// Waits for the next loop that is known, after one that does the same at other places.
+    fn follow(&mut self, key: (usize, u32)) -> PyResult<()> {
+        self.pause = PAUSE.0;
+        self.next = self.taken.get(&key).copied().flatten().unwrap_or(1);
+        self.mode = Mode::Following { last: Some(key), since: 0 };
+        Ok(())
+    }
+
+    /// Takes the loop in which this operator stands, if it is one that does the same at other places; the operator's key,
+    /// and whether the loop is in its first round.
+    fn take_even(&mut self, py: Python<'_>) -> PyResult<Option<((usize, u32), bool)>> {
+        let mut next = frame::current(py);
+        let (mut first, mut depth) = (None, 0);
+        while let Some(frame) = next {
+            let Some(place) = self.place(py, frame)? else { return Ok(None) };
+            let line = &place.code.lines[place.line];
+            if first.is_some() && !line.call {
+                return Ok(None);
+            }
+            let (at, code) = (line.at, place.code.clone());
+            let key = *first.get_or_insert((code.address(), at));
+            if code.loops.iter().any(|l| l.start < at && at < l.end) {
+                let evens = match code.evens.get() {
+                    Some(evens) => evens,
+                    None => {
+                        let raw: Vec<even::Raw> = self.places.bind(py).call1((&code.object,))?.extract()?;
+                        let evens = raw.into_iter().map(|raw| Arc::new(Even::new(raw, code.slots))).collect();
+                        code.evens.get_or_init(|| evens)
+                    }
+                };
+                let Some(even) = evens.iter().find(|e| e.start < at && at < e.end) else { return Ok(None) };
+                return Ok(match even::take(&place.frame, even, &self.tools)? {
+                    Taken::No => None,
+                    Taken::Offered => {
+                        self.offered = true;
+                        None
+                    }
+                    Taken::Yes(in_first) => {
+                        self.taken.entry(key).or_insert(None);
+                        Some((key, in_first))
+                    }
+                });
+            }
+            depth += 1;
+            let back = place.frame.getattr(intern!(py, "f_back"))?;
+            if !code.whole.ok || depth == DEEPEST || back.is_none() {
+                return Ok(None);
+            }
+            next = Some(back);
+        }
+        Ok(None)
     }
 
     /// The loop does what cannot be repeated.
@@ -495,6 +613,7 @@ impl Watcher {
                     // (Addresses are only good as long as the objects are kept.)
                     self.codes.clear();
                     self.learned.clear();
+                    self.taken.clear();
                     self.refused.clear();
                 }
                 let object = frame.getattr(intern!(py, "f_code"))?;
@@ -531,7 +650,8 @@ impl Watcher {
                 let operands = [a, b].iter().enumerate().all(|(k, &operand)| {
                     // SAFETY: an operator runs, whose operands are the last two references on the stack.
                     line.depth >= 2
-                        && unsafe { self.layout.slot(&place.frame, place.code.slots + line.depth - 2 + k) } == operand
+                        && unsafe { self.tools.layout.slot(&place.frame, place.code.slots + line.depth - 2 + k) }
+                            == operand
                 });
                 if !line.operator || !operands {
                     return Ok(None);
@@ -575,10 +695,10 @@ impl Watcher {
         }
         // SAFETY: the loop runs, so its iterator lies there.
         let object = unsafe {
-            let object = self.layout.slot(&place.frame, place.code.slots + the_loop.place);
+            let object = self.tools.layout.slot(&place.frame, place.code.slots + the_loop.place);
             Bound::from_borrowed_ptr_or_opt(py, object)?
         };
-        self.types.is_range_iterator(&object).then_some(object)
+        self.tools.types.is_range_iterator(&object).then_some(object)
     }
 
     fn reach_of(&self, py: Python<'_>, here: &Here<'_>) -> PyResult<Option<Reach>> {
@@ -588,10 +708,7 @@ impl Watcher {
             let names: Vec<_> = body.names.iter().map(|n| n.clone_ref(py)).collect();
             frames.push((place.frame.getattr(intern!(py, "f_globals"))?, names));
         }
-        let things: Vec<&Py<PyAny>> = now.things().collect();
-        type Found = Option<(Vec<(Py<PyDict>, Py<PyString>)>, Vec<Py<PyAny>>)>;
-        let found: Found = self.reach.bind(py).call1((frames, things))?.extract()?;
-        Ok(found.map(|(globals, cells)| Reach { globals, cells }))
+        Reach::find(py, &self.tools.reach, frames, now.things().collect())
     }
 
     /// What a round depends on, as it is now; `None` where something is of a kind that may have other effects.
@@ -604,16 +721,11 @@ impl Watcher {
             let names = body.reads.iter().copied();
             for slot in names.chain((stack..line.depth).map(|k| place.code.slots + k)) {
                 // SAFETY: a name of the code, or on the stack while this instruction runs.
-                let slot = unsafe { self.layout.slot(&place.frame, slot) };
-                all.add_slot(py, &self.types, slot)?;
+                let slot = unsafe { self.tools.layout.slot(&place.frame, slot) };
+                all.add_slot(py, &self.tools.types, slot)?;
             }
         }
-        for (globals, name) in &reach.globals {
-            all.add_global(&self.types, globals.bind(py), name.bind(py))?;
-        }
-        for cell in &reach.cells {
-            all.add_cell(py, &self.types, cell.bind(py))?;
-        }
+        reach.add_to(py, &mut all, &self.tools.types)?;
         Some(all)
     }
 }
@@ -671,6 +783,7 @@ impl Code {
             lines: lines.into_iter().map(line).collect(),
             whole: body(whole),
             loops: loops.into_iter().map(of_loop).collect(),
+            evens: OnceLock::new(),
         }
     }
 }

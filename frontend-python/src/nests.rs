@@ -68,6 +68,11 @@ pub fn tick<'py>(py: Python<'py>, operands: &[Object]) -> PyResult<Option<Bound<
     if left == 0 { look(py, operands) } else { Ok(None) }
 }
 
+/// Looks at the next access, because a loop was found that may be one for here.
+pub fn look_soon() {
+    LEFT.store(1, Ordering::Relaxed);
+}
+
 /// Looks at the next access, as if nothing were known yet, and takes short loops, too.
 pub fn forget() {
     EAGER.store(true, Ordering::Relaxed);

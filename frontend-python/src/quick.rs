@@ -18,7 +18,7 @@ use std::ffi::CStr;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{PyTypeInfo, ffi};
 
 pub use args::Args;
@@ -31,7 +31,7 @@ use order::{
 };
 use reductions::*;
 pub use ufuncs::ufunc;
-use ufuncs::{array_ufunc, dot, dot_of, where_};
+use ufuncs::{array_ufunc, dot, dot_of, round, where_};
 use views::*;
 
 use crate::slots::{Object, enter_object, seen};
@@ -136,6 +136,7 @@ entries! {
     m_partition c"partition" = partition;
     m_argpartition c"argpartition" = argpartition;
     m_dot c"dot" = dot;
+    m_round c"round" = round;
     m_item c"item" = item;
     m_tolist c"tolist" = tolist;
     m_argsort c"argsort" = argsort;
@@ -168,6 +169,7 @@ entries! {
     p_repeat c"repeat" "(a, repeats, axis=None)" = repeat_of;
     p_swapaxes c"swapaxes" "(a, axis1, axis2)" = swapaxes_of;
     p_diagonal c"diagonal" "(a, offset=0, axis1=0, axis2=1)" = diagonal_of;
+    p_atleast_1d c"atleast_1d" "(*arys)" = atleast_1d_of;
     p_dot c"dot" "(a, b, out=None)" = dot_of;
     p_take c"take" "(a, indices, axis=None, out=None, mode='raise')" = take_of;
     p_stack c"stack" "(arrays, axis=0, out=None, *, dtype=None, casting='same_kind')" = stack_of;
@@ -213,9 +215,14 @@ static GENERAL: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 #[cold]
 fn general_function(py: Python, name: &CStr, args: Args) -> PyResult<Py<PyAny>> {
     let (args, named) = args.general(py, None)?;
+    general(py, name, &args, named.as_ref())
+}
+
+#[cold]
+fn general(py: Python, name: &CStr, args: &Bound<PyTuple>, named: Option<&Bound<PyDict>>) -> PyResult<Py<PyAny>> {
     let all = GENERAL.get(py).expect("set at import").bind(py);
     let function = all.get_item(name.to_str().expect("a word"))?.expect("every function has its general form");
-    Ok(function.call(args, named.as_ref())?.unbind())
+    Ok(function.call(args, named)?.unbind())
 }
 
 /// A function of Python's for an entry of a table.

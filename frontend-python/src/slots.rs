@@ -25,7 +25,7 @@ use crate::error::broken;
 use crate::quick::Args;
 use crate::ufunc::UfuncObject;
 use crate::value::{self, NdArray, NdScalar, Value};
-use crate::{capi, convertible, dtypes, index, loops, nests, operators, quick};
+use crate::{capi, convertible, dtypes, flat, index, loops, nests, operators, quick};
 
 pub type Object = *mut ffi::PyObject;
 
@@ -279,6 +279,17 @@ unsafe extern "C" fn item(a: Object, i: isize) -> Object {
     })
 }
 
+/// Element or row `i`, which is there, of an array that somebody goes through.
+pub fn row(py: Python<'_>, a: &Bound<PyAny>, i: usize) -> PyResult<Py<PyAny>> {
+    // SAFETY: callers have arrays of ours.
+    let value = unsafe { contents(a.as_ptr()) };
+    let array = value.get();
+    match coming(value, array, i) {
+        Some(number) => capi::scalar(py, number),
+        None => index::row(py, array, i as i64),
+    }
+}
+
 unsafe extern "C" fn length(a: Object) -> isize {
     // SAFETY: see the head of the file.
     match unsafe { contents(a) }.get().shape().first() {
@@ -354,6 +365,71 @@ unsafe extern "C" fn dtype(a: Object, _: *mut c_void) -> Object {
 unsafe extern "C" fn transposed(a: Object, _: *mut c_void) -> Object {
     // SAFETY: see the head of the file.
     enter_object(|py| value::new_array(py, unsafe { contents(a) }.get().transposed()))
+}
+
+unsafe extern "C" fn itemsize(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file.
+    unsafe { ffi::PyLong_FromSsize_t(contents(a).element_type().size() as isize) }
+}
+
+unsafe extern "C" fn nbytes(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file.
+    unsafe { ffi::PyLong_FromSsize_t(contents(a).get().nbytes() as isize) }
+}
+
+unsafe extern "C" fn strides(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file; the tuple is filled before anybody sees it, and takes the references.
+    enter_object(|py| unsafe {
+        let strides = contents(a).get().strides();
+        let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(strides.len() as isize))?;
+        for (i, &n) in strides.iter().enumerate() {
+            ffi::PyTuple_SetItem(tuple.as_ptr(), i as isize, ffi::PyLong_FromSsize_t(n as isize));
+        }
+        Ok(tuple.unbind())
+    })
+}
+
+unsafe extern "C" fn real(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file.
+    enter_object(|py| unsafe {
+        if !contents(a).element_type().is_complex() {
+            return Ok(seen(py, a).to_owned().unbind());
+        }
+        value::new_array(py, contents(a).get().real())
+    })
+}
+
+unsafe extern "C" fn set_real(a: Object, new: Object, _: *mut c_void) -> c_int {
+    set_in_base(a, new, "real")
+}
+
+unsafe extern "C" fn flat_of(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file.
+    enter_object(|py| unsafe { flat::new(py, &seen(py, a), contents(a).get()) })
+}
+
+unsafe extern "C" fn set_flat(a: Object, new: Object, _: *mut c_void) -> c_int {
+    enter(-1, |py| {
+        // SAFETY: see the head of the file.
+        let done = !new.is_null() && unsafe { flat::set_all(&seen(py, a), contents(a), &seen(py, new))? };
+        Ok(if done { 0 } else { set_in_base(a, new, "flat") })
+    })
+}
+
+/// The rarer ways to set an attribute, which the class behind this one knows.
+fn set_in_base(a: Object, new: Object, name: &str) -> c_int {
+    enter(-1, |py| {
+        let attribute = Value::type_object(py).getattr(name)?;
+        // SAFETY: see the head of the file.
+        let a = unsafe { seen(py, a) };
+        if new.is_null() {
+            attribute.call_method1("__delete__", (a,))?;
+        } else {
+            // SAFETY: as above.
+            attribute.call_method1("__set__", (a, unsafe { seen(py, new) }))?;
+        }
+        Ok(0)
+    })
 }
 
 /// A slot of a class: its number and the function.
@@ -449,6 +525,11 @@ pub fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let mut getters = known();
     getters.push(getter(c"shape", shape, Some(set_shape)));
     getters.push(getter(c"T", transposed, None));
+    getters.push(getter(c"itemsize", itemsize, None));
+    getters.push(getter(c"nbytes", nbytes, None));
+    getters.push(getter(c"strides", strides, None));
+    getters.push(getter(c"real", real, Some(set_real)));
+    getters.push(getter(c"flat", flat_of, Some(set_flat)));
     let array = class(&NdArray::type_object(py), c"numpy.ndarray", getters, quick::methods(), slots)?;
     let mut slots = numbers();
     slots.push(slot(ffi::Py_tp_hash, hash as *mut c_void));

@@ -22,12 +22,12 @@ use crate::{Casting, Error, Result, Store};
 mod create;
 pub(crate) mod element;
 pub(crate) mod host;
-mod index;
+pub(crate) mod index;
 pub(crate) mod shapes;
 
 pub use element::Element;
 pub use host::{Export, HostView};
-pub use index::Index;
+pub use index::{Index, say_other};
 
 const WRITABLE: u8 = 1;
 const SCALAR: u8 = 2;

@@ -20,7 +20,7 @@ mod run;
 
 use smallvec::SmallVec;
 
-pub(crate) use find::words;
+pub(crate) use find::{MIN_ROUNDS, Shift, placeless, shift, words};
 
 use crate::Error;
 use crate::trace::Src;
@@ -51,6 +51,8 @@ pub(crate) struct Group {
     /// Records of a round.
     pub(crate) period: usize,
     pub(crate) rounds: usize,
+    /// Of those, the ones that the trace has. If there are more, every round has the same numbers, and nothing is kept or carried.
+    pub(crate) recorded: usize,
     /// Of each record of a round.
     pub(crate) roles: Vec<[Role; 3]>,
     /// The records of a round that write into a store that outlives it.
@@ -81,6 +83,6 @@ fn missing() -> Error {
 
 impl Group {
     pub(crate) fn end(&self) -> usize {
-        self.start + self.period * self.rounds
+        self.start + self.period * self.recorded
     }
 }

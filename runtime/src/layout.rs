@@ -260,6 +260,19 @@ impl Layout {
         Shared::new(Layout::strided(lshape, view, strides, offset, class, injective))
     }
 
+    /// The same further on along the axes of the base, of a part that has room there.
+    pub(crate) fn moved(&self, by: &[i64]) -> Shared<Layout> {
+        debug_assert!(self.class == Class::Partial && by.len() == self.view.axes.len());
+        let mut view = self.view.clone();
+        let mut offset = self.offset;
+        for ((map, by), stride) in view.axes.iter_mut().zip(by).zip(c_strides(&self.lshape)) {
+            map.start += by;
+            offset += stride * by;
+        }
+        let (lshape, strides) = (Shape::from_slice(&self.lshape), self.strides.clone());
+        Shared::new(Layout::strided(lshape, view, strides, offset, self.class, self.injective))
+    }
+
     /// A layout with given strides over a base of `total` elements. Where the strides allow it, each axis of the handle gets
     /// an axis of the base to itself; else all share one flat axis.
     pub(crate) fn from_strides(total: usize, shape: &[usize], strides: &[i64], offset: i64) -> Shared<Layout> {

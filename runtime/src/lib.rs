@@ -45,7 +45,7 @@ mod unread;
 pub mod vm;
 mod witness;
 
-pub use array::{Array, Element, Export, HostView, Index, Operand, check_shape};
+pub use array::{Array, Element, Export, HostView, Index, Operand, check_shape, say_other};
 pub use buffer::Store;
 pub use config::{Config, Tier};
 pub use error::{Error, Result};

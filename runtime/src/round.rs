@@ -8,6 +8,8 @@
 //!
 //! Whether the program does nothing else is for the front end to know.
 
+pub mod places;
+
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -109,6 +111,19 @@ const BRIEF: Duration = Duration::from_micros(100);
 
 /// Traces that are kept of a round: of as many rounds as go into one, and of what is left.
 const WHOLES: usize = 2;
+
+/// Layouts of a round's operands in another round.
+struct Moved<'a> {
+    layouts: &'a [Shared<Layout>],
+    /// For each operand of the round which one is its own.
+    of: &'a [Option<u32>],
+}
+
+impl Moved<'_> {
+    fn layout(&self, operand: usize) -> Option<&Shared<Layout>> {
+        self.of[operand].map(|n| &self.layouts[n as usize])
+    }
+}
 
 /// A round that can be repeated.
 pub struct Round {
@@ -370,7 +385,7 @@ impl Round {
             return Ok(count);
         }
         for _ in 0..count {
-            values = self.record(s, &values);
+            values = self.record(s, &values, None);
         }
         self.hand_over(s, held, &values);
         drop(values);
@@ -424,7 +439,7 @@ impl Round {
     fn whole(&self, s: &mut Session, values: &[Shared<Version>], rounds: usize) -> Whole {
         let mut after = values.to_vec();
         for _ in 0..rounds {
-            after = self.record(s, &after);
+            after = self.record(s, &after, None);
         }
         let held = |state: &State| match state {
             State::Store(store) => {
@@ -448,21 +463,22 @@ impl Round {
         Whole { rounds, trace, inputs, ends }
     }
 
-    /// Records one round on these values; those after it.
-    fn record(&self, s: &mut Session, values: &[Shared<Version>]) -> Vec<Shared<Version>> {
+    /// Records one round on these values, perhaps at other places; those after it.
+    fn record(&self, s: &mut Session, values: &[Shared<Version>], moved: Option<&Moved>) -> Vec<Shared<Version>> {
         let trace = &mut s.trace;
         let first = trace.recs.len();
+        let mut operands = 0;
         for step in &self.steps {
             let mut args = [Arg::NONE; 3];
             for (arg, operand) in args.iter_mut().zip(&step.operands) {
+                let layout = moved.and_then(|m| m.layout(operands)).unwrap_or(&operand.layout);
+                operands += 1;
                 *arg = match operand.from {
                     From::Number(value) => trace.scalar(value),
-                    From::Held(n) => {
-                        trace.array(&s.token, &values[n as usize], &operand.layout, operand.part, operand.cast)
-                    }
+                    From::Held(n) => trace.array(&s.token, &values[n as usize], layout, operand.part, operand.cast),
                     From::Local(n) => Arg {
                         src: Src::Node(first as u32 + n),
-                        layout: trace.layout(&operand.layout),
+                        layout: trace.layout(layout),
                         cast: operand.cast,
                         part: operand.part,
                     },

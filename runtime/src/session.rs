@@ -298,15 +298,35 @@ impl Session {
         self.inline.asked = true;
         let result = self.run_trace();
         if let Err(e) = &result {
-            // Everything that was pending is lost; who asks for it later is told why.
-            let e = Arc::new(e.clone());
-            for v in &self.trace.versions {
-                if let State::Pending(_) = v.state.get(&self.token) {
-                    v.state.replace(&mut self.token, State::Failed(e.clone()));
-                }
-            }
+            self.lose(e);
         }
         result
+    }
+
+    /// Everything that was pending is lost; who asks for it later is told why.
+    fn lose(&mut self, e: &Error) {
+        let e = Arc::new(e.clone());
+        for v in &self.trace.versions {
+            if let State::Pending(_) = v.state.get(&self.token) {
+                v.state.replace(&mut self.token, State::Failed(e.clone()));
+            }
+        }
+    }
+
+    /// See `run_with_more`.
+    pub(crate) fn run_rounds(&mut self, first: usize, period: usize, more: usize) -> Result<bool> {
+        let result = self.run_with_more(first, period, more);
+        if let Err(e) = &result {
+            self.lose(e);
+        }
+        if !matches!(result, Ok(false)) {
+            self.trace.clear();
+            self.has_run();
+        }
+        match result {
+            Err(Error::Memory(_)) => Ok(true),
+            other => other,
+        }
     }
 
     fn has_run(&mut self) {

@@ -93,9 +93,7 @@ def analyse(code):
     iterator on the stack, body, whether the variable may be left alone) for each loop. A body is (whether it may be repeated, numbers of
     the local names that it reads, global names that it reads).
     """
-    names = list(code.co_varnames)
-    names += [name for name in code.co_cellvars if name not in names]
-    names += code.co_freevars
+    names = local_names(code)
     optimized = bool(code.co_flags & OPTIMIZED)
     library = code.co_filename.startswith(PACKAGE)
     if library or code.co_flags & GENERATOR or len(code.co_code) > 2 * LONGEST:
@@ -125,6 +123,13 @@ def analyse(code):
             body = (ok and variable is not None, reads, outer)
             loops.append((i.offset, i.argval, depths[i.offset] - 1, body, unread))
     return len(names), optimized, library, lines, _body(instructions, names, ()), loops
+
+
+def local_names(code):
+    """The local names of a code object in the order in which they lie in its frame."""
+    names = list(code.co_varnames)
+    names += [name for name in code.co_cellvars if name not in names]
+    return names + list(code.co_freevars)
 
 
 def _depths(instructions):
@@ -174,6 +179,11 @@ def _body(instructions, names, unread):
             ok = ok and name not in unread
             reads.add(names.index(name))
     return ok, sorted(reads), sorted(outer)
+
+
+def is_harmless(instructions, names):
+    """Whether instructions have no effects but on arrays and on the names that they bind."""
+    return _body(instructions, names, ())[0]
 
 
 def _constant(value):

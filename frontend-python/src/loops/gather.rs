@@ -197,6 +197,12 @@ impl Gathered {
         Some(())
     }
 
+    /// Whether functions, modules and types are those that were found another time.
+    pub fn has_things(&self, things: &[Py<PyAny>]) -> bool {
+        let mut now = self.things();
+        things.iter().all(|thing| now.next().is_some_and(|n| n.is(thing))) && now.next().is_none()
+    }
+
     /// The arrays, in order. Not to be kept over a call that may run Python code.
     pub fn arrays(&self) -> Vec<&Array> {
         // SAFETY: objects of ours, alive as the head of the file says.
@@ -238,6 +244,12 @@ impl Gathered {
             arrays[n].handles() == objects.len() && objects.iter().all(known)
         })
     }
+}
+
+/// Whether an array of ours lies in a place of a frame.
+pub fn is_array(py: Python<'_>, types: &Types, object: *mut PyObject) -> bool {
+    let mut found = Gathered::default();
+    found.add_slot(py, types, object).is_some() && matches!(found.atoms[..], [Atom::Array])
 }
 
 /// Whether the same was found twice, arrays aside.

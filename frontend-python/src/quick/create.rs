@@ -123,10 +123,50 @@ pub(super) fn fromiter(py: Python, args: Args) -> Done {
         Some(array) if plain(array) => value::new_array(py, direct(py, || array.copy(true))?).map(Some),
         Some(_) => NOT_PLAIN,
         None => {
-            let Some(made) = numbers(py, &x)? else { return NOT_PLAIN };
-            Ok(array_of(made.bind(py)).is_some_and(plain).then_some(made))
+            if x.cast_exact::<PyList>().is_ok() {
+                let Some(made) = numbers(py, &x)? else { return NOT_PLAIN };
+                return Ok(array_of(made.bind(py)).is_some_and(plain).then_some(made));
+            }
+            from_any(py, &x, dtype)
         }
     }
+}
+
+/// What an iterator gives, where that is ints for integers, or ints and floats for floats of 64 bits. As soon as there is something
+/// else, NumPy has the rest.
+fn from_any(py: Python, x: &Bound<PyAny>, dtype: DType) -> Done {
+    if !matches!(dtype, DType::F64 | DType::I64) {
+        return NOT_PLAIN;
+    }
+    let Ok(items) = x.try_iter() else { return NOT_PLAIN };
+    let (mut items, mut words) = (items, Vec::new());
+    while let Some(item) = items.next() {
+        let item = item?;
+        let word = match convert::quick(&item) {
+            Some(Operand::Weak(WeakScalar::Float(v))) if dtype == DType::F64 => Some(v.to_bits()),
+            // (Larger ones may be rounded, and NumPy may refuse them.)
+            Some(Operand::Weak(WeakScalar::Int(v))) if v.unsigned_abs() < 1 << 53 => Some(match dtype {
+                DType::F64 => (v as f64).to_bits(),
+                _ => v as i64 as u64,
+            }),
+            Some(Operand::Typed(v)) if v.dtype == dtype => Some(v.bits[0]),
+            _ => None,
+        };
+        let Some(word) = word else {
+            let before: Vec<Py<PyAny>> = match dtype {
+                DType::F64 => words.iter().map(|&w| PyFloat::new(py, f64::from_bits(w)).into_any().unbind()).collect(),
+                _ => words
+                    .iter()
+                    .map(|&w| Ok((w as i64).into_pyobject(py)?.into_any().unbind()))
+                    .collect::<PyResult<_>>()?,
+            };
+            let all = py.import("itertools")?.getattr("chain")?.call1((before, (item,), items))?;
+            let rest = PyTuple::new(py, [all, dtypes::descr(py, dtype).bind(py).clone()])?;
+            return super::general(py, c"fromiter", &rest, None).map(Some);
+        };
+        words.push(word);
+    }
+    value::new_array(py, direct(py, || Array::from_bytes(bytes_of(&words), &[words.len()], dtype))?).map(Some)
 }
 
 /// A Python number as an array without axes, or a list as in [`numbers`].

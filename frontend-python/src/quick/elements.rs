@@ -10,6 +10,7 @@ use pyo3::types::PyBytes;
 
 use super::args::{Args, Done, NOT_PLAIN, array_of, as_method, int, ints};
 use crate::error::{attempt, direct};
+use crate::index::int_list;
 use crate::{adopt, convert, value};
 
 pub(super) fn item(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
@@ -100,7 +101,18 @@ pub(super) fn take(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
         return NOT_PLAIN;
     }
     let index = args.get(py, 0);
-    let (Some(a), Some(index)) = (array_of(a), array_of(&index)) else { return NOT_PLAIN };
+    let Some(a) = array_of(a) else { return NOT_PLAIN };
+    let made;
+    let index = match array_of(&index) {
+        Some(index) => index,
+        None => match int_list(&index)? {
+            Some(ints) => {
+                made = ints;
+                &made
+            }
+            None => return NOT_PLAIN,
+        },
+    };
     let axis_is_first = if args.len() == 2 { int(&args.get(py, 1)) == Some(0) } else { a.ndim() == 1 };
     if !axis_is_first || a.ndim() == 0 || a.size() == 0 || index.ndim() == 0 || index.dtype() != DType::I64 {
         return NOT_PLAIN;

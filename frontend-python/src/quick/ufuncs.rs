@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use super::args::{Args, Done, NOT_PLAIN, array_of, as_method};
 use crate::error::attempt;
-use crate::{capi, convert, value};
+use crate::{capi, convert, operators, value};
 
 pub(super) fn dot(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     let (Some(x), 1, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
@@ -22,6 +22,16 @@ pub(super) fn dot(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match attempt(py, || rt::dot(x, y))? {
         Some(a) => value::result(py, a).map(Some),
         None => NOT_PLAIN,
+    }
+}
+
+/// `a.round()`
+pub(super) fn round(_: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    match (array_of(a), value::value(a)) {
+        (Some(array), Some(v)) if array.dtype().is_float() && args.len() == 0 && !args.has_names() => {
+            operators::unary(Ufunc::Rint, a, v).map(Some)
+        }
+        _ => NOT_PLAIN,
     }
 }
 

@@ -3,6 +3,7 @@
 use legate_jit_runtime::Casting;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyBool;
 
 use super::args::{Args, Done, NOT_PLAIN, array_of, as_method, int, ints};
 use crate::error::{attempt, direct};
@@ -116,6 +117,15 @@ pub(super) fn diagonal(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     value::new_array(py, direct(py, || array.diagonal(offset, 0, 1))?).map(Some)
 }
 
+/// `np.atleast_1d(a)` of what has axes is that itself.
+pub(super) fn atleast_1d_of(py: Python, args: Args) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let a = args.get(py, 0);
+    Ok(array_of(&a).is_some_and(|array| array.ndim() > 0).then(|| a.to_owned().unbind()))
+}
+
 /// The numbers themselves where they are real.
 pub(super) fn conj(_: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match array_of(a) {
@@ -127,8 +137,17 @@ pub(super) fn conj(_: Python, a: &Bound<PyAny>, args: Args) -> Done {
 }
 
 pub(super) fn astype(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
-    let (Some(array), 1, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    let (Some(array), 1) = (array_of(a), args.len()) else { return NOT_PLAIN };
     let Ok(to) = dtypes::parse(&args.get(py, 0))? else { return NOT_PLAIN };
+    if args.has_names() {
+        let copy = args.single_name(py).filter(|(name, _)| name.is(intern!(py, "copy")));
+        match copy.and_then(|(_, copy)| copy.cast_exact::<PyBool>().ok().map(|copy| copy.is_true())) {
+            // (What is of this type already is the array itself.)
+            Some(false) if to == array.dtype() => return Ok(Some(a.clone().unbind())),
+            Some(_) => {}
+            None => return NOT_PLAIN,
+        }
+    }
     match attempt(py, || array.astype(to, Casting::Unsafe))? {
         Some(a) => value::new_array(py, a).map(Some),
         None => NOT_PLAIN,

@@ -46,6 +46,39 @@ impl Index {
     }
 }
 
+/// What an index expression said of an axis, in the program's own words.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Said {
+    /// An integer or a slice, along an axis of so many elements.
+    Along(usize, Index),
+    /// Something else.
+    Other,
+}
+
+/// Has everything noted that index expressions say from now on.
+pub(crate) fn listen() {
+    MEMORY.with_borrow_mut(|memory| memory.said = Some(Vec::new()));
+}
+
+/// What they said since `listen`; nothing is noted any more.
+pub(crate) fn heard() -> Option<Vec<Said>> {
+    MEMORY.with_borrow_mut(|memory| memory.said.take())
+}
+
+/// An index that is more than integers and slices was used.
+pub fn say_other() {
+    MEMORY.with_borrow_mut(|memory| memory.said.iter_mut().for_each(|said| add(said, Said::Other)));
+}
+
+/// What is noted at most, should nobody ask.
+const LONGEST: usize = 4096;
+
+fn add(said: &mut Vec<Said>, new: Said) {
+    if said.len() <= LONGEST {
+        said.push(if said.len() < LONGEST { new } else { Said::Other });
+    }
+}
+
 /// A program's index expressions repeat, and so do the layouts they are applied to.
 struct Known {
     hash: u64,
@@ -64,18 +97,22 @@ struct Memory {
     met: Vec<u64>,
     /// How often an expression has lost its place to another one.
     lost: usize,
+    said: Option<Vec<Said>>,
 }
 
 const PLACES: (usize, usize) = (256, 2048);
 
 thread_local! {
     static MEMORY: RefCell<Memory> =
-        const { RefCell::new(Memory { known: Vec::new(), met: Vec::new(), lost: 0 }) };
+        const { RefCell::new(Memory { known: Vec::new(), met: Vec::new(), lost: 0, said: None }) };
 }
 
 impl Memory {
     #[inline]
     fn find(&mut self, layout: &Shared<Layout>, items: &[Index]) -> Result<Shared<Layout>> {
+        if let Some(said) = &mut self.said {
+            note(said, layout, items);
+        }
         let hash = items.iter().fold(layout.hash, |h, i| mix(h, i.word()));
         if let Some(Some(k)) = self.known.get(hash as usize & self.known.len().wrapping_sub(1))
             && Shared::ptr_eq(&k.from, layout)
@@ -137,6 +174,23 @@ impl Array {
         let mut items: SmallVec<[Index; 4]> = SmallVec::from_elem(Index::ALL, axis);
         items.push(Index::Slice { start: start as i64, stop: (start + n) as i64, step: 1 });
         self.index(&items).expect("a part of the axis")
+    }
+}
+
+#[cold]
+fn note(said: &mut Vec<Said>, layout: &Layout, items: &[Index]) {
+    let named = |item: &&Index| matches!(item, Index::Int(_) | Index::Slice { .. });
+    let rest = layout.ndim().saturating_sub(items.iter().filter(named).count());
+    let mut axis = 0;
+    for item in items {
+        match item {
+            Index::Int(_) | Index::Slice { .. } => {
+                add(said, layout.shape().get(axis).map_or(Said::Other, |&n| Said::Along(n, *item)));
+                axis += 1;
+            }
+            Index::Ellipsis => axis += rest,
+            Index::NewAxis => {}
+        }
     }
 }
 

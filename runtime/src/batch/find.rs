@@ -12,14 +12,15 @@ use crate::trace::{Arg, Op, Rec, Src, Trace, reduce_word};
 /// Records that a loop must have; fewer are not worth a look.
 const WORTH: usize = 16;
 /// Rounds that a group must have.
-const MIN_ROUNDS: usize = 4;
+pub(crate) const MIN_ROUNDS: usize = 4;
 /// Records of a round, at most.
 const LONGEST: usize = 200;
 /// Places at which a loop is tried to be found, and ways to cut it into rounds.
 const TRIES: usize = 12;
 const CUTS: usize = 4;
-/// Rounds one after the other from which no group begins.
-const FAILURES: usize = 3;
+/// Rounds one after the other from which no group begins. (Of three that the program did itself its names may still hold
+/// something.)
+const FAILURES: usize = 4;
 /// Elements of a value from which on rounds are better off by themselves: what they compute would leave the caches before it is
 /// put in its place.
 const LARGE: usize = 1 << 17;
@@ -90,7 +91,7 @@ pub(crate) fn words(trace: &Trace) -> Vec<u64> {
 }
 
 /// A layout's hash without where it begins.
-fn placeless(layout: &Layout) -> u64 {
+pub(crate) fn placeless(layout: &Layout) -> u64 {
     let mut h = mix(layout.lshape.len() as u64, layout.view.shape.len() as u64);
     for &n in layout.lshape.iter().chain(layout.view.shape.iter()) {
         h = mix(h, n as u64);
@@ -143,6 +144,25 @@ pub(crate) fn groups(trace: &Trace, uses: &Uses) -> Vec<Group> {
     found
 }
 
+/// The groups of a trace that ends with rounds from record `start` on, to which more can be added of which there are no records.
+pub(crate) fn before_more(trace: &Trace, uses: &Uses, start: usize, period: usize) -> Option<Vec<Group>> {
+    let (end, words, roots) = (trace.recs.len(), words(trace), roots(trace));
+    let repeats = (start + period..end).all(|i| words[i] == words[i - period]);
+    if end < start + MIN_ROUNDS * period || period > LONGEST || !repeats {
+        return None;
+    }
+    let last = Region { trace, uses, roots: &roots, start, period, end }.group(start)?;
+    let varies = |role: &Role| matches!(role, Role::Scalar { varies: true });
+    let alone = last.kept.is_empty() && !last.carried.contains(&true) && !last.roles.iter().flatten().any(varies);
+    if !alone || last.end() != end {
+        return None;
+    }
+    let mut found = if start < WORTH { Vec::new() } else { groups(trace, uses) };
+    found.retain(|group| group.end() <= start);
+    found.push(last);
+    Some(found)
+}
+
 /// For each write the value that it and the writes before it change.
 fn roots(trace: &Trace) -> Vec<Option<Src>> {
     let mut roots: Vec<Option<Src>> = Vec::with_capacity(trace.recs.len());
@@ -167,9 +187,9 @@ struct Region<'a> {
 }
 
 /// By how much a layout begins later than another one along each axis of the base.
-type Shift = SmallVec<[i64; 4]>;
+pub(crate) type Shift = SmallVec<[i64; 4]>;
 
-fn shift(from: &Layout, to: &Layout) -> Option<Shift> {
+pub(crate) fn shift(from: &Layout, to: &Layout) -> Option<Shift> {
     if from.lshape != to.lshape || from.view.axes.len() != to.view.axes.len() {
         return None;
     }
@@ -355,7 +375,7 @@ impl Region<'_> {
                 *known = varies;
             }
         }
-        Some(Group { start, period: self.period, rounds, roles, writes, kept, carried })
+        Some(Group { start, period: self.period, rounds, recorded: rounds, roles, writes, kept, carried })
     }
 
     /// Whether there may be an axis more.

@@ -8,13 +8,14 @@ use std::sync::atomic::{Ordering, fence};
 use legate_jit_ir::{DType, Shape};
 use rustc_hash::FxHashMap;
 
-use super::find::{Uses, groups};
+use super::find::{self, Uses, groups};
 use super::part::{Rounds, Values, plain};
 use super::{Group, Role, Write, missing};
 use crate::base::State;
 use crate::layout::{Layout, Strides};
 use crate::plan_cache::Stores;
 use crate::session::Session;
+use crate::shared::Shared;
 use crate::strided::packed;
 use crate::trace::{Op, Src, Trace};
 use crate::{Error, Result, Store, Tier};
@@ -25,11 +26,42 @@ const TOGETHER: usize = 1 << 17;
 const SHARED: usize = 1 << 16;
 
 impl Session {
-    /// Runs the trace in parts, if it has rounds that go together; the outputs' stores.
-    pub(crate) fn run_in_parts(&mut self, outputs: &[u32]) -> Result<Option<Stores>> {
+    fn may_batch(&self) -> bool {
         // (The interpreter is a witness of what was recorded.)
         let off = !self.config.batch || self.config.tier == Tier::Interp;
-        if off || self.trace.exported || crate::ranks::active().is_some() {
+        !off && !self.trace.exported && crate::ranks::active().is_none()
+    }
+
+    /// Runs the trace as if the rounds of a loop with which it ends, from record `first` on, were followed by so many more; false
+    /// where those have to be recorded. What is alive of the last round is then what the last of all has left.
+    pub(crate) fn run_with_more(&mut self, first: usize, period: usize, more: usize) -> Result<bool> {
+        if !self.may_batch() || self.config.plan_only {
+            return Ok(false);
+        }
+        let live = self.trace.versions.iter().enumerate().filter(|(_, v)| Shared::count(v) > 1);
+        let outputs: Vec<u32> = live.map(|(i, _)| i as u32).collect();
+        let uses = Uses::of(&self.trace, &outputs);
+        let Some(mut groups) = find::before_more(&self.trace, &uses, first, period) else { return Ok(false) };
+        groups.last_mut().ok_or_else(missing)?.rounds += more;
+        self.counters.flushes += 1;
+        self.run_apart(&uses, &groups)?;
+        Ok(true)
+    }
+
+    fn run_apart(&mut self, uses: &Uses, groups: &[Group]) -> Result<()> {
+        self.ahead.forget();
+        std::mem::swap(&mut self.trace, &mut self.part);
+        self.in_part = true;
+        let result = Parts { session: self, uses }.all(groups);
+        self.in_part = false;
+        self.trace.clear_part();
+        std::mem::swap(&mut self.trace, &mut self.part);
+        result
+    }
+
+    /// Runs the trace in parts, if it has rounds that go together; the outputs' stores.
+    pub(crate) fn run_in_parts(&mut self, outputs: &[u32]) -> Result<Option<Stores>> {
+        if !self.may_batch() {
             return Ok(None);
         }
         let uses = Uses::of(&self.trace, outputs);
@@ -37,14 +69,7 @@ impl Session {
         if groups.is_empty() {
             return Ok(None);
         }
-        self.ahead.forget();
-        std::mem::swap(&mut self.trace, &mut self.part);
-        self.in_part = true;
-        let result = Parts { session: self, uses: &uses }.all(&groups);
-        self.in_part = false;
-        self.trace.clear_part();
-        std::mem::swap(&mut self.trace, &mut self.part);
-        result?;
+        self.run_apart(&uses, &groups)?;
         let store = |&i: &u32| match self.trace.versions[i as usize].state.get(&self.token) {
             State::Store(store) => Ok(store.clone()),
             State::Pending(_) | State::Failed(_) => Err(missing()),
@@ -175,7 +200,7 @@ impl Parts<'_> {
         let Session { part: main, token, counters, .. } = &mut *self.session;
         counters.rounds_together += group.rounds as u64;
         for write in group.writes.iter().filter(|w| w.last) {
-            let last = group.start + (group.rounds - 1) * group.period + write.record as usize;
+            let last = group.end() - group.period + write.record as usize;
             let at = bases.iter().position(|(src, _)| *src == write.base);
             let Some(at) = at else { continue };
             main.versions[last].state.replace(token, State::Store(bases.swap_remove(at).1));
