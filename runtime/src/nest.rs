@@ -36,7 +36,8 @@ use crate::session::{Session, lock_to_look};
 use crate::shared::Shared;
 use crate::trace::Part;
 use crate::{Array, Error, Result, Store, Tier};
-use rounds::{LONG, LONG_IF_ALL_ARE_ROWS};
+use rounds::LONG;
+pub use rounds::LONG_IF_ALL_ARE_ROWS;
 use run::Run;
 use view::View;
 
@@ -164,18 +165,17 @@ impl Program {
         })
     }
 
-<<<<<<< HEAD
     /// See [`ir::Frame::dots`]. (No BLAS is loaded for those who need none.)
     fn dots(&self) -> [*const c_void; 2] {
         let needed = self.ir.code.iter().any(|ins| matches!(ins.op, Op::DotF64 | Op::DotF32));
         if needed { blas::dots().unwrap_or([std::ptr::null(); 2]) } else { [std::ptr::null(); 2] }
-=======
+    }
+
     /// Says that all rounds do the same, of which recording knows how to do it.
     pub fn repeats(&mut self) {
         if !self.ir.code.iter().any(|ins| ins.op.is_element()) {
             self.long = LONG_IF_ALL_ARE_ROWS;
         }
->>>>>>> n2
     }
 
     /// Its instructions, one a line.

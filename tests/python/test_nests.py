@@ -442,7 +442,8 @@ def test_functions_of_the_program():
             added_to(A[i - 1], A[i, i])
         return x, A, s, a, b
 
-    check(program, 40)
+    # (In the second run the first look may come too late for all of its rounds.)
+    check(program, 30)
 
 
 class Automaton:

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use legate_jit_runtime::Array;
-use legate_jit_runtime::nest::{Ran, Stop};
+use legate_jit_runtime::nest::{LONG_IF_ALL_ARE_ROWS, Ran, Stop};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyInt, PyTuple};
 
 use super::plan::Plan;
 use super::rounds::{LEAVES, SMALL, SMALL_ONES};
@@ -253,6 +253,27 @@ impl Entry {
     }
 }
 
+/// Whether an access with these operands is to an element, or to an array that is so small that loops over such are for here.
+fn is_short(py: Python<'_>, operands: &[Object]) -> bool {
+    let (array, key) = match *operands {
+        [array, key] | [_, array, key] => (array, Some(key)),
+        [array] => (array, None),
+        _ => return false,
+    };
+    // SAFETY: the operands are there until the access returns.
+    let (array, key) =
+        unsafe { (Bound::from_borrowed_ptr(py, array), key.map(|key| Bound::from_borrowed_ptr(py, key))) };
+    let Some(array) = value::value(&array) else { return false };
+    let is_number = |key: &Bound<'_, PyAny>| key.is_instance_of::<PyInt>();
+    let numbers = key.map_or(0, |key| match key.cast::<PyTuple>() {
+        Ok(parts) if parts.iter().all(|part| is_number(&part)) => parts.len(),
+        Ok(_) => 0,
+        Err(_) => is_number(&key) as usize,
+    });
+    let array = array.get();
+    numbers > 0 && numbers == array.shape().len() || array.size() <= LONG_IF_ALL_ARE_ROWS as usize
+}
+
 impl Searcher {
     /// Enters the `while` loop in which the frame stands, if an operation with these operands is called where one can be.
     pub(super) fn enter<'py>(
@@ -263,6 +284,10 @@ impl Searcher {
         operands: &[Object],
         layout: &frame::Layout,
     ) -> PyResult<Found<'py>> {
+        // (To translate a loop takes longer than many a program runs.)
+        if !EAGER.load(Ordering::Relaxed) && !is_short(py, operands) {
+            return Ok(Found::Nothing);
+        }
         let Some(code) = self.codes.get_mut(&address) else { return Ok(Found::Nothing) };
         let Some(n) = code.entries.iter().position(|entry| entry.at == at && entry.is_open()) else {
             return self.seek(py, frame);

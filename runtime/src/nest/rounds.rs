@@ -17,11 +17,11 @@ use super::log::ROWS;
 use super::run::{End, JUMPS, Run};
 use crate::pool;
 
-/// Elements of one operation on rows in the mean: longer ones are recorded. In loops that do nothing to single elements recording is
-/// faster from much fewer on, since operations are fused there (channel flow takes as long either way on 16×16 points, half of whose
-/// operations are on boundaries).
+/// Elements of one operation on rows in the mean: longer ones are recorded.
 pub(super) const LONG: u64 = 1 << 13;
-pub(super) const LONG_IF_ALL_ARE_ROWS: u64 = 1 << 7;
+/// The same in loops that do nothing to single elements. There recording is faster from much fewer on (channel flow takes as long either
+/// way on 16×16 points, half of whose operations are on boundaries).
+pub const LONG_IF_ALL_ARE_ROWS: u64 = 1 << 7;
 /// What a round of the interpreter's counts for, in jumps back.
 const ROUND: i64 = 1 << 6;
 /// Jumps back and rounds of machine code after which the rounds that were done are done for good: what they wrote is noted in the
