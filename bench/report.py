@@ -152,7 +152,7 @@ def describe(report):
         f"{m['cpu']}, {report['threads']} of {m['cores']} cores, {m['memory_gib']} GiB, {m['system']}, "
         f"Python {m['python']}",
         f"copy bandwidth (read + write, {size(int(large))}): {slow:.1f} GB/s with 1 thread, {fast:.1f} GB/s with "
-        f"{many['threads']}; matrix product: {one['flops'] / 1e9:.0f} and {many['flops'] / 1e9:.0f} Gflop/s",
+        f"{many['threads']}, reading {one['reading'] / 1e9:.1f} and {many['reading'] / 1e9:.1f}; matrix product: {one['flops'] / 1e9:.0f} and {many['flops'] / 1e9:.0f} Gflop/s",
         f"sizes: {report['size']}; {report['repeat']} alternating rounds, medians; "
         + ", ".join(f"{peers.load(k).TITLE} {v}" for k, v in report["versions"].items()),
     ]

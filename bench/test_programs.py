@@ -549,10 +549,10 @@ def made_report():
                     limit_by="memory")  # fmt: skip
 
     machine = dict(cpu="a processor", cores=2, memory_gib=4.0, system="Linux", python="3", load=0.0)
-    runs = [dict(threads=n, bandwidth={"1024": n * 1e9}, flops=n * 1e9) for n in (1, 2)]
+    runs = [dict(threads=n, bandwidth={"1024": n * 1e9}, reading=n * 1e9, flops=n * 1e9) for n in (1, 2)]
     return dict(
         machine=machine, threads=2, size="full", repeat=2, versions=dict(numpy="2", ours="1", jax="0"),
-        missing=dict(dask="ImportError"), limits=dict(runs=runs, bandwidth={"1024": 2e9}, flops=2e9), date="",
+        missing=dict(dask="ImportError"), limits=dict(runs=runs, bandwidth={"1024": 2e9}, reading=2e9, flops=2e9), date="",
         rows=[row("first", 0.8, 0.1, 0.2), row("second", 0.2, 0.4, None)],
     )  # fmt: skip
 

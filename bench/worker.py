@@ -4,7 +4,8 @@ mode "check"     one solve from a cold start: peak memory, and the results compa
                  saves them, the others load them). With "own_inputs" the module under test makes its inputs itself,
                  otherwise NumPy makes them for everybody, so that all start from the same bits
 mode "time"      the first call of a fresh process, then repeated calls
-mode "machine"   copy bandwidth by size and the peak of a matrix product: what the limits are computed from
+mode "machine"   copy bandwidth by size, that of a loop that only reads, and the peak of a matrix product: what the limits are
+                 computed from
 """
 
 import json
@@ -17,6 +18,10 @@ import time
 from pathlib import Path
 
 import harness
+import reading
+
+# Bytes that lie in no cache.
+LARGE = 1 << 30
 
 
 def resident():
@@ -170,6 +175,8 @@ def machine_limits(task):
     bandwidth = {}
     for exponent in range(15, 31):
         bandwidth[2**exponent] = copy_bandwidth(numpy, 2**exponent, threads)
+    readers = reading.loops(LARGE, threads).values()
+    reads = max((LARGE / min(duration(read) for _ in range(4)) for read in readers), default=bandwidth[LARGE])
     n = 1536
     a = numpy.ones((n, n))
     a @ a
@@ -178,7 +185,13 @@ def machine_limits(task):
         start = time.perf_counter()
         a @ a
         flops = max(flops, 2 * n**3 / (time.perf_counter() - start))
-    return dict(threads=threads, bandwidth=bandwidth, flops=flops)
+    return dict(threads=threads, bandwidth=bandwidth, reading=reads, flops=flops)
+
+
+def duration(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def main():

@@ -64,7 +64,9 @@ class Program:
     setup: Callable
     solve: Callable
     sizes: dict  # "small" (tests), "demo", "full": parameters of setup
-    limit: Callable  # **params and results -> {"bytes", "flops", "working_set"} of a perfect single-pass program
+    # **params and results -> {"bytes", "flops", "working_set"} of a perfect single-pass program, and how many of the bytes are
+    # "only_read", if any are
+    limit: Callable
     checks: dict  # result name -> Check
     mutates: tuple = ()  # inputs that solve writes to, so that a repetition needs fresh ones
     exact_setup: bool = True  # False: setup calls functions (sin, ...) whose last bit differs between math libraries

@@ -25,7 +25,7 @@ def chain(np, a, b):
 
 def limit(n):
     """Two arrays read, nothing written."""
-    return dict(bytes=16 * n, flops=21 * n, working_set=16 * n)
+    return dict(bytes=16 * n, only_read=16 * n, flops=21 * n, working_set=16 * n)
 
 
 chain_program = Program(

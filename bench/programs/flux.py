@@ -21,7 +21,12 @@ def add_fluxes(np, cells, fluxes, alpha):
 
 def limit(n, species, faces, **_):
     points = n**3 * species
-    return dict(bytes=8 * points * (faces + 2), flops=points * (faces + 1), working_set=8 * points * (faces + 1))
+    return dict(
+        bytes=8 * points * (faces + 2),
+        only_read=8 * points * faces,
+        flops=points * (faces + 1),
+        working_set=8 * points * (faces + 1),
+    )
 
 
 flux = Program(
