@@ -1,6 +1,6 @@
 """What every kind of call costs from Python, beside NumPy: one table.
 
-    python bench/calls.py [--rounds 7] [--ms 4] [--only WORD] [--sizes 10,100,1000] [--out bench/results]
+    python bench/calls.py [--rounds 7] [--ms 4] [--only WORD] [--sizes 10,100,1000] [--more] [--out bench/results]
 
 Each line is one statement, run many times in a loop in this process; NumPy and legate_jit take turns, and the least time of
 the rounds counts (other processes only ever add). Times are processor time of the calling thread, so that a loaded machine
@@ -163,6 +163,462 @@ CALLS = [
     ("np.meshgrid(a, b)", "np.meshgrid(a, b)"),
     ("np.searchsorted(a, 3.5)", "np.searchsorted(a, 3.5)"),
 ]
+# Other calls of ordinary programs, for `--more`: each line is a statement, with what MORE_SETUP makes besides.
+MORE_SETUP = "c = i % 3 > 0; import copy; rng = np.random.default_rng(1)"
+MORE = """
+for x in a.flat: pass
+a.flat[3]
+a.flat[2:5]
+a.flat[3] = 1.0
+a.flat = 0.0
+list(a.flat)
+m.flat[::11]
+a.view(np.int64)
+a.view()
+m.view(np.float64)
+np.sort(a[c])
+c
+np.fromiter((x for x in range(10)), float)
+np.fromiter(range(10), int)
+a.partition(3)
+np.partition(a, 3)
+np.float64(2) * a
+a * np.float64(2)
+np.float64(2) + m
+a.strides
+a.itemsize
+a.nbytes
+a.flags
+a.flags.c_contiguous
+a.flags['C_CONTIGUOUS']
+a.real
+a.imag
+a.base
+a.T
+m.T @ a
+a.min()
+a.prod()
+a.var()
+np.ptp(a)
+a.any()
+a.all()
+a.argmin()
+a.argsort()
+a.cumprod()
+a.clip(2.0, 5.0)
+a.round(2)
+a.round()
+np.round(a, 2)
+a.conj()
+a.dot(b)
+a.fill(1.0)
+a.flatten()
+m.flatten()
+a.nonzero()
+a.put([1], 2.0)
+a.ravel()
+a.repeat(2)
+a.reshape(2, -1)
+a.reshape((2, 5))
+a.resize
+a.searchsorted(3.0)
+a.sort()
+a.squeeze()
+m.squeeze()
+m.swapaxes(0, 1)
+a.take([1, 2])
+a.take(i)
+a.tobytes()
+a.tolist()
+m.tolist()
+m.trace()
+m.diagonal()
+m.sum(axis=0, keepdims=True)
+m.mean(axis=0)
+m.mean(axis=1)
+m.max(axis=0)
+m.min(axis=1)
+m.std(axis=0)
+m.argmax(axis=0)
+m.argmax(axis=1)
+m.cumsum(axis=0)
+m.any(axis=0)
+m.all(axis=1)
+m.astype(np.float32)
+a.astype(np.float64)
+a.astype(np.float64, copy=False)
+a.astype('f4')
+a.astype(complex)
+a.astype(bool)
+str(a.dtype)
+a.dtype == np.float64
+a.dtype.kind
+a.__len__()
+a == b
+a != b
+a <= b
+a // b
+a % b
+abs(a)
+a ** 3
+a ** 0.5
+a ** b
+2.0 ** a
+1.0 / a
+a - 1
+i + 1
+i * 2
+i // 2
+i % 3
+i ** 2
+i & 1
+i ^ 1
+~i
+i << 1
+i >> 1
+i == 3
+-i
+divmod(a, b)
+a @ b
+a[-1]
+a[1:]
+a[:-1]
+a[::2]
+a[...]
+a[None]
+a[()]
+m[1]
+m[-1]
+m[1, :]
+m[:, 1]
+m[1:3, 1:3]
+m[::2, ::2]
+m[[1, 2]]
+m[[1, 2], [3, 4]]
+m[:, [1, 2]]
+m[m > 3.0]
+m[i[:5]]
+a[[1, 2, 3]]
+a[np.array([1, 2])]
+a[a > 3.0]
+a[1:3] = 0.0
+a[1:3] = b[1:3]
+a[::2] = 1.0
+m[1] = 0.0
+m[1] = m[2]
+m[:, 1] = 0.0
+m[:, 1] = m[:, 2]
+m[1, 1:3] = 1.0
+m[m > 50.0] = 0.0
+a[[1, 2]] = 0.0
+a[1] += 1.0
+a[1:3] += 1.0
+m[1] += 1.0
+m[1] *= 2.0
+a -= b
+a /= 2.0
+a **= 1
+i += 1
+x, y = a[:2]
+3.0 in a
+a.shape[0]
+m.shape == (10, 10)
+for r in m: r[0]
+for x in i: pass
+for x, y in zip(a, b): pass
+for k, x in enumerate(a): pass
+sum(a)
+max(a)
+min(a)
+len(m)
+float(a[0])
+int(i[3])
+bool(a[0] > 1)
+np.sin(a)
+np.cos(a)
+np.tan(a)
+np.log(a)
+np.log10(a)
+np.log2(a)
+np.log1p(a)
+np.exp(-a)
+np.tanh(a)
+np.arctan2(a, b)
+np.hypot(a, b)
+np.power(a, 2)
+np.square(a)
+np.abs(a)
+np.absolute(a)
+np.fabs(a)
+np.sign(a)
+np.floor(a)
+np.ceil(a)
+np.trunc(a)
+np.rint(a)
+np.mod(a, 3.0)
+np.fmod(a, 3.0)
+np.maximum(a, b)
+np.minimum(a, b)
+np.fmax(a, b)
+np.isfinite(a)
+np.isnan(a)
+np.isinf(a)
+np.logical_and(c, c)
+np.logical_or(c, c)
+np.logical_not(c)
+np.greater(a, b)
+np.equal(a, b)
+np.subtract(a, b)
+np.multiply(a, 2.0)
+np.divide(a, b)
+np.floor_divide(a, b)
+np.negative(a)
+np.conj(a)
+np.real(a)
+np.imag(a)
+np.angle(a + 1j)
+np.deg2rad(a)
+np.add.reduce(a)
+np.add.accumulate(a)
+np.multiply.outer(a, b)
+np.add.at(a, [1, 2], 1.0)
+np.minimum.reduce(a)
+np.logical_and.reduce(c)
+np.maximum.accumulate(a)
+np.sum(m, axis=0)
+np.sum(m, axis=1)
+np.sum(m)
+np.mean(m)
+np.mean(m, axis=0)
+np.std(a)
+np.var(a)
+np.min(a)
+np.max(a)
+np.amax(a)
+np.prod(a)
+np.median(a)
+np.percentile(a, 50)
+np.quantile(a, 0.5)
+np.average(a)
+np.average(a, weights=b)
+np.argmax(a)
+np.argmin(a)
+np.argwhere(c)
+np.flatnonzero(c)
+np.where(c)
+np.all(c)
+np.any(c)
+np.nansum(a)
+np.nanmean(a)
+np.nanmax(a)
+np.cumprod(a)
+np.ediff1d(a)
+np.gradient(a)
+np.trapezoid(a)
+np.convolve(a, b)
+np.correlate(a, b)
+np.interp(2.5, a, b)
+np.interp(b, a, b)
+np.histogram(a)
+np.bincount(i)
+np.digitize(a, b)
+np.unique(a)
+np.unique(i)
+np.isin(a, b)
+np.intersect1d(a, b)
+np.union1d(a, b)
+np.flip(a)
+np.fliplr(m)
+np.flipud(m)
+np.rot90(m)
+np.roll(m, 1, axis=0)
+np.tile(a, 2)
+np.repeat(a, 2)
+np.pad(a, 1)
+np.append(a, 1.0)
+np.insert(a, 1, 1.0)
+np.delete(a, 1)
+np.hstack((a, b))
+np.column_stack((a, b))
+np.dstack((a, b))
+np.concatenate([m, k], axis=1)
+np.split(a, 2)
+np.array_split(a, 3)
+np.hsplit(m, 2)
+np.reshape(a, (2, -1))
+np.ravel(m)
+np.squeeze(m)
+np.expand_dims(a, 0)
+np.swapaxes(m, 0, 1)
+np.moveaxis(m, 0, 1)
+np.broadcast_to(a, (3, len(a)))
+np.atleast_1d(a)
+np.atleast_2d(a)
+np.asarray([1.0, 2.0])
+np.array([1, 2, 3])
+np.array([[1.0, 2.0], [3.0, 4.0]])
+np.array(a)
+np.array(2.0)
+np.array(a, dtype=np.float32)
+np.array((1, 2), dtype=float)
+np.array([a, b])
+np.ascontiguousarray(m.T)
+np.copy(a)
+np.zeros(3, dtype=int)
+np.zeros((2, 3))
+np.zeros(10, np.float32)
+np.ones((3, 3))
+np.ones_like(a)
+np.empty((3, 3))
+np.empty_like(a)
+np.full((2, 2), 7)
+np.full_like(a, 2.0)
+np.arange(0.0, 1.0, 0.1)
+np.arange(1, 10, 2)
+np.arange(10.0)
+np.linspace(0.0, 1.0, 11, endpoint=False)
+np.logspace(0, 1, 10)
+np.identity(4)
+np.eye(4, k=1)
+np.diag(a)
+np.diag(m)
+np.tri(4)
+np.tril(m)
+np.triu(m)
+np.trace(m)
+np.indices((3, 3))
+np.fromfunction(lambda x, y: x + y, (3, 3))
+np.vander(a[:4])
+np.inner(a, b)
+np.vdot(a, b)
+np.matmul(m, k)
+np.dot(m, k)
+np.dot(m, m[0])
+np.tensordot(m, k)
+np.einsum('ij,j->i', m, m[0])
+np.einsum('ij,jk', m, k)
+np.kron(a[:3], b[:3])
+np.cross(a[:3], b[:3])
+np.linalg.norm(m)
+np.linalg.norm(a, 1)
+np.linalg.norm(m, axis=1)
+np.linalg.det(m + np.eye(len(m)) * 100)
+np.linalg.inv(m + np.eye(len(m)) * 100)
+np.linalg.solve(m + np.eye(len(m)) * 100, m[0])
+np.linalg.eigvalsh(m + m.T)
+np.linalg.qr(m)
+np.linalg.svd(m, compute_uv=False)
+np.linalg.cholesky(np.eye(len(m)))
+np.fft.fft(a)
+np.fft.rfft(a)
+np.fft.fftfreq(10)
+np.polyval([1.0, 2.0, 3.0], a)
+np.polyfit(a, b, 1)
+np.isclose(a, b)
+np.array_equal(a, a)
+np.result_type(a, b)
+np.can_cast(int, float)
+np.shape(a)
+np.ndim(a)
+np.size(a)
+np.isscalar(2.0)
+np.iscomplexobj(a)
+np.dtype(float)
+np.float64(3.0)
+np.int64(3)
+np.lexsort((a, b))
+np.select([c], [a], 0.0)
+np.choose(i % 2, [a, b])
+np.putmask(a, c, 0.0)
+np.place(a, c, [1.0])
+np.copyto(a, b)
+np.extract(c, a)
+np.compress(c, a)
+np.take(m, [1, 2], axis=0)
+np.take_along_axis(m, np.argsort(m, axis=1), 1)
+np.searchsorted(a, b)
+np.nan_to_num(a)
+np.clip(a, 1, 3)
+np.errstate(all='ignore')
+np.ix_([1, 2], [1, 2])
+np.unravel_index(5, (3, 3))
+np.ravel_multi_index((1, 2), (3, 3))
+np.meshgrid(a, b, indexing='ij')
+np.cov(m)
+np.corrcoef(m)
+np.apply_along_axis(sum, 0, m[:3, :3])
+np.vectorize(float)
+np.iterable(a)
+np.ndenumerate(a)
+for q in np.ndenumerate(a): pass
+for q in np.ndindex(3, 3): pass
+for q in np.nditer(a): pass
+np.sqrt(a, out=a)
+np.add(a, b, dtype=np.float64)
+np.add(a, 1, where=c, out=a)
+np.packbits(c)
+np.char
+a.tofile
+copy.copy(a)
+copy.deepcopy(a)
+repr(a)
+str(a)
+np.array2string(a)
+hash(a.dtype)
+a.__array__()
+a.byteswap()
+np.modf(a)
+np.divmod(a, b)
+np.frexp(a)
+np.ldexp(a, 2)
+np.cbrt(a)
+np.exp2(a)
+np.expm1(a)
+np.arcsin(a / 1e9)
+np.sinh(a / 1e3)
+np.floor(a).astype(int)
+np.heaviside(a, 0.5)
+np.sinc(a)
+np.unwrap(a)
+np.diff(m, axis=0)
+np.resize(a, 20)
+np.trim_zeros(a)
+np.count_nonzero(m > 3)
+np.array_equiv(a, b)
+np.block([[m, k]])
+np.r_[a, b]
+np.c_[a, b]
+np.s_[1:2]
+np.mgrid[0:3, 0:3]
+np.ogrid[0:3, 0:3]
+np.random.default_rng(1)
+rng.random(10)
+rng.normal(size=10)
+rng.integers(0, 10, 10)
+s > 1.0
+s / 2
+s.item()
+s.dtype
+-s
+abs(s)
+s ** 2
+round(s, 2)
+int(s)
+f'{s:.3f}'
+a[0] * 2.0
+a[0] == a[1]
+np.sqrt(a[0])
+np.abs(a[0])
+np.float32(2) * a
+a.astype(np.float32) * 2
+m[0] @ m[1]
+m.T.copy()
+m + a[0]
+m * m[0][:, None]
+(m > 3).sum()
+np.where(m > 3, m, 0.0)
+m[m[:, 0].argsort()]
+""".strip().splitlines()
 # Calls that take as long for many elements as for few.
 SAME = {
     "m[1:-1, 2:]", "m[1:-1, 0]", "m[3]", "a[2:5]", "a[::-1]", "m[:, None]", "m[..., 0]", "m.T", "m.reshape(side, side)",
@@ -223,6 +679,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--ms", type=float, default=4.0, help="time of one measurement")
     parser.add_argument("--sizes", default="10,100,1000", help="elements of the one-dimensional arrays")
+    parser.add_argument("--more", action="store_true", help="the other calls of ordinary programs, on few elements")
     parser.add_argument("--only", help="lines that contain this")
     parser.add_argument("--out", type=Path, help="a folder for calls.json")
     args = parser.parse_args()
@@ -232,10 +689,13 @@ def main():
 
     modules = {"numpy": numpy, "ours": ours}
     sizes = [int(n) for n in args.sizes.split(",")]
+    calls = CALLS
+    if args.more:
+        sizes, calls = sizes[:1], [(statement, f"{MORE_SETUP} | {statement}") for statement in MORE]
     rows = []
     for n in sizes:
         print(f"{f'{n} elements':32}{'NumPy':>9}{'legate_jit':>12}{'× NumPy':>9}")
-        for name, statement in CALLS:
+        for name, statement in calls:
             if args.only and args.only not in name or n != sizes[0] and name in SAME:
                 continue
             took = measure(modules, n, statement, args.rounds, args.ms / 1e3)

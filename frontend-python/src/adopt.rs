@@ -106,6 +106,29 @@ pub fn item(py: Python<'_>, array: &Array) -> PyResult<Scalar> {
     detached(py, || array.item(0))
 }
 
+/// Bytes of an array that are copied sooner than shared.
+const SMALL: usize = 1024;
+
+/// What a function of NumPy's has returned, as ours: as [`adopt`]. A small array that nobody but the caller holds is copied, which
+/// takes less time than to keep it.
+pub fn adopt_made(obj: &Bound<PyAny>, shared: bool) -> PyResult<Option<Array>> {
+    let py = obj.py();
+    // SAFETY: a live object.
+    let only_here = unsafe { pyo3::ffi::Py_REFCNT(obj.as_ptr()) } == 1;
+    if let Some(info) = capi::array_info(obj).filter(|info| info.own_run && only_here)
+        && let Some(dtype) = dtypes::of_descr(py, info.descr)
+    {
+        let shape: SmallVec<[usize; 4]> = info.shape.iter().map(|&n| n as usize).collect();
+        let bytes = shape.iter().product::<usize>() * dtype.size();
+        if (1..=SMALL).contains(&bytes) {
+            // SAFETY: so many bytes, one after the other, which the array keeps and nobody writes meanwhile.
+            let bytes = unsafe { std::slice::from_raw_parts(info.data, bytes) };
+            return guarded(py, || Array::from_bytes(bytes, &shape, dtype)).map(Some);
+        }
+    }
+    adopt(obj, shared)
+}
+
 /// A NumPy array as ours, over the same memory. `shared` says that somebody else may go on using it. `None` for types that
 /// we lack and for memory that cannot be shared.
 pub fn adopt(obj: &Bound<PyAny>, shared: bool) -> PyResult<Option<Array>> {

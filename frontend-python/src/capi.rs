@@ -29,6 +29,9 @@ const ARG_PARTITION: usize = 297;
 /// NPY_ARRAY_WRITEABLE
 pub const WRITEABLE: c_int = 0x0400;
 
+/// The same, NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_OWNDATA
+const OWN_RUN: c_int = WRITEABLE | 0x0001 | 0x0004;
+
 type ScalarFn = unsafe extern "C" fn(*mut c_void, *mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
 type ScalarAsCtypeFn = unsafe extern "C" fn(*mut ffi::PyObject, *mut c_void);
 type NewFromDescrFn = unsafe extern "C" fn(
@@ -227,6 +230,8 @@ pub struct ArrayInfo<'a> {
     pub shape: &'a [isize],
     pub strides: &'a [isize],
     pub writeable: bool,
+    /// The elements lie one after the other in memory of its own that may be written.
+    pub own_run: bool,
     pub descr: *mut ffi::PyObject,
 }
 
@@ -252,6 +257,7 @@ pub fn array_info<'a>(obj: &'a Bound<PyAny>) -> Option<ArrayInfo<'a>> {
             shape: slice(head.dimensions),
             strides: slice(head.strides),
             writeable: head.flags & WRITEABLE != 0,
+            own_run: head.flags & OWN_RUN == OWN_RUN && head.base.is_null(),
             descr: head.descr,
         })
     }

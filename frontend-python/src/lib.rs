@@ -11,6 +11,7 @@ mod convertible;
 mod dtypes;
 mod error;
 mod fallback;
+mod flags;
 mod flat;
 mod functions;
 mod index;
@@ -61,6 +62,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<value::Value>()?;
     slots::init(m)?;
     m.add_class::<adopt::Owner>()?;
+    m.add_class::<flags::Flags>()?;
     m.add_class::<flat::Flat>()?;
     m.add("ufunc", slots::ufunc_class(py)?)?;
     m.add_function(wrap_pyfunction!(sync, m)?)?;
@@ -111,8 +113,10 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("asanyarray", m.getattr("asarray")?)?;
     m.add_function(wrap_pyfunction!(functions::adopt_array, m)?)?;
     m.add_function(wrap_pyfunction!(functions::host, m)?)?;
+    m.add_function(wrap_pyfunction!(flags::flags_of, m)?)?;
     m.add_function(wrap_pyfunction!(fallback::run_in_numpy, m)?)?;
     m.add_function(wrap_pyfunction!(fallback::call_numpy, m)?)?;
+    m.add_function(wrap_pyfunction!(fallback::call_method, m)?)?;
     m.add_function(wrap_pyfunction!(functions::_unpickle_array, m)?)?;
     m.add_function(wrap_pyfunction!(functions::_unpickle_scalar, m)?)?;
     m.add_function(wrap_pyfunction!(cache::cache_dir, m)?)?;

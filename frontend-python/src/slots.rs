@@ -25,7 +25,7 @@ use crate::error::broken;
 use crate::quick::Args;
 use crate::ufunc::UfuncObject;
 use crate::value::{self, NdArray, NdScalar, Value};
-use crate::{capi, convertible, dtypes, flat, index, loops, nests, operators, quick};
+use crate::{capi, convertible, dtypes, flags, flat, index, loops, nests, operators, quick};
 
 pub type Object = *mut ffi::PyObject;
 
@@ -408,6 +408,19 @@ unsafe extern "C" fn flat_of(a: Object, _: *mut c_void) -> Object {
     enter_object(|py| unsafe { flat::new(py, &seen(py, a), contents(a).get()) })
 }
 
+unsafe extern "C" fn flags_of(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file.
+    enter_object(|py| unsafe { flags::new(&seen(py, a)) })
+}
+
+unsafe extern "C" fn base(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file.
+    enter_object(|py| unsafe {
+        let array = contents(a).get();
+        if array.is_view() { value::new_array(py, array.whole_base()) } else { Ok(py.None()) }
+    })
+}
+
 unsafe extern "C" fn set_flat(a: Object, new: Object, _: *mut c_void) -> c_int {
     enter(-1, |py| {
         // SAFETY: see the head of the file.
@@ -529,6 +542,8 @@ pub fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
     getters.push(getter(c"nbytes", nbytes, None));
     getters.push(getter(c"strides", strides, None));
     getters.push(getter(c"real", real, Some(set_real)));
+    getters.push(getter(c"flags", flags_of, None));
+    getters.push(getter(c"base", base, None));
     getters.push(getter(c"flat", flat_of, Some(set_flat)));
     let array = class(&NdArray::type_object(py), c"numpy.ndarray", getters, quick::methods(), slots)?;
     let mut slots = numbers();

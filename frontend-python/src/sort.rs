@@ -13,7 +13,12 @@ use crate::{adopt, capi, convert, value};
 
 /// The elements of an array with axes, one after the other; computed if they are pending.
 fn together(py: Python, array: &Array) -> PyResult<Option<HostView>> {
-    if array.ndim() == 0 || array.size() == 0 || !array.c_contiguous() {
+    if array.c_contiguous() { anywhere(py, array) } else { Ok(None) }
+}
+
+/// The same wherever they lie.
+fn anywhere(py: Python, array: &Array) -> PyResult<Option<HostView>> {
+    if array.ndim() == 0 || array.size() == 0 {
         return Ok(None);
     }
     if let Some(view) = array.host_at_rest() {
@@ -37,10 +42,11 @@ fn few(view: &HostView) -> Option<SmallVec<[(i64, u32); FEW]>> {
     if n > FEW || !matches!(view.dtype, DType::F64 | DType::I64) {
         return None;
     }
-    // SAFETY: so many elements of 8 bytes, one after the other, which nobody writes while the view holds them.
-    let words = unsafe { std::slice::from_raw_parts(view.ptr.cast::<i64>().cast_const(), n) };
     let mut all: SmallVec<[(i64, u32); FEW]> = SmallVec::new();
-    for (k, &word) in words.iter().enumerate() {
+    for k in 0..n {
+        // SAFETY: an element of the view, of 8 bytes, which nobody writes meanwhile.
+        let word =
+            unsafe { view.ptr.wrapping_offset(k as isize * view.strides[0] as isize).cast::<i64>().read_unaligned() };
         let key = match view.dtype {
             DType::F64 => {
                 let x = f64::from_bits(word as u64);
@@ -145,16 +151,16 @@ pub fn partition(py: Python<'_>, array: &Array, k: i64) -> PyResult<bool> {
 
 /// `np.argpartition(a, k)`; `None` where it is not plain.
 pub fn partitioned_order(py: Python<'_>, array: &Array, k: i64) -> PyResult<Option<Py<PyAny>>> {
-    let Some(view) = together(py, array)? else { return Ok(None) };
+    let Some(view) = anywhere(py, array)? else { return Ok(None) };
     let (shape, strides) = dims(&view);
     // SAFETY: the view keeps the memory, and nobody writes it meanwhile.
     let order = unsafe { capi::arg_partition(py, view.dtype, &shape, &strides, view.ptr, k)? };
-    adopt::adopt(&order, false)?.map(|order| value::new_array(py, order)).transpose()
+    adopt::adopt_made(&order, false)?.map(|order| value::new_array(py, order)).transpose()
 }
 
 /// `np.argsort(a)`; `None` where it is not plain.
 pub fn order(py: Python<'_>, array: &Array) -> PyResult<Option<Py<PyAny>>> {
-    let Some(view) = together(py, array)? else { return Ok(None) };
+    let Some(view) = anywhere(py, array)? else { return Ok(None) };
     if let Some(all) = few(&view)
         // (Which of two equal ones comes first is NumPy's to say.)
         && all.windows(2).all(|pair| pair[0].0 != pair[1].0)
@@ -167,24 +173,11 @@ pub fn order(py: Python<'_>, array: &Array) -> PyResult<Option<Py<PyAny>>> {
     let (shape, strides) = dims(&view);
     // SAFETY: the view keeps the memory, and nobody writes it meanwhile.
     let order = unsafe { capi::arg_sort(py, view.dtype, &shape, &strides, view.ptr)? };
-    adopt::adopt(&order, false)?.map(|order| value::new_array(py, order)).transpose()
+    adopt::adopt_made(&order, false)?.map(|order| value::new_array(py, order)).transpose()
 }
 
-/// `np.searchsorted(a, v)` for one number of the array's type; `None` where it is another form.
-pub fn place(py: Python<'_>, array: &Array, key: &Bound<PyAny>) -> PyResult<Option<Py<PyAny>>> {
-    if array.ndim() != 1 {
-        return Ok(None);
-    }
-    let (dtype, key) = match (array.dtype(), convert::quick(key)) {
-        (DType::F64, Some(Operand::Weak(WeakScalar::Float(v)))) => (DType::F64, Scalar::f64(v)),
-        (DType::F64 | DType::I64, Some(Operand::Typed(v))) if v.dtype == array.dtype() => (v.dtype, v),
-        (DType::I64, Some(Operand::Weak(WeakScalar::Int(v)))) => match i64::try_from(v) {
-            Ok(v) => (DType::I64, Scalar::i64(v)),
-            Err(_) => return Ok(None),
-        },
-        _ => return Ok(None),
-    };
-    let Some(view) = array.host_at_rest() else { return Ok(None) };
+/// The place of a number among those of a view with one axis, of its type: before the first that is not less.
+fn place_in(view: &HostView, dtype: DType, word: u64) -> usize {
     let at = |i: usize| view.ptr.wrapping_offset(i as isize * view.strides[0] as isize);
     // NaN comes last.
     let less = |a: f64, b: f64| a < b || b.is_nan() && !a.is_nan();
@@ -194,11 +187,47 @@ pub fn place(py: Python<'_>, array: &Array, key: &Bound<PyAny>) -> PyResult<Opti
         // SAFETY: an element of the view.
         let before = unsafe {
             match dtype {
-                DType::F64 => less(at(middle).cast::<f64>().read_unaligned(), key.as_f64()),
-                _ => at(middle).cast::<i64>().read_unaligned() < key.bits[0] as i64,
+                DType::F64 => less(at(middle).cast::<f64>().read_unaligned(), f64::from_bits(word)),
+                _ => at(middle).cast::<i64>().read_unaligned() < word as i64,
             }
         };
         if before { low = middle + 1 } else { high = middle }
     }
-    capi::scalar(py, Scalar::i64(low as i64)).map(Some)
+    low
+}
+
+/// `np.searchsorted(a, v)` for the few numbers of an array of the same type; `None` where it is another form.
+fn places(py: Python<'_>, array: &Array, keys: &Array) -> PyResult<Option<Py<PyAny>>> {
+    let dtype = array.dtype();
+    if keys.ndim() != 1 || keys.size() > FEW || keys.dtype() != dtype || !matches!(dtype, DType::F64 | DType::I64) {
+        return Ok(None);
+    }
+    let (Some(view), Some(keys)) = (array.host_at_rest(), keys.host_at_rest()) else { return Ok(None) };
+    let (n, mut found) = (keys.shape[0], [0i64; FEW]);
+    for (i, place) in found[..n].iter_mut().enumerate() {
+        let key = keys.ptr.wrapping_offset(i as isize * keys.strides[0] as isize);
+        // SAFETY: an element of the view, of 8 bytes.
+        *place = place_in(&view, dtype, unsafe { key.cast::<u64>().read_unaligned() }) as i64;
+    }
+    let made = direct(py, || from_words(&found[..n], DType::I64))?;
+    value::new_array(py, made).map(Some)
+}
+
+/// `np.searchsorted(a, v)` for one number of the array's type; `None` where it is another form.
+pub fn place(py: Python<'_>, array: &Array, key: &Bound<PyAny>) -> PyResult<Option<Py<PyAny>>> {
+    if array.ndim() != 1 {
+        return Ok(None);
+    }
+    let (dtype, key) = match (array.dtype(), convert::quick(key)) {
+        (_, Some(Operand::Array(keys))) => return places(py, array, keys),
+        (DType::F64, Some(Operand::Weak(WeakScalar::Float(v)))) => (DType::F64, Scalar::f64(v)),
+        (DType::F64 | DType::I64, Some(Operand::Typed(v))) if v.dtype == array.dtype() => (v.dtype, v),
+        (DType::I64, Some(Operand::Weak(WeakScalar::Int(v)))) => match i64::try_from(v) {
+            Ok(v) => (DType::I64, Scalar::i64(v)),
+            Err(_) => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    let Some(view) = array.host_at_rest() else { return Ok(None) };
+    capi::scalar(py, Scalar::i64(place_in(&view, dtype, key.bits[0]) as i64)).map(Some)
 }

@@ -352,7 +352,11 @@ impl UfuncObject {
     fn at(slf: &Bound<'_, Self>, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
         let (py, me) = (slf.py(), slf.get());
         if let (Kind::One(op), None, 3) = (me.kind, kwargs, args.len())
-            && let (Some(a), Some(index)) = (own(args.get_borrowed_item(0)?), own(args.get_borrowed_item(1)?))
+            && let Some(a) = own(args.get_borrowed_item(0)?)
+            && let Some(index) = match own(args.get_borrowed_item(1)?) {
+                Some(index) => Some(index),
+                None => crate::index::int_list(&args.get_item(1)?)?,
+            }
         {
             let value = args.get_item(2)?;
             if let Some(value) = convert::quick(&value)

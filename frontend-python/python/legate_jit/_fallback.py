@@ -13,7 +13,7 @@ import types
 import numpy
 
 from . import _native
-from ._native import adopt_array, call_numpy, host, ndarray, run_in_numpy, scalar
+from ._native import adopt_array, call_method, call_numpy, host, ndarray, run_in_numpy, scalar
 
 calls = collections.Counter()
 _ours = (ndarray, scalar)
@@ -121,12 +121,18 @@ def run_method(name, self, args, kwargs):
     return self if result is target else result
 
 
+def look(name, self, args, kwargs):
+    """The same for what NumPy does on the array's own memory without arithmetic, which is not counted."""
+    return run_uncounted(getattr(host(self), name), args, kwargs)
+
+
 def method(name):
     """A method of our array that NumPy's own runs."""
     real = getattr(numpy.ndarray, name)
+    label = "ndarray." + name
 
     def call(self, *args, **kwargs):
-        return run_method(name, self, args, kwargs)
+        return call_method(name, label, self, args, kwargs)
 
     return _dress(call, name, real)
 
@@ -334,71 +340,3 @@ def value_attribute(self, name):
 
 def _call_method(name, self, *args, **kwargs):
     return run_method(name, self, args, kwargs)
-
-
-class Flags:
-    """`a.flags`, as NumPy shows it."""
-
-    __slots__ = ("_array",)
-    _places = {
-        "C_CONTIGUOUS": 0, "C": 0, "CONTIGUOUS": 0, "F_CONTIGUOUS": 1, "F": 1, "FORTRAN": 1,
-        "OWNDATA": 2, "O": 2, "WRITEABLE": 3, "W": 3,
-    }  # fmt: skip
-
-    def __init__(self, array):
-        self._array = array
-
-    def __getitem__(self, name):
-        name = name.upper() if isinstance(name, str) else name
-        layout = self._array._layout()
-        if name in self._places:
-            return layout[self._places[name]]
-        if name in ("ALIGNED", "A"):
-            return True
-        if name in ("WRITEBACKIFCOPY", "X"):
-            return False
-        if name == "FNC":
-            return layout[1] and not layout[0]
-        if name == "FORC":
-            return layout[0] or layout[1]
-        if name in ("BEHAVED", "B"):
-            return layout[3]
-        if name in ("CARRAY", "CA"):
-            return layout[0] and layout[3]
-        if name in ("FARRAY", "FA"):
-            return layout[1] and not layout[0] and layout[3]
-        raise KeyError("Unknown flag")
-
-    def __getattr__(self, name):
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"'numpy._core.multiarray.flagsobj' object has no attribute {name!r}") from None
-
-    def __setitem__(self, name, value):
-        if name not in ("WRITEABLE", "W"):
-            raise ValueError(f"cannot set {name} flag of array") if name in self._places else KeyError("Unknown flag")
-        _set_writable(self._array, value)
-
-    def __setattr__(self, name, value):
-        if name == "_array":
-            object.__setattr__(self, name, value)
-        elif name == "writeable":
-            _set_writable(self._array, value)
-        else:
-            raise AttributeError(f"attribute {name!r} of 'numpy._core.multiarray.flagsobj' objects is not writable")
-
-    def __repr__(self):
-        names = ("C_CONTIGUOUS", "F_CONTIGUOUS", "OWNDATA", "WRITEABLE", "ALIGNED", "WRITEBACKIFCOPY")
-        return "".join(f"  {name} : {self[name]}{' ' if name == 'WRITEABLE' else ''}\n" for name in names)
-
-    def __eq__(self, other):
-        return repr(self) == repr(other)
-
-    __hash__ = None
-
-
-def _set_writable(array, value):
-    if value and array.base is not None and not array.base._layout()[3]:
-        raise ValueError("cannot set WRITEABLE flag to True of this array")
-    array._set_writable(bool(value))

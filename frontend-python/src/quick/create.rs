@@ -100,9 +100,22 @@ pub(super) fn ones(py: Python, args: Args) -> Done {
     filled(py, args, Fill::One)
 }
 
+/// `np.array(x, float)`, `np.array(x, dtype=float)` of a list or tuple of numbers
+fn floats(py: Python, args: Args) -> Done {
+    let dtype = match (args.len(), args.has_names()) {
+        (2, false) => args.get(py, 1),
+        (1, true) => match args.single_name(py) {
+            Some((name, dtype)) if name.is(intern!(py, "dtype")) => dtype,
+            _ => return NOT_PLAIN,
+        },
+        _ => return NOT_PLAIN,
+    };
+    if dtypes::quick(&dtype) == Some(DType::F64) { numbers(py, &args.get(py, 0), true) } else { NOT_PLAIN }
+}
+
 pub(super) fn asarray(py: Python, args: Args) -> Done {
     if args.len() != 1 || args.has_names() {
-        return NOT_PLAIN;
+        return floats(py, args);
     }
     let a = args.get(py, 0);
     if value::is_array(&a) {
@@ -124,7 +137,7 @@ pub(super) fn fromiter(py: Python, args: Args) -> Done {
         Some(_) => NOT_PLAIN,
         None => {
             if x.cast_exact::<PyList>().is_ok() {
-                let Some(made) = numbers(py, &x)? else { return NOT_PLAIN };
+                let Some(made) = numbers(py, &x, false)? else { return NOT_PLAIN };
                 return Ok(array_of(made.bind(py)).is_some_and(plain).then_some(made));
             }
             from_any(py, &x, dtype)
@@ -178,14 +191,14 @@ fn number(py: Python, x: &Bound<PyAny>) -> Done {
             Err(_) => return NOT_PLAIN,
         },
         Some(Operand::Typed(v)) => v,
-        _ => return numbers(py, x),
+        _ => return numbers(py, x, false),
     };
     value::new_array(py, direct(py, || Array::scalar(number))?).map(Some)
 }
 
 pub(super) fn array(py: Python, args: Args) -> Done {
     if args.len() != 1 || args.has_names() {
-        return NOT_PLAIN;
+        return floats(py, args);
     }
     let a = args.get(py, 0);
     match array_of(&a) {
@@ -194,11 +207,11 @@ pub(super) fn array(py: Python, args: Args) -> Done {
     }
 }
 
-/// A list (of lists, …) of Python numbers of few kinds as an array.
-pub(super) fn numbers(py: Python, list: &Bound<PyAny>) -> Done {
-    let Ok(outer) = list.cast_exact::<PyList>() else { return NOT_PLAIN };
+/// A list or tuple (of lists or tuples, …) of Python numbers of few kinds as an array, of floats where `floats` says so.
+pub(super) fn numbers(py: Python, list: &Bound<PyAny>, floats: bool) -> Done {
+    let Some(n) = items(list) else { return NOT_PLAIN };
     let mut found = Numbers::default();
-    if !found.read(outer, 0)? {
+    if !found.read(list, n, 0)? {
         return NOT_PLAIN;
     }
     let dtype = match (found.floats, found.ints, found.bools) {
@@ -207,6 +220,11 @@ pub(super) fn numbers(py: Python, list: &Bound<PyAny>) -> Done {
         (false, false, true) => DType::Bool,
         _ => return NOT_PLAIN,
     };
+    if floats && dtype != DType::F64 {
+        // The truth values are integers in the same bits.
+        found.values.iter_mut().for_each(|v| *v = v.to_bits() as i64 as f64);
+    }
+    let dtype = if floats { DType::F64 } else { dtype };
     let array = direct(py, || match dtype {
         DType::F64 => Array::from_bytes(bytes_of(&found.values), &found.shape, dtype),
         DType::I64 => {
@@ -219,6 +237,12 @@ pub(super) fn numbers(py: Python, list: &Bound<PyAny>) -> Done {
         }
     })?;
     value::new_array(py, array).map(Some)
+}
+
+/// How many items a list or tuple has.
+#[inline]
+fn items(x: &Bound<PyAny>) -> Option<usize> {
+    if let Ok(list) = x.cast_exact::<PyList>() { Some(list.len()) } else { Some(x.cast_exact::<PyTuple>().ok()?.len()) }
 }
 
 pub(super) fn bytes_of<T: Copy>(values: &[T]) -> &[u8] {
@@ -239,8 +263,8 @@ pub(super) struct Numbers {
 
 impl Numbers {
     /// False where NumPy must look at it: other objects, uneven lengths, large integers, mixtures.
-    fn read(&mut self, list: &Bound<PyList>, depth: usize) -> PyResult<bool> {
-        let n = list.len();
+    fn read(&mut self, list: &Bound<PyAny>, n: usize, depth: usize) -> PyResult<bool> {
+        let is_list = list.is_exact_instance_of::<PyList>();
         if depth == self.shape.len() {
             if !self.values.is_empty() || depth >= 4 || n == 0 {
                 return Ok(false);
@@ -249,12 +273,15 @@ impl Numbers {
         } else if self.shape[depth] != n {
             return Ok(false);
         }
-        let inner = depth + 1 < self.shape.len();
+        let (py, inner) = (list.py(), depth + 1 < self.shape.len());
         for i in 0..n {
-            // SAFETY: the list holds its items, and no Python code runs here that could change it.
-            let item = unsafe { seen(list.py(), ffi::PyList_GetItem(list.as_ptr(), i as isize)) };
-            if let Ok(below) = item.cast_exact::<PyList>() {
-                if i > 0 && self.shape.len() == depth + 1 || !self.read(&below, depth + 1)? {
+            // SAFETY: an exact list or tuple of n items, which holds them, and no Python code runs here that could change it.
+            let item = unsafe {
+                let (list, i) = (list.as_ptr(), i as isize);
+                seen(py, if is_list { ffi::PyList_GetItem(list, i) } else { ffi::PyTuple_GetItem(list, i) })
+            };
+            if let Some(n) = items(&item) {
+                if i > 0 && self.shape.len() == depth + 1 || !self.read(&item, n, depth + 1)? {
                     return Ok(false);
                 }
             } else if inner || self.shape.len() > depth + 1 || !self.number(&item) {

@@ -4,11 +4,11 @@
 
 use legate_jit_ir::{DType, Scalar};
 use legate_jit_runtime::{self as rt, Element, HostView};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use pyo3::{ffi, intern};
 
-use super::args::{Args, Done, NOT_PLAIN, array_of, as_method, int, ints};
+use super::args::{Args, Done, NOT_PLAIN, array_of, int, ints};
 use crate::error::{attempt, direct};
 use crate::index::int_list;
 use crate::{adopt, convert, value};
@@ -97,9 +97,15 @@ fn filled(py: Python, n: usize, item: impl Fn(usize) -> PyResult<*mut ffi::PyObj
 
 /// `a.take(i)`, `a.take(i, 0)`
 pub(super) fn take(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
-    if args.has_names() || !(1..=2).contains(&args.len()) {
-        return NOT_PLAIN;
-    }
+    let axis = match (args.len(), args.has_names()) {
+        (1, false) => None,
+        (2, false) => Some(args.get(py, 1)),
+        (1, true) => match args.single_name(py) {
+            Some((name, axis)) if name.is(intern!(py, "axis")) => Some(axis),
+            _ => return NOT_PLAIN,
+        },
+        _ => return NOT_PLAIN,
+    };
     let index = args.get(py, 0);
     let Some(a) = array_of(a) else { return NOT_PLAIN };
     let made;
@@ -113,7 +119,7 @@ pub(super) fn take(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
             None => return NOT_PLAIN,
         },
     };
-    let axis_is_first = if args.len() == 2 { int(&args.get(py, 1)) == Some(0) } else { a.ndim() == 1 };
+    let axis_is_first = axis.map_or(a.ndim() == 1, |axis| int(&axis) == Some(0));
     if !axis_is_first || a.ndim() == 0 || a.size() == 0 || index.ndim() == 0 || index.dtype() != DType::I64 {
         return NOT_PLAIN;
     }
@@ -124,7 +130,10 @@ pub(super) fn take(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
 }
 
 pub(super) fn take_of(py: Python, args: Args) -> Done {
-    as_method(py, args, take)
+    if args.len() == 0 || array_of(&args.get(py, 0)).is_none() {
+        return NOT_PLAIN;
+    }
+    take(py, &args.get(py, 0), args.behind(1))
 }
 
 /// `a.tobytes()` of elements that are in memory one after the other.

@@ -40,6 +40,9 @@ pub(super) fn dot_of(py: Python, args: Args) -> Done {
 }
 
 pub(super) fn where_(py: Python, args: Args) -> Done {
+    if args.len() == 1 {
+        return super::order::nonzero_of(py, args);
+    }
     if args.len() != 3 || args.has_names() {
         return NOT_PLAIN;
     }

@@ -72,6 +72,7 @@ from ._math import (
     iscomplexobj,
     isrealobj,
     isscalar,
+    iterable,
     linspace,
     may_share_memory,
     mean,

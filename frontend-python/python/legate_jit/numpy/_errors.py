@@ -37,10 +37,7 @@ def seterr(all=None, divide=None, over=None, under=None, invalid=None):
 
 
 class errstate(_np.errstate):
-    def __init__(self, **wanted):
-        super().__init__(**wanted)
-        self._wanted = wanted
-        self._asked = False
+    _asked = False
 
     def __enter__(self):
         result = super().__enter__()
@@ -57,11 +54,16 @@ class errstate(_np.errstate):
 
     def __call__(self, function):
         @functools.wraps(function)
-        def inner(*args, **kwargs):
-            with errstate(**self._wanted):
+        def noting(*args, **kwargs):
+            if not _asks():
                 return function(*args, **kwargs)
+            _note(1)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                _note(-1)
 
-        return inner
+        return super().__call__(noting)
 
 
 seterr.__doc__ = _np.seterr.__doc__

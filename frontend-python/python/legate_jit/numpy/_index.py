@@ -21,15 +21,15 @@ def nonzero(a):
 
 
 def sort(a, axis=-1, kind=None, order=None, *, stable=None):
-    return _fallback.run("sort", _np.sort, (a, axis, kind, order), {} if stable is None else {"stable": stable})
+    return _fallback.run_in_numpy("sort", _np.sort, (a, axis, kind, order), {} if stable is None else {"stable": stable})
 
 
 def argsort(a, axis=-1, kind=None, order=None, *, stable=None):
-    return _fallback.run("argsort", _np.argsort, (a, axis, kind, order), {} if stable is None else {"stable": stable})
+    return _fallback.run_in_numpy("argsort", _np.argsort, (a, axis, kind, order), {} if stable is None else {"stable": stable})
 
 
 def searchsorted(a, v, side="left", sorter=None):
-    return _fallback.run("searchsorted", _np.searchsorted, (a, v, side, sorter), {})
+    return _fallback.run_in_numpy("searchsorted", _np.searchsorted, (a, v, side, sorter), {})
 
 
 def partition(a, kth, axis=-1, kind="introselect", order=None):

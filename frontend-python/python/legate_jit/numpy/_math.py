@@ -463,16 +463,17 @@ def copyto(dst, src, casting="same_kind", where=True):
 
 
 def result_type(*arrays_and_dtypes):
-    plain = []
-    for x in arrays_and_dtypes:
-        if type(x) in _ours:
-            x = x.dtype
-        plain.append(x)
-    return _np.result_type(*plain)
+    return _np.result_type(*[x.dtype if type(x) in _ours else x for x in arrays_and_dtypes])
 
 
 def can_cast(from_, to, casting="safe"):
     return _np.can_cast(from_.dtype if type(from_) in _ours else from_, to, casting)
+
+
+def iterable(y):
+    if type(y) is ndarray:
+        return y.ndim > 0
+    return _np.iterable(y)
 
 
 def iscomplexobj(x):

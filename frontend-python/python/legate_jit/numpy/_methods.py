@@ -100,7 +100,7 @@ _RUN = (
 
 def _look(name):
     def call(self, *args, **kwargs):
-        return _fallback.run_uncounted(getattr(_native.host(self), name), args, kwargs)
+        return _native.call_method(name, None, self, args, kwargs)
 
     return _fallback._dress(call, name, getattr(_np.ndarray, name))
 
@@ -129,7 +129,7 @@ def install():
         setattr(value, name, _look(name))
     for name in ("flat", "ctypes"):
         setattr(value, name, _host_property(name))
-    value.flags = property(_fallback.Flags)
+    value.flags = property(_native.flags_of)
     for name in dir(_np.ndarray):
         # What this version of NumPy has besides.
         if not name.startswith("__") and not hasattr(ndarray, name):
