@@ -1,6 +1,7 @@
 """What the Python tests share: the two modules, and comparison to the bit."""
 
 import os
+import signal
 import sys
 import tempfile
 
@@ -10,6 +11,10 @@ import pytest
 # A kernel cache of the tests' own, so that no run depends on what an earlier one left.
 os.environ.setdefault("LEGATE_JIT_CACHE_DIR", tempfile.mkdtemp(prefix="legate-jit-tests-"))
 sys.path.insert(0, os.path.dirname(__file__))
+
+# A shell that starts the tests in the background has them ignore interrupts, which some of them send themselves.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import legate_jit  # noqa: E402
 import on_cache  # noqa: E402
