@@ -647,6 +647,28 @@ def timer(np, n, statement):
     return lambda count: run(count, **arguments)
 
 
+def outcome(np, n, statement):
+    """What the statement gives, if it is an expression."""
+    before, _, body = statement.rpartition("|")
+    place = dict(np=np, n=n)
+    exec(SETUP + before.strip(), place)
+    try:
+        code = compile(body.strip(), "<call>", "eval")
+    except SyntaxError:
+        return None
+    return eval(code, place)
+
+
+def differ(numpy, got, want):
+    """Whether two results are numbers and not the same ones, to some units in the last place."""
+    got, want = numpy.asarray(got), numpy.asarray(want)
+    if "O" in (got.dtype.kind, want.dtype.kind):
+        return False
+    exact = want.dtype.kind not in "fc"
+    same = numpy.array_equal(got, want) if exact else numpy.allclose(got, want, rtol=1e-13, atol=1e-13, equal_nan=True)
+    return got.dtype != want.dtype or got.shape != want.shape or not same
+
+
 def nothing(count):
     turns = repeat(None, count)
     start = time.thread_time()
@@ -698,6 +720,9 @@ def main():
         for name, statement in calls:
             if args.only and args.only not in name or n != sizes[0] and name in SAME:
                 continue
+            got, want = outcome(ours, n, statement), outcome(numpy, n, statement)
+            if "empty" not in name and differ(numpy, got, want):
+                sys.exit(f"{name}: {got!r} is not {want!r}")
             took = measure(modules, n, statement, args.rounds, args.ms / 1e3)
             ratio = took["numpy"] / max(took["ours"], 1e-10)
             rows.append(dict(name=name, statement=statement, size=n, seconds=took, ratio=ratio))

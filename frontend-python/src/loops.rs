@@ -13,6 +13,7 @@
 mod even;
 pub mod frame;
 mod gather;
+pub mod numbers;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};

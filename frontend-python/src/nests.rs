@@ -289,7 +289,7 @@ impl Searcher {
             let Some(plan) = translated(false)? else {
                 continue;
             };
-            let rounds = Rounds::new(py, &iterator, plan, l.known.fate.clone())?;
+            let rounds = Rounds::new(&iterator, plan, l.known.fate.clone())?;
             // SAFETY: as above; no instruction but those of the loop's head uses the iterator.
             unsafe { layout.replace(&frame, place, Bound::new(py, rounds)?.into_any()) };
             return Ok(Found::Taken);

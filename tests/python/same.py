@@ -4,12 +4,36 @@ import warnings
 
 import numpy
 
+import legate_jit
 import legate_jit.numpy as ours
 
 
 def real(x):
     """NumPy's array of the same value."""
     return numpy.asarray(x)
+
+
+def assert_equal(got, want):
+    """The same bits, also in lists and tuples; of Python's own values the same types."""
+    if isinstance(want, (tuple, list)):
+        assert type(got) is type(want) and len(got) == len(want)
+        for g, w in zip(got, want):
+            assert_equal(g, w)
+    elif isinstance(want, (numpy.generic, numpy.ndarray)):
+        assert_same(got, want)
+    else:
+        assert type(got) is type(want) and (got == want or got != got and want != want)
+
+
+def counted(name, program, *args, times=2):
+    """What a program gives at last, and by how much a count of `stats()` has grown: loops are looked at from the first operation on."""
+    legate_jit.sync()
+    legate_jit._native.look_for_loops()
+    before = legate_jit.stats()[name]
+    for _ in range(times):
+        result = program(ours, *args)
+        legate_jit.sync()
+    return result, legate_jit.stats()[name] - before
 
 
 def assert_same(got, want, ulps=0, context=""):

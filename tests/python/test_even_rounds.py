@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import legate_jit
 import legate_jit.numpy as ours
-from same import assert_same
+from same import assert_equal, assert_same, counted
 
 pytestmark = pytest.mark.skipif(
     legate_jit.config()["LEGATE_JIT_LOOPS"] == "off", reason="loops are left to Python here"
@@ -26,24 +26,7 @@ def field(np, seed, *shape, dtype="f8"):
 
 def repeated(program, *args, times=2):
     """What a program gives at last, and how many of its rounds needed no Python."""
-    legate_jit.sync()
-    legate_jit._native.look_for_loops()
-    before = legate_jit.stats()["rounds_repeated"]
-    for _ in range(times):
-        result = program(ours, *args)
-        legate_jit.sync()
-    return result, legate_jit.stats()["rounds_repeated"] - before
-
-
-def assert_equal(got, want):
-    if isinstance(want, (tuple, list)):
-        assert type(got) is type(want) and len(got) == len(want)
-        for g, w in zip(got, want):
-            assert_equal(g, w)
-    elif type(want) in (int, float):
-        assert type(got) is type(want) and got == want
-    else:
-        assert_same(got, want)
+    return counted("rounds_repeated", program, *args, times=times)
 
 
 def check(program, least, most=None, times=2):

@@ -4,7 +4,7 @@ import numpy
 import pytest
 
 import legate_jit.numpy as ours
-from same import assert_same
+from same import assert_equal
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -20,17 +20,6 @@ def run(np, program):
 def check(program):
     got, want = run(ours, program), run(numpy, program)
     assert_equal(got, want)
-
-
-def assert_equal(got, want):
-    if isinstance(want, (list, tuple)):
-        assert type(got) is type(want) and len(got) == len(want)
-        for g, w in zip(got, want):
-            assert_equal(g, w)
-    elif isinstance(want, (numpy.ndarray, numpy.generic)):
-        assert_same(got, want)
-    else:
-        assert type(got) is type(want) and got == want
 
 
 def table(np, order="C"):

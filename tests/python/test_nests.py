@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import legate_jit
 import legate_jit.numpy as ours
-from same import assert_same
+from same import assert_equal, counted
 
 pytestmark = [
     pytest.mark.skipif(legate_jit.config()["LEGATE_JIT_LOOPS"] == "off", reason="loops are left to Python here"),
@@ -32,25 +32,7 @@ def some(np, seed, *shape, dtype="f8"):
 
 def translated(program, *args, times=2):
     """What a program gives at last, and how many of its rounds needed no Python."""
-    legate_jit.sync()
-    legate_jit._native.look_for_loops()
-    before = legate_jit.stats()["rounds_translated"]
-    for _ in range(times):
-        result = program(ours, *args)
-        legate_jit.sync()
-    return result, legate_jit.stats()["rounds_translated"] - before
-
-
-def assert_equal(got, want):
-    """The same bits; of numbers the same types."""
-    if isinstance(want, (tuple, list)):
-        assert type(got) is type(want) and len(got) == len(want)
-        for g, w in zip(got, want):
-            assert_equal(g, w)
-    elif isinstance(want, (numpy.generic, numpy.ndarray)):
-        assert_same(got, want)
-    else:
-        assert type(got) is type(want) and (got == want or got != got and want != want)
+    return counted("rounds_translated", program, *args, times=times)
 
 
 def check(program, least=1, times=2):

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 import legate_jit
 import legate_jit.numpy as ours
-from test_nests import assert_equal, check, in_a_process, left_to_python, some, translated
+from same import assert_equal
+from test_nests import check, in_a_process, left_to_python, some, translated
 
 pytestmark = [
     pytest.mark.skipif(legate_jit.config()["LEGATE_JIT_LOOPS"] == "off", reason="loops are left to Python here"),

@@ -7,17 +7,18 @@
 //!
 //! A boundary file: it replaces references in frames and reads them.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use legate_jit_runtime::round::places::{self, Looked, Places};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString};
 use pyo3::{Bound, Py, PyAny, PyResult, intern};
 
 use super::frame::{self, Layout};
 use super::gather::{self, Atom, Gathered, Types};
+use super::numbers::Numbers;
 use super::{Reach, TRIES, TURN, WORTH, is_traced, key, left};
 use crate::{error, nests, value};
 
@@ -163,8 +164,7 @@ pub fn take(frame: &Bound<'_, PyAny>, even: &Arc<Even>, tools: &Arc<Tools>) -> P
     // SAFETY: the loop runs, so its iterator lies there.
     let iterator = unsafe { Bound::from_borrowed_ptr_or_opt(py, tools.layout.slot(frame, even.place)) };
     let Some(iterator) = iterator.filter(|i| tools.types.is_range_iterator(i)) else { return Ok(Taken::No) };
-    let rounds = left(&iterator)?;
-    if rounds < WORTH + WATCHED.0 || error::is_strict() || is_traced(py)? {
+    if left(&iterator)? < WORTH + WATCHED.0 || error::is_strict() || is_traced(py)? {
         return Ok(Taken::No);
     }
     if even.fate.offers.load(Ordering::Relaxed) < OFFERS {
@@ -180,11 +180,7 @@ pub fn take(frame: &Bound<'_, PyAny>, even: &Arc<Even>, tools: &Arc<Tools>) -> P
         even.fail(1);
         return Ok(Taken::No);
     }
-    // (iter, (range,), how many were taken)
-    let reduced = iterator.call_method0(intern!(py, "__reduce__"))?.cast_into::<PyTuple>()?;
-    let range = reduced.get_item(1)?.get_item(0)?;
-    let taken: i64 = reduced.get_item(2)?.extract()?;
-    let (start, step): (i64, i64) = (range.getattr("start")?.extract()?, range.getattr("step")?.extract()?);
+    let (numbers, taken) = Numbers::of(&iterator)?;
     let course = Course {
         even: even.clone(),
         tools: tools.clone(),
@@ -196,12 +192,7 @@ pub fn take(frame: &Bound<'_, PyAny>, even: &Arc<Even>, tools: &Arc<Tools>) -> P
         tries: 0,
         places: None,
     };
-    let rounds = Rounds {
-        next: AtomicI64::new(start.wrapping_add(step.wrapping_mul(taken))),
-        step,
-        left: AtomicUsize::new(rounds),
-        course: Mutex::new(Some(Box::new(course))),
-    };
+    let rounds = Rounds { numbers, course: Mutex::new(Some(Box::new(course))) };
     // SAFETY: as above; no instruction but those of the loop's head uses the iterator.
     unsafe { tools.layout.replace(frame, even.place, Bound::new(py, rounds)?.into_any()) };
     Ok(Taken::Yes(taken == 1))
@@ -270,7 +261,7 @@ impl Course {
         let mut start = None;
         while let Some(places) = &mut self.places {
             // The last round is Python's.
-            let left = rounds.left.load(Ordering::Relaxed).saturating_sub(1);
+            let left = rounds.numbers.left().saturating_sub(1);
             if left == 0 {
                 return Ok(Then::Stop);
             }
@@ -290,7 +281,7 @@ impl Course {
             let mut left = left;
             while left > 0 && places.left() > 0 && start.elapsed() < TURN {
                 let done = error::guarded(py, || places.repeat(&now.arrays(), left))?;
-                rounds.advance(done);
+                rounds.numbers.advance(done);
                 left -= done;
             }
             if left > 0 && places.left() > 0 {
@@ -302,7 +293,7 @@ impl Course {
             let Some(again) = self.gather(frame) else { return Ok(Then::Stop) };
             now = again;
         }
-        if rounds.left.load(Ordering::Relaxed) < WORTH + WATCHED.1 {
+        if rounds.numbers.left() < WORTH + WATCHED.1 {
             return Ok(Then::Stop);
         }
         places::begin(&now.arrays());
@@ -323,22 +314,13 @@ impl Drop for Course {
 /// The numbers of a range, as its own iterator gives them; on the way it has the runtime do rounds.
 #[pyclass(frozen, name = "EvenRounds", module = "legate_jit")]
 pub struct Rounds {
-    next: AtomicI64,
-    step: i64,
-    left: AtomicUsize,
+    numbers: Numbers,
     course: Mutex<Option<Box<Course>>>,
 }
 
 impl Rounds {
     fn course(&self) -> std::sync::MutexGuard<'_, Option<Box<Course>>> {
         self.course.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn advance(&self, rounds: usize) {
-        let left = self.left.load(Ordering::Relaxed);
-        self.left.store(left - rounds.min(left), Ordering::Relaxed);
-        let by = self.step.wrapping_mul(rounds as i64);
-        self.next.store(self.next.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
     }
 
     fn run(&self, slf: &Bound<'_, Rounds>, course: &mut Course) -> PyResult<Then> {
@@ -372,15 +354,10 @@ impl Rounds {
         {
             *this.course() = Some(course);
         }
-        if this.left.load(Ordering::Relaxed) == 0 {
-            return Ok(None);
-        }
-        let next = this.next.load(Ordering::Relaxed);
-        this.advance(1);
-        Ok(Some(next))
+        Ok(this.numbers.take())
     }
 
     fn __length_hint__(&self) -> usize {
-        self.left.load(Ordering::Relaxed)
+        self.numbers.left()
     }
 }

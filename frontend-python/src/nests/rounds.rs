@@ -1,18 +1,17 @@
 //! The iterator that stands in a translated loop's place.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use legate_jit_runtime::Array;
 use legate_jit_runtime::nest::{Ran, Stop};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 
 use super::plan::Plan;
 use super::{EAGER, Fate, TRIES};
 use crate::error;
+use crate::loops::numbers::Numbers;
 use crate::loops::{self, frame};
 
 /// To take what the interpreter needs less than this for takes longer than Python needs for it; how often in a row that is found
@@ -25,9 +24,7 @@ pub(super) const LEAVES: usize = 4;
 /// The numbers of a range, as its own iterator gives them; on the way it has the runtime do the rounds.
 #[pyclass(frozen, module = "legate_jit")]
 pub struct Rounds {
-    next: AtomicI64,
-    step: i64,
-    left: AtomicUsize,
+    numbers: Numbers,
     plan: Mutex<Option<Arc<Plan>>>,
     /// Of the loop.
     fate: Arc<Fate>,
@@ -38,22 +35,9 @@ pub struct Rounds {
 
 impl Rounds {
     /// In place of an iterator over a range.
-    pub(super) fn new(
-        py: Python<'_>,
-        iterator: &Bound<'_, PyAny>,
-        plan: Arc<Plan>,
-        fate: Arc<Fate>,
-    ) -> PyResult<Rounds> {
-        let left = loops::left(iterator)?;
-        // (iter, (range,), how many were taken)
-        let reduced = iterator.call_method0(intern!(py, "__reduce__"))?.cast_into::<PyTuple>()?;
-        let range = reduced.get_item(1)?.get_item(0)?;
-        let taken: i64 = reduced.get_item(2)?.extract()?;
-        let (start, step): (i64, i64) = (range.getattr("start")?.extract()?, range.getattr("step")?.extract()?);
+    pub(super) fn new(iterator: &Bound<'_, PyAny>, plan: Arc<Plan>, fate: Arc<Fate>) -> PyResult<Rounds> {
         Ok(Rounds {
-            next: AtomicI64::new(start.wrapping_add(step.wrapping_mul(taken))),
-            step,
-            left: AtomicUsize::new(left),
+            numbers: Numbers::of(iterator)?.0,
             plan: Mutex::new(Some(plan)),
             fate,
             done: AtomicUsize::new(0),
@@ -73,13 +57,6 @@ impl Rounds {
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn advance(&self, rounds: usize) {
-        let left = self.left.load(Ordering::Relaxed);
-        self.left.store(left - rounds.min(left), Ordering::Relaxed);
-        let by = self.step.wrapping_mul(rounds as i64);
-        self.next.store(self.next.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
-    }
-
     /// Does the rounds that can be done before the next one of Python's.
     fn run(&self, slf: &Bound<'_, Rounds>, plan: &Arc<Plan>) -> PyResult<()> {
         let py = slf.py();
@@ -95,7 +72,7 @@ impl Rounds {
         }
         loop {
             // The last round is Python's.
-            let rounds = self.left.load(Ordering::Relaxed).saturating_sub(1);
+            let rounds = self.numbers.left().saturating_sub(1);
             if rounds == 0 {
                 return Ok(());
             }
@@ -104,9 +81,9 @@ impl Rounds {
                 return Ok(());
             };
             let arrays: Vec<&Array> = gathered.arrays.iter().collect();
-            let range = (self.next.load(Ordering::Relaxed), self.step);
             let start = Instant::now();
-            let run = error::guarded(py, || plan.program.run(&mut gathered.numbers, &arrays, range, rounds));
+            let run =
+                error::guarded(py, || plan.program.run(&mut gathered.numbers, &arrays, self.numbers.range(), rounds));
             let Ran { done, stop, compiled } = run?;
             if compiled || start.elapsed() > SMALL || EAGER.load(Ordering::Relaxed) {
                 self.fate.small.store(0, Ordering::Relaxed);
@@ -115,7 +92,7 @@ impl Rounds {
             }
             if done > 0 {
                 plan.hand_back(py, &frame, &layout, &gathered.numbers)?;
-                self.advance(done);
+                self.numbers.advance(done);
             }
             let done = done + self.done.fetch_add(done, Ordering::Relaxed);
             match stop {
@@ -159,15 +136,10 @@ impl Rounds {
         if let Some(plan) = this.plan() {
             this.run(slf, &plan)?;
         }
-        if this.left.load(Ordering::Relaxed) == 0 {
-            return Ok(None);
-        }
-        let next = this.next.load(Ordering::Relaxed);
-        this.advance(1);
-        Ok(Some(next))
+        Ok(this.numbers.take())
     }
 
     fn __length_hint__(&self) -> usize {
-        self.left.load(Ordering::Relaxed)
+        self.numbers.left()
     }
 }
