@@ -375,7 +375,7 @@ impl Make<'_> {
             let n = c.one_of(&self.options.extents);
             let other = self.fit(other, &Type { dtype: ty.dtype, shape: [ty.shape[1], n].as_slice().into() });
             let out = Type { dtype: ty.dtype, shape: [ty.shape[0], n].as_slice().into() };
-            self.graph.push(Op::Opaque(Opaque::Matmul), &[v, other], out);
+            self.graph.push_matmul(v, other, out);
         }
     }
 }

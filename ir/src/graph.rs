@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::shape::Shape;
+use crate::shape::{Shape, c_strides};
 use crate::{DType, Scalar, Ufunc, View};
 
 /// A node's result. Nodes are in topological order: a node's arguments have smaller indices.
@@ -68,12 +68,19 @@ pub struct Reduce {
     pub order: Order,
 }
 
+/// Steps from one element to the next along each axis, in elements.
+pub type Strides = SmallVec<[i64; 4]>;
+
 /// Operations that a library or a hand-written loop runs, not a generated kernel.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Opaque {
     /// NumPy's matmul for arguments of rank ≥ 1 after broadcasting: (.., m, k) × (.., k, n); vectors are given as
     /// (1, k) or (k, 1) views by the recorder. Same float or complex type on both sides, integers too.
-    Matmul,
+    ///
+    /// A BLAS chooses its loops by how operands lie in memory, and with them the order of additions. So each operand's steps
+    /// from element to element, as the program has them, are part of the operation: those of all axes, or none where the operand lies
+    /// in C order. What passes make of operands changes where their elements come from, and never these.
+    Matmul([Strides; 2]),
     /// `ufunc.accumulate` along one axis, strictly in order.
     Scan { ufunc: Ufunc, axis: u32 },
 }
@@ -126,6 +133,26 @@ impl Graph {
     pub fn push(&mut self, op: Op, args: &[Value], ty: Type) -> Value {
         self.nodes.push(Node { op, args: SmallVec::from_slice(args), ty });
         Value(self.nodes.len() as u32 - 1)
+    }
+
+    /// A product of matrices, whose operands lie as their views say.
+    pub fn push_matmul(&mut self, a: Value, b: Value, ty: Type) -> Value {
+        let strides = [self.strides(a), self.strides(b)];
+        self.push(Op::Opaque(Opaque::Matmul(strides)), &[a, b], ty)
+    }
+
+    /// How a value lies in the memory of what it is a view of; none where that is C order.
+    fn strides(&self, v: Value) -> Strides {
+        let shape = &self.ty(v).shape;
+        let (mut base, mut view) = (v, View::identity(shape));
+        while let Op::View(outer) = &self.node(base).op {
+            view = outer.then(&view);
+            base = self.node(base).args[0];
+        }
+        let (_, strides) = view.strided(&c_strides(&self.ty(base).shape));
+        let steps = |axis: usize| shape[axis] > 1;
+        let ordered = c_strides(shape);
+        if (0..shape.len()).all(|axis| !steps(axis) || strides[axis] == ordered[axis]) { Strides::new() } else { strides }
     }
 
     pub fn node(&self, v: Value) -> &Node {

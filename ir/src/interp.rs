@@ -165,7 +165,7 @@ fn evaluate(
             base
         }
         Op::Reduce(r) => reduce(r, args[0])?,
-        Op::Opaque(Opaque::Matmul) => matmul(args[0], args[1], ty)?,
+        Op::Opaque(Opaque::Matmul(_)) => matmul(args[0], args[1], ty)?,
         Op::Opaque(Opaque::Scan { ufunc, axis }) => scan(*ufunc, *axis as usize, args[0], ty)?,
     };
     if value.ty() == *ty { Ok(value) } else { Err(format!("its value is {}, its type {ty}", value.ty())) }

@@ -26,7 +26,7 @@ use std::fmt::{self, Write};
 
 use smallvec::SmallVec;
 
-use crate::graph::{Opaque, Order, Reduce, Reducer};
+use crate::graph::{Opaque, Order, Reduce, Reducer, Strides};
 use crate::shape::Shape;
 use crate::view::AxisMap;
 use crate::{DType, Scalar, Type, Ufunc, View};
@@ -351,7 +351,13 @@ pub(crate) fn parse_axes(p: &mut Lexer, reducer: Reducer) -> PResult<Reduce> {
 impl fmt::Display for Opaque {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Opaque::Matmul => f.write_str("matmul"),
+            Opaque::Matmul(strides) => {
+                f.write_str("matmul")?;
+                if strides.iter().all(|s| s.is_empty()) {
+                    return Ok(());
+                }
+                write!(f, " strides {:?} {:?}", &strides[0][..], &strides[1][..])
+            }
             Opaque::Scan { ufunc, axis } => write!(f, "scan {} axis {axis}", ufunc.name()),
         }
     }
@@ -360,7 +366,17 @@ impl fmt::Display for Opaque {
 /// `None`, with nothing read, if no opaque operation comes.
 pub(crate) fn parse_opaque(p: &mut Lexer) -> PResult<Option<Opaque>> {
     if p.eat("matmul") {
-        return Ok(Some(Opaque::Matmul));
+        let mut strides = [Strides::new(), Strides::new()];
+        if p.eat("strides") {
+            for operand in &mut strides {
+                p.expect("[")?;
+                p.list("]", |p| {
+                    operand.push(p.signed("a stride")?);
+                    Ok(())
+                })?;
+            }
+        }
+        return Ok(Some(Opaque::Matmul(strides)));
     }
     if p.eat("scan") {
         let ufunc = parse_ufunc(p)?;

@@ -45,7 +45,7 @@ pub fn node(graph: &Graph, v: Value) -> Check {
     let arity = match &node.op {
         Op::Input(_) | Op::Scalar(_) | Op::Const(_) | Op::Index(_) => 0,
         Op::View(_) | Op::Reshape | Op::Cast | Op::Reduce(_) | Op::Opaque(Opaque::Scan { .. }) => 1,
-        Op::Update(_) | Op::Opaque(Opaque::Matmul) => 2,
+        Op::Update(_) | Op::Opaque(Opaque::Matmul(_)) => 2,
         Op::Map(ufunc) => ufunc.nin(),
     };
     ensure!(node.args.len() == arity, "expected {arity} arguments, found {}", node.args.len());
@@ -181,9 +181,10 @@ pub fn reduce_type(reduce: &Reduce, arg: &Type) -> std::result::Result<Type, Str
 /// The type of an opaque operation's result.
 pub fn opaque_type(opaque: &Opaque, args: &[&Type]) -> std::result::Result<Type, String> {
     match opaque {
-        Opaque::Matmul => {
+        Opaque::Matmul(strides) => {
             let [a, b] = args else { return Err(format!("expected 2 arguments, found {}", args.len())) };
             let rank = a.shape.len();
+            ensure!(strides.iter().all(|s| s.is_empty() || s.len() == rank), "strides of {strides:?} for {rank} axes");
             let fits = rank >= 2
                 && b.shape.len() == rank
                 && a.dtype == b.dtype

@@ -27,7 +27,7 @@ const MIN_VECTOR: usize = 10_000;
 
 /// See the module's documentation.
 pub fn unfold(graph: &Graph, cx: &Cx) -> Result<(Graph, Notes)> {
-    let relevant = |op: &Op| matches!(op, Op::Reduce(_) | Op::Opaque(Opaque::Matmul));
+    let relevant = |op: &Op| matches!(op, Op::Reduce(_) | Op::Opaque(Opaque::Matmul(_)));
     if !graph.nodes.iter().any(|n| relevant(&n.op)) {
         return Ok((graph.clone(), Notes::new()));
     }
@@ -42,7 +42,7 @@ pub fn unfold(graph: &Graph, cx: &Cx) -> Result<(Graph, Notes)> {
         let args: SmallVec<[Value; 3]> = node.args.iter().map(|a| new[a.index()]).collect();
         let unfolded = match &node.op {
             Op::Reduce(reduce) => u.chain(reduce, args[0], &node.ty),
-            Op::Opaque(Opaque::Matmul) if fits_product(graph, &users, Value(i as u32)) => {
+            Op::Opaque(Opaque::Matmul(_)) if fits_product(graph, &users, Value(i as u32)) => {
                 u.notes.push(format!("a product of {} on the way", u.out.ty(args[0])));
                 Some(u.product(args[0], args[1], &node.ty))
             }
@@ -273,7 +273,7 @@ fn only_products(graph: &Graph, users: &Users, v: Value) -> bool {
         let node = graph.node(user);
         match node.op {
             Op::View(_) => only_products(graph, users, user),
-            Op::Opaque(Opaque::Matmul) => node.ty.shape.len() == 2 && node.ty.shape.contains(&1),
+            Op::Opaque(Opaque::Matmul(_)) => node.ty.shape.len() == 2 && node.ty.shape.contains(&1),
             _ => false,
         }
     })

@@ -1,6 +1,6 @@
 //! From the trace to the graph: run once for each structure, when no plan for it is known.
 
-use legate_jit_ir::graph::{Op as Node, Opaque};
+use legate_jit_ir::graph::{Op as Node, Opaque, Strides};
 use legate_jit_ir::{DType, Graph, Shape, Type, Ufunc, Value, View};
 
 use crate::layout::{Class, permuting};
@@ -77,10 +77,26 @@ impl Builder<'_> {
                         self.operand(a, layout.shape(), &unpack(0, layout.ndim()))
                     })
                     .collect();
-                self.graph.push(Node::Opaque(Opaque::Matmul), &values, Type::new(rec.dtype, shape))
+                let strides = [self.strides(&args[0]), self.strides(&args[1])];
+                self.graph.push(Node::Opaque(Opaque::Matmul(strides)), &values, Type::new(rec.dtype, shape))
             }
             Op::Index(axis) => self.graph.push(Node::Index(axis), &[], Type::new(DType::I64, shape)),
         }
+    }
+
+    /// How an operand of a product lies in memory as the program has it, which the graph does not show: `p.copy()` and what is filled
+    /// with one number are views there. What has to be computed first is in C order.
+    fn strides(&self, arg: &Arg) -> Strides {
+        let layout = &self.trace.layouts[arg.layout as usize];
+        let of = match arg.src {
+            Src::Node(n) => self.trace.recs[n as usize].dtype,
+            Src::Input(n) => self.trace.input_types[n as usize].dtype,
+            Src::Scalar(_) | Src::Const(_) => return Strides::new(),
+        };
+        if layout.c_contiguous || arg.part != Part::Whole || of != arg.cast {
+            return Strides::new();
+        }
+        layout.strides.clone()
     }
 
     /// The whole value that an argument names.

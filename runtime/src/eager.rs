@@ -437,7 +437,7 @@ impl<'a> Run<'a> {
             .collect();
         let by = packed(full.shape(), item);
         let out = Strided { ptr: store.raw_ptr(), dtype: rec.dtype, shape: full.shape(), strides: &by };
-        library::run(&Opaque::Matmul, &args, &out)?;
+        library::matmul(&args[0], &args[1], &out)?;
         Ok(store)
     }
 

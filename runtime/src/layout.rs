@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use crate::shared::Shared;
 
-pub type Strides = SmallVec<[i64; 4]>;
+pub use legate_jit_ir::graph::Strides;
 /// `perm[k]` is the axis of the handle that lies at place k of the memory order.
 pub type Perm = SmallVec<[u32; 4]>;
 

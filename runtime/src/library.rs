@@ -3,8 +3,10 @@
 use legate_jit_ir::DType;
 use legate_jit_ir::graph::Opaque;
 
+use self::arranged::Arranged;
 use crate::Result;
 
+mod arranged;
 pub mod blas;
 pub(crate) mod gemv;
 pub(crate) mod matmul;
@@ -25,16 +27,28 @@ pub struct Strided<'a> {
 // SAFETY: an address; who reads or writes there answers for it.
 unsafe impl Sync for Strided<'_> {}
 
+/// The product of matrices that lie as they lie in the program. The operands name valid memory; `out` overlaps none of the arguments.
+pub fn matmul(a: &Strided, b: &Strided, out: &Strided) -> Result<()> {
+    matmul::matmul(a, b, out, rows_of(out))
+}
+
+fn rows_of(out: &Strided) -> usize {
+    out.shape.len().checked_sub(2).map_or(1, |k| out.shape[k])
+}
+
 /// Computes `out` from `args`. The operands name valid memory; `out` overlaps none of the arguments.
 pub fn run(op: &Opaque, args: &[Strided], out: &Strided) -> Result<()> {
-    let rows = out.shape.len().checked_sub(2).map_or(1, |k| out.shape[k]);
-    run_rows(op, args, out, rows)
+    run_rows(op, args, out, rows_of(out))
 }
 
 /// The same where `out` may be some rows of a matrix that has `rows` of them.
 pub fn run_rows(op: &Opaque, args: &[Strided], out: &Strided, rows: usize) -> Result<()> {
     match op {
-        Opaque::Matmul => matmul::matmul(&args[0], &args[1], out, rows),
+        Opaque::Matmul(strides) => {
+            let copies = [Arranged::of(&args[0], &strides[0])?, Arranged::of(&args[1], &strides[1])?];
+            let operand = |k: usize| copies[k].as_ref().map_or(args[k], |copy| copy.like(&args[k]));
+            matmul::matmul(&operand(0), &operand(1), out, rows)
+        }
         Opaque::Scan { ufunc, axis } => scan::scan(*ufunc, *axis as usize, &args[0], out),
     }
 }
@@ -62,6 +76,6 @@ pub(crate) unsafe fn dot(dtype: DType, n: usize, x: (*mut u8, i64), y: (*mut u8,
     let a = Strided { ptr: x.0, dtype, shape: &[1, n], strides: &[x.1 * n as i64, x.1] };
     let b = Strided { ptr: y.0, dtype, shape: &[n, 1], strides: &[y.1, item] };
     let out = Strided { ptr: bits.as_mut_ptr().cast(), dtype, shape: &[1, 1], strides: &[item, item] };
-    run(&Opaque::Matmul, &[a, b], &out)?;
+    matmul(&a, &b, &out)?;
     Ok(bits)
 }

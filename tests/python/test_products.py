@@ -114,3 +114,44 @@ def test_dot_of_pending_vectors_that_run_backwards(n):
 
         for got, want in zip(program(ours, x, y), program(numpy, x, y), strict=True):
             assert_same(got, want, context=(n, seed))
+
+
+def filled_row(np, a, b, x):
+    a = np.array(a)
+    a[:, ::-1] = 1.25
+    return [np.dot(a[1], x), a @ x]
+
+
+def filled_columns(np, a, b, x):
+    d = np.zeros(a.shape, a.dtype)
+    d[:, 1:] = 0.3
+    d[1] = 0.1
+    return [d @ x, np.asarray(a).T @ d, np.full(a.shape, 0.7, a.dtype) @ x]
+
+
+def every_other_of_a_sum(np, a, b, x):
+    d = np.asarray(a) + np.asarray(b)
+    return [np.dot(d[1, ::2], x[::2]), d[::2, ::-1] @ x, d.T @ d[:, 0]]
+
+
+def transposed_copy(np, a, b, x):
+    d = np.empty(a.shape[::-1], a.dtype)
+    d[:] = np.asarray(a).T
+    return [x @ d, np.dot(d[:, 1], x), np.asarray(b).T.copy() @ d.T[:, 0]]
+
+
+def spread_over_rows(np, a, b, x):
+    d = np.broadcast_to(np.asarray(x), a.shape)
+    return [d @ x, (d + 0.0) @ x, d.copy() @ x]
+
+
+@pytest.mark.parametrize("program", [filled_row, filled_columns, every_other_of_a_sum, transposed_copy, spread_over_rows])
+@pytest.mark.parametrize("shape", [(2, 3), (17, 38), (30, 130)])
+def test_operands_lie_where_the_program_has_them(program, shape):
+    # BLAS adds up in an order that depends on it, whatever is known of where an operand's elements come from.
+    for seed in range(5):
+        for dtype in ("f8", "f4", "c16"):
+            a, b, x = (numbers(s, dtype, seed + k) for k, s in enumerate((shape, shape, shape[1:])))
+            want = program(numpy, a, b, x)
+            for got, want in zip(program(ours, a, b, ours.array(x)), want, strict=True):
+                assert_same(got, want, context=(shape, dtype, seed))

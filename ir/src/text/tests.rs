@@ -64,7 +64,7 @@ fn sample() -> Graph {
     let total = g.push(reduce(Reducer::Ufunc(Ufunc::Add), &[0, 1], Order::Chunked(6)), &[updated], f(&[]));
     let best = g.push(reduce(Reducer::ArgMax, &[1], Order::Tree), &[chosen], Type::new(DType::I64, &[2]));
     let flat = g.push(Op::Reshape, &[chosen], f(&[3, 2]));
-    let product = g.push(Op::Opaque(crate::graph::Opaque::Matmul), &[chosen, flat], f(&[2, 2]));
+    let product = g.push_matmul(chosen, flat, f(&[2, 2]));
     let scan =
         g.push(Op::Opaque(crate::graph::Opaque::Scan { ufunc: Ufunc::Multiply, axis: 0 }), &[product], f(&[2, 2]));
     let z = g.push(Op::Const(Scalar::c64(-0.0, f32::INFINITY)), &[], Type::new(DType::C64, &[]));

@@ -38,7 +38,7 @@ pub fn own(egraph: &EGraph, term: &Term, ty: &Type, math: Math) -> f64 {
         Head::Update => arg_bytes(2) * BYTE + STEP,
         Head::Reduce => facts(0).ty().map_or(0.0, |t| t.size() as f64) + STEP,
         Head::Opaque => match facts(0).attribute() {
-            Some(Leaf::Opaque(Opaque::Matmul, _)) => {
+            Some(Leaf::Opaque(Opaque::Matmul(_), _)) => {
                 let inner = facts(1).ty().and_then(|t| t.shape.last().copied()).unwrap_or(1);
                 2.0 * size * inner as f64 + STEP
             }

@@ -142,7 +142,7 @@ struct Product<'a> {
 
 impl Product<'_> {
     fn of<'a>(plan: &'a Plan, step: &'a Step) -> Option<Product<'a>> {
-        let Step::Opaque { op: Opaque::Matmul, args, out } = step else { return None };
+        let Step::Opaque { op: Opaque::Matmul(_), args, out } = step else { return None };
         let ty = &plan.buffer(*out).ty;
         let same = args.iter().all(|a| plan.buffer(a.buffer).ty.dtype == ty.dtype);
         if !same || !matches!(ty.dtype, DType::F32 | DType::F64) {
@@ -346,7 +346,7 @@ impl Banded {
     fn one_by_one(&self, frame: &Frame) -> Result<()> {
         let product = |operands: &[OpaqueOperand; 3]| {
             let [a, b, out] = operands.each_ref().map(|o| o.at(frame));
-            library::run(&Opaque::Matmul, &[a, b], &out)
+            library::matmul(&a, &b, &out)
         };
         product(&self.products[0])?;
         if let Some(launch) = self.launch.as_ref().or(self.behind.as_ref()) {

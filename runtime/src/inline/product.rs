@@ -2,7 +2,6 @@
 //!
 //! A boundary file, as `inline.rs`.
 
-use legate_jit_ir::graph::Opaque;
 use legate_jit_ir::{DType, Scalar};
 
 use super::{at_rest, made};
@@ -40,7 +39,7 @@ impl Session {
         let a = Strided { ptr: p, dtype, shape: a.shape(), strides: &a_by };
         let b = Strided { ptr: q, dtype, shape: b.shape(), strides: &b_by };
         let out = Strided { ptr: store.raw_ptr(), dtype, shape: full.shape(), strides: &by };
-        crate::library::run(&Opaque::Matmul, &[a, b], &out)?;
+        crate::library::matmul(&a, &b, &out)?;
         self.counters.inline += 1;
         Ok(Some(made(store, dtype, full, 0)))
     }

@@ -5,7 +5,7 @@
 use std::any::Any;
 use std::time::{Duration, Instant};
 
-use legate_jit_ir::graph::{Opaque, Reducer};
+use legate_jit_ir::graph::Reducer;
 use legate_jit_ir::nest::code::{Map, Op};
 use legate_jit_ir::nest::{ELEMENTS, Frame, LONGEST};
 use legate_jit_ir::{DType, Ufunc};
@@ -573,7 +573,7 @@ impl<'a> Run<'a> {
         let a = Strided { ptr: x.ptr, dtype, shape: &[m, n], strides: &by_x };
         let b = Strided { ptr: y.ptr, dtype, shape: &[n, p], strides: &by_y };
         let out = Strided { ptr: result.ptr, dtype, shape: &[m, p], strides: &by };
-        library::run(&Opaque::Matmul, &[a, b], &out).ok()?;
+        library::matmul(&a, &b, &out).ok()?;
         Some(result)
     }
 

@@ -102,7 +102,7 @@ impl State<'_> {
     /// vector; `None` where one rank must do it all. Library routines work on groups of rows, and a row's bits may depend on
     /// its place in the group, so blocks begin at multiples of [`GROUP`] and are never shorter.
     pub fn matvec(&self, op: &Opaque, args: &[Operand]) -> Option<Matvec> {
-        let (Opaque::Matmul, [matrix, vector]) = (op, args) else { return None };
+        let (Opaque::Matmul(_), [matrix, vector]) = (op, args) else { return None };
         let (&[m, k], &[_, 1]) = (&matrix.view.shape[..], &vector.view.shape[..]) else { return None };
         let ty = &self.plan.buffer(matrix.buffer).ty;
         let by_rows = matches!(&matrix.view.axes[..], [a, b] if a.terms[..] == [(0, 1)] && b.terms[..] == [(1, 1)]);

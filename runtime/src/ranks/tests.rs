@@ -244,7 +244,7 @@ fn matvec(m: usize, k: usize) -> Graph {
     let mut column = View::identity(&[k]);
     column.shape = smallvec![k, 1];
     let x = g.push(Op::View(column), &[x], Type::new(DType::F64, &[k, 1]));
-    let y = g.push(Op::Opaque(Opaque::Matmul), &[a, x], Type::new(DType::F64, &[m, 1]));
+    let y = g.push_matmul(a, x, Type::new(DType::F64, &[m, 1]));
     g.outputs = vec![y];
     g
 }

@@ -44,14 +44,13 @@ fn program(dtype: DType, m: usize, n: usize, between: Between, rows: bool) -> Gr
         };
         // Times a row, a matrix is the other way round.
         let matrix = if turned != rows { g.push(view(&[n, m], &[along(1), along(0)]), &[a], ty(&[n, m])) } else { a };
-        let matmul = Op::Opaque(Opaque::Matmul);
         if rows {
             let x = vector(g, true);
-            let out = g.push(matmul, &[x, matrix], ty(&[1, length]));
+            let out = g.push_matmul(x, matrix, ty(&[1, length]));
             return g.push(view(&[length], &[AxisMap::at(0), along(0)]), &[out], ty(&[length]));
         }
         let x = vector(g, false);
-        let out = g.push(matmul, &[matrix, x], ty(&[length, 1]));
+        let out = g.push_matmul(matrix, x, ty(&[length, 1]));
         g.push(view(&[length], &[along(0), AxisMap::at(0)]), &[out], ty(&[length]))
     };
     if between == Between::Before {
