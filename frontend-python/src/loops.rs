@@ -10,6 +10,7 @@
 //! Whatever is not known to be without other effects is left to Python: objects of other types, numbers that change, a look at
 //! a value, a debugger, another function of another package.
 
+pub mod asking;
 mod even;
 pub mod frame;
 mod gather;
@@ -79,6 +80,11 @@ pub fn tick_write(py: Python<'_>) -> PyResult<()> {
 
 #[cold]
 fn look(py: Python<'_>, a: Object, b: Object) -> PyResult<()> {
+    with_watcher(py, |watcher| watcher.look(py, a, b))
+}
+
+/// Calls a function with what is known of loops, if nobody else has it; the next look is when that says.
+fn with_watcher(py: Python<'_>, look: impl FnOnce(&mut Watcher) -> PyResult<()>) -> PyResult<()> {
     let take = || std::mem::replace(&mut *WATCHER.lock().unwrap_or_else(PoisonError::into_inner), State::Busy);
     let put = |state| *WATCHER.lock().unwrap_or_else(PoisonError::into_inner) = state;
     let mut watcher = match take() {
@@ -99,7 +105,7 @@ fn look(py: Python<'_>, a: Object, b: Object) -> PyResult<()> {
             return Ok(());
         }
     };
-    let result = watcher.look(py, a, b);
+    let result = look(&mut watcher);
     LEFT.store(watcher.next.max(1), Ordering::Relaxed);
     put(State::Here(watcher));
     result
@@ -113,6 +119,7 @@ pub fn look_for_loops() {
         *state = State::New;
     }
     LEFT.store(1, Ordering::Relaxed);
+    asking::look_soon();
     nests::forget();
 }
 
@@ -229,6 +236,8 @@ enum Mode {
         last: Option<(usize, u32)>,
         since: u32,
     },
+    /// For a round of a loop that asks for a value.
+    Asking(asking::Stage),
 }
 
 /// A loop whose round is known.
@@ -262,6 +271,7 @@ struct Watcher {
     taken: HashMap<(usize, u32), Option<u32>>,
     /// By code and loop.
     refused: HashMap<(usize, u32), u32>,
+    asking: asking::Known,
     /// A loop that could be taken was left to others for the moment.
     offered: bool,
     mode: Mode,
@@ -309,6 +319,7 @@ impl Watcher {
             learned: HashMap::new(),
             taken: HashMap::new(),
             refused: HashMap::new(),
+            asking: asking::Known::new(&py.import("legate_jit._asking")?)?,
             offered: false,
             mode: Mode::Idle,
             next: PAUSE.0,
@@ -323,6 +334,7 @@ impl Watcher {
             Mode::Waiting(watch) => self.waiting(py, a, b, watch),
             Mode::Watching(watch, spot, reach, atoms) => self.watching(py, a, b, watch, (spot, reach, atoms)),
             Mode::Following { last, since } => self.following(py, a, b, last, since + step, step),
+            Mode::Asking(stage) => self.asking(py, a, b, stage),
         }
     }
 
@@ -616,6 +628,7 @@ impl Watcher {
                     self.learned.clear();
                     self.taken.clear();
                     self.refused.clear();
+                    self.asking.clear();
                 }
                 let object = frame.getattr(intern!(py, "f_code"))?;
                 let raw: RawCode = self.analyse.bind(py).call1((&object,))?.extract()?;
@@ -648,13 +661,7 @@ impl Watcher {
             let Some(place) = self.place(py, frame)? else { return Ok(None) };
             let line = &place.code.lines[place.line];
             if places.is_empty() {
-                let operands = [a, b].iter().enumerate().all(|(k, &operand)| {
-                    // SAFETY: an operator runs, whose operands are the last two references on the stack.
-                    line.depth >= 2
-                        && unsafe { self.tools.layout.slot(&place.frame, place.code.slots + line.depth - 2 + k) }
-                            == operand
-                });
-                if !line.operator || !operands {
+                if !self.is_operator(&place, a, b) {
                     return Ok(None);
                 }
             } else if !line.call {
@@ -684,6 +691,17 @@ impl Watcher {
             next = Some(back);
         }
         Ok(None)
+    }
+
+    /// Whether an operator with these operands runs there.
+    fn is_operator(&self, place: &Place<'_>, a: Object, b: Object) -> bool {
+        let line = &place.code.lines[place.line];
+        let operands = [a, b].iter().enumerate().all(|(k, &operand)| {
+            // SAFETY: an operator runs, whose operands are the last two references on the stack.
+            line.depth >= 2
+                && unsafe { self.tools.layout.slot(&place.frame, place.code.slots + line.depth - 2 + k) } == operand
+        });
+        line.operator && operands
     }
 
     /// The iterator of a loop of the last of the frames, if it goes over a range and the loop may be repeated.

@@ -1,7 +1,7 @@
 //! The operators of arrays and scalars: operands in, one recorded operation out.
 
 use legate_jit_ir::{Scalar, Ufunc};
-use legate_jit_runtime::{self as rt, Array, Operand, UfuncArgs, WeakScalar};
+use legate_jit_runtime::{self as rt, Array, Operand, UfuncArgs, WeakScalar, round};
 use pyo3::basic::CompareOp;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
@@ -9,7 +9,7 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use crate::error::{attempt, direct};
 use crate::value::{self, Value};
-use crate::{adopt, capi, convert, fallback, picked};
+use crate::{adopt, capi, convert, fallback, loops, picked};
 
 /// A ufunc with NumPy's default options; `None` where NumPy must do it.
 #[inline]
@@ -44,10 +44,13 @@ fn asked(op: Ufunc, a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
     let py = a.py();
     adopt::detached(py, rt::sync)?;
     if let (Some(x), Some(y)) = (convert::quick(a), convert::quick(b)) {
-        if let Some(number) = known(py, op, &[x, y])? {
+        let operands = [x, y];
+        if let Some(number) = known(py, op, &operands)? {
+            let answer = || number.is_truthy(py);
+            loops::asking::asked(py, answer, |answer| round::asking::compared(op, &operands, answer))?;
             return Ok(number);
         }
-        if let Some(array) = plain(py, op, &[x, y])? {
+        if let Some(array) = plain(py, op, &operands)? {
             return value::result(py, array);
         }
     }

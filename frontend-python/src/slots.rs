@@ -307,8 +307,12 @@ unsafe extern "C" fn iterate(a: Object) -> Object {
 }
 
 unsafe extern "C" fn truth(a: Object) -> c_int {
-    // SAFETY: see the head of the file; the classes derive from `Value`.
-    enter(-1, |py| unsafe { convertible::is_true(&seen(py, a).cast_unchecked()) }.map(c_int::from))
+    enter(-1, |py| {
+        // SAFETY: see the head of the file; the classes derive from `Value`.
+        let (answer, array) = unsafe { (convertible::is_true(&seen(py, a).cast_unchecked())?, contents(a).get()) };
+        loops::asking::asked(py, || Ok(answer), |answer| rt::round::asking::is_true(array, answer))?;
+        Ok(c_int::from(answer))
+    })
 }
 
 macro_rules! number_slots {

@@ -152,7 +152,11 @@ impl Graph {
         let (_, strides) = view.strided(&c_strides(&self.ty(base).shape));
         let steps = |axis: usize| shape[axis] > 1;
         let ordered = c_strides(shape);
-        if (0..shape.len()).all(|axis| !steps(axis) || strides[axis] == ordered[axis]) { Strides::new() } else { strides }
+        if (0..shape.len()).all(|axis| !steps(axis) || strides[axis] == ordered[axis]) {
+            Strides::new()
+        } else {
+            strides
+        }
     }
 
     pub fn node(&self, v: Value) -> &Node {

@@ -8,6 +8,7 @@
 //!
 //! Whether the program does nothing else is for the front end to know.
 
+pub mod asking;
 pub mod places;
 
 use std::cell::RefCell;
@@ -21,7 +22,7 @@ use crate::base::{State, Version};
 use crate::layout::Layout;
 use crate::session::{Session, lock};
 use crate::shared::Shared;
-use crate::trace::{Arg, Op, PackedPerm, Part, Src, Trace};
+use crate::trace::{Arg, Op, PackedPerm, Part, Rec, Src, Trace};
 use crate::{Config, Result, Store};
 use legate_jit_ir::graph::Reduce;
 use legate_jit_ir::{DType, Scalar};
@@ -35,6 +36,8 @@ pub(crate) struct Seen {
     held: Vec<(Array, Shared<Version>)>,
     /// The addresses of numbers in memory that were looked at since.
     looked: RefCell<SmallVec<[usize; 4]>>,
+    /// What has run since, of a round that asks for a value.
+    ran: Option<asking::Ran>,
 }
 
 impl Seen {
@@ -145,6 +148,8 @@ pub struct Round {
     takes: Duration,
     /// Longer traces are better.
     brief: bool,
+    /// Of a round that asks for a value.
+    asks: Option<asking::Asks>,
 }
 
 /// Notes what the variables hold now, and has everything recorded until [`end`], or until the trace runs.
@@ -154,7 +159,7 @@ pub fn begin(held: &[&Array]) {
     let of = |a: &&Array| ((*a).clone(), a.base.current.get(&s.token).clone());
     let held: Vec<_> = held.iter().map(of).collect();
     s.inline.pause();
-    s.seen = Some(Seen { at: s.trace.recs.len(), apart: s.apart(), held, looked: RefCell::default() });
+    s.seen = Some(Seen { at: s.trace.recs.len(), apart: s.apart(), held, looked: RefCell::default(), ran: None });
 }
 
 /// Ends what `begin` has begun: the round between the two, if it can be repeated.
@@ -237,6 +242,49 @@ impl Shown {
     }
 }
 
+/// The numbers that were looked at, which are to be the same in each round, by their places among the values that the variables
+/// (`value` says which has which) held before it; `start` finds them there by the addresses of their stores.
+fn unchanged(
+    s: &Session,
+    seen: &Seen,
+    value: &[u32],
+    ends: &[From],
+    start: impl Fn(usize) -> Option<usize>,
+) -> Option<SmallVec<[(u32, Number); 2]>> {
+    let number = |&address: &usize| {
+        let n = start(address)?;
+        let number = number_in(&seen.held[value.iter().position(|&v| v as usize == n)?].1, s)?;
+        (ends[n] == From::Held(n as u32)).then_some((n as u32, number))
+    };
+    seen.looked.borrow().iter().map(number).collect()
+}
+
+/// The records of a trace from `first` on, where it is known of all their operands what they come from.
+fn steps(trace: &Trace, first: usize, from: impl Fn(Value) -> Option<From>) -> Option<Vec<Step>> {
+    let step = |(rec, version): (&Rec, &Shared<Version>)| {
+        let operand = |arg: &Arg| {
+            let from = match arg.src {
+                Src::Node(n) => from(Value::Node(n))?,
+                Src::Input(n) => from(Value::Store(Arc::as_ptr(&trace.inputs[n as usize]) as usize))?,
+                Src::Scalar(_) | Src::Const(_) => From::Number(trace.number(arg.src)?),
+            };
+            let layout = if matches!(from, From::Number(_)) { rec.shape } else { arg.layout };
+            let layout = trace.layouts[layout as usize].clone();
+            Some(Operand { from, layout, cast: arg.cast, part: arg.part })
+        };
+        Some(Step {
+            op: rec.op,
+            reduce: if let Op::Reduce(n) = rec.op { Some(trace.reduces[n as usize].clone()) } else { None },
+            dtype: rec.dtype,
+            operands: rec.args().iter().map(operand).collect::<Option<_>>()?,
+            shape: trace.layouts[rec.shape as usize].clone(),
+            perm: rec.perm,
+            full: version.full.clone(),
+        })
+    };
+    trace.recs[first..].iter().zip(&trace.versions[first..]).map(step).collect()
+}
+
 impl Round {
     fn between(s: &Session, seen: &Seen, held: &[&Array]) -> Option<Round> {
         let trace = &s.trace;
@@ -264,41 +312,26 @@ impl Round {
             other => known(other),
         };
         let ends = ends.into_iter().map(from).collect::<Option<Vec<From>>>()?;
-        // The numbers that were looked at are to be the same in each round.
-        let number = |&address: &usize| {
-            let n = starts.iter().position(|s| *s == Value::Store(address))?;
-            let number = number_in(&seen.held[value.iter().position(|&v| v as usize == n)?].1, s)?;
-            (ends[n] == From::Held(n as u32)).then_some((n as u32, number))
-        };
-        let numbers = seen.looked.borrow().iter().map(number).collect::<Option<_>>()?;
-        let mut steps = Vec::with_capacity(trace.recs.len() - first);
-        for (rec, version) in trace.recs[first..].iter().zip(&trace.versions[first..]) {
-            let operand = |arg: &Arg| {
-                let from = match arg.src {
-                    Src::Node(n) => from(Value::Node(n))?,
-                    Src::Input(n) => from(Value::Store(Arc::as_ptr(&trace.inputs[n as usize]) as usize))?,
-                    Src::Scalar(_) | Src::Const(_) => From::Number(trace.number(arg.src)?),
-                };
-                let layout = if matches!(from, From::Number(_)) { rec.shape } else { arg.layout };
-                let layout = trace.layouts[layout as usize].clone();
-                Some(Operand { from, layout, cast: arg.cast, part: arg.part })
-            };
-            steps.push(Step {
-                op: rec.op,
-                reduce: if let Op::Reduce(n) = rec.op { Some(trace.reduces[n as usize].clone()) } else { None },
-                dtype: rec.dtype,
-                operands: rec.args().iter().map(operand).collect::<Option<_>>()?,
-                shape: trace.layouts[rec.shape as usize].clone(),
-                perm: rec.perm,
-                full: version.full.clone(),
-            });
-        }
+        let start = |address: usize| starts.iter().position(|s| *s == Value::Store(address));
+        let numbers = unchanged(s, seen, &value, &ends, start)?;
+        let steps = steps(trace, first, from)?;
+        Some(Round::of(shown, steps, ends, numbers, (&bases_then, &bases)))
+    }
+
+    /// A round after which what lay on the first of these bases lies on the second ones.
+    fn of(
+        shown: Vec<Shown>,
+        steps: Vec<Step>,
+        ends: Vec<From>,
+        numbers: SmallVec<[(u32, Number); 2]>,
+        (bases_then, bases): (&[usize], &[usize]),
+    ) -> Round {
         let next = |base: &usize| bases_then.iter().position(|then| then == base);
         let next: Vec<Option<usize>> = bases.iter().map(next).collect();
         let circles: Vec<Option<usize>> = (0..next.len()).map(|start| circle(&next, start)).collect();
         let order = circles.iter().flatten().copied().fold(1, lcm);
         let replaced = circles.iter().map(Option::is_none).collect();
-        Some(Round {
+        Round {
             shown,
             steps,
             ends,
@@ -310,7 +343,8 @@ impl Round {
             runs: 0,
             takes: Duration::ZERO,
             brief: false,
-        })
+            asks: None,
+        }
     }
 
     /// Whether the variables hold what the round can be repeated on.

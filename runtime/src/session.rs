@@ -277,16 +277,26 @@ impl Session {
 
     /// Computes every pending value that somebody still holds.
     pub(crate) fn flush(&mut self) -> Result<()> {
-        if self.seen.take().is_some() {
+        let mut seen = self.seen.take();
+        if seen.as_ref().is_some_and(|seen| !seen.may_run()) {
+            seen = None;
             self.inline.resume();
         }
         if self.trace.is_empty() {
             self.limit = self.records_allowed();
             self.trace.clear();
             self.inputs_then = 0;
+            self.seen = seen;
             return Ok(());
         }
+        if let Some(seen) = &mut seen {
+            seen.before_it_runs(self);
+        }
         let result = self.run();
+        if let Some(seen) = &mut seen {
+            seen.after_it_ran(self);
+        }
+        self.seen = seen;
         self.trace.clear();
         self.has_run();
         result
@@ -320,6 +330,7 @@ impl Session {
             self.lose(e);
         }
         if !matches!(result, Ok(false)) {
+            self.spoil_seen();
             self.trace.clear();
             self.has_run();
         }
@@ -327,6 +338,21 @@ impl Session {
             Err(Error::Memory(_)) => Ok(true),
             other => other,
         }
+    }
+
+    /// Something runs that a round under observation cannot be told from.
+    fn spoil_seen(&mut self) {
+        if let Some(seen) = &mut self.seen {
+            seen.spoil();
+        }
+    }
+
+    /// The same, by itself: the rounds before and after it are no matter of `ahead`.
+    pub(crate) fn run_alone(&mut self, kept: &mut Trace) -> Result<()> {
+        self.in_part = true;
+        let result = self.run_kept(kept);
+        self.in_part = false;
+        result
     }
 
     fn has_run(&mut self) {
@@ -338,6 +364,7 @@ impl Session {
     /// Runs a trace that was recorded before, while nothing is pending.
     pub(crate) fn run_kept(&mut self, kept: &mut Trace) -> Result<()> {
         debug_assert!(self.trace.is_empty());
+        self.spoil_seen();
         std::mem::swap(&mut self.trace, kept);
         let result = self.run();
         std::mem::swap(&mut self.trace, kept);

@@ -200,7 +200,7 @@ impl Array {
 
     /// An element of the base's store as this handle shows it.
     #[inline(always)]
-    fn load(&self, store: &Store, at: i64) -> Scalar {
+    pub(crate) fn load(&self, store: &Store, at: i64) -> Scalar {
         let (item, skip) = match self.part {
             Part::Whole => (self.dtype.size(), 0),
             Part::Real => (2 * self.dtype.size(), 0),

@@ -32,7 +32,8 @@ impl Arranged {
         let item = operand.dtype.size() as i64;
         let size: usize = shape.iter().product();
         let lead = shape.len() - 2;
-        if size == 0 || kind(&shape[lead..], &operand.strides[lead..], item) == kind(&shape[lead..], &wanted[lead..], 1) {
+        if size == 0 || kind(&shape[lead..], &operand.strides[lead..], item) == kind(&shape[lead..], &wanted[lead..], 1)
+        {
             return Ok(None);
         }
         let strides = compact(shape, &wanted);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use legate_jit_ir::arbitrary::{self, Choices, Options};
-use legate_jit_ir::graph::{Op, Opaque, Order, Reduce, Reducer};
+use legate_jit_ir::graph::{Op, Order, Reduce, Reducer};
 use legate_jit_ir::{DType, Graph, Scalar, Type, Ufunc, View};
 use smallvec::smallvec;
 

@@ -1,6 +1,6 @@
 //! Two products in one pass against one step after the other.
 
-use legate_jit_ir::graph::{Graph, Op, Opaque, Order, Reduce, Reducer, Type};
+use legate_jit_ir::graph::{Graph, Op, Order, Reduce, Reducer, Type};
 use legate_jit_ir::view::AxisMap;
 use legate_jit_ir::{DType, Ufunc, Value, View};
 use legate_jit_passes::Cx;
