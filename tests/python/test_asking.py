@@ -117,6 +117,30 @@ def bound_before_the_end(np):
     return u, before, float(largest), float(m), k
 
 
+def over_a_range(np):
+    u, change = field(np, 1), 1.0
+    for k in range(3, 400, 2):
+        un = u.copy()
+        u[1:-1] = 0.5 * (un[2:] + un[:-2])
+        change = np.max(np.abs(u - un))
+        if change < 1e-3 or k > 350:
+            break
+    else:
+        k = -1
+    return u, un, float(change), k
+
+
+def over_a_whole_range(np):
+    u = field(np, 1)
+    for k in range(100):
+        u = 0.99 * u
+        if np.sum(u) < 0:
+            break
+    else:
+        k = k * 10
+    return u, k
+
+
 def at_most_as_often_as(np):
     u, left = field(np, 1), 77
     while np.sum(u) > -1.0 and left:
@@ -136,6 +160,8 @@ def at_most_as_often_as(np):
         (branches, 100),
         (bound_before_the_end, 50),
         (at_most_as_often_as, 50),
+        (over_a_range, 50),
+        (over_a_whole_range, 100),
     ],
 )
 def test_rounds_that_ask_need_no_python(program, least):
@@ -346,16 +372,17 @@ STATEMENTS = [
     st.sampled_from(["np.max(np.abs(u)) < 1e3", "np.sum(v) > 1.0", "np.abs(np.sum(u) - np.sum(w)) > 0.5", "np.min(u) > 0.02"]),
     st.integers(20, 70),
     st.sampled_from(["f8", "f4"]),
+    st.booleans(),
 )
-def test_random_loops(statements, condition, most, dtype):
+def test_random_loops(statements, condition, most, dtype, over_range):
     body = "\n    ".join(statements)
     text = f"""
 def program(np):
-    u, v, w = field(np, 1, 12, {dtype!r}), field(np, 2, 12, {dtype!r}), field(np, 3, 12, {dtype!r})
+    u, v, w = field(np, 1, 30, {dtype!r}), field(np, 2, 30, {dtype!r}), field(np, 3, 30, {dtype!r})
     n, t, k, flag, m, s = 0, 0.0, 0, True, 0.0, 0
-    while {condition} and k < {most}:
+    {f"for k in range({most})" if over_range else f"while {condition} and k < {most}"}:
         {body.replace(chr(10), chr(10) + "    ")}
-        k += 1
+        {f"if not {condition}: break" if over_range else "k += 1"}
     return u, v, w, n, t, k, flag, float(m), s
 """
     names = {"field": field}

@@ -25,6 +25,9 @@ WORDS = 2_000
 #: Anything but a number.
 THING = None
 
+#: The number that comes next in a loop over a range.
+NEXT = "next"
+
 OPERATORS = {
     "+": operator.add,
     "-": operator.sub,
@@ -112,12 +115,14 @@ def names(code):
 class Round:
     """A round that is followed."""
 
-    def __init__(self, code, names, asked, truth):
+    def __init__(self, code, names, asked, truth, head, coming):
         self.instructions, self.place, self.depths = _listing(code)
         self.optimized = bool(code.co_flags & _loops.OPTIMIZED)
         #: What names hold when the round begins: local ones, global ones.
         self.names = names
         self.asked, self.truth = asked, truth
+        #: Where the loop's own iterator is asked, and for what it has next.
+        self.head, self.coming = head, coming
         self.stack = []
         self.bound = {}
         self.conditions = []
@@ -192,6 +197,10 @@ class Round:
                 return i.argval
         elif name in ("JUMP_FORWARD", "JUMP_BACKWARD"):
             return i.argval
+        elif name == "FOR_ITER" and i.offset == self.head:
+            if self.coming is None:
+                raise Other
+            self.stack.append(Number(self.coming, NEXT, frozenset([NEXT])))
         elif name == "FOR_ITER":
             return self.over(i)
         elif name == "COPY":
@@ -286,15 +295,15 @@ def made(function, operands, text):
     return Number(value, text, frozenset().union(*(a.names for a in operands)))
 
 
-def follow(code, at, asked, truth, local, globals_):
+def follow(code, at, asked, truth, head, coming, local, globals_):
     """What a round does that begins and ends while the instruction at `at` runs, and takes this way where the value is asked for.
 
-    `local` and `globals_` have the numbers among what names hold (at the top of a module, where all names are global ones, `local` has them).
+    `head` is where the loop begins, `coming` what its iterator has next, if it is one over a range. `local` and `globals_` have the numbers among what names hold (at the top of a module, where all names are global ones, `local` has them).
     Returns None where it may do anything that is not known; else (numbers of the local names that it reads or binds, global names of
-    that kind, names of numbers that change, a function from those to what they are after the round, or to None where another
-    round does something else; None where there are no such names and no conditions on them).
+    that kind, names of numbers that change, whether the loop has an iterator, a function from those numbers and what the iterator has
+    next to what they are after the round, or to None where another round does something else; None where there are no such names).
     """
-    round_ = Round(code, (local, globals_), asked, truth)
+    round_ = Round(code, (local, globals_), asked, truth, head, coming)
     try:
         round_.run(at)
     except Other:
@@ -306,28 +315,29 @@ def follow(code, at, asked, truth, local, globals_):
         return None
     numbers = {name: a for name, a in round_.bound.items() if a is not THING and a.names}
     # What is made of a name that changes changes, too. (Other numbers are the same in each round, which is looked at.)
-    moving = {name for name, a in numbers.items() if name in a.names and a.text != f"_{name}"}
-    while more := {name for name, a in numbers.items() if a.names & moving} - moving:
-        moving |= more
-    if moving & round_.used or any(a is not THING and a.names & moving for a in round_.stack):
+    changing = {NEXT} | {name for name, a in numbers.items() if name in a.names and a.text != f"_{name}"}
+    while more := {name for name, a in numbers.items() if a.names & changing} - changing:
+        changing |= more
+    if changing & round_.used or any(a is not THING and a.names & changing for a in round_.stack):
         return None
-    moving = sorted(moving)
+    iterates = round_.instructions[round_.place[head]].opname == "FOR_ITER"
+    moving = sorted(changing - {NEXT})
     # (A name that is made of others alone has not been bound yet in the first round.)
     if any(type(local.get(name)) not in NUMBERS for name in moving):
         return None
-    changing = set(moving)
     conditions = dict.fromkeys(c.text for c in round_.conditions if c.names & changing)
     # Other names in the texts stay what they are.
     fixed = set().union(*(c.names for c in round_.conditions), *(numbers[name].names for name in moving)) - changing
     step = None
-    if moving:
+    if moving or conditions:
         after = "".join(f"{numbers[name].text}, " for name in moving)
-        text = f"lambda {', '.join(f'_{name}' for name in moving)}: ({after}) if {' and '.join(conditions) or 'True'} else None"
+        arguments = ", ".join([f"_{name}" for name in moving] + [NEXT] * iterates)
+        text = f"lambda {arguments}: ({after}) if {' and '.join(conditions) or 'True'} else None"
         if len(text) > 4 * WORDS:
             return None
         step = eval(text, {f"_{name}": local[name] for name in fixed} | {"__builtins__": {}})
     bound = {i.argval for i in path if i.opname in ("STORE_FAST", "STORE_NAME")}
     if not round_.optimized:
-        return reads, sorted(({*outer} | bound) - changing), moving, step
+        return reads, sorted(({*outer} | bound) - changing), moving, iterates, step
     slots = {*reads, *map(slots_of.index, bound)} - {*map(slots_of.index, moving)}
-    return sorted(slots), outer, moving, step
+    return sorted(slots), outer, moving, iterates, step

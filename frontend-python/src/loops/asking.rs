@@ -99,6 +99,8 @@ struct Way {
     names: Vec<Py<PyString>>,
     /// Numbers that change, with the place of the name if it is a local one.
     moving: Vec<(Py<PyString>, Option<usize>)>,
+    /// The loop has an iterator, whose next number `step` is given.
+    iterates: bool,
     step: Option<Py<PyAny>>,
 }
 
@@ -326,7 +328,8 @@ impl Watcher {
             return self.leave(asked.question, 1);
         };
         let before = self.numbers(py, places, &way)?;
-        let Some(after) = way.after(py, before)? else { return self.leave(asked.question, 1) };
+        let mut coming = self.coming(py, places, &asked, &way)?;
+        let Some(after) = way.after(before, coming.as_mut())? else { return self.leave(asked.question, 1) };
         if !asking::begin(&gathered.arrays()) {
             return self.leave(asked.question, 1);
         }
@@ -401,16 +404,32 @@ impl Watcher {
             of_frame = in_globals.clone();
         }
         let line = &code.lines[place.line];
-        let arguments = (&code.object, line.at, asked.range.jump, asked.answer, of_frame, in_globals);
-        type Found = Option<(Vec<usize>, Vec<Py<PyString>>, Vec<Py<PyString>>, Option<Py<PyAny>>)>;
+        let Asked { answer, range, .. } = *asked;
+        let coming = match self.iterator_of(py, place, asked) {
+            Some(iterator) => copied(&iterator)?.call_method0(intern!(py, "__next__")).ok(),
+            None => None,
+        };
+        let arguments = (&code.object, line.at, range.jump, answer, range.first, coming, of_frame, in_globals);
+        type Found = Option<(Vec<usize>, Vec<Py<PyString>>, Vec<Py<PyString>>, bool, Option<Py<PyAny>>)>;
         let found: Found = self.asking.follow.bind(py).call1(arguments)?.extract()?;
-        let Some((slots, names, moving, step)) = found else { return Ok(None) };
+        let Some((slots, names, moving, iterates, step)) = found else { return Ok(None) };
         let with_slot = |name: Py<PyString>| {
             let slot = local.iter().position(|l| l.bind(py).as_any().eq(name.bind(py)).unwrap_or(false));
             let slot = slot.filter(|_| code.optimized);
             (name, slot)
         };
-        Ok(Some(Way { slots, names, moving: moving.into_iter().map(with_slot).collect(), step }))
+        Ok(Some(Way { slots, names, moving: moving.into_iter().map(with_slot).collect(), iterates, step }))
+    }
+
+    /// The loop's iterator, if it goes over a range.
+    fn iterator_of<'py>(&self, py: Python<'py>, place: &Place<'py>, asked: &Asked) -> Option<Bound<'py, PyAny>> {
+        let top = asked.range.base.checked_sub(1)?;
+        // SAFETY: the loop runs, so there is so much on the stack.
+        let object = unsafe {
+            let object = self.tools.layout.slot(&place.frame, place.code.slots + top);
+            Bound::from_borrowed_ptr_or_opt(py, object)?
+        };
+        self.tools.types.is_range_iterator(&object).then_some(object)
     }
 
     /// What a round depends on, as it is now, but for the numbers that change.
@@ -435,6 +454,18 @@ impl Watcher {
         }
         reach.add_to(py, &mut all, &self.tools.types)?;
         Some(all)
+    }
+
+    /// An iterator that gives what the loop's will give, if it has one.
+    fn coming<'py>(
+        &self,
+        py: Python<'py>,
+        places: &[Place<'py>],
+        asked: &Asked,
+        way: &Way,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let iterator = self.iterator_of(py, &places[places.len() - 1], asked).filter(|_| way.iterates);
+        iterator.map(|iterator| copied(&iterator)).transpose()
     }
 
     /// The numbers that change, as they are now.
@@ -482,10 +513,12 @@ impl Watcher {
         }
         let kept = now.keep(py);
         let mut numbers = self.numbers(py, places, way)?;
+        let iterator = self.iterator_of(py, &places[places.len() - 1], asked).filter(|_| way.iterates);
+        let mut coming = self.coming(py, places, asked, way)?;
         let (mut start, mut rounds) = (Instant::now(), 0);
         let mut result = Ok(());
         loop {
-            let Some(after) = (match way.after_some(py, numbers.clone(), round.order()) {
+            let Some(after) = (match way.after_some(numbers.clone(), coming.as_mut(), round.order()) {
                 Ok(after) => after,
                 Err(e) => {
                     result = Err(e);
@@ -504,6 +537,11 @@ impl Watcher {
             }
             numbers = after;
             rounds += round.order();
+            if let Some(iterator) = &iterator {
+                for _ in 0..round.order() {
+                    iterator.call_method0(intern!(py, "__next__"))?;
+                }
+            }
             if start.elapsed() < TURN {
                 continue;
             }
@@ -530,10 +568,21 @@ impl Watcher {
 }
 
 impl Way {
-    /// What the numbers that change are after a round that begins with these; `None` where it goes another way.
-    fn after<'py>(&self, py: Python<'py>, numbers: Bound<'py, PyTuple>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    /// What the numbers that change are after a round that begins with these; `None` where it goes another way. `coming` says what
+    /// the loop's iterator will give.
+    fn after<'py>(
+        &self,
+        numbers: Bound<'py, PyTuple>,
+        coming: Option<&mut Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let py = numbers.py();
+        let mut arguments = numbers.clone();
+        if self.iterates {
+            let Some(next) = coming.and_then(|c| c.call_method0(intern!(py, "__next__")).ok()) else { return Ok(None) };
+            arguments = PyTuple::new(py, numbers.iter().chain([next]).collect::<Vec<_>>())?;
+        }
         let Some(step) = &self.step else { return Ok(Some(numbers)) };
-        match step.bind(py).call1(&numbers) {
+        match step.bind(py).call1(&arguments) {
             Ok(after) => Ok(after.cast_into::<PyTuple>().ok()),
             // Python will find the same error where it belongs.
             Err(_) => Ok(None),
@@ -542,18 +591,23 @@ impl Way {
 
     fn after_some<'py>(
         &self,
-        py: Python<'py>,
         mut numbers: Bound<'py, PyTuple>,
+        mut coming: Option<&mut Bound<'py, PyAny>>,
         rounds: usize,
     ) -> PyResult<Option<Bound<'py, PyTuple>>> {
         for _ in 0..rounds {
-            match self.after(py, numbers)? {
+            match self.after(numbers, coming.as_deref_mut())? {
                 Some(after) => numbers = after,
                 None => return Ok(None),
             }
         }
         Ok(Some(numbers))
     }
+}
+
+/// Another iterator that gives the same.
+fn copied<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    iterator.py().import("copy")?.getattr("copy")?.call1((iterator,))
 }
 
 /// Where an operator stands: code objects and offsets, from the innermost.
