@@ -7,6 +7,7 @@
 mod apart;
 mod bits;
 pub mod code;
+mod lanes;
 mod text;
 
 use std::ffi::c_void;
@@ -15,6 +16,7 @@ use crate::{DType, Error, Result};
 pub use apart::UNWRITTEN;
 pub use bits::fits;
 use code::{Ins, Map, Op, Operand};
+pub use lanes::{Lanes, Use};
 
 /// Axes of a view, at most.
 pub const AXES: usize = 4;
@@ -225,6 +227,8 @@ pub struct Frame {
     pub instruction: unsafe extern "C" fn(*mut c_void, u64) -> u64,
     /// Makes room and fuel; how the round ends, or [`GO_ON`].
     pub refuel: unsafe extern "C" fn(*mut c_void) -> u64,
+    /// Makes room for [`ROWS`] bytes of rows; how the round ends, or [`GO_ON`].
+    pub widen: unsafe extern "C" fn(*mut c_void) -> u64,
     /// One of the program's functions; not a number where it has none.
     pub function: unsafe extern "C" fn(*mut c_void, u64, f64) -> f64,
     pub power: extern "C" fn(f64, f64) -> f64,
@@ -237,6 +241,10 @@ pub struct Frame {
     /// BLAS's functions for such a sum in double and in single precision, or null: machine code calls them where both vectors run
     /// forwards and have at most [`DOT_ALONE`] elements.
     pub dots: [*const c_void; 2],
+    /// Not zero: BLAS adds the products of double precision up as [`GAPS`] says where the elements of a vector have others between them.
+    pub gaps: i64,
+    /// The same for less than [`SHORT`] products of vectors without gaps, one after the other without being rounded.
+    pub short: i64,
     /// Memory of an instruction's, by its number, for so many bytes, in which none of the addresses lies. Null where there is none.
     pub memory: unsafe extern "C" fn(*mut c_void, u64, u64, *mut u8, *mut u8, *mut u8, *mut u8) -> *mut u8,
 }
@@ -251,6 +259,17 @@ pub const ELEMENTS: usize = 1 << 6;
 
 /// Elements of two vectors whose products BLAS adds up on one thread, whatever their number below that.
 pub const DOT_ALONE: usize = 1 << 12;
+
+/// How many products BLAS takes at a time where the elements of a vector have others between them, as machine code does it for several
+/// vectors side by side: of four products the first and the third are added and then added to one sum, the second and the fourth to
+/// another; the products that are left are added to the first sum without being rounded, and at last the two sums.
+pub const GAPS: usize = 4;
+
+/// See [`Frame::short`].
+pub const SHORT: usize = 16;
+
+/// Bytes of rows that machine code may note before it asks for more room.
+pub const ROWS: usize = 1 << 17;
 
 pub const GO_ON: u64 = 0;
 /// The round has to be done by the program.

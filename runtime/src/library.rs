@@ -10,6 +10,7 @@ mod arranged;
 pub mod blas;
 pub(crate) mod gemv;
 pub(crate) mod matmul;
+mod orders;
 mod scan;
 mod small;
 

@@ -20,7 +20,6 @@ mod run;
 mod vector;
 mod view;
 
-use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -165,10 +164,16 @@ impl Program {
         })
     }
 
-    /// See [`ir::Frame::dots`]. (No BLAS is loaded for those who need none.)
-    fn dots(&self) -> [*const c_void; 2] {
+    /// A frame with what machine code may call. (No BLAS is loaded for those who need none.)
+    fn frame(&self) -> ir::Frame {
         let needed = self.ir.code.iter().any(|ins| matches!(ins.op, Op::DotF64 | Op::DotF32));
-        if needed { blas::dots().unwrap_or([std::ptr::null(); 2]) } else { [std::ptr::null(); 2] }
+        match if needed { blas::dots() } else { None } {
+            Some(dots) => {
+                let [gaps, short] = blas::adds_as_said();
+                ir::Frame { dots, gaps: gaps as i64, short: short as i64, ..calls::FRAME }
+            }
+            None => calls::FRAME,
+        }
     }
 
     /// Says that all rounds do the same, of which recording knows how to do it.

@@ -10,6 +10,8 @@
 mod calls;
 mod chains;
 mod control;
+mod jam;
+mod lanes;
 mod numbers;
 mod rows;
 mod views;
@@ -28,13 +30,13 @@ use melior::ir::{Attribute, Block, Identifier, Module, Region, RegionLike, Type}
 
 use legate_jit_ir::nest::code::{Ins, Op, Operand};
 use legate_jit_ir::nest::{
-    AXES, DOT_ALONE, ELEMENTS, Frame, GO_ON, Item, LEFT, LONG, LONGEST, OLD_BYTES, Old, Program, fits, view,
+    AXES, DOT_ALONE, ELEMENTS, Frame, GO_ON, Item, LEFT, LONG, LONGEST, OLD_BYTES, Old, Program, SHORT, fits, view,
 };
 
 use super::build::{Build, Common, Elem, Math, V};
 use super::{Lowered, add_function};
 use crate::Result;
-use crate::target::CpuTarget;
+use crate::target::{CpuTarget, Level};
 use chains::Chains;
 use rows::Kept;
 use views::{axes, filed};
@@ -118,6 +120,8 @@ struct Nest<'c, 'b> {
     fuel: V<'c>,
     next: V<'c>,
     left: V<'c>,
+    /// How many rounds of a loop are done that are done side by side.
+    done: V<'c>,
     /// Ends of ranges' rounds, by the instruction's operands and where it goes on after the last.
     again: BTreeMap<([u16; 3], usize), BlockRef<'c, 'c>>,
     /// Bytes of a vector.
@@ -128,6 +132,9 @@ struct Nest<'c, 'b> {
     /// For each instruction that writes to rows the one that it has noted last, in the function's frame: where it begins, its length
     /// and its stride.
     noted: BTreeMap<usize, [V<'c>; 3]>,
+    /// The same for those that write several columns at once: from where to where the first elements of columns lie, their length and
+    /// their stride.
+    noted_columns: BTreeMap<usize, [V<'c>; 4]>,
     /// For each piece of memory where it is and how many bytes it has, in the function's frame.
     pieces: Vec<[V<'c>; 2]>,
     /// For each instruction that is jumped to, or that follows a jump.
@@ -260,12 +267,14 @@ impl<'c, 'b> Nest<'c, 'b> {
         });
         let views = views.collect();
         let writes = |ins: &Ins| matches!(ins.op, Op::UpdateF64 | Op::UpdateF32 | Op::Assign);
-        let noted = program.code.iter().enumerate().filter(|(_, ins)| writes(ins)).map(|(n, _)| {
-            let rooms = [(); 3].map(|()| room(b.ty(Elem::I64)));
-            rooms.iter().for_each(|&room| b.store(Elem::I64, b.int(Elem::I64, 0), room));
-            (n, rooms)
-        });
-        let noted = noted.collect();
+        let zero = || {
+            let room = room(b.ty(Elem::I64));
+            b.store(Elem::I64, b.int(Elem::I64, 0), room);
+            room
+        };
+        let writers = || program.code.iter().enumerate().filter(|(_, ins)| writes(ins)).map(|(n, _)| n);
+        let noted = writers().map(|n| (n, [(); 3].map(|()| zero()))).collect();
+        let noted_columns = writers().map(|n| (n, [(); 4].map(|()| zero()))).collect();
         let pieces = (0..program.memories).map(|_| {
             let (at, most) = (room(b.common.ptr), room(b.ty(Elem::I64)));
             b.effect("llvm.store", &[b.op_typed("llvm.mlir.zero", &[], &[], b.common.ptr), at], &[]);
@@ -281,6 +290,7 @@ impl<'c, 'b> Nest<'c, 'b> {
         let fuel = of_frame(std::mem::offset_of!(Frame, fuel));
         let next = of_frame(std::mem::offset_of!(Frame, next));
         let left = of_frame(std::mem::offset_of!(Frame, rounds));
+        let done = room(b.ty(Elem::I64));
         let log = room(b.common.ptr);
         b.effect("llvm.store", &[b.load_ptr(field(std::mem::offset_of!(Frame, log))), log], &[]);
         Nest {
@@ -300,11 +310,13 @@ impl<'c, 'b> Nest<'c, 'b> {
             fuel,
             next,
             left,
+            done,
             again: BTreeMap::new(),
             vector_bytes,
             chains,
             kept: BTreeMap::new(),
             noted,
+            noted_columns,
             pieces,
             blocks: vec![None; program.code.len()],
             head: region.append_block(Block::new(&[])),
@@ -506,6 +518,12 @@ impl<'c, 'b> Nest<'c, 'b> {
                 let take = self.new_block();
                 self.jump_if(self.has_next(ins.a), take, end);
                 self.b.block = take;
+                if let Some(plan) = self.side_by_side(n) {
+                    match plan.row {
+                        Some(row) => self.jam(n, &plan, row),
+                        None => self.in_lanes(n, &plan, end),
+                    }
+                }
                 self.next_number(ins.a, ins.b, true);
                 self.jump(after);
                 return false;

@@ -116,11 +116,14 @@ fn frame(log: *mut Old) -> Frame {
         run: std::ptr::null_mut(),
         instruction: no_instruction,
         refuel: no_refuel,
+        widen: no_refuel,
         function: no_function,
         power,
         dot: no_dot,
         reduce: no_reduce,
         dots: [std::ptr::null(); 2],
+        gaps: 0,
+        short: 0,
         memory: no_memory,
     }
 }

@@ -100,7 +100,7 @@ impl Program {
     }
 
     /// The registers that an instruction reads, by their banks: integers, floats, views.
-    fn reads(&self, ins: &Ins, mut read: impl FnMut(usize, usize)) {
+    pub(super) fn reads(&self, ins: &Ins, mut read: impl FnMut(usize, usize)) {
         for (k, (kind, r)) in ins.named().enumerate() {
             let written = k == 0 && ins.op.writes_first() || k == 1 && matches!(ins.op, Op::NextOfRange | Op::Again);
             match kind {

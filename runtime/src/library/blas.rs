@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use legate_jit_vmath::{Isa, isa};
 use parking_lot::Mutex;
 
+use super::orders;
 use crate::{Error, Result};
 
 /// CBLAS with 64-bit integers.
 pub(super) struct Blas {
     sdot: unsafe extern "C" fn(i64, *const f32, i64, *const f32, i64) -> f32,
-    ddot: unsafe extern "C" fn(i64, *const f64, i64, *const f64, i64) -> f64,
+    pub(super) ddot: unsafe extern "C" fn(i64, *const f64, i64, *const f64, i64) -> f64,
     cdotu: Dotu,
     zdotu: Dotu,
     gemv: [Gemv; 4],
@@ -88,6 +89,13 @@ pub fn available() -> bool {
 /// whole numbers of 64 bits.
 pub(crate) fn dots() -> Option<[*const c_void; 2]> {
     get().map(|blas| [blas.ddot as *const c_void, blas.sdot as *const c_void])
+}
+
+/// Whether it adds the products of vectors in double precision up as `ir::nest::Frame::gaps` and `short` say: tried out once, on vectors of
+/// many lengths.
+pub(crate) fn adds_as_said() -> [bool; 2] {
+    static SAID: OnceLock<[bool; 2]> = OnceLock::new();
+    *SAID.get_or_init(|| get().map_or([false; 2], orders::are_as_said))
 }
 
 pub(super) fn get() -> Option<&'static Blas> {

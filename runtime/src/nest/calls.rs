@@ -5,12 +5,11 @@
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use legate_jit_ir::nest::{DOT_ALONE, Frame, GO_ON, LEFT, LONG};
+use legate_jit_ir::nest::{DOT_ALONE, Frame, GO_ON, LEFT, LONG, ROWS};
 use legate_jit_ir::{DType, Ufunc};
 
-use super::log::ROWS;
 use super::rounds::MORE;
-use super::run::{End, JUMPS, Run};
+use super::run::{End, JUMPS, NOTED, Run};
 use super::view::View;
 use crate::library::matmul;
 
@@ -31,11 +30,14 @@ pub(super) const FRAME: Frame = Frame {
     run: std::ptr::null_mut(),
     instruction,
     refuel,
+    widen,
     function,
     power,
     dot,
     reduce,
     dots: [std::ptr::null(); 2],
+    gaps: 0,
+    short: 0,
     memory,
 };
 
@@ -87,6 +89,21 @@ unsafe extern "C" fn refuel(run: *mut c_void) -> u64 {
                 return LONG;
             }
             (run.frame.fuel, run.frame.last) = (MORE, 1);
+            (run.frame.log, run.frame.room) = (run.log.end(run.room()), ROWS as i64);
+            GO_ON
+        })
+    }
+}
+
+/// [`Frame::widen`].
+unsafe extern "C" fn widen(run: *mut c_void) -> u64 {
+    // SAFETY: the caller's promise; the code has noted what lies before the end of the log.
+    unsafe {
+        guarded(run, |run| {
+            run.log.take_in(run.frame.log);
+            if run.log.bytes() > NOTED {
+                return LONG;
+            }
             (run.frame.log, run.frame.room) = (run.log.end(run.room()), ROWS as i64);
             GO_ON
         })

@@ -4,13 +4,10 @@
 
 use std::mem::MaybeUninit;
 
-use legate_jit_ir::nest::{OLD_BYTES, OLD_ROW, Old};
+use legate_jit_ir::nest::{OLD_BYTES, OLD_ROW, Old, ROWS};
 
 use super::vector::strided_copy;
 use super::view::View;
-
-/// Bytes of rows that machine code may note.
-pub(super) const ROWS: usize = 1 << 17;
 
 /// Writes of a round, in their order.
 #[derive(Default)]
@@ -125,12 +122,15 @@ impl Log {
             if item & OLD_ROW != 0 {
                 let item = (item & !OLD_ROW) as usize;
                 let Some(Old { place: stride, bits: n }) = self.singles.pop() else { return };
-                let row = View::new(ptr, &[n as usize], &[stride as isize]);
                 let places = (n as usize * item).div_ceil(size_of::<Old>());
                 let at = self.singles.len() - places;
-                let kept = View::packed(self.singles[at..].as_mut_ptr().cast(), &[n as usize], item);
+                // (More bytes than an element has are several, one behind the other.)
+                let one = item.min(size_of::<u64>());
+                let shape = [n as usize, item / one];
+                let row = View::new(ptr, &shape, &[stride as isize, one as isize]);
+                let kept = View::packed(self.singles[at..].as_mut_ptr().cast(), &shape, one);
                 // SAFETY: the caller's promise; machine code has noted so many elements there.
-                unsafe { strided_copy(&row, &kept, item) };
+                unsafe { strided_copy(&row, &kept, one) };
                 self.singles.truncate(at);
                 continue;
             }

@@ -8,12 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use legate_jit_codegen::Slot;
-use legate_jit_ir::nest::{GO_ON, LONG as TOO_LONG, NestFn, UNWRITTEN};
+use legate_jit_ir::nest::{GO_ON, LONG as TOO_LONG, NestFn, ROWS, UNWRITTEN};
 use smallvec::SmallVec;
 
 use super::Stop;
 use super::flags::{clear_flags, flagged};
-use super::log::ROWS;
 use super::run::{End, JUMPS, Run};
 use crate::pool;
 
@@ -27,6 +26,9 @@ const ROUND: i64 = 1 << 6;
 /// Jumps back and rounds of machine code after which the rounds that were done are done for good: what they wrote is noted in the
 /// nearest cache until then.
 const BATCH: i64 = 1 << 10;
+/// The same for several rounds that each have more, and the nanoseconds that these may take.
+const MOST_FUEL: i64 = 1 << 16;
+const LONGEST_BATCH: i64 = 1_000_000;
 /// Jumps back in a long round before it asks for more.
 pub(super) const MORE: i64 = 1 << 13;
 /// The same for rounds that several threads do at once, and the least time of each thread's that is worth it, in nanoseconds.
@@ -43,6 +45,36 @@ struct Taken {
     fuel: i64,
     noted: i64,
     nanos: i64,
+}
+
+/// How many rounds are done for good together that use up more fuel than a batch has. Rows that they write again and again are noted
+/// once for all of them; where they write others, the log only grows.
+struct Together {
+    rounds: i64,
+    /// What the last ones noted in all.
+    noted: i64,
+    most: i64,
+}
+
+impl Together {
+    const NONE: Together = Together { rounds: 2, noted: 0, most: 8 };
+
+    fn fuel(&self, taken: Option<Taken>) -> i64 {
+        let long = taken.filter(|taken| taken.fuel >= BATCH);
+        long.map_or(BATCH, |taken| (taken.fuel * self.rounds.min(LONGEST_BATCH / taken.nanos)).clamp(BATCH, MOST_FUEL))
+    }
+
+    /// So many rounds were done.
+    fn learn(&mut self, rounds: i64, taken: Taken) {
+        let noted = rounds * taken.noted;
+        if rounds < 2 {
+            self.noted = noted;
+        } else if noted < self.noted / 4 * 5 {
+            self.rounds = (2 * self.rounds).min(self.most);
+        } else {
+            (self.rounds, self.most) = (1, 1);
+        }
+    }
 }
 
 /// Numbers as they were.
@@ -66,6 +98,7 @@ impl Run<'_> {
         // When the interpreter began.
         let mut since = None;
         let mut taken = None;
+        let mut batches = Together::NONE;
         while done < rounds {
             self.since = None;
             let code = slot.and_then(|slot| slot.nest());
@@ -84,9 +117,13 @@ impl Run<'_> {
                         continue;
                     }
                     let begin = Instant::now();
-                    let (tried, ended) =
-                        self.batch(code, (next, step), if careful > 0 || self.eager { 1 } else { left }, BATCH);
-                    taken = Some(self.taken(tried, begin));
+                    let most = if careful > 0 || self.eager { 1 } else { left };
+                    let (tried, ended) = self.batch(code, (next, step), most, batches.fuel(taken));
+                    let took = self.taken(tried, begin);
+                    if ended.is_none() {
+                        batches.learn(tried, took);
+                    }
+                    taken = Some(took);
                     self.log.clear();
                     (tried, ended)
                 }

@@ -14,12 +14,12 @@ use smallvec::SmallVec;
 use super::log::Log;
 use super::vector::{map, strided_copy, take, update};
 use super::view::{View, broadcast};
-use super::{Numbers, Program, calls};
+use super::{Numbers, Program};
 use crate::library::{self, Strided};
 use crate::tree;
 
 /// Bytes of what a round writes, at most.
-const NOTED: usize = 64 << 20;
+pub(super) const NOTED: usize = 64 << 20;
 /// How long a round may take: who wants to stop the program waits for its end.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Jumps back between two looks at the clock.
@@ -76,6 +76,8 @@ pub(super) struct Run<'a> {
     /// Memory that became too small in this round. Views may still name it.
     pub(super) retired: Vec<Vec<u64>>,
     pub(super) log: Log,
+    /// Operands of a product that run backwards, the other way round.
+    copies: [Vec<u64>; 2],
     /// What machine code is called with; its fuel is what is left until the next look at the clock here, too.
     pub(super) frame: Frame,
     /// All fuel that machine code was given for the rounds at hand.
@@ -137,7 +139,8 @@ impl<'a> Run<'a> {
             rooms: vec![0.0; program.ir.views],
             retired: Vec::new(),
             log,
-            frame: Frame { dots: program.dots(), ..calls::FRAME },
+            copies: Default::default(),
+            frame: program.frame(),
             given: 0,
             compiled: 0,
             shared: 0,
@@ -531,16 +534,18 @@ impl<'a> Run<'a> {
         if n == 0 {
             return Some(0);
         }
-        let mut copies = [Vec::new(), Vec::new()];
+        let mut copies = std::mem::take(&mut self.copies);
         for (v, copy) in [&mut x, &mut y].into_iter().zip(&mut copies) {
             if copied && (v.strides[0] < 0 || v.strides[0] == 0 && n > 1) {
-                *copy = packed_copy(v, dtype.size());
+                packed_into(copy, v, dtype.size());
                 *v = View::packed(copy.as_mut_ptr().cast(), &[n], dtype.size());
             }
         }
         let (x, y) = ((x.ptr, x.strides[0] as i64), (y.ptr, y.strides[0] as i64));
         // SAFETY: views of a program's, on elements of this type.
-        Some(unsafe { library::dot(dtype, n, x, y) }.ok()?[0])
+        let sum = unsafe { library::dot(dtype, n, x, y) };
+        self.copies = copies;
+        Some(sum.ok()?[0])
     }
 
     /// The product of a matrix and a vector, or of two matrices.
@@ -612,9 +617,15 @@ fn reducer(op: Op) -> Ufunc {
 
 /// The elements of a view, one after the other: where they are, and not how many.
 fn packed_copy(view: &View, item: usize) -> Vec<u64> {
-    let mut copied = Vec::<u64>::with_capacity((view.size() * item).div_ceil(8).max(1));
+    let mut copied = Vec::new();
+    packed_into(&mut copied, view, item);
+    copied
+}
+
+/// The same in memory that there may be.
+fn packed_into(copied: &mut Vec<u64>, view: &View, item: usize) {
+    copied.reserve((view.size() * item).div_ceil(8).max(1));
     let to = View::packed(copied.as_mut_ptr().cast(), view.shape(), item);
     // SAFETY: a view of a program's, and room for its elements.
     unsafe { strided_copy(&to, view, item) };
-    copied
 }

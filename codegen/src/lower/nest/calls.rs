@@ -124,6 +124,10 @@ impl<'c> Nest<'c, '_> {
         }
         self.unlikely(self.b.compare("arith.cmpi", EQUAL, none, self.b.int(Elem::I64, 0)), other);
         self.worked(1, n);
+        // (Without the instruction it would be a call, too.)
+        if single == 0 && self.b.math != Math::Cpu(Level::V2) {
+            self.short_dot(ins, [&x, &y], n, done);
+        }
         let b = self.b;
         let step = |stride| b.op("arith.divui", &[stride, b.int(Elem::I64, elem.bytes() as i64)], Elem::I64);
         let arguments = [n, x.ptr, step(x.strides[0]), y.ptr, step(y.strides[0])];
@@ -141,6 +145,28 @@ impl<'c> Nest<'c, '_> {
         self.set_float(ins.a, value);
         self.jump(done);
         self.b.block = done;
+    }
+
+    /// Adds the products of few elements up as BLAS does it, and goes on with `done`; or goes on here where it cannot.
+    fn short_dot(&mut self, ins: &Ins, [x, y]: [&Seen<'c>; 2], n: V<'c>, done: BlockRef<'c, 'c>) {
+        let b = self.b;
+        let int = |n: usize| b.int(Elem::I64, n as i64);
+        let packed = |seen: &Seen<'c>| b.compare("arith.cmpi", EQUAL, seen.strides[0], int(Elem::F64.bytes() as usize));
+        let known = b.load(Elem::I64, self.field(std::mem::offset_of!(Frame, short)));
+        let known = b.compare("arith.cmpi", NOT_EQUAL, known, int(0));
+        let short = self.both(b.compare("arith.cmpi", LESS, n, int(SHORT)), known);
+        let (here, on) = (self.new_block(), self.new_block());
+        self.jump_if(self.both(short, self.both(packed(x), packed(y))), here, on);
+        self.b.block = here;
+        let b = self.b;
+        let int = |n: i64| b.int(Elem::I64, n);
+        let sum = b.for_state(int(0), n, int(1), &[b.float(Elem::F64, 0.0)], |b, i, sum| {
+            let at = |seen: &Seen<'c>| self.load_at(b, Elem::F64, b.offset(seen.ptr, i, Elem::F64));
+            vec![b.op("llvm.intr.fma", &[at(x), at(y), sum[0]], Elem::F64)]
+        });
+        self.set_float(ins.a, sum[0]);
+        self.jump(done);
+        self.b.block = on;
     }
 
     /// A reduction of a vector.

@@ -35,9 +35,9 @@ enum Row<'c> {
 
 /// A view with as many axes as what is written.
 #[derive(Clone)]
-struct Leaf<'c> {
-    ptr: V<'c>,
-    strides: Vec<V<'c>>,
+pub(super) struct Leaf<'c> {
+    pub(super) ptr: V<'c>,
+    pub(super) strides: Vec<V<'c>>,
 }
 
 /// What is computed for all elements of a shape, and where it goes.
@@ -46,6 +46,8 @@ struct Rows<'c, 'r> {
     elem: Elem,
     shape: &'r [V<'c>],
     leaves: &'r [Leaf<'c>],
+    /// Those of them that may well run backwards.
+    turned: &'r [usize],
     row: &'r Row<'c>,
     to: &'r Leaf<'c>,
     /// With what was there, by this operation.
@@ -68,12 +70,14 @@ impl<'c> Row<'c> {
 enum Way {
     /// All elements are neighbours.
     Vectors,
+    /// The same, but for leaves that run backwards.
+    Turned,
     /// Those that are written are, and the others are put into vectors one by one.
     Gathered,
     Single,
 }
 
-fn operation(map: Map) -> &'static str {
+pub(super) fn operation(map: Map) -> &'static str {
     match map {
         Map::Add => "arith.addf",
         Map::Subtract => "arith.subf",
@@ -126,9 +130,17 @@ impl<'c, 'b> Nest<'c, 'b> {
     }
 
     /// The views that an operation on rows reads with all that is put off for it.
-    fn read(&self, n: usize) -> Vec<u16> {
+    pub(super) fn read(&self, n: usize) -> Vec<u16> {
         let of = |r| self.chains.maker(n, r).map_or_else(|| vec![r], |m| self.read(m));
         sources(&self.program.code[n]).into_iter().flat_map(of).collect()
+    }
+
+    /// Whether the elements of a view are those of another one from its end.
+    fn runs_backwards(&self, r: u16) -> bool {
+        self.program.code.iter().filter(|ins| ins.op == Op::Index && ins.a == r).any(|ins| {
+            let items = &self.program.items[ins.c as usize..][..ins.d as usize];
+            matches!(items.last(), Some(Item::Slice(_, _, -1)))
+        })
     }
 
     /// Whether an operation on rows is done here.
@@ -147,6 +159,8 @@ impl<'c, 'b> Nest<'c, 'b> {
             _ => self.computed(&given[0], &mut views, &mut inner),
         };
         inner.sort_unstable();
+        let turned: Vec<usize> =
+            self.read(n).into_iter().enumerate().filter(|&(_, r)| self.runs_backwards(r)).map(|(k, _)| k).collect();
         let axes = self.axes(ins.a).expect("a view whose axes are known");
         let makes = ins.op.writes_first();
         if makes && (views.len() > APART || views.iter().all(|seen| seen.shape.len() < axes)) {
@@ -154,9 +168,9 @@ impl<'c, 'b> Nest<'c, 'b> {
         }
         let (slow, done) = (self.new_block(), self.new_block());
         if makes {
-            self.make_rows(ins, &views, &row, &inner, slow);
+            self.make_rows(ins, &views, (&row, &turned), &inner, slow);
         } else {
-            self.write_rows(n, ins, &views, &row, &inner, [slow, done]);
+            self.write_rows(n, ins, &views, (&row, &turned), &inner, [slow, done]);
         }
         self.jump(done);
         self.b.block = slow;
@@ -309,7 +323,14 @@ impl<'c, 'b> Nest<'c, 'b> {
     }
 
     /// New elements.
-    fn make_rows(&mut self, ins: &Ins, views: &[Seen<'c>], row: &Row<'c>, inner: &[usize], slow: BlockRef<'c, 'c>) {
+    fn make_rows(
+        &mut self,
+        ins: &Ins,
+        views: &[Seen<'c>],
+        (row, turned): (&Row<'c>, &[usize]),
+        inner: &[usize],
+        slow: BlockRef<'c, 'c>,
+    ) {
         let axes = self.axes(ins.a).expect("a view whose axes are known");
         let b = self.b;
         let one = b.int(Elem::I64, 1);
@@ -329,7 +350,7 @@ impl<'c, 'b> Nest<'c, 'b> {
         self.worked(1 + self.maps(inner), size);
         let memory = if ins.op == Op::Copy { ins.c } else { ins.d };
         let to = self.packed(memory, &shape, size, elem, &leaves);
-        self.go_through(&Rows { elem, shape: &shape, leaves: &leaves, row, to: &to, update: None });
+        self.go_through(&Rows { elem, shape: &shape, leaves: &leaves, turned, row, to: &to, update: None });
         self.set_view(ins.a, &Seen { ptr: to.ptr, shape, strides: to.strides });
     }
 
@@ -393,7 +414,7 @@ impl<'c, 'b> Nest<'c, 'b> {
         n: usize,
         ins: &Ins,
         views: &[Seen<'c>],
-        row: &Row<'c>,
+        (row, turned): (&Row<'c>, &[usize]),
         inner: &[usize],
         [slow, done]: [BlockRef<'c, 'c>; 2],
     ) {
@@ -434,14 +455,14 @@ impl<'c, 'b> Nest<'c, 'b> {
             Op::Assign => None,
             _ => Some(Map::numbered(ins.c).expect("an operation that `check` accepts")),
         };
-        let at_once = Rows { elem, shape: &shape, leaves: &leaves, row, to: &to, update };
+        let at_once = Rows { elem, shape: &shape, leaves: &leaves, turned, row, to: &to, update };
         if let Some(last) = last {
             let (apart, on) = (self.new_block(), self.new_block());
             self.branch("llvm.cond_br", &[crosses], &[apart, on], Some([1, 100]));
             self.b.block = apart;
             let packed = self.packed(self.program.code[last].d, &shape, size, elem, &leaves);
             self.go_through(&Rows { to: &packed, update: None, ..at_once });
-            self.go_through(&Rows { leaves: &[packed], row: &Row::Leaf(0), ..at_once });
+            self.go_through(&Rows { leaves: &[packed], turned: &[], row: &Row::Leaf(0), ..at_once });
             self.jump(done);
             self.b.block = on;
         }
@@ -449,7 +470,7 @@ impl<'c, 'b> Nest<'c, 'b> {
     }
 
     /// From which address to which the elements of a leaf lie.
-    fn span(&self, leaf: &Leaf<'c>, shape: &[V<'c>], elem: Elem) -> (V<'c>, V<'c>) {
+    pub(super) fn span(&self, leaf: &Leaf<'c>, shape: &[V<'c>], elem: Elem) -> (V<'c>, V<'c>) {
         let b = self.b;
         let int = |n: i64| b.int(Elem::I64, n);
         let mut low = b.op("llvm.ptrtoint", &[leaf.ptr], Elem::I64);
@@ -473,7 +494,15 @@ impl<'c, 'b> Nest<'c, 'b> {
 
     /// Notes the elements of a view that is about to be written; goes to `slow` where there is no room. What this instruction has
     /// noted of a row since machine code was called is not noted again: taken back are all rounds since then.
-    fn note_rows(&mut self, n: usize, to: &Leaf<'c>, shape: &[V<'c>], size: V<'c>, elem: Elem, slow: BlockRef<'c, 'c>) {
+    pub(super) fn note_rows(
+        &mut self,
+        n: usize,
+        to: &Leaf<'c>,
+        shape: &[V<'c>],
+        size: V<'c>,
+        elem: Elem,
+        slow: BlockRef<'c, 'c>,
+    ) {
         let (whole, axes) = (shape[shape.len() - 1], shape.len());
         let stride = to.strides[axes - 1];
         let on = self.new_block();
@@ -536,7 +565,7 @@ impl<'c, 'b> Nest<'c, 'b> {
         store(zero, before, 8);
         let leaf = Leaf { ptr, strides: vec![stride] };
         let to = Leaf { ptr: log, strides: vec![b.int(Elem::I64, elem.bytes() as i64)] };
-        let rows = Rows { elem, shape: &[n], leaves: &[leaf], row: &Row::Leaf(0), to: &to, update: None };
+        let rows = Rows { elem, shape: &[n], leaves: &[leaf], turned: &[], row: &Row::Leaf(0), to: &to, update: None };
         self.rows(b, &rows, true);
         let address = b.op("llvm.ptrtoint", &[ptr], Elem::I64);
         let tag = b.int(Elem::I64, ((OLD_ROW | elem.bytes() as u64) << OLD_BYTES) as i64);
@@ -572,7 +601,19 @@ impl<'c, 'b> Nest<'c, 'b> {
             Row::Leaf(_) if rows.update.is_none() => go(b, Way::Single),
             _ => b.if_else(unit(rows.to), |b| go(b, Way::Gathered), |b| go(b, Way::Single)),
         };
-        b.if_else(units, |b| go(b, Way::Vectors), other);
+        let back = b.int(Elem::I64, -(rows.elem.bytes() as i64));
+        let fits = |(k, leaf): (usize, &Leaf<'c>)| match rows.turned.contains(&k) {
+            true => b.compare("arith.cmpi", EQUAL, leaf.strides[axes - 1], back),
+            false => unit(leaf),
+        };
+        let turned = |b: &Build<'c, 'b>| match rows.turned {
+            [] => other(b),
+            _ => {
+                let all = all.iter().enumerate().map(fits).reduce(both).expect("what is written");
+                b.if_else(all, |b| go(b, Way::Turned), other)
+            }
+        };
+        b.if_else(units, |b| go(b, Way::Vectors), turned);
     }
 
     /// Calls `f` with where each row of some leaves begins.
@@ -603,7 +644,13 @@ impl<'c, 'b> Nest<'c, 'b> {
         let int = |n: i64| b.int(Elem::I64, n);
         // Leaf number `k` from element `i` on; the last is what is written.
         let at = |b: &Build<'c, 'b>, k: usize, i: V<'c>, way: Way| {
-            if way == Way::Vectors || way == Way::Gathered && k == rows.leaves.len() {
+            if way == Way::Turned && rows.turned.contains(&k) {
+                let one = b.with_lanes(1);
+                let last = one.op("arith.addi", &[i, one.int(Elem::I64, b.lanes as i64 - 1)], Elem::I64);
+                let back = one.op("arith.subi", &[one.int(Elem::I64, 0), last], Elem::I64);
+                return b.offset(ptrs[k], back, elem);
+            }
+            if matches!(way, Way::Vectors | Way::Turned) || way == Way::Gathered && k == rows.leaves.len() {
                 return b.offset(ptrs[k], i, elem);
             }
             let stride = rows.leaves.get(k).unwrap_or(rows.to).strides[axes - 1];
@@ -614,6 +661,11 @@ impl<'c, 'b> Nest<'c, 'b> {
             let first = at(b, k, i, way);
             if b.lanes == 1 || way == Way::Vectors || k == rows.leaves.len() {
                 return self.load_at(b, elem, first);
+            }
+            if way == Way::Turned {
+                let vector = self.load_at(b, elem, first);
+                let back: Vec<i32> = (0..b.lanes as i32).rev().collect();
+                return if rows.turned.contains(&k) { b.shuffle(elem, vector, vector, &back) } else { vector };
             }
             let one = b.with_lanes(1);
             let mut place = first;
@@ -658,7 +710,7 @@ impl<'c, 'b> Nest<'c, 'b> {
         }
     }
 
-    fn load_at(&self, b: &Build<'c, 'b>, e: Elem, at: V<'c>) -> V<'c> {
+    pub(super) fn load_at(&self, b: &Build<'c, 'b>, e: Elem, at: V<'c>) -> V<'c> {
         let attributes = self.memory(e, self.scopes.elements, self.scopes.log);
         b.op_typed("llvm.load", &[at], &attributes, b.ty(e))
     }
