@@ -26,7 +26,7 @@ pub(crate) mod index;
 pub(crate) mod shapes;
 
 pub use element::Element;
-pub use host::{Export, HostView};
+pub use host::{Export, HostView, Loan};
 pub use index::{Index, say_other};
 
 const WRITABLE: u8 = 1;
@@ -104,8 +104,14 @@ impl Array {
 
     /// In bytes, as NumPy shows them.
     pub fn strides(&self) -> Strides {
+        self.strides_in_bytes().collect()
+    }
+
+    /// The same, one after the other.
+    #[inline]
+    pub fn strides_in_bytes(&self) -> impl Iterator<Item = i64> {
         let item = self.base_itemsize();
-        self.layout.strides.iter().map(|s| s * item).collect()
+        self.layout.strides.iter().map(move |s| s * item)
     }
 
     /// Of the first element from the start of the base, in bytes.

@@ -13,8 +13,10 @@
 mod alike;
 mod create;
 mod pick;
+mod places;
 mod product;
 mod reduce;
+mod scan;
 mod when;
 
 use std::mem::MaybeUninit;
@@ -45,7 +47,7 @@ const COPIED: usize = 4096;
 
 /// Where the elements of a handle begin, if they are in memory here.
 #[inline(always)]
-fn at_rest(s: &Session, a: &Array) -> Option<*mut u8> {
+pub(crate) fn at_rest(s: &Session, a: &Array) -> Option<*mut u8> {
     if a.part != Part::Whole {
         return None;
     }
@@ -293,6 +295,13 @@ impl Session {
                 std::ptr::copy(p, out, to.size() * item);
             } else if same && apart(reach(p, &value.layout, item), reach(out, &to.layout, item)) {
                 copy(shape, p, &steps(&value.layout, shape, item), out, &steps(&to.layout, shape, item), item);
+            } else if same && to.size() * item <= COPIED {
+                // The two share memory, element by element in another order.
+                let mut between = [MaybeUninit::<u64>::uninit(); COPIED / 8];
+                let between = between.as_mut_ptr().cast::<u8>();
+                let together = packed(shape, item);
+                copy(shape, p, &steps(&value.layout, shape, item), between, &together, item);
+                copy(shape, between, &together, out, &steps(&to.layout, shape, item), item);
             } else {
                 let Some(feed) = self.feed(value, to.dtype, shape, 0) else { return Ok(false) };
                 let between = self.passed(feed, shape, 0)?;

@@ -493,28 +493,32 @@ pub(crate) fn in_order(from: &Shared<Layout>, perm: &[u32]) -> Shared<Layout> {
     if perm.len() > 16 {
         return from.then(&permuting(from.shape(), perm));
     }
-    let packed = crate::trace::pack(perm);
-    let place = mix(from.hash, packed) as usize % KEPT;
-    IN_ORDER.with_borrow_mut(|cache| {
-        if cache.is_empty() {
-            cache.resize_with(KEPT, || None);
-        }
-        if let Some((of, order, to)) = &cache[place]
-            && Shared::ptr_eq(of, from)
-            && *order == packed
-        {
-            return to.clone();
-        }
-        let to = from.then(&permuting(from.shape(), perm));
-        cache[place] = Some((from.clone(), packed, to.clone()));
+    remembered(from, crate::trace::pack(perm), || from.then(&permuting(from.shape(), perm)))
+}
+
+/// What was made of a layout before, in the way that the key stands for. (An order of two axes takes few bits.)
+pub(crate) fn remembered(from: &Shared<Layout>, key: u64, make: impl FnOnce() -> Shared<Layout>) -> Shared<Layout> {
+    let place = mix(from.hash, key) as usize % KEPT;
+    let known = REMEMBERED.with_borrow_mut(|cache| match cache.get(place)?.as_ref()? {
+        (of, known, to) if Shared::ptr_eq(of, from) && *known == key => Some(to.clone()),
+        _ => None,
+    });
+    known.unwrap_or_else(|| {
+        let to = make();
+        REMEMBERED.with_borrow_mut(|cache| {
+            if cache.is_empty() {
+                cache.resize_with(KEPT, || None);
+            }
+            cache[place] = Some((from.clone(), key, to.clone()));
+        });
         to
     })
 }
 
-type OrderEntry = Option<(Shared<Layout>, u64, Shared<Layout>)>;
+type RememberedEntry = Option<(Shared<Layout>, u64, Shared<Layout>)>;
 
 thread_local! {
-    static IN_ORDER: RefCell<Vec<OrderEntry>> = const { RefCell::new(Vec::new()) };
+    static REMEMBERED: RefCell<Vec<RememberedEntry>> = const { RefCell::new(Vec::new()) };
 }
 
 const KEPT: usize = 32;

@@ -45,13 +45,13 @@ mod unread;
 pub mod vm;
 mod witness;
 
-pub use array::{Array, Element, Export, HostView, Index, Operand, check_shape, say_other};
+pub use array::{Array, Element, Export, HostView, Index, Loan, Operand, check_shape, say_other};
 pub use buffer::Store;
 pub use config::{Config, Tier};
 pub use error::{Error, Result};
 pub use legate_jit_ir::promote::Casting;
 pub use linalg::{dot, dot_now, matmul, vecdot_now};
-pub use pick::{IndexPart, Picked, PickedOperand, apply_at, bincount, count_nonzero, nonzero};
+pub use pick::{IndexPart, Picked, PickedOperand, apply_at, bincount, count_nonzero, nonzero, nonzero_of_line};
 pub use promote::WeakScalar;
 pub use reduce::{ReduceArgs, accumulate, mean, reduce, reduce_all_now, reduceat, var};
 pub use scalar_eval::{Known, asks, known};

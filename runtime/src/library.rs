@@ -11,7 +11,7 @@ pub mod blas;
 pub(crate) mod gemv;
 pub(crate) mod matmul;
 mod orders;
-mod scan;
+pub(crate) mod scan;
 mod small;
 
 /// Strided elements in memory.

@@ -28,7 +28,7 @@ mod ramp;
 mod selection;
 
 pub use bins::bincount;
-pub use integers::{IndexPart, apply_at, count_nonzero, nonzero};
+pub use integers::{IndexPart, apply_at, count_nonzero, nonzero, nonzero_of_line};
 pub(crate) use moves::parallel;
 pub(crate) use ramp::Ramps;
 use selection::{Selection, is_sparse};

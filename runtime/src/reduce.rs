@@ -274,9 +274,14 @@ pub fn accumulate(op: Ufunc, a: &Array, axis: Option<i64>, dtype: Option<DType>)
     };
     let dtype = dtype.unwrap_or_else(|| working_type(Reducer::Ufunc(op), a.dtype()));
     let mut s = lock();
-    let arg = s.arg(a, dtype)?;
     // The result lies in memory as the argument does.
     let perm = s.k_perm(&[&a.layout], a.shape());
+    if perm == 0
+        && let Some(done) = s.scan_now(op, a, axis, dtype, &a.layout.full())?
+    {
+        return Ok(done);
+    }
+    let arg = s.arg(a, dtype)?;
     let place = unpack(perm, a.ndim()).iter().position(|&d| d as usize == axis).expect("a normalized axis");
     s.record(Op::Scan(op, place as u32), dtype, &[arg], &a.layout.full(), perm)
 }

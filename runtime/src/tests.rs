@@ -314,6 +314,27 @@ fn exported_memory_is_always_true() {
 }
 
 #[test]
+fn lent_memory_is_always_true() {
+    let _turn = turn();
+    let a = array(&range(6), &[2, 3]);
+    let (copy, column) = (a.copy(true).unwrap(), a.index(&[Index::ALL, Index::Int(1)]).unwrap());
+    let loan = column.lend().unwrap().unwrap();
+    assert_eq!((loan.shape(), loan.strides().collect::<Vec<_>>()), (&[2][..], vec![24]));
+    assert!(loan.is_of(&a) && !loan.is_of(&copy) && loan.writable() && loan.contiguous() == (false, false));
+    // SAFETY: the loan allows foreign writes; the element is in bounds.
+    unsafe { loan.first().cast::<f64>().write(10.0) };
+    a.set_item(&[1, 1], Scalar::f64(40.0)).unwrap();
+    // SAFETY: as above.
+    assert_eq!(unsafe { loan.first().byte_add(24).cast::<f64>().read() }, 40.0);
+    assert_eq!((values(&a), values(&copy)), (vec![0.0, 10.0, 2.0, 3.0, 40.0, 5.0], range(6)));
+    drop(loan);
+    let pending = add(&a, &a);
+    assert!(pending.lend().unwrap().is_none() && a.lend().unwrap().is_none());
+    assert_eq!(values(&pending)[1], 20.0);
+    assert!(pending.lend().unwrap().is_some());
+}
+
+#[test]
 fn a_result_that_is_an_exported_input_has_memory_of_its_own() {
     let _turn = turn();
     let a = Array::full(&[3], Scalar::int(DType::U8, 5)).unwrap();

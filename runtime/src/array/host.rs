@@ -3,6 +3,7 @@
 //!
 //! A boundary file.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,11 +11,11 @@ use legate_jit_ir::{DType, Shape};
 
 use super::Array;
 use crate::base::{State, Version};
-use crate::layout::Strides;
-use crate::session::lock_to_look;
+use crate::layout::{Layout, Strides};
+use crate::session::{lock, lock_to_look};
 use crate::shared::Shared;
 use crate::trace::Part;
-use crate::{Result, Store};
+use crate::{Result, Store, inline};
 
 /// The elements of a handle in memory. The address is good as long as this lives.
 pub struct HostView {
@@ -31,6 +32,14 @@ pub struct HostView {
 pub struct Export {
     pub view: HostView,
     _base: Array,
+}
+
+/// Memory that foreign code sees for the length of a call, as an array did: while this lives, calls on it run at once.
+pub struct Loan {
+    store: Arc<Store>,
+    layout: Shared<Layout>,
+    dtype: DType,
+    writable: bool,
 }
 
 // SAFETY: the address belongs to the store, which is Send + Sync.
@@ -53,6 +62,21 @@ impl Array {
         s.inline.asked = true;
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if !store.is_promised() => Some(self.view_of(store.clone())),
+            State::Store(_) | State::Pending(_) | State::Failed(_) => None,
+        }
+    }
+
+    /// The bytes of an array that lie together for reading, if they are in memory: what keeps them, and where they begin.
+    pub fn bytes_at_rest(&self) -> Option<(Arc<Store>, *const u8)> {
+        if !self.c_contiguous() {
+            return None;
+        }
+        let mut s = lock_to_look();
+        s.inline.asked = true;
+        match self.base.current.get(&s.token).state.get(&s.token) {
+            State::Store(store) if !store.is_promised() => {
+                Some((store.clone(), store.as_ptr().wrapping_offset(self.offset() as isize)))
+            }
             State::Store(_) | State::Pending(_) | State::Failed(_) => None,
         }
     }
@@ -94,6 +118,26 @@ impl Array {
         Ok(Export { view: self.view_of(store), _base: self.clone() })
     }
 
+    /// The same for foreign code that lets go of the memory when its call ends: of what is in memory while nothing is pending.
+    /// `None` where that is not so.
+    pub fn lend(&self) -> Result<Option<Loan>> {
+        let mut s = lock_to_look();
+        if !s.trace.is_empty() || s.seen.is_some() {
+            return Ok(None);
+        }
+        s.ahead.let_go();
+        s.ramps.forget();
+        let first = if self.writable() { inline::own(&mut s, self)? } else { inline::at_rest(&s, self) };
+        match self.base.current.get(&s.token).state.get(&s.token) {
+            State::Store(store) if first.is_some() => {
+                store.exports.fetch_add(1, Ordering::AcqRel);
+                let (store, layout) = (store.clone(), self.layout.clone());
+                Ok(Some(Loan { store, layout, dtype: self.dtype, writable: self.writable() }))
+            }
+            State::Store(_) | State::Pending(_) | State::Failed(_) => Ok(None),
+        }
+    }
+
     /// The elements of a writable array for writing, where they lie together in memory that nobody else sees, or that foreign code
     /// is meant to see written.
     pub fn own_at_rest(&self) -> Result<Option<HostView>> {
@@ -102,7 +146,7 @@ impl Array {
         }
         let mut s = lock_to_look();
         s.inline.asked = true;
-        if crate::inline::own(&mut s, self)?.is_none() {
+        if inline::own(&mut s, self)?.is_none() {
             return Ok(None);
         }
         match self.base.current.get(&s.token).state.get(&s.token) {
@@ -122,13 +166,18 @@ impl Array {
             return Ok(None);
         }
         *last = *last * old / new;
-        let export = self.export()?;
-        let (ptr, bytes) = (export.view.ptr, self.size() * old);
+        let (ptr, owner): (_, Box<dyn Any + Send + Sync>) = match self.lend()? {
+            Some(loan) => (loan.first(), Box::new(loan)),
+            None => {
+                let export = self.export()?;
+                (export.view.ptr, Box::new(export))
+            }
+        };
         if !(ptr as usize).is_multiple_of(new.min(8)) {
             return Ok(None);
         }
-        // SAFETY: the export keeps the memory, and says that it is shared.
-        let store = unsafe { Store::foreign(ptr, bytes, Box::new(export), true)? };
+        // SAFETY: the owner keeps the memory, and says that it is shared.
+        let store = unsafe { Store::foreign(ptr, self.size() * old, owner, true)? };
         let mut array = Array::from_store(store, &shape, dtype)?;
         if !self.writable() {
             array.set_writable(false);
@@ -145,6 +194,55 @@ impl Array {
             dtype: self.dtype(),
             store,
         }
+    }
+}
+
+impl Loan {
+    pub fn first(&self) -> *mut u8 {
+        self.store.raw_ptr().wrapping_offset((self.layout.offset * self.dtype.size() as i64) as isize)
+    }
+
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    pub fn writable(&self) -> bool {
+        self.writable
+    }
+
+    pub fn shape(&self) -> &[usize] {
+        self.layout.shape()
+    }
+
+    /// In bytes.
+    pub fn strides(&self) -> impl Iterator<Item = isize> {
+        let item = self.dtype.size() as i64;
+        self.layout.strides.iter().map(move |&s| (s * item) as isize)
+    }
+
+    /// Whether the elements are in C order, and in Fortran's.
+    pub fn contiguous(&self) -> (bool, bool) {
+        (self.layout.c_contiguous, self.layout.f_contiguous)
+    }
+
+    /// Where the memory starts of which the array shows a part.
+    pub fn start(&self) -> *const u8 {
+        self.store.raw_ptr()
+    }
+
+    /// Whether it is still the array's memory.
+    pub fn is_of(&self, array: &Array) -> bool {
+        let s = lock();
+        match array.base.current.get(&s.token).state.get(&s.token) {
+            State::Store(store) => Arc::ptr_eq(store, &self.store),
+            State::Pending(_) | State::Failed(_) => false,
+        }
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.store.exports.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -2,13 +2,26 @@
 //!
 //! A boundary file: it reads and writes operands by address.
 
+use legate_jit_ir::ufunc::meaning;
 use legate_jit_ir::ufunc::native::{Native, c64, c128};
 use legate_jit_ir::{DType, Scalar, Ufunc};
 
 use super::Strided;
 use crate::{Error, Result, pool};
 
-pub(super) fn scan(ufunc: Ufunc, axis: usize, a: &Strided, out: &Strided) -> Result<()> {
+/// Whether this accumulation runs on native types.
+pub(crate) fn is_native(ufunc: Ufunc, dtype: DType) -> bool {
+    use DType::{C64, C128, F32, F64, I64, U64};
+    match ufunc {
+        Ufunc::Add | Ufunc::Multiply => {
+            matches!(dtype, F64 | F32 | I64 | U64) || ufunc == Ufunc::Add && matches!(dtype, C64 | C128)
+        }
+        Ufunc::Maximum | Ufunc::Minimum => matches!(dtype, F64 | I64),
+        _ => false,
+    }
+}
+
+pub(crate) fn scan(ufunc: Ufunc, axis: usize, a: &Strided, out: &Strided) -> Result<()> {
     if out.shape.contains(&0) {
         return Ok(());
     }
@@ -24,6 +37,10 @@ pub(super) fn scan(ufunc: Ufunc, axis: usize, a: &Strided, out: &Strided) -> Res
         (Ufunc::Multiply, DType::F32) => lines(a, out, axis, |x: f32, y: f32| x * y),
         (Ufunc::Multiply, DType::I64) => lines(a, out, axis, |x: i64, y: i64| x.wrapping_mul(y)),
         (Ufunc::Multiply, DType::U64) => lines(a, out, axis, |x: u64, y: u64| x.wrapping_mul(y)),
+        (Ufunc::Maximum, DType::F64) => lines(a, out, axis, meaning::maximum::<f64>),
+        (Ufunc::Minimum, DType::F64) => lines(a, out, axis, meaning::minimum::<f64>),
+        (Ufunc::Maximum, DType::I64) => lines(a, out, axis, |x: i64, y: i64| x.max(y)),
+        (Ufunc::Minimum, DType::I64) => lines(a, out, axis, |x: i64, y: i64| x.min(y)),
         _ => {
             let eval = |x: Scalar, y: Scalar| ufunc.eval(&[x, y]);
             let zero = Scalar { dtype: out.dtype, bits: [0; 2] };

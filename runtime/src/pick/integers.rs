@@ -267,6 +267,11 @@ pub fn count_nonzero(a: &Array) -> Result<usize> {
     Ok(Selection::of(&truth(a)?)?.count())
 }
 
+/// The indices of the elements of a short line that are not zero; `None` for other arrays.
+pub fn nonzero_of_line(a: &Array) -> Result<Option<Array>> {
+    crate::session::lock_to_look().places_now(a)
+}
+
 /// The indices of the elements that are not zero, (count, ndim), 64-bit integers. `a` has axes.
 pub fn nonzero(a: &Array) -> Result<Array> {
     let selection = Selection::of(&truth(a)?)?;
