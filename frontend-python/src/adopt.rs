@@ -2,19 +2,23 @@
 //!
 //! A boundary file: it hands addresses over, with something that keeps them good.
 
+use std::ffi::CStr;
+
 use legate_jit_ir::Scalar;
-use legate_jit_runtime::{Array, Error, Export, HostView};
+use legate_jit_runtime::{Array, Error, Export, HostView, Loan};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
 use smallvec::SmallVec;
 
-use crate::error::{guarded, raise};
+use crate::error::{direct, guarded, raise};
+use crate::lean::Lean;
 use crate::value::{self, Value};
-use crate::{capi, dtypes};
+use crate::{capi, dtypes, lean, lend};
 
 /// Stands behind a NumPy array that looks at our memory, as its `base`.
-#[pyclass(frozen, name = "owner", module = "legate_jit")]
+#[pyclass(frozen, subclass, name = "owner", module = "legate_jit")]
 pub struct Owner {
     array: Array,
     /// Where the array's base starts.
@@ -22,9 +26,29 @@ pub struct Owner {
     _memory: Memory,
 }
 
+impl Owner {
+    /// Behind an array that shows memory which was lent. The loan comes back where the array has another memory now.
+    pub fn of(loan: Loan, array: &Array) -> Result<Owner, Loan> {
+        if !loan.is_of(array) {
+            return Err(loan);
+        }
+        Ok(Owner { array: array.clone(), start: loan.start() as usize, _memory: Memory::Lent(loan) })
+    }
+}
+
+impl Lean for Owner {
+    const CALLED: &'static CStr = c"legate_jit.owner";
+
+    fn class() -> &'static PyOnceLock<Py<PyType>> {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        &CLASS
+    }
+}
+
 #[allow(dead_code)] // Held for what their drop does.
 enum Memory {
     Shared(Export),
+    Lent(Loan),
     Read(HostView),
 }
 
@@ -50,6 +74,10 @@ impl Drop for Keeper {
 
 /// NumPy's array (0-d for scalars) over the memory of ours, which both share from now on. Computes what is pending.
 pub fn host_array<'py>(obj: &Bound<'py, Value>) -> PyResult<Bound<'py, PyAny>> {
+    if let Some((shown, loan)) = lend::shown(obj)? {
+        lend::keep(&shown, obj, loan)?;
+        return Ok(shown);
+    }
     let py = obj.py();
     let array = obj.get().get().clone();
     let export = detached(py, || array.export())?;
@@ -58,7 +86,7 @@ pub fn host_array<'py>(obj: &Bound<'py, Value>) -> PyResult<Bound<'py, PyAny>> {
     let (shape, strides) = dims(view);
     let (dtype, data) = (view.dtype, view.ptr);
     let owner = Owner { array, start, _memory: Memory::Shared(export) };
-    let owner = Bound::new(py, owner)?.into_any();
+    let owner = lean::object(py, owner)?.into_bound(py);
     // SAFETY: the export in the owner keeps the memory that shape and strides reach.
     unsafe { capi::array_over(py, dtype, &shape, &strides, data, writable, owner) }
 }
@@ -70,7 +98,7 @@ pub fn look<'py>(py: Python<'py>, array: &Array) -> PyResult<Bound<'py, PyAny>> 
     let start = view.store.as_ptr() as usize;
     let (shape, strides) = dims(&view);
     let (dtype, data) = (view.dtype, view.ptr);
-    let owner = Bound::new(py, Owner { array, start, _memory: Memory::Read(view) })?.into_any();
+    let owner = lean::object(py, Owner { array, start, _memory: Memory::Read(view) })?.into_bound(py);
     // SAFETY: the view in the owner keeps the memory that shape and strides reach.
     unsafe { capi::array_over(py, dtype, &shape, &strides, data, false, owner) }
 }
@@ -109,21 +137,29 @@ pub fn item(py: Python<'_>, array: &Array) -> PyResult<Scalar> {
 /// Bytes of an array that are copied sooner than shared.
 const SMALL: usize = 1024;
 
-/// What a function of NumPy's has returned, as ours: as [`adopt`]. A small array that nobody but the caller holds is copied, which
-/// takes less time than to keep it.
-pub fn adopt_made(obj: &Bound<PyAny>, shared: bool) -> PyResult<Option<Array>> {
-    let py = obj.py();
+/// How many references to an object there are.
+pub fn references(obj: &Bound<PyAny>) -> isize {
     // SAFETY: a live object.
-    let only_here = unsafe { pyo3::ffi::Py_REFCNT(obj.as_ptr()) } == 1;
+    unsafe { pyo3::ffi::Py_REFCNT(obj.as_ptr()) }
+}
+
+/// What a function of NumPy's has returned, as ours: as [`adopt`]. A small array that nobody but the caller has, whose references
+/// are `held`, is copied, which takes less time than to keep it.
+pub fn adopt_made(obj: &Bound<PyAny>, shared: bool, held: isize) -> PyResult<Option<Array>> {
+    let py = obj.py();
+    let only_here = references(obj) == held;
     if let Some(info) = capi::array_info(obj).filter(|info| info.own_run && only_here)
         && let Some(dtype) = dtypes::of_descr(py, info.descr)
     {
-        let shape: SmallVec<[usize; 4]> = info.shape.iter().map(|&n| n as usize).collect();
+        let mut shape = [0; 4];
+        let ndim = info.shape.len().min(shape.len());
+        shape.iter_mut().zip(info.shape).for_each(|(to, &n)| *to = n as usize);
+        let shape = &shape[..ndim];
         let bytes = shape.iter().product::<usize>() * dtype.size();
-        if (1..=SMALL).contains(&bytes) {
+        if ndim == info.shape.len() && (1..=SMALL).contains(&bytes) {
             // SAFETY: so many bytes, one after the other, which the array keeps and nobody writes meanwhile.
             let bytes = unsafe { std::slice::from_raw_parts(info.data, bytes) };
-            return guarded(py, || Array::from_bytes(bytes, &shape, dtype)).map(Some);
+            return direct(py, || Array::from_bytes(bytes, shape, dtype)).map(Some);
         }
     }
     adopt(obj, shared)
@@ -173,7 +209,7 @@ fn last_base<'py>(obj: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
     loop {
         match capi::array_base(&base) {
             Some(next) => base = next,
-            None if capi::array_info(&base).is_some() || base.is_exact_instance_of::<Owner>() => return Some(base),
+            None if capi::array_info(&base).is_some() || base.is_instance_of::<Owner>() => return Some(base),
             // `as_strided` puts an object of its own between.
             None => match base.getattr_opt("base").ok().flatten() {
                 Some(next) if !next.is_none() => base = next,
@@ -231,10 +267,10 @@ fn of_our_memory(
 
 /// Our array whose memory the last of the bases stands for, with the place of its base.
 fn behind(base: &Bound<PyAny>) -> Option<(Array, usize)> {
-    if let Ok(owner) = base.cast_exact::<Owner>() {
+    if let Ok(owner) = base.cast::<Owner>() {
         let owner = owner.get();
         return match owner._memory {
-            Memory::Shared(_) => Some((owner.array.clone(), owner.start)),
+            Memory::Shared(_) | Memory::Lent(_) => Some((owner.array.clone(), owner.start)),
             Memory::Read(_) => None,
         };
     }

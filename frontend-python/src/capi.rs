@@ -11,10 +11,12 @@ use legate_jit_ir::{DType, Scalar};
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyCapsule, PyCapsuleMethods};
-use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
+use pyo3::types::{PyCapsule, PyCapsuleMethods, PyTuple};
+use pyo3::{Borrowed, Bound, Py, PyAny, PyResult, Python, ffi};
 
 use crate::dtypes;
+
+pub mod lent;
 
 const ARRAY_TYPE: usize = 2;
 const SCALAR: usize = 60;
@@ -29,8 +31,10 @@ const ARG_PARTITION: usize = 297;
 /// NPY_ARRAY_WRITEABLE
 pub const WRITEABLE: c_int = 0x0400;
 
-/// The same, NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_OWNDATA
-const OWN_RUN: c_int = WRITEABLE | 0x0001 | 0x0004;
+/// The same and NPY_ARRAY_C_CONTIGUOUS
+const RUN: c_int = WRITEABLE | 0x0001;
+/// NPY_ARRAY_OWNDATA
+const OWN_DATA: c_int = 0x0004;
 
 type ScalarFn = unsafe extern "C" fn(*mut c_void, *mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
 type ScalarAsCtypeFn = unsafe extern "C" fn(*mut ffi::PyObject, *mut c_void);
@@ -147,6 +151,33 @@ fn api(py: Python) -> &'static Api {
     API.get(py).expect("initialised at import")
 }
 
+unsafe extern "C" {
+    /// (All Pythons since 3.9 have it; it belongs to the stable interface since 3.12.)
+    fn PyObject_Vectorcall(
+        f: *mut ffi::PyObject,
+        args: *const *mut ffi::PyObject,
+        n: usize,
+        names: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
+}
+
+/// Calls a function with arguments as Python hands them over: those by position, then those by the names.
+#[inline]
+pub fn call<'py>(
+    function: &Bound<'py, PyAny>,
+    args: &[Bound<'py, PyAny>],
+    names: Option<Borrowed<'_, 'py, PyTuple>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let named = names.as_ref().map_or(0, |names| names.len());
+    assert!(named <= args.len());
+    // SAFETY: live objects, each of which is an address in memory; as many by name as there are names.
+    unsafe {
+        let names = names.map_or(ptr::null_mut(), |names| names.as_ptr());
+        let result = PyObject_Vectorcall(function.as_ptr(), args.as_ptr().cast(), args.len() - named, names);
+        Bound::from_owned_ptr_or_err(function.py(), result)
+    }
+}
+
 /// True for `numpy.ndarray` itself, not for its subclasses.
 pub fn is_exact_array(obj: &Bound<PyAny>) -> bool {
     obj.get_type_ptr() == api(obj.py()).array_type
@@ -230,7 +261,8 @@ pub struct ArrayInfo<'a> {
     pub shape: &'a [isize],
     pub strides: &'a [isize],
     pub writeable: bool,
-    /// The elements lie one after the other in memory of its own that may be written.
+    /// The elements lie one after the other in memory that may be written, and which is the array's own, or that of an array
+    /// which nobody else has.
     pub own_run: bool,
     pub descr: *mut ffi::PyObject,
 }
@@ -238,6 +270,25 @@ pub struct ArrayInfo<'a> {
 /// Whether this is an array of NumPy's own class.
 pub fn is_array(obj: &Bound<PyAny>) -> bool {
     obj.get_type_ptr() == api(obj.py()).array_type
+}
+
+fn owns(head: &ArrayHead) -> bool {
+    head.flags & OWN_DATA != 0 && head.base.is_null()
+}
+
+/// Whether the memory is that of an array which nothing but this view has.
+///
+/// # Safety
+/// The head of a live array.
+unsafe fn is_only_bases(api: &Api, head: &ArrayHead) -> bool {
+    let base = head.base;
+    // SAFETY: a base is null or a live object; an array starts with its head.
+    unsafe {
+        !base.is_null()
+            && ffi::Py_TYPE(base) == api.array_type
+            && ffi::Py_REFCNT(base) == 1
+            && owns(&*base.cast::<ArrayHead>())
+    }
 }
 
 /// Looks into a NumPy array (or an instance of a subclass); `None` for anything else.
@@ -257,10 +308,15 @@ pub fn array_info<'a>(obj: &'a Bound<PyAny>) -> Option<ArrayInfo<'a>> {
             shape: slice(head.dimensions),
             strides: slice(head.strides),
             writeable: head.flags & WRITEABLE != 0,
-            own_run: head.flags & OWN_RUN == OWN_RUN && head.base.is_null(),
+            own_run: head.flags & RUN == RUN && (owns(head) || is_only_bases(api, head)),
             descr: head.descr,
         })
     }
+}
+
+/// The same for arrays of NumPy's own class alone.
+pub fn exact_array_info<'a>(obj: &'a Bound<PyAny>) -> Option<ArrayInfo<'a>> {
+    if is_array(obj) { array_info(obj) } else { None }
 }
 
 /// The object whose memory a NumPy array uses, if it is not its own.

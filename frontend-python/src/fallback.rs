@@ -1,25 +1,208 @@
-//! The way into NumPy, through the Python module `legate_jit._fallback`, which counts.
+//! The way into NumPy: calls of its functions and methods on real arrays that share our memory, counted by name
+//! (`counted.rs`). What is rare is done in the Python module `legate_jit._fallback`.
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyEllipsis, PyFloat, PyInt, PyList, PySlice, PyString, PyTuple};
-use pyo3::{Bound, Py, PyAny, PyResult, Python};
+use pyo3::{Borrowed, Bound, Py, PyAny, PyResult, Python};
 use smallvec::SmallVec;
 
-use crate::value::Value;
-use crate::{adopt, capi, dtypes, settings, value};
+use crate::counted::count;
+use crate::lend::Lending;
+use crate::quick::Args;
+use crate::{adopt, capi, dtypes, value};
 
-static RUN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static RUN_METHOD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static GET_ITEM: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static SET_ITEM: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+/// Lists in lists, beyond which Python looks into them: it knows how deep it may go.
+const DEEPEST: usize = 32;
+
+type Positional<'py> = SmallVec<[Bound<'py, PyAny>; 6]>;
 
 fn find<'a, 'py>(py: Python<'py>, cell: &'a PyOnceLock<Py<PyAny>>, name: &str) -> PyResult<&'a Bound<'py, PyAny>> {
     cell.import(py, "legate_jit._fallback", name)
 }
 
-/// Calls a function of NumPy's with the same arguments, in which our arrays are NumPy's views of them.
+/// A call that NumPy is given, with its own arrays in the place of ours.
+#[derive(Default)]
+struct Call<'py> {
+    lending: Lending<'py>,
+    /// A real array is among the arguments: it may come back, or a view of it, while somebody else uses it.
+    shared: bool,
+    /// Some argument may be of a class that has its own way to do NumPy's functions.
+    strange: bool,
+}
+
+impl<'py> Call<'py> {
+    /// What NumPy gets in the place of an object. What has no array of ours in it stays the very object.
+    fn real(&mut self, x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.real_within(x, 0)
+    }
+
+    /// The same within so many lists and tuples.
+    fn real_within(&mut self, x: &Bound<'py, PyAny>, depth: usize) -> PyResult<Bound<'py, PyAny>> {
+        static UNWRAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let py = x.py();
+        if value::is_array(x) {
+            return self.lending.show(x.cast()?);
+        }
+        if is_plain(x) || is_simple_slice(x) {
+            return Ok(x.clone());
+        }
+        if value::is_scalar(x) {
+            return adopt::host(x.cast()?);
+        }
+        if let Some(info) = capi::exact_array_info(x) {
+            self.shared = true;
+            // (Its elements may be objects of any class.)
+            self.strange |= dtypes::of_descr(py, info.descr).is_none();
+            return Ok(x.clone());
+        }
+        let mut changed = false;
+        let mut items = |found: &mut dyn Iterator<Item = Bound<'py, PyAny>>| -> PyResult<Positional<'py>> {
+            let mut all = Positional::new();
+            for item in found {
+                let real = self.real_within(&item, depth + 1)?;
+                changed |= !real.is(&item);
+                all.push(real);
+            }
+            Ok(all)
+        };
+        match (x.cast_exact::<PyTuple>(), x.cast_exact::<PyList>()) {
+            (Ok(tuple), _) if depth < DEEPEST => {
+                let all = items(&mut tuple.iter())?;
+                return if changed { Ok(PyTuple::new(py, all)?.into_any()) } else { Ok(x.clone()) };
+            }
+            (_, Ok(list)) if depth < DEEPEST => {
+                let all = items(&mut list.iter())?;
+                return if changed { Ok(PyList::new(py, all)?.into_any()) } else { Ok(x.clone()) };
+            }
+            _ => {}
+        }
+        self.strange = true;
+        find(py, &UNWRAP, "unwrap")?.call1((x,))
+    }
+
+    /// Calls a function, or what it does without its search for other classes.
+    fn run(
+        &self,
+        function: &Bound<'py, PyAny>,
+        direct: Option<&Bound<'py, PyAny>>,
+        call: impl Fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match direct.filter(|_| !self.strange).map(&call) {
+            // The search may refuse the arguments first, in words of its own.
+            Some(Err(e)) if e.is_instance_of::<PyTypeError>(function.py()) => call(function),
+            Some(result) => result,
+            None => call(function),
+        }
+    }
+
+    /// A result of NumPy's as ours; `out` is the array of ours that was meant to be written. The arguments are gone.
+    fn ours(
+        &mut self,
+        result: Bound<'py, PyAny>,
+        out: Option<Borrowed<'_, 'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(original) = self.lending.original(&result) {
+            return Ok(original);
+        }
+        if let (Some(out), true) = (out, capi::is_array(&result)) {
+            return Ok(out.to_owned());
+        }
+        // (The result may be a view of ours: that is found out by its base.)
+        self.lending.end();
+        ours(&result, self.shared, 1, 0)
+    }
+}
+
+/// Calls a function of NumPy's as Python calls ours. `direct` is the function without its search for other classes.
+pub fn pass<'py>(
+    py: Python<'py>,
+    function: &Bound<'py, PyAny>,
+    direct: Option<&Bound<'py, PyAny>>,
+    args: Args,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut call = Call::default();
+    let mut real = Positional::new();
+    for i in 0..args.len() {
+        real.push(call.real(&args.get(py, i))?);
+    }
+    let mut out = None;
+    if args.has_names() {
+        for (name, value) in args.names(py) {
+            real.push(call.real(&value)?);
+            if value::is_array(&value) && name.is(intern!(py, "out")) {
+                out = Some(value);
+            }
+        }
+    }
+    let names = args.name_tuple(py);
+    let result = call.run(function, direct, |f| capi::call(f, &real, names))?;
+    drop(real);
+    call.ours(result, out)
+}
+
+/// The same with a tuple and a dict.
+#[pyfunction]
+#[pyo3(signature = (function, args, kwargs=None))]
+pub fn call_numpy<'py>(
+    function: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = function.py();
+    let mut call = Call::default();
+    let mut real = Positional::new();
+    for a in args.iter_borrowed() {
+        real.push(call.real(&a)?);
+    }
+    let (mut named, mut out) = (None, None);
+    if let Some(kwargs) = kwargs.filter(|k| !k.is_empty()) {
+        let all = PyDict::new(py);
+        for (name, value) in kwargs {
+            all.set_item(name, call.real(&value)?)?;
+        }
+        out = kwargs.get_item(intern!(py, "out"))?.filter(value::is_array);
+        named = Some(all);
+    }
+    let direct = direct(function)?;
+    let result = match &named {
+        None => call.run(function, direct.as_ref(), |f| capi::call(f, &real, None))?,
+        Some(named) => {
+            let real = PyTuple::new(py, &real)?;
+            call.run(function, direct.as_ref(), |f| f.call(&real, Some(named)))?
+        }
+    };
+    drop((real, named));
+    call.ours(result, out.as_ref().map(|out| out.as_borrowed()))
+}
+
+/// What a function of NumPy's does once no argument's class has a way of its own to do it.
+pub fn direct<'py>(function: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = function.py();
+    let class = CLASS
+        .get_or_try_init(py, || PyResult::Ok(py.import("numpy")?.getattr("sum")?.get_type().into_any().unbind()))?;
+    if !function.get_type().is(class) {
+        return Ok(None);
+    }
+    function.getattr_opt(intern!(py, "_implementation"))
+}
+
+/// Calls a function of NumPy's and counts it.
+#[pyfunction]
+#[pyo3(signature = (name, function, args, kwargs=None))]
+pub fn run_in_numpy<'py>(
+    name: &Bound<'py, PyString>,
+    function: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    count(name)?;
+    call_numpy(function, args, kwargs)
+}
+
 pub fn run(
     py: Python<'_>,
     name: &str,
@@ -27,174 +210,7 @@ pub fn run(
     args: &Bound<PyTuple>,
     kwargs: Option<&Bound<PyDict>>,
 ) -> PyResult<Py<PyAny>> {
-    let kwargs = kwargs.cloned().unwrap_or_else(|| PyDict::new(py));
-    Ok(find(py, &RUN, "run")?.call1((name, function, args, kwargs))?.unbind())
-}
-
-/// The same for calls from Python, whose plain forms need no Python here: arrays, numbers, words, and lists and tuples of numbers.
-#[pyfunction]
-pub fn run_in_numpy<'py>(
-    name: &Bound<'py, PyString>,
-    function: &Bound<'py, PyAny>,
-    args: &Bound<'py, PyTuple>,
-    kwargs: &Bound<'py, PyDict>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = name.py();
-    if settings::fallback_is_error() {
-        return find(py, &RUN, "run")?.call1((name, function, args, kwargs));
-    }
-    count(name)?;
-    call_numpy(function, args, kwargs)
-}
-
-/// A method of NumPy's array (or scalar) of the same value, counted if it has a label.
-#[pyfunction]
-pub fn call_method<'py>(
-    name: &Bound<'py, PyString>,
-    label: Option<&Bound<'py, PyString>>,
-    slf: &Bound<'py, Value>,
-    args: &Bound<'py, PyTuple>,
-    kwargs: &Bound<'py, PyDict>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = name.py();
-    if value::is_scalar(slf) || settings::fallback_is_error() {
-        let kind = if label.is_some() { "run_method" } else { "look" };
-        let run = py.import(intern!(py, "legate_jit._fallback"))?.getattr(kind)?;
-        return run.call1((name, slf, args, kwargs));
-    }
-    if let Some(label) = label {
-        count(label)?;
-    }
-    let target = adopt::host(slf)?;
-    let function = target.getattr(name)?;
-    let result = call_real(&function, args, kwargs)?;
-    match result {
-        Real::Found(result, _) if result.is(&target) => Ok(slf.clone().into_any()),
-        Real::Found(result, shared) => {
-            // (The result may well be a view of the target, which is ours: that is found out by its base.)
-            drop((function, target));
-            ours(result, shared)
-        }
-        Real::Else(result) => Ok(result),
-    }
-}
-
-fn count(name: &Bound<PyString>) -> PyResult<()> {
-    static CALLS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let calls = find(name.py(), &CALLS, "calls")?.cast::<PyDict>()?;
-    let before: u64 = calls.get_item(name)?.map_or(Ok(0), |n| n.extract())?;
-    calls.set_item(name, before + 1)
-}
-
-/// The same without counting.
-#[pyfunction]
-pub fn call_numpy<'py>(
-    function: &Bound<'py, PyAny>,
-    args: &Bound<'py, PyTuple>,
-    kwargs: &Bound<'py, PyDict>,
-) -> PyResult<Bound<'py, PyAny>> {
-    match call_real(function, args, kwargs)? {
-        Real::Found(result, shared) => ours(result, shared),
-        Real::Else(result) => Ok(result),
-    }
-}
-
-/// What a call of NumPy's gave.
-enum Real<'py> {
-    /// As it is, and whether somebody else may hold its memory.
-    Found(Bound<'py, PyAny>, bool),
-    /// Ours already.
-    Else(Bound<'py, PyAny>),
-}
-
-fn call_real<'py>(
-    function: &Bound<'py, PyAny>,
-    args: &Bound<'py, PyTuple>,
-    kwargs: &Bound<'py, PyDict>,
-) -> PyResult<Real<'py>> {
-    let py = function.py();
-    if !kwargs.iter().all(|(_, value)| is_plain(&value)) {
-        return Ok(Real::Else(run_uncounted(py, function, args, kwargs)?.into_bound(py)));
-    }
-    let (mut real, mut shared) = (SmallVec::<[Bound<PyAny>; 4]>::new(), false);
-    for a in args.iter_borrowed() {
-        // A real array among the arguments may come back, or a view of it.
-        shared |= capi::is_array(&a);
-        real.push(real_of(&a)?);
-    }
-    let result = function.call(PyTuple::new(py, real)?, Some(kwargs).filter(|k| !k.is_empty()))?;
-    Ok(Real::Found(result, shared))
-}
-
-/// What NumPy gets in the place of an object: with its own views in the place of our arrays, also of those in it.
-fn real_of<'py>(x: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    static UNWRAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let py = x.py();
-    if value::is_array(x) {
-        return adopt::host(x.cast()?);
-    }
-    if is_plain(x) || capi::is_array(x) {
-        return Ok(x.clone());
-    }
-    // (As in Python's `unwrap`, what has no array of ours in it stays the very object.)
-    let one = |item: Bound<'py, PyAny>| if value::is_array(&item) { adopt::host(item.cast()?) } else { Ok(item) };
-    if let Ok(tuple) = x.cast_exact::<PyTuple>() {
-        if tuple.iter_borrowed().all(|item| is_simple(&item)) {
-            if !tuple.iter_borrowed().any(|item| value::is_array(&item)) {
-                return Ok(x.clone());
-            }
-            let items = tuple.iter().map(one).collect::<PyResult<SmallVec<[_; 4]>>>()?;
-            return Ok(PyTuple::new(py, items)?.into_any());
-        }
-    } else if let Ok(list) = x.cast_exact::<PyList>()
-        && list.iter().all(|item| is_simple(&item))
-    {
-        if !list.iter().any(|item| value::is_array(&item)) {
-            return Ok(x.clone());
-        }
-        let items = list.iter().map(one).collect::<PyResult<SmallVec<[_; 4]>>>()?;
-        return Ok(PyList::new(py, items)?.into_any());
-    }
-    find(py, &UNWRAP, "unwrap")?.call1((x,))
-}
-
-/// An array of ours, or what has none in it.
-fn is_simple(x: &Bound<PyAny>) -> bool {
-    value::is_array(x) || is_plain(x) || x.is_exact_instance_of::<PyEllipsis>() || {
-        let bound = |name| x.getattr(name).is_ok_and(|bound| is_plain(&bound));
-        let py = x.py();
-        x.is_exact_instance_of::<PySlice>()
-            && bound(intern!(py, "start"))
-            && bound(intern!(py, "stop"))
-            && bound(intern!(py, "step"))
-    }
-}
-
-/// A result of NumPy's as ours.
-fn ours(result: Bound<PyAny>, shared: bool) -> PyResult<Bound<PyAny>> {
-    static WRAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let py = result.py();
-    if capi::is_array(&result) {
-        return match adopt::adopt_made(&result, shared)? {
-            Some(array) => Ok(value::new_array(py, array)?.into_bound(py)),
-            None => Ok(result),
-        };
-    }
-    if is_plain(&result) { Ok(result) } else { find(py, &WRAP, "wrap")?.call1((result, shared)) }
-}
-
-/// What goes to NumPy, and comes from it, as it is.
-fn is_plain(x: &Bound<PyAny>) -> bool {
-    fn number(x: &Bound<PyAny>) -> bool {
-        x.is_exact_instance_of::<PyFloat>() || x.is_exact_instance_of::<PyInt>() || x.is_exact_instance_of::<PyBool>()
-    }
-    number(x)
-        || x.is_none()
-        || x.is_exact_instance_of::<PyString>()
-        || dtypes::of_scalar_type(x.py(), x.get_type_ptr()).is_some()
-        || dtypes::quick(x).is_some()
-        || x.cast_exact::<PyList>().is_ok_and(|list| list.iter().all(|item| number(&item)))
-        || x.cast_exact::<PyTuple>().is_ok_and(|tuple| tuple.iter_borrowed().all(|item| number(&item)))
+    run_in_numpy(&PyString::new(py, name), function, args, kwargs).map(Bound::unbind)
 }
 
 /// Calls `numpy.<name>`.
@@ -203,35 +219,43 @@ pub fn numpy(py: Python<'_>, name: &str, args: &Bound<PyTuple>, kwargs: Option<&
     run(py, name, &function, args, kwargs)
 }
 
-/// Calls a method of NumPy's array.
+/// Calls a method of NumPy's array (scalar) of the same value.
 pub fn method(
     slf: &Bound<PyAny>,
     name: &str,
     args: &Bound<PyTuple>,
     kwargs: Option<&Bound<PyDict>>,
 ) -> PyResult<Py<PyAny>> {
+    static RUN_METHOD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = slf.py();
     let kwargs = kwargs.cloned().unwrap_or_else(|| PyDict::new(py));
     Ok(find(py, &RUN_METHOD, "run_method")?.call1((name, slf, args, kwargs))?.unbind())
 }
 
 pub fn get_item(slf: &Bound<PyAny>, key: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
+    static GET_ITEM: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = slf.py();
-    if value::is_array(slf) && !settings::fallback_is_error() {
-        count(intern!(py, "ndarray.__getitem__"))?;
-        let result = adopt::host(slf.cast()?)?.get_item(real_of(key)?)?;
-        return ours(result, false).map(Bound::unbind);
+    if !value::is_array(slf) {
+        return Ok(find(py, &GET_ITEM, "get_item")?.call1((slf, key))?.unbind());
     }
-    Ok(find(slf.py(), &GET_ITEM, "get_item")?.call1((slf, key))?.unbind())
+    count(intern!(py, "ndarray.__getitem__"))?;
+    let mut call = Call::default();
+    let result = {
+        let (target, key) = (call.real(slf)?, call.real(key)?);
+        target.get_item(key)?
+    };
+    call.ours(result, None).map(Bound::unbind)
 }
 
 pub fn set_item(slf: &Bound<PyAny>, key: &Bound<PyAny>, new: &Bound<PyAny>) -> PyResult<()> {
-    find(slf.py(), &SET_ITEM, "set_item")?.call1((slf, key, new))?;
-    Ok(())
+    count(intern!(slf.py(), "ndarray.__setitem__"))?;
+    let mut call = Call::default();
+    let (target, key, new) = (call.real(slf)?, call.real(key)?, call.real(new)?);
+    target.set_item(key, new)
 }
 
 /// An attribute that only NumPy's arrays and scalars have.
-pub fn attribute(slf: &Bound<PyAny>, name: &Bound<pyo3::types::PyString>) -> PyResult<Py<PyAny>> {
+pub fn attribute(slf: &Bound<PyAny>, name: &Bound<PyString>) -> PyResult<Py<PyAny>> {
     static ATTRIBUTE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     Ok(find(slf.py(), &ATTRIBUTE, "value_attribute")?.call1((slf, name))?.unbind())
 }
@@ -242,13 +266,62 @@ pub fn wrap(obj: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
     Ok(find(obj.py(), &WRAP, "wrap")?.call1((obj,))?.unbind())
 }
 
-/// The same for what is NumPy's by design (making arrays, drawing numbers).
-pub fn run_uncounted(
-    py: Python<'_>,
-    function: &Bound<PyAny>,
-    args: &Bound<PyTuple>,
-    kwargs: &Bound<PyDict>,
-) -> PyResult<Py<PyAny>> {
-    static RUN_UNCOUNTED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    Ok(find(py, &RUN_UNCOUNTED, "run_uncounted")?.call1((function, args, kwargs))?.unbind())
+/// A result of NumPy's as ours, within so many lists and tuples. `held`: how many references our caller has itself.
+fn ours<'py>(result: &Bound<'py, PyAny>, shared: bool, held: isize, depth: usize) -> PyResult<Bound<'py, PyAny>> {
+    static WRAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = result.py();
+    if capi::is_array(result) {
+        return match adopt::adopt_made(result, shared, held)? {
+            Some(array) => Ok(value::new_array(py, array)?.into_bound(py)),
+            None => Ok(result.clone()),
+        };
+    }
+    if is_plain(result) {
+        return Ok(result.clone());
+    }
+    // (What is in a tuple or list that others have may be theirs, too.)
+    let alone = adopt::references(result) == held;
+    let mut changed = false;
+    let mut item = |item: &Bound<'py, PyAny>, held: isize| -> PyResult<Bound<'py, PyAny>> {
+        let new = ours(item, shared, if alone { held } else { 0 }, depth + 1)?;
+        changed |= !new.is(item);
+        Ok(new)
+    };
+    match (result.cast_exact::<PyTuple>(), result.cast_exact::<PyList>()) {
+        (Ok(tuple), _) if depth < DEEPEST => {
+            let all: Positional = tuple.iter_borrowed().map(|found| item(&found, 1)).collect::<PyResult<_>>()?;
+            if changed { Ok(PyTuple::new(py, all)?.into_any()) } else { Ok(result.clone()) }
+        }
+        (_, Ok(list)) if depth < DEEPEST => {
+            let all: Positional = list.iter().map(|found| item(&found, 2)).collect::<PyResult<_>>()?;
+            if changed { Ok(PyList::new(py, all)?.into_any()) } else { Ok(result.clone()) }
+        }
+        _ => find(py, &WRAP, "wrap")?.call1((result, shared)),
+    }
+}
+
+fn is_number(x: &Bound<PyAny>) -> bool {
+    x.is_exact_instance_of::<PyFloat>() || x.is_exact_instance_of::<PyInt>() || x.is_exact_instance_of::<PyBool>()
+}
+
+/// What goes to NumPy, and comes from it, as it is.
+fn is_plain(x: &Bound<PyAny>) -> bool {
+    is_number(x)
+        || x.is_none()
+        || x.is_exact_instance_of::<PyString>()
+        || dtypes::of_scalar_type(x.py(), x.get_type_ptr()).is_some()
+        || dtypes::quick(x).is_some()
+        || x.cast_exact::<PyList>().is_ok_and(|list| list.iter().all(|item| is_number(&item)))
+        || x.cast_exact::<PyTuple>().is_ok_and(|tuple| tuple.iter_borrowed().all(|item| is_number(&item)))
+}
+
+/// `...`, and a slice of numbers.
+fn is_simple_slice(x: &Bound<PyAny>) -> bool {
+    let py = x.py();
+    let bound = |name| x.getattr(name).is_ok_and(|bound| bound.is_none() || is_number(&bound));
+    x.is_exact_instance_of::<PyEllipsis>()
+        || x.is_exact_instance_of::<PySlice>()
+            && bound(intern!(py, "start"))
+            && bound(intern!(py, "stop"))
+            && bound(intern!(py, "step"))
 }

@@ -1,20 +1,42 @@
 //! `a.flags`, as NumPy shows it.
 
+use std::ffi::CStr;
+
 use legate_jit_runtime::Array;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyString, PyType};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
+use crate::lean::{self, Get, Lean};
 use crate::value::{self, Value};
 
-#[pyclass(frozen, name = "flagsobj", module = "numpy._core.multiarray")]
+#[pyclass(frozen, subclass, name = "flagsobj", module = "numpy._core.multiarray")]
 pub struct Flags(Py<PyAny>);
+
+impl Lean for Flags {
+    const CALLED: &'static CStr = c"numpy._core.multiarray.flagsobj";
+    const GETTERS: &'static [(&'static CStr, Get<Flags>)] = &[
+        (c"c_contiguous", |f, py| truth(py, f.array(py).c_contiguous())),
+        (c"f_contiguous", |f, py| truth(py, f.array(py).f_contiguous())),
+        (c"owndata", |f, py| truth(py, !f.array(py).is_view())),
+    ];
+
+    fn class() -> &'static PyOnceLock<Py<PyType>> {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        &CLASS
+    }
+}
+
+fn truth(py: Python, is: bool) -> PyResult<Py<PyAny>> {
+    Ok(PyBool::new(py, is).to_owned().into_any().unbind())
+}
 
 /// `a.flags` of an array or a scalar of ours.
 pub fn new(a: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
-    Ok(Bound::new(a.py(), Flags(a.clone().unbind()))?.into_any().unbind())
+    lean::object(a.py(), Flags(a.clone().unbind()))
 }
 
 /// The same for Python.
@@ -32,28 +54,13 @@ impl Flags {
 #[pymethods]
 impl Flags {
     #[getter]
-    fn c_contiguous(&self, py: Python) -> bool {
-        self.array(py).c_contiguous()
-    }
-
-    #[getter]
     fn contiguous(&self, py: Python) -> bool {
         self.array(py).c_contiguous()
     }
 
     #[getter]
-    fn f_contiguous(&self, py: Python) -> bool {
-        self.array(py).f_contiguous()
-    }
-
-    #[getter]
     fn fortran(&self, py: Python) -> bool {
         self.array(py).f_contiguous()
-    }
-
-    #[getter]
-    fn owndata(&self, py: Python) -> bool {
-        !self.array(py).is_view()
     }
 
     #[getter]
@@ -85,12 +92,12 @@ impl Flags {
 
     #[getter]
     fn fnc(&self, py: Python) -> bool {
-        self.f_contiguous(py) && !self.c_contiguous(py)
+        self.array(py).f_contiguous() && !self.array(py).c_contiguous()
     }
 
     #[getter]
     fn forc(&self, py: Python) -> bool {
-        self.f_contiguous(py) || self.c_contiguous(py)
+        self.array(py).f_contiguous() || self.array(py).c_contiguous()
     }
 
     #[getter]
@@ -100,20 +107,20 @@ impl Flags {
 
     #[getter]
     fn carray(&self, py: Python) -> bool {
-        self.c_contiguous(py) && self.writeable(py)
+        self.array(py).c_contiguous() && self.writeable(py)
     }
 
     /// NumPy asks whether one of F_CONTIGUOUS, ALIGNED and WRITEABLE is set.
     #[getter]
     fn farray(&self, py: Python) -> bool {
-        !self.c_contiguous(py)
+        !self.array(py).c_contiguous()
     }
 
     fn __getitem__(&self, py: Python, name: &Bound<PyAny>) -> PyResult<bool> {
-        Ok(match name.extract::<String>().as_deref().unwrap_or_default() {
-            "C_CONTIGUOUS" | "C" | "CONTIGUOUS" => self.c_contiguous(py),
-            "F_CONTIGUOUS" | "F" | "FORTRAN" => self.f_contiguous(py),
-            "OWNDATA" | "O" => self.owndata(py),
+        Ok(match name.extract::<&str>().unwrap_or_default() {
+            "C_CONTIGUOUS" | "C" | "CONTIGUOUS" => self.array(py).c_contiguous(),
+            "F_CONTIGUOUS" | "F" | "FORTRAN" => self.array(py).f_contiguous(),
+            "OWNDATA" | "O" => !self.array(py).is_view(),
             "WRITEABLE" | "W" => self.writeable(py),
             "ALIGNED" | "A" => true,
             "WRITEBACKIFCOPY" | "X" => false,
@@ -127,7 +134,7 @@ impl Flags {
     }
 
     fn __setitem__(&self, py: Python, name: &Bound<PyAny>, new: &Bound<PyAny>) -> PyResult<()> {
-        match name.extract::<String>().as_deref().unwrap_or_default() {
+        match name.extract::<&str>().unwrap_or_default() {
             "WRITEABLE" | "W" => self.set_writeable(py, new),
             _ => Err(PyKeyError::new_err("Unknown flag")),
         }

@@ -3,25 +3,45 @@
 //! Elements and slices of what lies in C order, numbers written there and the iteration are done here; all else is NumPy's own
 //! iterator over our memory.
 
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use legate_jit_runtime::Array;
 use pyo3::basic::CompareOp;
 use pyo3::prelude::*;
-use pyo3::types::{PyEllipsis, PyInt, PySlice, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyEllipsis, PyInt, PySlice, PyTuple, PyType};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 use smallvec::SmallVec;
 
 use crate::error::{attempt, direct};
+use crate::lean::{self, Lean, Next};
 use crate::value::{self, Value};
 use crate::{adopt, convert, fallback, index, slots};
 
-#[pyclass(frozen, name = "flatiter", module = "legate_jit.numpy")]
+#[pyclass(frozen, subclass, name = "flatiter", module = "legate_jit.numpy")]
 pub struct Flat {
     array: Py<PyAny>,
     /// The array in one axis, where that is a view.
     line: Option<Py<PyAny>>,
     next: AtomicUsize,
+}
+
+impl Lean for Flat {
+    const CALLED: &'static CStr = c"legate_jit.numpy.flatiter";
+    const NEXT: Option<Next<Flat>> = Some(|flat, py| {
+        let at = flat.next.load(Ordering::Relaxed);
+        if at >= flat.array(py).size() {
+            return Ok(None);
+        }
+        flat.next.store(at + 1, Ordering::Relaxed);
+        flat.element(py, at).map(Some)
+    });
+
+    fn class() -> &'static PyOnceLock<Py<PyType>> {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        &CLASS
+    }
 }
 
 /// `a.flat` of an array of ours.
@@ -31,7 +51,7 @@ pub fn new(py: Python<'_>, a: &Bound<PyAny>, array: &Array) -> PyResult<Py<PyAny
         _ if array.c_contiguous() => Some(value::new_array(py, direct(py, || array.ravel())?)?),
         _ => None,
     };
-    Ok(Bound::new(py, Flat { array: a.clone().unbind(), line, next: AtomicUsize::new(0) })?.into_any().unbind())
+    lean::object(py, Flat { array: a.clone().unbind(), line, next: AtomicUsize::new(0) })
 }
 
 /// `a.flat = new`; false where that is no number.
@@ -87,12 +107,7 @@ impl Flat {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let at = self.next.load(Ordering::Relaxed);
-        if at >= self.array(py).size() {
-            return Ok(None);
-        }
-        self.next.store(at + 1, Ordering::Relaxed);
-        self.element(py, at).map(Some)
+        Flat::NEXT.map_or(Ok(None), |next| next(self, py))
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {
@@ -107,7 +122,8 @@ impl Flat {
         if let (Some(line), true) = (&self.line, key.is_exact_instance_of::<PySlice>()) {
             // (What NumPy gives is a copy.)
             let part = line.bind(py).get_item(key)?;
-            return part.call_method0(intern!(py, "copy")).map(Bound::unbind);
+            let part = value::value(&part).expect("a slice of an array of ours").get();
+            return value::new_array(py, direct(py, || part.copy(true))?);
         }
         fallback::wrap(&self.real(py)?.get_item(key)?)
     }

@@ -91,7 +91,7 @@ fn filled(
 /// An array that NumPy makes (not a fallback: there is nothing to compute).
 fn made_by_numpy(py: Python, name: &str, args: &Bound<PyTuple>, kwargs: &Bound<PyDict>) -> PyResult<Py<PyAny>> {
     let function = py.import("numpy")?.getattr(name)?;
-    fallback::run_uncounted(py, &function, args, kwargs)
+    fallback::call_numpy(&function, args, Some(kwargs)).map(Bound::unbind)
 }
 
 #[pyfunction]
@@ -518,6 +518,9 @@ pub fn where_(py: Python<'_>, condition: Obj<'_, '_>, x: Given<'_, '_>, y: Given
 
 /// The indices of the elements that are not zero, one array an axis.
 pub fn nonzero_columns(py: Python<'_>, array: &Array) -> PyResult<Vec<Py<PyAny>>> {
+    if let Some(places) = guarded(py, || rt::nonzero_of_line(array))? {
+        return Ok(vec![value::new_array(py, places)?]);
+    }
     let array = array.clone();
     let all = adopt::detached(py, || rt::nonzero(&array))?;
     (0..array.ndim())

@@ -21,7 +21,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
 use pyo3::{Borrowed, PyTypeInfo, ffi};
 
-use crate::error::broken;
+use crate::error::{broken, direct};
 use crate::quick::Args;
 use crate::ufunc::UfuncObject;
 use crate::value::{self, NdArray, NdScalar, Value};
@@ -132,7 +132,7 @@ unsafe extern "C" fn dealloc(object: Object) {
 
 /// Runs a slot: errors and panics become Python's exceptions, `failed` is what says so.
 #[inline(always)]
-fn enter<T>(failed: T, f: impl FnOnce(Python<'_>) -> PyResult<T>) -> T {
+pub fn enter<T>(failed: T, f: impl FnOnce(Python<'_>) -> PyResult<T>) -> T {
     // SAFETY: see the head of the file.
     let py = unsafe { Python::assume_attached() };
     match catch_unwind(AssertUnwindSafe(|| f(py))) {
@@ -384,9 +384,9 @@ unsafe extern "C" fn nbytes(a: Object, _: *mut c_void) -> Object {
 unsafe extern "C" fn strides(a: Object, _: *mut c_void) -> Object {
     // SAFETY: see the head of the file; the tuple is filled before anybody sees it, and takes the references.
     enter_object(|py| unsafe {
-        let strides = contents(a).get().strides();
-        let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(strides.len() as isize))?;
-        for (i, &n) in strides.iter().enumerate() {
+        let array = contents(a).get();
+        let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(array.ndim() as isize))?;
+        for (i, n) in array.strides_in_bytes().enumerate() {
             ffi::PyTuple_SetItem(tuple.as_ptr(), i as isize, ffi::PyLong_FromSsize_t(n as isize));
         }
         Ok(tuple.unbind())
@@ -394,13 +394,23 @@ unsafe extern "C" fn strides(a: Object, _: *mut c_void) -> Object {
 }
 
 unsafe extern "C" fn real(a: Object, _: *mut c_void) -> Object {
-    // SAFETY: see the head of the file.
-    enter_object(|py| unsafe {
+    // SAFETY: see the head of the file; the reference to the object itself is a new one.
+    unsafe {
         if !contents(a).element_type().is_complex() {
-            return Ok(seen(py, a).to_owned().unbind());
+            ffi::Py_INCREF(a);
+            return a;
         }
-        value::new_array(py, contents(a).get().real())
-    })
+        enter_object(|py| value::new_array(py, contents(a).get().real()))
+    }
+}
+
+unsafe extern "C" fn imag(a: Object, _: *mut c_void) -> Object {
+    // SAFETY: see the head of the file.
+    enter_object(|py| value::new_array(py, direct(py, || unsafe { contents(a) }.get().imag())?))
+}
+
+unsafe extern "C" fn set_imag(a: Object, new: Object, _: *mut c_void) -> c_int {
+    set_in_base(a, new, "imag")
 }
 
 unsafe extern "C" fn set_real(a: Object, new: Object, _: *mut c_void) -> c_int {
@@ -450,7 +460,7 @@ fn set_in_base(a: Object, new: Object, name: &str) -> c_int {
 }
 
 /// A slot of a class: its number and the function.
-fn slot(slot: c_int, function: *mut c_void) -> ffi::PyType_Slot {
+pub fn slot(slot: c_int, function: *mut c_void) -> ffi::PyType_Slot {
     ffi::PyType_Slot { slot, pfunc: function }
 }
 
@@ -474,17 +484,6 @@ fn class<'py>(
     // SAFETY: an empty definition ends the table.
     getters.push(unsafe { std::mem::zeroed() });
     let getters: &'static mut [ffi::PyGetSetDef] = getters.leak();
-    let members: &'static mut [ffi::PyMemberDef] = vec![
-        ffi::PyMemberDef {
-            name: c"__weaklistoffset__".as_ptr(),
-            type_code: ffi::Py_T_PYSSIZET,
-            offset: WEAK_REFS as isize,
-            flags: ffi::Py_READONLY,
-            doc: ptr::null(),
-        },
-        ffi::PyMemberDef::default(),
-    ]
-    .leak();
     slots.push(slot(ffi::Py_tp_dealloc, dealloc as *mut c_void));
     // The base class takes part in garbage collection, and a class that says nothing of its own inherits that; but `object`
     // makes objects without the collector's header. They hold no Python objects that could lead back to them.
@@ -492,9 +491,7 @@ fn class<'py>(
     methods.push(ffi::PyMethodDef::zeroed());
     slots.push(slot(ffi::Py_tp_methods, methods.leak().as_mut_ptr().cast()));
     slots.push(slot(ffi::Py_tp_getset, getters.as_mut_ptr().cast()));
-    slots.push(slot(ffi::Py_tp_members, members.as_mut_ptr().cast()));
-    slots.push(slot(0, ptr::null_mut()));
-    from_spec(base, name, SIZE, 0, &mut slots)
+    class_with(base, name, SIZE, 0, &[(c"__weaklistoffset__", WEAK_REFS)], slots)
 }
 
 /// Makes the classes and puts them into the module.
@@ -546,6 +543,7 @@ pub fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
     getters.push(getter(c"nbytes", nbytes, None));
     getters.push(getter(c"strides", strides, None));
     getters.push(getter(c"real", real, Some(set_real)));
+    getters.push(getter(c"imag", imag, Some(set_imag)));
     getters.push(getter(c"flags", flags_of, None));
     getters.push(getter(c"base", base, None));
     getters.push(getter(c"flat", flat_of, Some(set_flat)));
@@ -568,10 +566,16 @@ unsafe extern "C" fn hash(a: Object) -> isize {
 /// What this file takes for granted about the objects of PyO3's classes.
 fn check_layout(py: Python<'_>) -> PyResult<()> {
     for base in [Value::type_object(py), NdArray::type_object(py), NdScalar::type_object(py)] {
-        let size: usize = base.getattr("__basicsize__")?.extract()?;
-        if size != WEAK_REFS {
-            return Err(PyRuntimeError::new_err(format!("{base} has objects of {size} bytes, not {WEAK_REFS}")));
-        }
+        check_size(&base, WEAK_REFS)?;
+    }
+    Ok(())
+}
+
+/// Whether a class of PyO3's has objects of this size.
+pub fn check_size(class: &Bound<PyType>, expected: usize) -> PyResult<()> {
+    let size: usize = class.getattr("__basicsize__")?.extract()?;
+    if size != expected {
+        return Err(PyRuntimeError::new_err(format!("{class} has objects of {size} bytes, not {expected}")));
     }
     Ok(())
 }
@@ -595,24 +599,10 @@ pub fn ufunc_class(py: Python<'_>) -> PyResult<&'static Py<PyType>> {
     const HAVE_VECTORCALL: u32 = 1 << 11;
     UFUNC.get_or_try_init(py, || {
         let base = UfuncObject::type_object(py);
-        let size: usize = base.getattr("__basicsize__")?.extract()?;
-        if size != UFUNC_CALL {
-            return Err(PyRuntimeError::new_err(format!("{base} has objects of {size} bytes, not {UFUNC_CALL}")));
-        }
-        let members: &'static mut [ffi::PyMemberDef] = vec![
-            ffi::PyMemberDef {
-                name: c"__vectorcalloffset__".as_ptr(),
-                type_code: ffi::Py_T_PYSSIZET,
-                offset: UFUNC_CALL as isize,
-                flags: ffi::Py_READONLY,
-                doc: ptr::null(),
-            },
-            ffi::PyMemberDef::default(),
-        ]
-        .leak();
-        let mut slots = vec![slot(ffi::Py_tp_members, members.as_mut_ptr().cast()), slot(0, ptr::null_mut())];
+        check_size(&base, UFUNC_CALL)?;
         let size = UFUNC_CALL + size_of::<Object>();
-        let made = from_spec(&base, c"numpy.ufunc", size, HAVE_VECTORCALL, &mut slots)?;
+        let places = [(c"__vectorcalloffset__", UFUNC_CALL)];
+        let made = class_with(&base, c"numpy.ufunc", size, HAVE_VECTORCALL, &places, Vec::new())?;
         // Each object has words of its own.
         made.setattr("__doc__", base.getattr("__dict__")?.get_item("__doc__")?)?;
         Ok(made.unbind())
@@ -633,15 +623,43 @@ pub fn ufunc(py: Python<'_>, contents: UfuncObject) -> PyResult<Py<PyAny>> {
     }
 }
 
-/// A class derived from another.
-fn from_spec<'py>(
+/// For a class whose objects have attributes of their own: that they can be seen as a dict.
+pub fn with_attributes() -> Vec<ffi::PyType_Slot> {
+    let attributes = ffi::PyGetSetDef {
+        name: c"__dict__".as_ptr(),
+        get: Some(ffi::PyObject_GenericGetDict),
+        set: Some(ffi::PyObject_GenericSetDict),
+        doc: ptr::null(),
+        closure: ptr::null_mut(),
+    };
+    // SAFETY: an empty definition ends the table.
+    let table = vec![attributes, unsafe { std::mem::zeroed() }].leak();
+    vec![slot(ffi::Py_tp_getset, table.as_mut_ptr().cast())]
+}
+
+/// A class derived from another, in whose objects Python has places that it knows by name.
+pub fn class_with<'py>(
     base: &Bound<'py, PyType>,
     name: &'static CStr,
     size: usize,
     flags: u32,
-    slots: &mut [ffi::PyType_Slot],
+    places: &[(&'static CStr, usize)],
+    mut slots: Vec<ffi::PyType_Slot>,
 ) -> PyResult<Bound<'py, PyType>> {
     let py = base.py();
+    let mut members: Vec<ffi::PyMemberDef> = Vec::new();
+    for &(name, place) in places {
+        members.push(ffi::PyMemberDef {
+            name: name.as_ptr(),
+            type_code: ffi::Py_T_PYSSIZET,
+            offset: place as isize,
+            flags: ffi::Py_READONLY,
+            doc: ptr::null(),
+        });
+    }
+    members.push(ffi::PyMemberDef::default());
+    slots.push(slot(ffi::Py_tp_members, members.leak().as_mut_ptr().cast()));
+    slots.push(slot(0, ptr::null_mut()));
     let mut spec = ffi::PyType_Spec {
         name: name.as_ptr(),
         basicsize: size as c_int,

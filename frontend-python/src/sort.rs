@@ -155,7 +155,7 @@ pub fn partitioned_order(py: Python<'_>, array: &Array, k: i64) -> PyResult<Opti
     let (shape, strides) = dims(&view);
     // SAFETY: the view keeps the memory, and nobody writes it meanwhile.
     let order = unsafe { capi::arg_partition(py, view.dtype, &shape, &strides, view.ptr, k)? };
-    adopt::adopt_made(&order, false)?.map(|order| value::new_array(py, order)).transpose()
+    adopt::adopt_made(&order, false, 1)?.map(|order| value::new_array(py, order)).transpose()
 }
 
 /// `np.argsort(a)`; `None` where it is not plain.
@@ -173,7 +173,7 @@ pub fn order(py: Python<'_>, array: &Array) -> PyResult<Option<Py<PyAny>>> {
     let (shape, strides) = dims(&view);
     // SAFETY: the view keeps the memory, and nobody writes it meanwhile.
     let order = unsafe { capi::arg_sort(py, view.dtype, &shape, &strides, view.ptr)? };
-    adopt::adopt_made(&order, false)?.map(|order| value::new_array(py, order)).transpose()
+    adopt::adopt_made(&order, false, 1)?.map(|order| value::new_array(py, order)).transpose()
 }
 
 /// The place of a number among those of a view with one axis, of its type: before the first that is not less.

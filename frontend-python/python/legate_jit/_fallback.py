@@ -5,7 +5,7 @@ that come back become ours, without a copy too. Every such call is counted by na
 `LEGATE_JIT_FALLBACK=error` makes each of them an error instead, for programs that must not leave our own code.
 """
 
-import collections
+import collections.abc
 import functools
 import sys
 import types
@@ -13,22 +13,35 @@ import types
 import numpy
 
 from . import _native
-from ._native import adopt_array, call_method, call_numpy, host, ndarray, run_in_numpy, scalar
+from ._native import adopt_array, count, host, ndarray, passed, scalar
+from ._native import call_numpy as run_uncounted
+from ._native import run_in_numpy as run
 
-calls = collections.Counter()
 _ours = (ndarray, scalar)
-_array = numpy.ndarray
-_FORBIDDEN = _native.fallback_is_error()
+
+
+class Calls(collections.abc.Mapping):
+    """How often each function ran in NumPy: name -> calls, 0 for those that did not."""
+
+    def __getitem__(self, name):
+        return _native.call_counts().get(name, 0)
+
+    def __iter__(self):
+        return iter(_native.call_counts())
+
+    def __len__(self):
+        return len(_native.call_counts())
+
+
+calls = Calls()
 
 
 class FallbackError(RuntimeError):
     """A call would have to run in NumPy, and LEGATE_JIT_FALLBACK=error forbids it."""
 
 
-def count(name):
-    if _native.fallback_is_error():
-        raise FallbackError(f"{name} runs in NumPy, which LEGATE_JIT_FALLBACK=error forbids")
-    calls[name] += 1
+def forbid(name):
+    raise FallbackError(f"{name} runs in NumPy, which LEGATE_JIT_FALLBACK=error forbids")
 
 
 def unwrap(x):
@@ -70,49 +83,6 @@ def wrap(x, shared=False):
     return x
 
 
-# What goes to NumPy as it is. (`call_numpy` knows the same.)
-_PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None), type, numpy.dtype, numpy.float64, numpy.int64})
-
-
-def run(name, function, args, kwargs):
-    """Calls NumPy's `function` and counts it under `name`."""
-    if _FORBIDDEN:
-        count(name)
-    calls[name] = calls.get(name, 0) + 1
-    return run_uncounted(function, args, kwargs)
-
-
-def run_uncounted(function, args, kwargs):
-    if not kwargs:
-        real, shared = [], False
-        for a in args:
-            kind = type(a)
-            if kind is ndarray:
-                a = host(a)
-            elif kind is _array:
-                shared = True
-            elif kind not in _PLAIN:
-                a = unwrap(a)
-            real.append(a)
-        result = function(*real)
-        kind = type(result)
-        if kind is _array:
-            return adopt_array(result, shared)
-        return result if kind in _PLAIN else wrap(result, shared)
-    out = kwargs.get("out")
-    # A real array among the arguments may come back, or a view of it.
-    shared = any(type(a) is numpy.ndarray for a in args)
-    kwargs = {key: unwrap(value) for key, value in kwargs.items()}
-    result = function(*[unwrap(a) for a in args], **kwargs)
-    if out is not None:
-        # NumPy returns the very array it was given.
-        if type(out) is tuple and len(out) == 1:
-            out = out[0]
-        if result is kwargs["out"] or (type(out) is ndarray and type(result) is numpy.ndarray):
-            return out
-    return wrap(result, shared)
-
-
 def run_method(name, self, args, kwargs):
     """Calls the method of NumPy's array (or scalar) of the same value."""
     count(("ndarray." if type(self) is ndarray else "generic.") + name)
@@ -126,15 +96,10 @@ def look(name, self, args, kwargs):
     return run_uncounted(getattr(host(self), name), args, kwargs)
 
 
-def method(name):
+def method(name, counted=True):
     """A method of our array that NumPy's own runs."""
     real = getattr(numpy.ndarray, name)
-    label = "ndarray." + name
-
-    def call(self, *args, **kwargs):
-        return call_method(name, label, self, args, kwargs)
-
-    return _dress(call, name, real)
+    return _dress(passed(real, "ndarray." + name if counted else None, name), name, real)
 
 
 def _dress(call, name, real):
@@ -148,11 +113,7 @@ def _dress(call, name, real):
 
 def function(name, real):
     """A function that NumPy's own runs."""
-
-    def call(*args, **kwargs):
-        return run_in_numpy(name, real, args, kwargs)
-
-    return _dress(call, name, real)
+    return _dress(passed(real, name), name, real)
 
 
 class Callable:
@@ -162,13 +123,15 @@ class Callable:
     def __init__(self, name, real):
         self._name = name
         self._real = real
-        self.__name__ = getattr(real, "__name__", name)
-        self.__doc__ = real.__doc__
+
+    __doc__ = property(lambda self: self._real.__doc__)
 
     def __call__(self, *args, **kwargs):
-        return run_in_numpy(self._name, self._real, args, kwargs)
+        return run(self._name, self._real, args, kwargs)
 
     def __getattr__(self, attribute):
+        if attribute == "__name__":
+            return getattr(self._real, attribute, self._name)
         value = getattr(self._real, attribute)
         if callable(value):
             return function(f"{self._name}.{attribute}", value)
@@ -181,12 +144,11 @@ class Callable:
 # Objects whose `obj[...]` makes arrays (`np.r_`, `np.mgrid`, ...).
 class Indexer:
     def __init__(self, name, real):
-        self._name = name
         self._real = real
+        self._get = passed(real.__getitem__, name)
 
     def __getitem__(self, key):
-        count(self._name)
-        return wrap(self._real[unwrap(key)])
+        return self._get(key)
 
     def __getattr__(self, attribute):
         return getattr(self._real, attribute)
@@ -236,31 +198,28 @@ def attribute(name, value):
     return value
 
 
-class Module(types.ModuleType):
-    """A module of NumPy's (SciPy's, pandas') seen through the same glass."""
+def _seen(name, real, prefix):
+    """A module of NumPy's (SciPy's, pandas') seen through the same glass. It is a plain module, whose attributes Python finds
+    quickly."""
+    module = types.ModuleType(name, real.__doc__)
 
-    def __init__(self, name, real, prefix):
-        super().__init__(name, real.__doc__)
-        self.__dict__["_real"] = real
-        self.__dict__["_prefix"] = prefix
-        self.__path__ = []
-
-    def __getattr__(self, name):
+    def look(name):
         if name.startswith("__") and name != "__version__":
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        value = attribute(self._prefix + name, getattr(self._real, name))
-        self.__dict__[name] = value
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+        value = attribute(prefix + name, getattr(real, name))
+        module.__dict__[name] = value
         return value
 
-    def __dir__(self):
-        return dir(self._real)
+    module.__path__ = []
+    module.__getattr__, module.__dir__ = look, lambda: dir(real)
+    return module
 
 
 def module(name, real, prefix):
     """The stand-in for a real module, registered so that `import` finds it."""
     known = sys.modules.get(name)
     if known is None:
-        known = sys.modules[name] = Module(name, real, prefix)
+        known = sys.modules[name] = _seen(name, real, prefix)
     return known
 
 
@@ -296,7 +255,7 @@ class Finder:
             real = importlib.import_module(self.real)
             head, _, rest = self.real.partition(".")
             prefix = rest + "." if head == "numpy" else self.real + "."
-            return Module(spec.name, real, prefix)
+            return _seen(spec.name, real, prefix)
 
         def exec_module(self, module):
             pass
@@ -308,7 +267,7 @@ def stand_in(name):
 
     real = name.rpartition(".")[2]
     install()
-    sys.modules[name] = Module(name, importlib.import_module(real), real + ".")
+    sys.modules[name] = _seen(name, importlib.import_module(real), real + ".")
 
 
 def install():
@@ -320,11 +279,6 @@ def get_item(self, key):
     """`self[key]` with an index that is not basic."""
     count("ndarray.__getitem__")
     return wrap(host(self)[unwrap(key)])
-
-
-def set_item(self, key, new):
-    count("ndarray.__setitem__")
-    host(self)[unwrap(key)] = unwrap(new)
 
 
 def value_attribute(self, name):

@@ -74,6 +74,12 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The names of the arguments behind those by position.
+    pub fn name_tuple<'py>(&self, py: Python<'py>) -> Option<Borrowed<'a, 'py, PyTuple>> {
+        // SAFETY: the names are a tuple, or null; it lives as long as the call.
+        self.has_names().then(|| unsafe { seen(py, self.names).cast_unchecked() })
+    }
+
     /// The arguments by name, with their names; there are some.
     #[inline(always)]
     pub fn names<'py>(

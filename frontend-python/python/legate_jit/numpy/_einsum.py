@@ -57,11 +57,6 @@ def _ordered(a, term, order):
 def _of_two(a, ta, b, tb, result):
     if ta == tb and not result:
         return matmul(a.reshape(-1), b.reshape(-1))
-    if len(ta) == 2 and len(tb) == len(result) == 1 and tb != result and tb in ta and result in ta:
-        return matmul(a if ta[0] == result else a.T, b)
-    if turned := _turned(ta, tb, result):
-        product = matmul(a.T if turned[0] else a, b.T if turned[1] else b)
-        return product.T if turned[2] else product
     a, ta = _summed(a, ta, set(ta) - set(tb) - set(result))
     b, tb = _summed(b, tb, set(tb) - set(ta) - set(result))
     sizes = dict(zip(ta, a.shape)) | dict(zip(tb, b.shape))
@@ -92,7 +87,30 @@ def _of_two(a, ta, b, tb, result):
     return _ordered(matmul(x, y).reshape(sizes_of(stack + left + right)), stack + left + right, result)
 
 
+@functools.lru_cache(maxsize=512)
+def _product(subscripts, m, n):
+    """For a product of a matrix with a matrix or a vector: which axes are summed up, and which of the operands and of the result
+    are transposed; else `None`."""
+    parsed = _parsed(subscripts, (m, n))
+    if parsed is None or m != 2 or n not in (1, 2):
+        return None
+    (ta, tb), result = parsed
+    if n == 2:
+        turned = _turned(ta, tb, result)
+        return turned and (0 if turned[0] else 1, 1 if turned[1] else 0, *turned)
+    if len(result) == 1 and tb != result and tb in ta and result in ta:
+        return ta.index(tb), 0, ta[0] != result, False, False
+    return None
+
+
 def einsum(subscripts, /, *operands, out=None, optimize=False, **kwargs):
+    if len(operands) == 2 and type(subscripts) is str and out is None and not kwargs:
+        a, b = operands
+        if type(a) is ndarray and type(b) is ndarray and (way := _product(subscripts, a.ndim, b.ndim)):
+            i, j, turn_a, turn_b, turn = way
+            if a.shape[i] == b.shape[j] and a.dtype.kind != "b" != b.dtype.kind:
+                product = matmul(a.T if turn_a else a, b.T if turn_b else b)
+                return product.T if turn else product
     ours = out is None and not kwargs and type(subscripts) is str and len(operands) in (1, 2)
     ours = ours and all(type(a) is ndarray and a.dtype.kind != "b" for a in operands)
     if ours and (parsed := _parsed(subscripts, tuple([a.ndim for a in operands]))):

@@ -21,23 +21,23 @@ def nonzero(a):
 
 
 def sort(a, axis=-1, kind=None, order=None, *, stable=None):
-    return _fallback.run_in_numpy("sort", _np.sort, (a, axis, kind, order), {} if stable is None else {"stable": stable})
+    return _fallback.run("sort", _np.sort, (a, axis, kind, order), {} if stable is None else {"stable": stable})
 
 
 def argsort(a, axis=-1, kind=None, order=None, *, stable=None):
-    return _fallback.run_in_numpy("argsort", _np.argsort, (a, axis, kind, order), {} if stable is None else {"stable": stable})
+    return _fallback.run("argsort", _np.argsort, (a, axis, kind, order), {} if stable is None else {"stable": stable})
 
 
 def searchsorted(a, v, side="left", sorter=None):
-    return _fallback.run_in_numpy("searchsorted", _np.searchsorted, (a, v, side, sorter), {})
+    return _fallback.run("searchsorted", _np.searchsorted, (a, v, side, sorter), {})
 
 
 def partition(a, kth, axis=-1, kind="introselect", order=None):
-    return _fallback.run_in_numpy("partition", _np.partition, (a, kth, axis, kind, order), {})
+    return _fallback.run("partition", _np.partition, (a, kth, axis, kind, order), {})
 
 
 def argpartition(a, kth, axis=-1, kind="introselect", order=None):
-    return _fallback.run_in_numpy("argpartition", _np.argpartition, (a, kth, axis, kind, order), {})
+    return _fallback.run("argpartition", _np.argpartition, (a, kth, axis, kind, order), {})
 
 
 def flatnonzero(a):
@@ -112,25 +112,41 @@ def extract(condition, arr):
     return take(arr, nonzero(condition)[0])
 
 
+def _alike(a, mask, value):
+    """Whether `a[mask] = value` is all there is to do: a mask of the array's shape, a float for floats."""
+    if type(a) is ndarray and type(mask) is ndarray and type(value) is float:
+        return a.dtype is _FLOAT and mask.dtype is _BOOL and a.ndim > 0 and a.shape == mask.shape
+    return False
+
+
+_FLOAT, _BOOL = _np.dtype(float), _np.dtype(bool)
+
+
 def place(arr, mask, vals):
+    if type(vals) is list and len(vals) == 1 and _alike(arr, mask, vals[0]):
+        arr[mask] = vals[0]
+        return
     if _ours(arr):
-        mask, vals = asarray(mask), asarray(vals)
-        if _ours(mask) and mask.shape == arr.shape and vals.size == 1 and vals.dtype == arr.dtype:
-            arr[_mask(mask)] = vals.reshape(())
+        where, value = asarray(mask), asarray(vals)
+        if _ours(where) and where.shape == arr.shape and value.size == 1 and value.dtype == arr.dtype:
+            arr[_mask(where)] = value.reshape(())
             return
     _fallback.run("place", _np.place, (arr, mask, vals), {})
 
 
 def putmask(a, /, mask, values):
+    if _alike(a, mask, values):
+        a[mask] = values
+        return
     if _ours(a):
-        mask, values = asarray(mask), asarray(values)
-        if _ours(mask) and mask.shape == a.shape and values.dtype == a.dtype:
-            if values.size == 1:
-                a[_mask(mask)] = values.reshape(())
+        where, new = asarray(mask), asarray(values)
+        if _ours(where) and where.shape == a.shape and new.dtype == a.dtype:
+            if new.size == 1:
+                a[_mask(where)] = new.reshape(())
                 return
-            if values.shape == a.shape:
-                mask = _mask(mask)
-                a[mask] = values[mask]
+            if new.shape == a.shape:
+                where = _mask(where)
+                a[where] = new[where]
                 return
     _fallback.run("putmask", _np.putmask, (a, mask, values), {})
 

@@ -11,10 +11,14 @@ from .._native import adopt_array, host, ndarray
 from ._math import triu as _triu
 
 _ufuncs = _native.ufuncs()
-_sqrt, _multiply, _matmul = _ufuncs["sqrt"], _ufuncs["multiply"], _ufuncs["matmul"]
+_sqrt, _multiply, _matmul, _absolute = (_ufuncs[name] for name in ("sqrt", "multiply", "matmul", "absolute"))
 
 
 def norm(x, ord=None, axis=None, keepdims=False):
+    if type(x) is ndarray and type(ord) is int and x.ndim == 1 and axis is None and not keepdims and x.dtype.kind == "f":
+        if ord == 1:
+            return _absolute(x).sum()
+        ord = None if ord == 2 else ord
     if type(x) is ndarray and ord is None and not keepdims:
         kind, size = x.dtype.kind, x.dtype.itemsize
         if kind in "biu":

@@ -7,7 +7,21 @@ import warnings
 import numpy as _np
 
 from .. import _fallback
-from .._native import arange, array, asarray, asvalue, concatenate, count_of, matmul, ndarray, scalar, ufuncs, where, zeros
+from .._native import (
+    arange,
+    array,
+    asarray,
+    asvalue,
+    concatenate,
+    count_of,
+    empty,
+    matmul,
+    ndarray,
+    scalar,
+    ufuncs,
+    where,
+    zeros,
+)
 
 _ours = (ndarray, scalar)
 _u = ufuncs()
@@ -185,11 +199,11 @@ def diff(a, n=1, axis=-1, prepend=_NoValue, append=_NoValue):
 
 
 def fromiter(iter, dtype, count=-1, *, like=None):
-    return _fallback.run_in_numpy("fromiter", _np.fromiter, (iter, dtype, count), {} if like is None else {"like": like})
+    return _fallback.run("fromiter", _np.fromiter, (iter, dtype, count), {} if like is None else {"like": like})
 
 
 def interp(x, xp, fp, left=None, right=None, period=None):
-    return _fallback.run_in_numpy("interp", _np.interp, (x, xp, fp, left, right, period), {})
+    return _fallback.run("interp", _np.interp, (x, xp, fp, left, right, period), {})
 
 
 def trapezoid(y, x=None, dx=1.0, axis=-1):
@@ -267,6 +281,12 @@ def inner(a, b, /):
 
 def tensordot(a, b, axes=2):
     a, b = asarray(a), asarray(b)
+    if type(axes) is int and 0 < axes <= min(a.ndim, b.ndim) and a.shape[-axes:] == b.shape[:axes]:
+        # What is summed up lies together in both.
+        common = math.prod(b.shape[:axes])
+        rows, columns = a.shape[: a.ndim - axes], b.shape[axes:]
+        a, b = a.reshape(math.prod(rows), common), b.reshape(common, math.prod(columns))
+        return matmul(a, b).reshape(rows + columns)
     if hasattr(axes, "__iter__"):
         left, right = axes
         left = list(left) if hasattr(left, "__iter__") else [left]
@@ -356,7 +376,30 @@ def identity(n, dtype=None, *, like=None):
 
 
 def tri(N, M=None, k=0, dtype=float, *, like=None):
-    return _fallback.wrap(_np.tri(N, M, k, dtype))
+    if type(N) is int and type(k) is int and (M is None or type(M) is int) and like is None:
+        columns = N if M is None else M
+        return (arange(N)[:, None] >= arange(-k, columns - k)).astype(dtype)
+    return _fallback.run_uncounted(_np.tri, (N, M, k, dtype), {})
+
+
+def indices(dimensions, dtype=int, sparse=False):
+    dimensions = tuple(dimensions)
+    rank = len(dimensions)
+    if sparse:
+        return tuple(arange(n, dtype=dtype).reshape((1,) * i + (n,) + (1,) * (rank - i - 1)) for i, n in enumerate(dimensions))
+    places = empty((rank, *dimensions), dtype)
+    if type(places) is not ndarray:
+        return _fallback.run_uncounted(_np.indices, (dimensions, dtype), {})
+    for i, n in enumerate(dimensions):
+        line = arange(n)
+        places[i] = line if i == rank - 1 else line.reshape(-1, *(1,) * (rank - i - 1))
+    return places
+
+
+def fromfunction(function, shape, *, dtype=float, like=None, **kwargs):
+    if like is not None:
+        return _fallback.wrap(_np.fromfunction(function, shape, dtype=dtype, like=_fallback.unwrap(like), **kwargs))
+    return function(*indices(shape, dtype=dtype), **kwargs)
 
 
 def _triangle(name, m, k, keep_low):
@@ -442,8 +485,11 @@ def count_nonzero(a, axis=None, *, keepdims=False):
     return int(total) if axis is None and not keepdims else total
 
 
+_NUMBERS = frozenset({int, float, complex, bool, str, scalar, _np.float64, _np.int64})
+
+
 def isscalar(element):
-    return type(element) is scalar or _np.isscalar(element)
+    return type(element) in _NUMBERS or _np.isscalar(element)
 
 
 def real(val):

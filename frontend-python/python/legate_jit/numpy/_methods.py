@@ -98,13 +98,6 @@ _RUN = (
 )
 
 
-def _look(name):
-    def call(self, *args, **kwargs):
-        return _native.call_method(name, None, self, args, kwargs)
-
-    return _fallback._dress(call, name, getattr(_np.ndarray, name))
-
-
 def _json_default(original):
     def default(self, o):
         # NumPy's float64 is a float to the encoder; a number that is not computed yet cannot be one.
@@ -126,7 +119,7 @@ def install():
     for name in _RUN:
         setattr(value, name, _fallback.method(name))
     for name in _LOOKS:
-        setattr(value, name, _look(name))
+        setattr(value, name, _fallback.method(name, counted=False))
     for name in ("flat", "ctypes"):
         setattr(value, name, _host_property(name))
     value.flags = property(_native.flags_of)

@@ -14,10 +14,7 @@ _real = _np.random
 
 
 def _drawing(name, function):
-    def call(*args, **kwargs):
-        return _fallback.call_numpy(function, args, kwargs)
-
-    return _fallback._dress(call, name, function)
+    return _fallback._dress(_fallback.passed(function), name, function)
 
 
 class _Source:
@@ -78,6 +75,8 @@ def _restore(cls, real):
 
 
 def default_rng(seed=None):
+    if type(seed) is int or seed is None:
+        return Generator._of(_real.default_rng(seed))
     if isinstance(seed, Generator):
         return seed
     if isinstance(seed, RandomState):

@@ -65,6 +65,10 @@ def swapaxes(a, axis1, axis2):
 
 def moveaxis(a, source, destination):
     a = asarray(a)
+    if type(source) is int and type(destination) is int and -a.ndim <= source < a.ndim and -a.ndim <= destination < a.ndim:
+        order = list(range(a.ndim))
+        order.insert(destination % a.ndim, order.pop(source))
+        return a.transpose(*order)
     source = _normalize_axes(source, a.ndim, "source")
     destination = _normalize_axes(destination, a.ndim, "destination")
     if len(source) != len(destination):
@@ -106,6 +110,12 @@ def atleast_1d(*arys):
 
 
 def atleast_2d(*arys):
+    if len(arys) == 1 and type(arys[0]) is ndarray:
+        a = arys[0]
+        if a.ndim > 1:
+            return a
+        if a.ndim == 1:
+            return a[None]
     out = []
     for a in _arrays(arys):
         if a.ndim == 0:
@@ -275,6 +285,8 @@ def roll(a, shift, axis=None):
 
 
 def tile(A, reps):
+    if type(A) is ndarray and type(reps) is int and 0 < reps <= 16 and A.ndim == 1:
+        return concatenate((A,) * reps)
     reps = tuple(reps) if hasattr(reps, "__iter__") else (operator.index(reps),)
     a = asarray(A)
     if any(r < 0 for r in reps):
