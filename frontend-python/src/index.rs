@@ -317,24 +317,58 @@ enum Integer {
     Array(Array),
 }
 
-/// A list of ints as an array of them.
-pub fn int_list(obj: &Bound<PyAny>) -> PyResult<Option<Array>> {
-    let Ok(list) = obj.cast_exact::<PyList>() else { return Ok(None) };
-    let mut all: SmallVec<[i64; 16]> = SmallVec::new();
+/// What is a list of nothing but ints, of which there are some.
+fn ints_of(obj: &Bound<PyAny>) -> Option<SmallVec<[i64; 16]>> {
+    let list = obj.cast_exact::<PyList>().ok()?;
+    let mut all = SmallVec::new();
     for k in 0..list.len() {
         // SAFETY: the list holds its items, and no Python code runs here that could change it.
         let item = unsafe { seen(list.py(), ffi::PyList_GetItem(list.as_ptr(), k as isize)) };
-        match item.is_exact_instance_of::<PyInt>().then(|| exact_int(&item)).flatten() {
-            Some(i) => all.push(i),
-            None => return Ok(None),
-        }
+        all.push(item.is_exact_instance_of::<PyInt>().then(|| exact_int(&item)).flatten()?);
     }
-    if all.is_empty() {
+    (!all.is_empty()).then_some(all)
+}
+
+fn array_of_ints(ints: &[i64]) -> Result<Array, rt::Error> {
+    // SAFETY: integers are bytes.
+    let bytes = unsafe { std::slice::from_raw_parts(ints.as_ptr().cast::<u8>(), size_of_val(ints)) };
+    Array::from_bytes(bytes, &[ints.len()], DType::I64)
+}
+
+/// A list of ints as an array of them.
+pub fn int_list(obj: &Bound<PyAny>) -> PyResult<Option<Array>> {
+    ints_of(obj).map(|all| direct(obj.py(), || array_of_ints(&all))).transpose()
+}
+
+/// Elements of a matrix of which `columns` makes a copy.
+const COPIED: usize = 2048;
+
+/// `a[:, [1, 2]]` of a small matrix: rows of the transposed one, and so they lie in NumPy's result.
+fn columns(py: Python, a: &Array, key: &Bound<PyAny>) -> PyResult<Option<Py<PyAny>>> {
+    let Ok(pair) = key.cast_exact::<PyTuple>() else { return Ok(None) };
+    if pair.len() != 2 || a.ndim() != 2 || a.size() > COPIED {
         return Ok(None);
     }
-    // SAFETY: integers are bytes.
-    let bytes = unsafe { std::slice::from_raw_parts(all.as_ptr().cast::<u8>(), size_of_val(&all[..])) };
-    direct(obj.py(), || Array::from_bytes(bytes, &[all.len()], DType::I64)).map(Some)
+    let (rows, columns) = (pair.get_borrowed_item(0)?, pair.get_borrowed_item(1)?);
+    let (mut start, mut stop, mut step) = (0, 0, 0);
+    // SAFETY: a slice and three numbers to write to.
+    let whole = rows.is_exact_instance_of::<PySlice>()
+        && unsafe { ffi::PySlice_Unpack(rows.as_ptr(), &mut start, &mut stop, &mut step) } == 0
+        && (start, stop, step) == (0, isize::MAX, 1);
+    let Some(columns) = ints_of(&columns).filter(|_| whole) else {
+        // (A bound that is no number is an error of NumPy's, too.)
+        drop(PyErr::take(py));
+        return Ok(None);
+    };
+    let n = a.shape()[1] as i64;
+    if !columns.iter().all(|i| (-n..n).contains(i)) {
+        return Ok(None);
+    }
+    let taken = attempt(py, || {
+        let index = array_of_ints(&columns)?;
+        Ok(a.transposed().copy(false)?.take_at(&[IndexPart::Array(&index)])?.transposed())
+    })?;
+    taken.map(|taken| value::new_array(py, taken)).transpose()
 }
 
 /// Ours, NumPy's or a list's, but not a tuple's elements, as an array.
@@ -393,6 +427,10 @@ fn index_parts(integers: &[Integer]) -> SmallVec<[IndexPart<'_>; 2]> {
 /// `a[key]` for a mask or for integer arrays.
 fn get_advanced(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
     let py = slf.py();
+    if let Some(taken) = columns(py, v.get(), key)? {
+        rt::say_other();
+        return Ok(taken);
+    }
     match advanced(key)? {
         Advanced::Mask(mask) => {
             if let Some(picked) = attempt(py, || v.get().pick(&mask))? {

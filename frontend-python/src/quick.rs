@@ -11,6 +11,7 @@ mod elements;
 mod join;
 mod order;
 mod reductions;
+mod types;
 mod ufuncs;
 mod views;
 
@@ -22,14 +23,15 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{PyTypeInfo, ffi};
 
 pub use args::Args;
-use create::{array, asarray, empty, eye, fromiter, linspace, ones, zeros};
-use elements::{item, take, take_of, tobytes, tolist};
-use join::{concatenate, hstack_of, stack_of, vstack_of};
+use create::{array, asarray, ascontiguousarray, diag, empty, eye, fromiter, identity, linspace, ones, zeros};
+use elements::{fill, item, take, take_of, tobytes, tolist};
+use join::{column_stack_of, concatenate, dstack_of, hstack_of, stack_of, vstack_of};
 use order::{
     argpartition, argpartition_of, argsort, argsort_of, bincount, interp, nonzero, nonzero_of, partition, partition_of,
     searchsorted, searchsorted_of, sort, sort_of,
 };
 use reductions::*;
+use types::{can_cast, result_type};
 pub use ufuncs::ufunc;
 use ufuncs::{array_ufunc, dot, dot_of, round, where_};
 use views::*;
@@ -142,6 +144,7 @@ entries! {
     m_argsort c"argsort" = argsort;
     m_searchsorted c"searchsorted" = searchsorted;
     m_nonzero c"nonzero" = nonzero;
+    m_fill c"fill" = fill;
     m_array_ufunc c"__array_ufunc__" = array_ufunc;
     }
     functions {
@@ -158,6 +161,7 @@ entries! {
     f_ones c"ones" = ones;
     f_asarray c"asarray" = asarray;
     f_array c"array" = array;
+    f_ascontiguousarray c"ascontiguousarray" = ascontiguousarray;
     f_where c"where" = where_;
     f_concatenate c"concatenate" = concatenate;
     }
@@ -187,6 +191,12 @@ entries! {
     p_argsort c"argsort" "(a, axis=-1, kind=None, order=None, *, stable=None)" = argsort_of;
     p_searchsorted c"searchsorted" "(a, v, side='left', sorter=None)" = searchsorted_of;
     p_nonzero c"nonzero" "(a)" = nonzero_of;
+    p_diag c"diag" "(v, k=0)" = diag;
+    p_identity c"identity" "(n, dtype=None, *, like=None)" = identity;
+    p_column_stack c"column_stack" "(tup)" = column_stack_of;
+    p_dstack c"dstack" "(tup)" = dstack_of;
+    p_result_type c"result_type" "(*arrays_and_dtypes)" = result_type;
+    p_can_cast c"can_cast" "(from_, to, casting='safe')" = can_cast;
     p_eye c"eye" "(N, M=None, k=0, dtype=float, order='C', *, device=None, like=None)" = eye;
     p_count_nonzero c"count_nonzero" "(a, axis=None, *, keepdims=False)" = count_nonzero_of;
     p_linspace c"linspace" "(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None)" = linspace;

@@ -13,6 +13,15 @@ def real(x):
     return numpy.asarray(x)
 
 
+def seen(a):
+    """All that an array of NumPy's says of itself, and its elements."""
+    flags = a.flags
+    order = flags.c_contiguous, flags.f_contiguous, flags.aligned, flags.writeable
+    # (How far it is to the next element says nothing where there is none.)
+    strides = [step for n, step in zip(a.shape, a.strides) if n > 1 and a.size]
+    return a.shape, strides, a.dtype.str, order, a.tobytes().hex()
+
+
 def assert_equal(got, want):
     """The same bits, also in lists and tuples; of Python's own values the same types."""
     if isinstance(want, (tuple, list)):

@@ -4,26 +4,87 @@
 
 use legate_jit_ir::cast::cast;
 use legate_jit_ir::{DType, Scalar};
-use legate_jit_runtime::{self as rt, Array, Operand, WeakScalar};
+use legate_jit_runtime::{self as rt, Array, Casting, Operand, WeakScalar};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyList, PyTuple};
 use pyo3::{ffi, intern};
 use smallvec::SmallVec;
 
 use super::args::{Args, Done, NOT_PLAIN, array_of, int, ints};
-use crate::error::direct;
+use super::join::arrays;
+use crate::error::{attempt, direct};
 use crate::slots::seen;
 use crate::{convert, dtypes, value};
 
-/// `np.eye(n)`
-pub(super) fn eye(py: Python, args: Args) -> Done {
-    if args.len() != 1 || args.has_names() {
-        return NOT_PLAIN;
-    }
-    match int(&args.get(py, 0)) {
-        Some(n @ 0..1024) => value::new_array(py, direct(py, || Array::eye(n as usize, DType::F64))?).map(Some),
+/// Rows and columns for which nobody runs out of memory.
+const SIDE: i64 = 1 << 15;
+
+fn matrix(py: Python, rows: Option<i64>, columns: Option<i64>, k: Option<i64>, dtype: Option<DType>) -> Done {
+    match (rows, columns, k, dtype) {
+        (Some(rows @ 0..SIDE), Some(columns @ 0..SIDE), Some(k), Some(dtype)) => {
+            value::new_array(py, direct(py, || Array::eye(rows as usize, columns as usize, k, dtype))?).map(Some)
+        }
         _ => NOT_PLAIN,
     }
+}
+
+/// `np.eye(n)`, `np.eye(n, m)`, `np.eye(n, m, k)`, with `k=` and `dtype=`
+pub(super) fn eye(py: Python, args: Args) -> Done {
+    if !(1..=3).contains(&args.len()) {
+        return NOT_PLAIN;
+    }
+    let rows = int(&args.get(py, 0));
+    let columns = match args.len() {
+        2.. if !args.get(py, 1).is_none() => int(&args.get(py, 1)),
+        _ => rows,
+    };
+    let (mut k, mut dtype) = (if args.len() == 3 { int(&args.get(py, 2)) } else { Some(0) }, Some(DType::F64));
+    if args.has_names() {
+        for (name, value) in args.names(py) {
+            match () {
+                _ if name.is(intern!(py, "k")) && args.len() < 3 => k = int(&value),
+                _ if name.is(intern!(py, "dtype")) => dtype = dtypes::quick(&value),
+                _ => return NOT_PLAIN,
+            }
+        }
+    }
+    matrix(py, rows, columns, k, dtype)
+}
+
+/// `np.identity(n)`, with a type
+pub(super) fn identity(py: Python, args: Args) -> Done {
+    let dtype = match (args.len(), args.has_names()) {
+        (1, false) => Some(DType::F64),
+        (2, false) => dtypes::quick(&args.get(py, 1)),
+        (1, true) => match args.single_name(py) {
+            Some((name, x)) if name.is(intern!(py, "dtype")) => dtypes::quick(&x),
+            _ => return NOT_PLAIN,
+        },
+        _ => return NOT_PLAIN,
+    };
+    let n = int(&args.get(py, 0));
+    matrix(py, n, n, Some(0), dtype)
+}
+
+/// `np.diag(v)`, `np.diag(v, k)`: a matrix of a line, the diagonal of a matrix
+pub(super) fn diag(py: Python, args: Args) -> Done {
+    let k = match (args.len(), args.has_names()) {
+        (1, false) => Some(0),
+        (2, false) => int(&args.get(py, 1)),
+        (1, true) => match args.single_name(py) {
+            Some((name, k)) if name.is(intern!(py, "k")) => int(&k),
+            _ => None,
+        },
+        _ => None,
+    };
+    let (Some(k), true) = (k.filter(|k| k.abs() < SIDE), args.len() > 0) else { return NOT_PLAIN };
+    let v = args.get(py, 0);
+    let made = match array_of(&v) {
+        Some(v) if v.ndim() == 1 => attempt(py, || v.on_diagonal(k))?,
+        Some(v) if v.ndim() == 2 => Some(direct(py, || v.diagonal(k, 0, 1))?),
+        _ => None,
+    };
+    made.map(|made| value::new_array(py, made)).transpose()
 }
 
 /// A shape of up to three axes, none so long that the size could be out of bounds.
@@ -100,8 +161,9 @@ pub(super) fn ones(py: Python, args: Args) -> Done {
     filled(py, args, Fill::One)
 }
 
-/// `np.array(x, float)`, `np.array(x, dtype=float)` of a list or tuple of numbers
-fn floats(py: Python, args: Args) -> Done {
+/// `np.array(x, float)`, `np.array(x, dtype=float)` of a list or tuple of numbers, or of an array; `copy` says that it is not
+/// the array itself.
+fn typed(py: Python, args: Args, copy: bool) -> Done {
     let dtype = match (args.len(), args.has_names()) {
         (2, false) => args.get(py, 1),
         (1, true) => match args.single_name(py) {
@@ -110,18 +172,42 @@ fn floats(py: Python, args: Args) -> Done {
         },
         _ => return NOT_PLAIN,
     };
-    if dtypes::quick(&dtype) == Some(DType::F64) { numbers(py, &args.get(py, 0), true) } else { NOT_PLAIN }
+    let Some(dtype) = dtypes::quick(&dtype) else { return NOT_PLAIN };
+    let x = args.get(py, 0);
+    match array_of(&x) {
+        Some(array) if array.dtype() == dtype && !copy => Ok(Some(x.to_owned().unbind())),
+        Some(array) => {
+            let made = attempt(py, || array.astype(dtype, Casting::Unsafe))?;
+            made.map(|made| value::new_array(py, made)).transpose()
+        }
+        None if dtype == DType::F64 => numbers(py, &x, true),
+        None => NOT_PLAIN,
+    }
 }
 
 pub(super) fn asarray(py: Python, args: Args) -> Done {
     if args.len() != 1 || args.has_names() {
-        return floats(py, args);
+        return typed(py, args, false);
     }
     let a = args.get(py, 0);
     if value::is_array(&a) {
         return Ok(Some(a.to_owned().unbind()));
     }
     number(py, &a)
+}
+
+/// `np.ascontiguousarray(a)`
+pub(super) fn ascontiguousarray(py: Python, args: Args) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let a = args.get(py, 0);
+    match array_of(&a) {
+        Some(array) if array.ndim() == 0 => NOT_PLAIN,
+        Some(array) if array.c_contiguous() => Ok(Some(a.to_owned().unbind())),
+        Some(array) => value::new_array(py, direct(py, || array.copy(false))?).map(Some),
+        None => NOT_PLAIN,
+    }
 }
 
 /// `np.fromiter(x, dtype)` of a line of elements of this type, or of a list of such numbers
@@ -191,14 +277,28 @@ fn number(py: Python, x: &Bound<PyAny>) -> Done {
             Err(_) => return NOT_PLAIN,
         },
         Some(Operand::Typed(v)) => v,
-        _ => return numbers(py, x, false),
+        _ => match numbers(py, x, false)? {
+            Some(made) => return Ok(Some(made)),
+            None => return rows(py, x),
+        },
     };
     value::new_array(py, direct(py, || Array::scalar(number))?).map(Some)
 }
 
+/// A list or tuple of lines of one length as the rows of a matrix.
+fn rows(py: Python, x: &Bound<PyAny>) -> Done {
+    match arrays(x) {
+        Some(rows) if rows.iter().all(|row| row.ndim() == 1 && row.size() == rows[0].size()) => {
+            let made = attempt(py, || Array::stack(&rows, 0, None))?;
+            made.map(|made| value::new_array(py, made)).transpose()
+        }
+        _ => NOT_PLAIN,
+    }
+}
+
 pub(super) fn array(py: Python, args: Args) -> Done {
     if args.len() != 1 || args.has_names() {
-        return floats(py, args);
+        return typed(py, args, true);
     }
     let a = args.get(py, 0);
     match array_of(&a) {
@@ -323,14 +423,23 @@ pub(super) fn float(x: &Bound<PyAny>) -> Option<f64> {
     }
 }
 
-/// `np.linspace(0, 1, n)`
+/// `np.linspace(0, 1, n)`, with `num=` and `endpoint=`
 pub(super) fn linspace(py: Python, args: Args) -> Done {
-    if !(2..=3).contains(&args.len()) || args.has_names() {
+    if !(2..=3).contains(&args.len()) {
         return NOT_PLAIN;
     }
     let (Some(start), Some(stop)) = (float(&args.get(py, 0)), float(&args.get(py, 1))) else { return NOT_PLAIN };
-    let n = if args.len() == 3 { int(&args.get(py, 2)) } else { Some(50) };
+    let (mut n, mut endpoint) = (if args.len() == 3 { int(&args.get(py, 2)) } else { Some(50) }, true);
+    if args.has_names() {
+        for (name, value) in args.names(py) {
+            match value.cast_exact::<PyBool>() {
+                Ok(is) if name.is(intern!(py, "endpoint")) => endpoint = is.is_true(),
+                _ if name.is(intern!(py, "num")) && args.len() == 2 => n = int(&value),
+                _ => return NOT_PLAIN,
+            }
+        }
+    }
     let (Some(n), true) = (n.filter(|n| *n >= 0), (stop - start).is_finite()) else { return NOT_PLAIN };
-    let array = direct(py, || Array::linspace(start, stop, n as usize, true))?;
+    let array = direct(py, || Array::linspace(start, stop, n as usize, endpoint))?;
     value::new_array(py, array).map(Some)
 }

@@ -3,7 +3,7 @@
 //! A boundary file, as `quick.rs`.
 
 use legate_jit_ir::{DType, Scalar};
-use legate_jit_runtime::{self as rt, Element, HostView};
+use legate_jit_runtime::{self as rt, Casting, Element, HostView};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::{ffi, intern};
@@ -139,12 +139,20 @@ pub(super) fn take_of(py: Python, args: Args) -> Done {
 /// `a.tobytes()` of elements that are in memory one after the other.
 pub(super) fn tobytes(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match array_of(a) {
-        Some(array) if args.len() == 0 && !args.has_names() && array.c_contiguous() => {
-            let Some(view) = array.host_at_rest() else { return NOT_PLAIN };
-            // SAFETY: so many bytes, which the view keeps and nobody writes meanwhile.
-            let bytes = unsafe { std::slice::from_raw_parts(view.ptr, array.nbytes()) };
+        Some(array) if args.len() == 0 && !args.has_names() => {
+            let Some((_kept, first)) = array.bytes_at_rest() else { return NOT_PLAIN };
+            // SAFETY: so many bytes, which are kept, and nobody writes them meanwhile.
+            let bytes = unsafe { std::slice::from_raw_parts(first, array.nbytes()) };
             Ok(Some(PyBytes::new(py, bytes).into_any().unbind()))
         }
         _ => NOT_PLAIN,
     }
+}
+
+/// `a.fill(number)`
+pub(super) fn fill(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), 1, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    let number = args.get(py, 0);
+    let Some(number) = convert::quick(&number).filter(|_| value::value(&number).is_none()) else { return NOT_PLAIN };
+    Ok(attempt(py, || array.assign(number, Casting::Unsafe))?.map(|()| py.None()))
 }

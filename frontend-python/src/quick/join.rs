@@ -1,21 +1,39 @@
 //! Arrays put together.
 
 use legate_jit_runtime::{self as rt, Array};
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple};
 use smallvec::SmallVec;
 
-use super::args::{Args, Done, NOT_PLAIN, array_of};
+use super::args::{Args, Done, NOT_PLAIN, array_of, int};
+use crate::counted::count;
 use crate::error::attempt;
-use crate::value;
+use crate::{fallback, value};
 
-/// `np.concatenate((a, b))` of arrays of ours.
+/// `np.concatenate((a, b))` of arrays of ours, along an axis.
 pub(super) fn concatenate(py: Python, args: Args) -> Done {
-    if args.len() != 1 || args.has_names() {
-        return NOT_PLAIN;
+    let axis = match (args.len(), args.has_names()) {
+        (0 | 1, false) => None,
+        (_, false) => Some(args.get(py, 1)),
+        (_, true) => match args.names(py).find(|(name, _)| name.is(intern!(py, "axis"))) {
+            Some((_, axis)) => Some(axis),
+            None => return NOT_PLAIN,
+        },
+    };
+    if axis.is_some_and(|axis| axis.is_none()) {
+        // All of their elements in one line, which is not what no axis means.
+        static FLAT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let function = FLAT.import(py, "numpy", "concatenate")?;
+        count(intern!(py, "concatenate"))?;
+        return fallback::pass(py, function, None, args).map(|made| Some(made.unbind()));
     }
+    let plain = args.len() == 1 && (!args.has_names() || args.single_name(py).is_some())
+        || args.len() == 2 && !args.has_names();
+    let (Some(axis), true) = (axis.map_or(Some(0), |axis| int(&axis)), plain) else { return NOT_PLAIN };
     let Some(parts) = arrays(&args.get(py, 0)) else { return NOT_PLAIN };
-    match attempt(py, || Array::concatenate(&parts, 0, None))? {
+    match attempt(py, || Array::concatenate(&parts, axis, None))? {
         Some(a) => value::new_array(py, a).map(Some),
         None => NOT_PLAIN,
     }
@@ -60,4 +78,18 @@ pub(super) fn vstack_of(py: Python, args: Args) -> Done {
 
 pub(super) fn hstack_of(py: Python, args: Args) -> Done {
     joined(py, args, |parts| Array::concatenate(parts, (parts[0].ndim() > 1) as i64, None))
+}
+
+/// `np.column_stack((a, b))` of arrays of one axis, or of two.
+pub(super) fn column_stack_of(py: Python, args: Args) -> Done {
+    joined(py, args, |p| if p[0].ndim() == 1 { Array::stack(p, 1, None) } else { Array::concatenate(p, 1, None) })
+}
+
+/// `np.dstack((a, b))` of arrays of two axes.
+pub(super) fn dstack_of(py: Python, args: Args) -> Done {
+    joined(py, args, |p| match p[0].ndim() {
+        1 => Array::stack(p, 1, None)?.reshape(&[1, p[0].size() as i64, p.len() as i64]),
+        2 => Array::stack(p, 2, None),
+        _ => Array::concatenate(p, 2, None),
+    })
 }

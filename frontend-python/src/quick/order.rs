@@ -9,22 +9,43 @@ use super::args::{Args, Done, NOT_PLAIN, array_of, as_method, int};
 use crate::error::direct;
 use crate::{adopt, interpolate, sort, value};
 
+/// Whether nothing is said but that it goes along the last of so many axes.
+fn along_last(py: Python, args: Args, ndim: usize) -> bool {
+    let axis = match (args.len(), args.has_names()) {
+        (0, false) => return true,
+        (1, false) => int(&args.get(py, 0)),
+        (0, true) => args.single_name(py).and_then(|(name, axis)| name.is(intern!(py, "axis")).then(|| int(&axis))?),
+        _ => None,
+    };
+    ndim > 0 && axis.is_some_and(|axis| axis == -1 || axis == ndim as i64 - 1)
+}
+
 pub(super) fn argsort(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match array_of(a) {
-        Some(array) if args.len() == 0 && !args.has_names() => sort::order(py, array),
+        Some(array) if along_last(py, args, array.ndim()) => sort::order(py, array),
         _ => NOT_PLAIN,
     }
 }
 
 pub(super) fn argsort_of(py: Python, args: Args) -> Done {
-    as_method(py, args, argsort)
+    of_first(py, args, argsort)
 }
 
 pub(super) fn sort_of(py: Python, args: Args) -> Done {
-    as_method(py, args, |py, a, args| match array_of(a) {
-        Some(array) if args.len() == 0 => sort::sorted(py, array)?.map(|new| value::new_array(py, new)).transpose(),
+    of_first(py, args, |py, a, args| match array_of(a) {
+        Some(array) if along_last(py, args, array.ndim()) => {
+            sort::sorted(py, array)?.map(|new| value::new_array(py, new)).transpose()
+        }
         _ => NOT_PLAIN,
     })
+}
+
+/// The function that is a method of its first argument, with what is said by name.
+fn of_first(py: Python, args: Args, method: fn(Python, &Bound<PyAny>, Args) -> Done) -> Done {
+    if args.len() == 0 || array_of(&args.get(py, 0)).is_none() {
+        return NOT_PLAIN;
+    }
+    method(py, &args.get(py, 0), args.behind(1))
 }
 
 /// `a.sort()`

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use super::args::{Args, Done, NOT_PLAIN, array_of, as_method};
 use crate::error::attempt;
-use crate::{capi, convert, operators, value};
+use crate::{capi, convert, dtypes, operators, value};
 
 pub(super) fn dot(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     let (Some(x), 1, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
@@ -100,8 +100,11 @@ pub fn ufunc(py: Python, op: Ufunc, args: Args) -> Done {
             _ => NOT_PLAIN,
         };
     }
-    let Some((name, target)) = args.single_name(py) else { return NOT_PLAIN };
-    let (true, Some(out)) = (name.is(intern!(py, "out")), array_of(&target)) else { return NOT_PLAIN };
+    let Some((name, target)) = args.single_name(py) else { return named(py, op, args) };
+    if !name.is(intern!(py, "out")) {
+        return named(py, op, args);
+    }
+    let Some(out) = array_of(&target) else { return NOT_PLAIN };
     let with_out = rt::UfuncArgs { out: Some(out), ..rt::UfuncArgs::default() };
     let first = args.get(py, 0);
     let Some(x) = convert::quick(&first) else { return NOT_PLAIN };
@@ -116,4 +119,45 @@ pub fn ufunc(py: Python, op: Ufunc, args: Args) -> Done {
         into(&[x, y])?
     };
     Ok(done.map(|_| target.to_owned().unbind()))
+}
+
+/// The same with `dtype=`, and `where=` beside `out=`.
+#[inline(never)]
+fn named(py: Python, op: Ufunc, args: Args) -> Done {
+    let (mut out, mut mask, mut dtype) = (None, None, None);
+    for (name, value) in args.names(py) {
+        match () {
+            _ if name.is(intern!(py, "out")) && value::is_array(&value) => out = Some(value),
+            _ if name.is(intern!(py, "where")) && value::is_array(&value) => mask = Some(value),
+            _ if name.is(intern!(py, "dtype")) => dtype = dtypes::quick(&value),
+            _ => return NOT_PLAIN,
+        }
+        if name.is(intern!(py, "dtype")) && dtype.is_none() {
+            return NOT_PLAIN;
+        }
+    }
+    // (Elsewhere the results would be anything, of which NumPy warns.)
+    if mask.is_some() && out.is_none() {
+        return NOT_PLAIN;
+    }
+    let options = rt::UfuncArgs {
+        out: out.as_deref().and_then(array_of),
+        where_: mask.as_deref().and_then(array_of),
+        dtype,
+        casting: None,
+    };
+    let first = args.get(py, 0);
+    let Some(x) = convert::quick(&first) else { return NOT_PLAIN };
+    let made = if op.nin() == 1 {
+        attempt(py, || rt::ufunc(op, &[x], &options))?
+    } else {
+        let second = args.get(py, 1);
+        let Some(y) = convert::quick(&second) else { return NOT_PLAIN };
+        attempt(py, || rt::ufunc(op, &[x, y], &options))?
+    };
+    match (made, out) {
+        (None, _) => NOT_PLAIN,
+        (Some(_), Some(out)) => Ok(Some(out.to_owned().unbind())),
+        (Some(made), None) => value::result(py, made).map(Some),
+    }
 }

@@ -5,7 +5,7 @@ use std::any::Any;
 use legate_jit_ir::shape::size;
 use legate_jit_ir::{DType, Scalar};
 
-use super::{Array, Index, Operand};
+use super::{Array, Operand};
 use crate::base::{State, Version};
 use crate::error::shape_text;
 use crate::layout::{Layout, contiguity};
@@ -37,18 +37,39 @@ impl Array {
         Array::full(shape, WeakScalar::Int(1).value(dtype)?)
     }
 
-    /// A square matrix with ones on its diagonal.
-    pub fn eye(n: usize, dtype: DType) -> Result<Array> {
-        let matrix = Array::zeros(&[n, n], dtype)?;
-        let diagonal = Index::Slice { start: 0, stop: i64::MAX, step: n as i64 + 1 };
-        matrix.reshape(&[-1])?.index(&[diagonal])?.assign(Operand::Weak(WeakScalar::Int(1)), Casting::Unsafe)?;
+    /// A matrix with ones on a diagonal.
+    pub fn eye(rows: usize, columns: usize, k: i64, dtype: DType) -> Result<Array> {
+        let matrix = Array::zeros(&[rows, columns], dtype)?;
+        matrix.set_diagonal(k, Operand::Weak(WeakScalar::Int(1)))?;
         Ok(matrix)
+    }
+
+    /// The square matrix with the elements of an array of one axis on a diagonal.
+    pub fn on_diagonal(&self, k: i64) -> Result<Array> {
+        let n = usize::try_from(k.unsigned_abs()).ok().and_then(|k| k.checked_add(self.size())).unwrap_or(usize::MAX);
+        let matrix = Array::zeros(&[n, n], self.dtype)?;
+        matrix.set_diagonal(k, Operand::Array(self))?;
+        Ok(matrix)
+    }
+
+    fn set_diagonal(&self, k: i64, value: Operand) -> Result<()> {
+        let mut diagonal = self.diagonal(k, 0, 1)?;
+        diagonal.set_writable(true);
+        if diagonal.size() > 0 { diagonal.assign(value, Casting::Unsafe) } else { Ok(()) }
     }
 
     /// NumPy leaves the elements undefined, and so do we where rounds of a loop write them (`batch`); elsewhere they are zeros
     /// until written, which costs nothing in one pass with what writes them.
     pub fn empty(shape: &[usize], dtype: DType) -> Result<Array> {
-        let made = Array::zeros(shape, dtype)?;
+        check_memory(shape, dtype)?;
+        let (full, zero) = (Layout::identity(shape), Scalar { dtype, bits: [0; 2] });
+        let mut s = lock();
+        if let Some(done) = s.full_now(zero, &full, 0)? {
+            return Ok(done);
+        }
+        let arg = s.trace.scalar(zero);
+        let made = s.record(Op::Copy, dtype, &[arg], &full, 0)?;
+        drop(s);
         made.mark_unset();
         Ok(made)
     }
@@ -101,8 +122,13 @@ impl Array {
         let delta = if dtype.is_integer() {
             Scalar::int(dtype, next.as_i128().wrapping_sub(start.as_i128()))
         } else {
-            crate::ufunc::ufunc(Subtract, &[Operand::Typed(next), Operand::Typed(start)], &Default::default())?
-                .item(0)?
+            match dtype {
+                DType::F64 => Scalar::f64(next.as_f64() - start.as_f64()),
+                _ => {
+                    crate::ufunc::ufunc(Subtract, &[Operand::Typed(next), Operand::Typed(start)], &Default::default())?
+                        .item(0)?
+                }
+            }
         };
         if let Some(done) = lock().ramp_now(start, delta, &Layout::identity(&[n]))? {
             return Ok(done);
