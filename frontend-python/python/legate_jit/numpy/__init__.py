@@ -60,6 +60,7 @@ from ._math import (
     diag,
     diff,
     dot,
+    ediff1d,
     eye,
     fill_diagonal,
     from_dlpack,

@@ -25,7 +25,8 @@ from .._native import (
 
 _ours = (ndarray, scalar)
 _u = ufuncs()
-_add, _subtract, _multiply, _divide = (_u[n] for n in ("add", "subtract", "multiply", "divide"))
+_add, _subtract, _multiply, _divide, _rint = (_u[n] for n in ("add", "subtract", "multiply", "divide", "rint"))
+_FLOAT = _np.dtype(float)
 _NoValue = _np._NoValue
 _normalize_axis = _np.lib.array_utils.normalize_axis_index
 _normalize_axes = _np.lib.array_utils.normalize_axis_tuple
@@ -47,7 +48,12 @@ def _given(**kwargs):
 
 def _simple(a, *options):
     """True where our own steps apply: an array of ours and none of the rare options."""
-    return type(a) in _ours and all(o is None or o is _NoValue or o is True for o in options)
+    if type(a) not in _ours:
+        return False
+    for o in options:
+        if o is not None and o is not _NoValue and o is not True:
+            return False
+    return True
 
 
 def _average(total, n):
@@ -152,6 +158,9 @@ def clip(a, a_min=_NoValue, a_max=_NoValue, out=None, *, min=_NoValue, max=_NoVa
 
 
 def round(a, decimals=0, out=None):
+    if type(a) is ndarray and out is None and type(decimals) is int and 0 < decimals < 23 and a.dtype is _FLOAT:
+        scale = 10.0**decimals
+        return _divide(_rint(_multiply(a, scale)), scale)
     a = asvalue(a)
     if not _simple(a, out) or a.dtype.kind not in "iuf":
         return _fallback.run("round", _np.round, (a, decimals), _given(out=out))
@@ -196,6 +205,13 @@ def diff(a, n=1, axis=-1, prepend=_NoValue, append=_NoValue):
     for _ in range(n):
         a = op(a[at + (slice(1, None),)], a[at + (slice(None, -1),)])
     return a
+
+
+def ediff1d(ary, to_end=None, to_begin=None):
+    if type(ary) is ndarray and to_end is None and to_begin is None and ary.dtype.kind != "b":
+        a = ary.ravel()
+        return a[1:] - a[:-1]
+    return _fallback.run("ediff1d", _np.ediff1d, (ary, to_end, to_begin), {})
 
 
 def fromiter(iter, dtype, count=-1, *, like=None):
