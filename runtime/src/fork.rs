@@ -2,7 +2,7 @@
 //!
 //! Only the thread that forks goes on in the child. Had another one the session or the memory pool at that moment, they would
 //! stay locked in the child for ever. So both are taken before a fork and let go of after it, in the parent and in the child; and
-//! the helper is brought to rest. They come before the compilers' locks (`legate_jit_codegen::fork`), which a running flush may take while it has the session.
+//! the helper is brought to rest, as is what the import began. They come before the compilers' locks (`legate_jit_codegen::fork`), which a running flush may take while it has the session.
 //!
 //! A boundary file: what is held over the fork lies in a static cell.
 
@@ -12,10 +12,10 @@ use std::sync::Once;
 
 use parking_lot::Mutex;
 
-use crate::{buffer, helper, session};
+use crate::{buffer, helper, session, start};
 
 /// The guards; dropping them opens the locks.
-type Guards = [Box<dyn Any>; 3];
+type Guards = [Box<dyn Any>; 4];
 
 struct Place(UnsafeCell<Option<Guards>>);
 
@@ -36,7 +36,7 @@ pub(crate) fn install() {
 }
 
 unsafe extern "C" fn before() {
-    let guards: Guards = [session::hold(), helper::hold(), buffer::hold()];
+    let guards: Guards = [start::hold(), session::hold(), helper::hold(), buffer::hold()];
     // SAFETY: the session is held, so no other handler runs.
     unsafe { *HELD.0.get() = Some(guards) };
 }
@@ -44,10 +44,11 @@ unsafe extern "C" fn before() {
 unsafe extern "C" fn after() {
     // SAFETY: this thread took the session in `before`, in the child as well.
     let guards = unsafe { (*HELD.0.get()).take() };
-    if let Some([session, helper, pool]) = guards {
+    if let Some([start, session, helper, pool]) = guards {
         drop(pool);
         drop(helper);
         drop(session);
+        drop(start);
     }
 }
 

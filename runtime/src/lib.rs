@@ -32,6 +32,7 @@ pub mod round;
 mod scalar_eval;
 mod session;
 mod shared;
+mod start;
 mod stats;
 mod strided;
 #[cfg(test)]

@@ -72,7 +72,22 @@ pub fn set_threads(n: usize) {
 
 /// Threads that work on a job, the caller included: by default those that the process may run on.
 pub fn threads() -> usize {
-    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
+    *THREADS.get_or_init(|| place::processors().min(allowed()))
+}
+
+/// Whether there is no other processor, or none to be used.
+pub(crate) fn alone() -> bool {
+    THREADS.get().copied().unwrap_or_else(|| place::processors().min(allowed())) < 2
+}
+
+/// Threads that the control groups allow. To find out takes a tenth of a millisecond.
+fn allowed() -> usize {
+    static ALLOWED: OnceLock<usize> = OnceLock::new();
+    *ALLOWED.get_or_init(|| {
+        let all = std::thread::available_parallelism().map_or(1, |n| n.get());
+        // (Where the process may run can change before the first job, and counts then.)
+        if all < place::processors() { all } else { usize::MAX }
+    })
 }
 
 /// Runs `task(index, thread)` for every index below `count`, on all threads, and returns when all are done. The error is the

@@ -170,9 +170,11 @@ pub(crate) fn lock_to_look() -> Held {
     s
 }
 
-/// Makes the session, so that forks are looked after from now on.
+/// Makes the session, so that forks are looked after from now on, and begins to make ready what the first computation needs.
 pub fn prepare() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
     drop(lock());
+    ONCE.call_once(crate::start::begin);
 }
 
 /// Keeps everybody out of the session while the result lives. The helper comes to rest.

@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import warnings
 import weakref
@@ -293,6 +295,17 @@ def test_a_fork_while_another_thread_computes():
     finally:
         stop.set()
         thread.join(60)
+
+
+def test_a_fork_right_after_the_import():
+    program = (
+        "import os, sys\nimport legate_jit.numpy as np\nchild = os.fork()\n"
+        "good = float((np.ones((500, 500)) * 3).sum()) == 750000.0\n"
+        "if child == 0:\n    os._exit(0 if good else 3)\n"
+        "sys.exit(0 if good and os.waitpid(child, 0)[1] == 0 else 4)\n"
+    )
+    for _ in range(5):
+        assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
 
 
 def test_an_interrupt_loses_nothing():

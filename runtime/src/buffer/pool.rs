@@ -4,8 +4,9 @@
 //!   that size's free list (LIFO, so that the block used last is still in cache).
 //! * The smallest blocks, which small arrays take and give back with every call, pass through a few places of the thread's own,
 //!   so that they need no lock.
-//! * Larger blocks are mapped, aligned for huge pages and staggered by some cache lines, so that the operands of one loop do
-//!   not all fall into the same cache sets. A freed one is kept for the next request of about its size.
+//! * Larger blocks are mapped, aligned for huge pages, or cut from regions of such pages (`region`), and staggered by some cache
+//!   lines, so that the operands of one loop do not all fall into the same cache sets. A freed one is kept for the next request of
+//!   about its size.
 //! * What is kept of large blocks and what is in use never exceed the most that was in use at any time by more than
 //!   [`SPARE`], so a program's peak is its own. The blocks freed last are the ones kept.
 
@@ -17,12 +18,13 @@ use std::ptr::NonNull;
 use parking_lot::Mutex;
 
 use super::available::available;
+use super::region::{self, Regions};
 use crate::{Error, Result};
 
 const ALIGN: usize = 64;
 const SMALL: usize = 256 << 10;
-const HUGE: usize = 2 << 20;
-const PAGE: usize = 4096;
+pub(super) const HUGE: usize = 2 << 20;
+pub(super) const PAGE: usize = 4096;
 /// Cache lines between the starts of neighbouring blocks within their pages.
 const STAGGER: usize = 9 * 64;
 const CLASSES: usize = 64;
@@ -42,15 +44,17 @@ pub(crate) const CHECKED: usize = 64 << 20;
 #[derive(Clone, Copy)]
 pub(super) struct Block {
     ptr: NonNull<u8>,
-    /// Of a mapped block: start of the mapping.
+    /// Of a large block: where its pages begin.
     map: *mut u8,
-    /// Capacity: of a small block the class's size, of a mapped one the mapping's length.
+    /// Capacity: of a small block the class's size, of a large one the length of its pages.
     len: usize,
     class: u8,
 }
 
-/// `class` of a mapped block.
+/// `class` of a block with a mapping of its own.
 const MAPPED: u8 = u8::MAX;
+/// `class` of a block that is part of a region.
+const CUT: u8 = u8::MAX - 1;
 
 // SAFETY: a block is a plain address; the pool's lock and the store's ownership order all use.
 unsafe impl Send for Block {}
@@ -69,12 +73,17 @@ impl Block {
     pub(super) fn len(&self) -> usize {
         self.len
     }
+
+    fn is_large(&self) -> bool {
+        self.class >= CUT
+    }
 }
 
 struct Pool {
     small: [Vec<NonNull<u8>>; CLASSES],
-    /// Kept mappings by length.
+    /// Kept large blocks by length.
     large: BTreeMap<usize, Vec<Block>>,
+    regions: Regions,
     live: usize,
     peak: usize,
     kept: usize,
@@ -87,6 +96,7 @@ impl Pool {
     const EMPTY: Pool = Pool {
         small: [const { Vec::new() }; CLASSES],
         large: BTreeMap::new(),
+        regions: Regions::NONE,
         live: 0,
         peak: 0,
         kept: 0,
@@ -174,6 +184,15 @@ thread_local! {
 /// Bytes of the blocks that this thread keeps to itself.
 fn mine() -> usize {
     MINE.try_with(|own| own.borrow().bytes).unwrap_or(0) + super::reused::bytes()
+}
+
+/// Has the pages of the first large blocks made before somebody needs them.
+pub(crate) fn touch_some() {
+    let first = POOL.lock().regions.first();
+    if let Some(first) = first {
+        // SAFETY: a part of a region, which is never unmapped. Nothing is written to it.
+        unsafe { libc::madvise(first as *mut _, region::LONGEST, libc::MADV_POPULATE_WRITE) };
+    }
 }
 
 /// Keeps everybody out of the pool while the result lives.
@@ -303,13 +322,19 @@ fn alloc_large(bytes: usize) -> Result<Block> {
 }
 
 fn map(len: usize, seq: usize) -> Option<Block> {
-    // A mapping that is to hold huge pages starts at a multiple of their size.
-    let slack = if len >= HUGE { HUGE } else { 0 };
+    let (start, class) =
+        if len <= region::LONGEST { (POOL.lock().regions.take(len)?, CUT) } else { (map_aligned(len)?, MAPPED) };
+    let ptr = NonNull::new((start + seq * STAGGER % PAGE) as *mut u8)?;
+    Some(Block { ptr, map: start as *mut u8, len, class })
+}
+
+/// The address of a new mapping, a multiple of a huge page's size.
+pub(super) fn map_aligned(len: usize) -> Option<usize> {
     // SAFETY: an anonymous mapping at an address of the system's choice touches no memory of ours.
     let raw = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
-            len + slack,
+            len + HUGE,
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
             -1,
@@ -320,25 +345,25 @@ fn map(len: usize, seq: usize) -> Option<Block> {
         return None;
     }
     let raw = raw as usize;
-    let start = if slack > 0 { raw.next_multiple_of(HUGE) } else { raw };
+    let start = raw.next_multiple_of(HUGE);
     // SAFETY: the cut-off ends lie within the mapping just made and hold nothing.
     unsafe {
         if start > raw {
             libc::munmap(raw as *mut _, start - raw);
         }
-        if slack > start - raw {
-            libc::munmap((start + len) as *mut _, slack - (start - raw));
+        if HUGE > start - raw {
+            libc::munmap((start + len) as *mut _, HUGE - (start - raw));
         }
-        if len >= HUGE {
-            libc::madvise(start as *mut _, len, libc::MADV_HUGEPAGE);
-        }
+        libc::madvise(start as *mut _, len, libc::MADV_HUGEPAGE);
     }
-    let offset = seq * STAGGER % PAGE;
-    let ptr = NonNull::new((start + offset) as *mut u8)?;
-    Some(Block { ptr, map: start as *mut u8, len, class: MAPPED })
+    Some(start)
 }
 
 fn unmap(block: Block) {
+    if block.class == CUT {
+        POOL.lock().regions.give_back(block.map as usize, block.len);
+        return;
+    }
     // SAFETY: `map` made this mapping, and no store has it any more.
     unsafe { libc::munmap(block.map as *mut _, block.len) };
 }
@@ -355,7 +380,7 @@ pub(super) fn free(block: Block) {
 fn free_to_pool(block: Block) {
     let mut pool = POOL.lock();
     pool.live -= block.len;
-    if block.class == MAPPED {
+    if block.is_large() {
         let mut dropped = pool.make_room(block.len);
         if pool.live + pool.kept_large + block.len <= pool.peak + SPARE {
             pool.kept += block.len;
@@ -409,7 +434,7 @@ pub(crate) fn mapped_bytes(bytes: usize) -> usize {
     if bytes <= SMALL { class_of(bytes).1 } else { mapping(bytes) }
 }
 
-/// The length of the mapping for a large block: room for the stagger; whole huge pages where that wastes little.
+/// The length of the pages of a large block: room for the stagger; whole huge pages where that wastes little.
 fn mapping(bytes: usize) -> usize {
     let unit = if bytes >= 8 * HUGE { HUGE } else { PAGE };
     bytes.saturating_add(PAGE).checked_next_multiple_of(unit).unwrap_or(usize::MAX)

@@ -25,18 +25,32 @@ pub(super) struct Places {
     told: AtomicU64,
 }
 
+/// Where the calling thread may run; nowhere if that is not known.
+fn affinity() -> libc::cpu_set_t {
+    // SAFETY: plain bits, of which none set is a value; the call writes no more than their size.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) != 0 {
+            set = std::mem::zeroed();
+        }
+        set
+    }
+}
+
+/// How many processors the calling thread may run on.
+pub(super) fn processors() -> usize {
+    // SAFETY: it reads no more than the bits.
+    match unsafe { libc::CPU_COUNT(&affinity()) } {
+        // (More processors than there are bits.)
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+        n => n as usize,
+    }
+}
+
 impl Places {
     pub(super) fn new(workers: usize) -> Places {
-        // SAFETY: plain bits, of which none set is a value; the call writes no more than their size.
-        let allowed = unsafe {
-            let mut set: libc::cpu_set_t = std::mem::zeroed();
-            if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) != 0 {
-                set = std::mem::zeroed();
-            }
-            set
-        };
         Places {
-            allowed,
+            allowed: affinity(),
             threads: (0..workers).map(|_| AtomicI32::new(0)).collect(),
             kept_off: AtomicUsize::new(usize::MAX),
             made: Instant::now(),
