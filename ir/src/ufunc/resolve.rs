@@ -164,8 +164,8 @@ impl Ufunc {
         /// Of the one operation with three arguments, by its result's type.
         static CHOICES: [OnceLock<Signature>; DType::ALL.len()] = [const { OnceLock::new() }; DType::ALL.len()];
         let answer = match *args {
-            [x] => &self.answers()[code(x)],
-            [x, y] => &self.answers()[code(x) * CODES + code(y)],
+            [x] => self.answer([code(x)]),
+            [x, y] => self.answer([code(x), code(y)]),
             [c, x, y] if c.dtype == DType::Bool => {
                 let t = result_type(&[x, y]);
                 return Ok(CHOICES[t as usize].get_or_init(|| Signature::new(&[DType::Bool, t, t], t)));
@@ -179,16 +179,14 @@ impl Ufunc {
         }
     }
 
-    /// All answers for one or two arguments.
-    fn answers(self) -> &'static [Answer] {
-        static ANSWERS: [OnceLock<Box<[Answer]>>; Ufunc::ALL.len()] = [const { OnceLock::new() }; Ufunc::ALL.len()];
-        ANSWERS[self as usize].get_or_init(|| match self.nin() {
-            1 => (0..CODES).map(|x| self.choose(&[decode(x)])).collect(),
-            _ => {
-                let pairs = (0..CODES).flat_map(|x| (0..CODES).map(move |y| [decode(x), decode(y)]));
-                pairs.map(|pair| self.choose(&pair)).collect()
-            }
-        })
+    /// The answer for one or two arguments, by their codes.
+    fn answer<const N: usize>(self, codes: [usize; N]) -> &'static Answer {
+        /// An operation's answers, each found when it is first asked for.
+        type Answers = Box<[OnceLock<Answer>]>;
+        static ANSWERS: [OnceLock<Answers>; Ufunc::ALL.len()] = [const { OnceLock::new() }; Ufunc::ALL.len()];
+        let all = || (0..CODES.pow(N as u32)).map(|_| OnceLock::new()).collect();
+        let place = codes.iter().fold(0, |place, code| place * CODES + code);
+        ANSWERS[self as usize].get_or_init(all)[place].get_or_init(|| self.choose(&codes.map(decode)))
     }
 
     fn choose(self, args: &[ArgType]) -> Answer {
