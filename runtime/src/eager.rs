@@ -3,8 +3,8 @@
 //! Planning takes as long as running small arrays some hundred times, and a program whose views have another shape in every
 //! round (a factorisation written by hand) never runs the same trace again. So a trace that is met for the first times runs
 //! here, as NumPy would run it: each operation is one pass of the prebuilt loops, a write changes its base where nobody else
-//! reads it. A trace is planned when it has run here for as long as planning it will take, or is so large that its first run
-//! would: whatever a program does, it loses at most as much to planning as it spent on its work. What runs and plans really
+//! reads it. A trace is planned when it has run here for some times as long as planning it will take, or is so large that its first
+//! run would: whatever a program does, planning takes a part of what it has spent on its work. What runs and plans really
 //! take is measured as they go.
 //!
 //! The loops and trees are those of the other tiers, so the bits are the same.
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use legate_jit_ir::graph::{Opaque, Reduce};
 use legate_jit_ir::{DType, Shape, Ufunc};
+use legate_jit_passes::cost;
 use smallvec::SmallVec;
 
 use crate::layout::{Class, Layout, Strides};
@@ -27,7 +28,7 @@ use crate::shared::Shared;
 use crate::strided::{in_order, packed, steps};
 use crate::trace::{Arg, Key, Op, PackedPerm, Part, Rec, Src, Trace};
 use crate::tree::array;
-use crate::{Error, Result, Store};
+use crate::{Error, Result, Store, machine};
 
 /// Traces whose time is remembered; beyond it all are forgotten.
 const REMEMBERED: usize = 1 << 16;
@@ -53,14 +54,49 @@ impl Pace {
     }
 }
 
-/// Nanoseconds that running a trace here takes: for each record, and for each element of what it makes.
-fn running(trace: &Trace) -> f64 {
-    200.0 * trace.recs.len() as f64 + 0.5 * trace.elements as f64
-}
+/// Nanoseconds that planning the first trace of a process takes longer: what all plans use is made, threads start.
+const FIRST_PLAN: f64 = 400_000.0;
+/// A trace runs here for so many times as long as planning it takes, before it is planned: of the first call of a program nobody knows
+/// whether there will be another one.
+const WORTH: f64 = 3.0;
+
+/// Nanoseconds that an addition of one element takes, and a byte that lies in the second-level cache or further away.
+const OPERATION: f64 = 0.04;
+const NEAR: f64 = 0.02;
+const FAR: f64 = 0.07;
 
 /// Nanoseconds that planning a trace takes, its first run and the compilation of its kernels aside.
 fn planning(trace: &Trace) -> f64 {
-    60_000.0 + 12_000.0 * trace.recs.len() as f64
+    60_000.0 + 10_000.0 * trace.recs.len() as f64
+}
+
+/// Nanoseconds that running a trace here takes.
+fn running(trace: &Trace) -> f64 {
+    trace.recs.iter().map(|rec| 200.0 + of_record(trace, rec)).sum()
+}
+
+/// Nanoseconds that a record's elements take.
+fn of_record(trace: &Trace, rec: &Rec) -> f64 {
+    let layout = |n: u32| &trace.layouts[n as usize];
+    let (made, item) = (layout(rec.shape).size as f64, rec.dtype.size() as f64);
+    let first = || (layout(rec.args[0].layout).size as f64, rec.args[0].cast.size() as f64);
+    let (operations, bytes) = match rec.op {
+        Op::Map(ufunc) => {
+            let arrays = rec.args().iter().filter(|arg| matches!(arg.src, Src::Node(_) | Src::Input(_)));
+            let read: usize = arrays.map(|arg| arg.cast.size()).sum();
+            (made * cost::work(ufunc, rec.args[0].cast) as f64, made * (item + read as f64))
+        }
+        Op::Copy => (made, 2.0 * made * item),
+        Op::Index(_) => (made, made * item),
+        Op::Update => (first().0, 2.0 * first().0 * item),
+        Op::Reduce(_) | Op::Scan(..) => (2.0 * first().0, first().0 * first().1 + made * item),
+        Op::Matmul => {
+            let length = layout(rec.args[0].layout).shape().last().copied().unwrap_or(1) as f64;
+            (made * length * item / 8.0, made * item)
+        }
+    };
+    let near = bytes < machine::second_level_cache() as f64;
+    operations * OPERATION + bytes * if near { NEAR } else { FAR }
 }
 
 pub(crate) struct Eager {
@@ -68,6 +104,7 @@ pub(crate) struct Eager {
     spent: HashMap<Key, f32, BuildKey>,
     runs: Pace,
     plans: Pace,
+    has_planned: bool,
     values: Vec<Option<Arc<Store>>>,
     last_use: Vec<u32>,
     input_use: Vec<u32>,
@@ -78,8 +115,8 @@ impl Default for Eager {
         Eager {
             spent: HashMap::default(),
             runs: Pace(1.0),
-            // The first plans of a process also make what all later ones use.
-            plans: Pace(3.0),
+            plans: Pace(1.0),
+            has_planned: false,
             values: Vec::new(),
             last_use: Vec::new(),
             input_use: Vec::new(),
@@ -99,7 +136,8 @@ impl Eager {
     ) -> Result<Option<Stores>> {
         let spent = self.spent.get(&key).copied().unwrap_or(0.0);
         let guess = running(trace);
-        if spent as f64 + self.runs.expect(guess) >= self.plans.expect(planning(trace)) {
+        let plan = self.plans.expect(planning(trace)) + if self.has_planned { 0.0 } else { FIRST_PLAN };
+        if spent as f64 + self.runs.expect(guess) >= WORTH * plan {
             self.spent.remove(&key);
             return Ok(None);
         }
@@ -151,7 +189,9 @@ impl Eager {
 
     /// Notes how long it took to plan a trace.
     pub(crate) fn planned(&mut self, trace: &Trace, took: Duration) {
-        self.plans.learn(planning(trace), took);
+        if std::mem::replace(&mut self.has_planned, true) {
+            self.plans.learn(planning(trace), took);
+        }
     }
 
     /// The last live record that reads each record's result and each input.
@@ -268,6 +308,9 @@ impl<'a> Run<'a> {
         let rec = &self.trace.recs[i];
         let code = match rec.op {
             Op::Map(ufunc) => Code::Map(ufunc),
+            Op::Copy if self.trace.covered.binary_search(&(i as u32)).is_ok() => {
+                return Store::alloc(self.layout(rec.shape).size * rec.dtype.size());
+            }
             Op::Copy => Code::Copy,
             Op::Index(axis) => Code::Index(axis),
             Op::Reduce(n) => return self.reduce(rec, &self.trace.reduces[n as usize]),

@@ -163,6 +163,8 @@ pub(crate) struct Trace {
     pub(crate) exported: bool,
     /// Records of arrays whose elements nobody has given (`np.empty`). They are zeros where that costs nothing.
     pub(crate) unset: Vec<u32>,
+    /// Records of arrays of which every element is written before anybody reads it, in the order of the records.
+    pub(crate) covered: Vec<u32>,
 }
 
 impl Default for Key {
@@ -218,6 +220,7 @@ impl Trace {
         self.element_reads = 0;
         self.exported = false;
         self.unset.clear();
+        self.covered.clear();
     }
 
     #[inline]

@@ -59,6 +59,19 @@ def test_a_program_of_new_shapes_is_not_planned():
     assert after["unplanned"] > before["unplanned"]
 
 
+def test_a_program_that_is_over_soon_is_not_planned():
+    def program(n):
+        x = ours.array(numpy.arange(float(n)))
+        before = legate_jit.stats()["plans"]
+        y = ((x + 1.0) * x - 2.0 * x) / (x * x + 3.0)
+        legate_jit.sync()
+        return y.shape, legate_jit.stats()["plans"] - before
+
+    assert program(30_000) == ((30_000,), 0)
+    # What takes longer than planning by itself is planned at once.
+    assert program(3_000_000) == ((3_000_000,), 1)
+
+
 def test_a_program_that_goes_on_is_planned():
     x = ours.array(numpy.arange(5000.0))
     before = legate_jit.stats()
@@ -143,12 +156,27 @@ def reductions(np):
     return out
 
 
+def joined(np):
+    """Joined and rolled arrays are new memory of which every part is written."""
+    out = []
+    for dtype in DTYPES:
+        a, b = array(np, (30, 40), dtype, 3), array(np, (30, 7), dtype, 4)
+        for _ in range(2):
+            a = np.roll(a, 3, axis=0)
+            c = np.concatenate((a, b, a[:, ::-1]), axis=1)
+            c[1:-1, 2:] = c[:-2, :-2]
+            out += [np.concatenate((a.T, b.T)), np.stack((a, np.roll(a, -1, axis=1))), c]
+        out.append(np.concatenate((a[:0], a, a[3:1])))
+        legate_jit.sync()
+    return out
+
+
 def products(np):
     a, b = array(np, (40, 30), "f8", 8) * 1.0, array(np, (30, 20), "f8", 9) * 1.0
     return a[::2] @ b, b.T @ a.T[:, 1:], a[:, :20].T @ a, np.dot(a[3], b[:, 4]), (a > 0) @ b
 
 
-@pytest.mark.parametrize("program", [overlapping, several_versions, mixed_types, reductions])
+@pytest.mark.parametrize("program", [overlapping, several_versions, mixed_types, reductions, joined])
 def test_bits(program):
     got, count = unplanned(program)
     assert count > 0

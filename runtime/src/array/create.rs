@@ -83,6 +83,15 @@ impl Array {
         }
     }
 
+    /// Notes that all elements of an array that was just made are written before anybody reads them.
+    fn mark_covered(&self) {
+        let mut s = lock();
+        let s = &mut *s;
+        if let &State::Pending(record) = self.base.current.get(&s.token).state.get(&s.token) {
+            s.trace.covered.push(record);
+        }
+    }
+
     /// With axes laid out in memory as `like`'s are (order "K" of the `*_like` functions).
     pub fn full_like(like: &Array, value: Scalar) -> Result<Array> {
         let perm = lock().k_perm(&[&like.layout], like.shape());
@@ -288,6 +297,7 @@ impl Array {
             return Ok(done);
         }
         let out = if fortran { Array::full_fortran(&shape, zero)? } else { Array::full(&shape, zero)? };
+        out.mark_covered();
         let mut at = 0;
         for p in parts {
             let n = p.shape()[axis];
