@@ -19,6 +19,7 @@ mod index;
 mod interpolate;
 mod lean;
 mod lend;
+mod looks;
 mod loops;
 mod methods;
 mod nests;

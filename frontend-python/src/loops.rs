@@ -28,7 +28,7 @@ use pyo3::types::{PyDict, PyString};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use crate::slots::Object;
-use crate::{error, nests, settings};
+use crate::{error, looks, nests, settings};
 use even::{Even, Taken, Tools};
 use frame::Layout;
 use gather::{Atom, Gathered, Types};
@@ -89,13 +89,20 @@ fn with_watcher(py: Python<'_>, look: impl FnOnce(&mut Watcher) -> PyResult<()>)
     let put = |state| *WATCHER.lock().unwrap_or_else(PoisonError::into_inner) = state;
     let mut watcher = match take() {
         State::Here(watcher) => watcher,
-        State::New => match Watcher::new(py)? {
-            Some(watcher) => Box::new(watcher),
-            None => {
-                put(State::Off);
+        State::New => {
+            let Some(_look) = looks::begin() else {
+                LEFT.store(PAUSE.0, Ordering::Relaxed);
+                put(State::New);
                 return Ok(());
+            };
+            match Watcher::new(py)? {
+                Some(watcher) => Box::new(watcher),
+                None => {
+                    put(State::Off);
+                    return Ok(());
+                }
             }
-        },
+        }
         State::Busy => {
             LEFT.store(FIRST, Ordering::Relaxed);
             return Ok(());
@@ -526,6 +533,7 @@ impl Watcher {
                 let evens = match code.evens.get() {
                     Some(evens) => evens,
                     None => {
+                        let Some(_look) = looks::begin() else { return Ok(None) };
                         let raw: Vec<even::Raw> = self.places.bind(py).call1((&code.object,))?.extract()?;
                         let evens = raw.into_iter().map(|raw| Arc::new(Even::new(raw, code.slots))).collect();
                         code.evens.get_or_init(|| evens)
@@ -622,6 +630,7 @@ impl Watcher {
         let code = match self.codes.get(&address) {
             Some(code) => code.clone(),
             None => {
+                let Some(_look) = looks::begin() else { return Ok(None) };
                 if self.codes.len() >= REMEMBERED {
                     // (Addresses are only good as long as the objects are kept.)
                     self.codes.clear();

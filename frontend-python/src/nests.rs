@@ -14,7 +14,7 @@ mod plan;
 mod rounds;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use legate_jit_runtime::nest::share_short_rounds;
@@ -24,6 +24,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
+use crate::looks;
 use crate::loops::{self, frame};
 use crate::settings;
 use crate::slots::Object;
@@ -47,8 +48,6 @@ const REMEMBERED: usize = 256;
 
 /// Accesses to go until the next look.
 static LEFT: AtomicU32 = AtomicU32::new(FIRST);
-/// Whether loops are taken for which that does not pay: for tests.
-static EAGER: AtomicBool = AtomicBool::new(false);
 static SEARCH: Mutex<Search> = Mutex::new(Search::New);
 
 enum Search {
@@ -75,7 +74,7 @@ pub fn look_soon() {
 
 /// Looks at the next access, as if nothing were known yet, and takes short loops, too.
 pub fn forget() {
-    EAGER.store(true, Ordering::Relaxed);
+    looks::be_eager();
     share_short_rounds();
     let mut search = SEARCH.lock().unwrap_or_else(PoisonError::into_inner);
     if !matches!(*search, Search::Busy | Search::Off) {
@@ -90,13 +89,20 @@ fn look<'py>(py: Python<'py>, operands: &[Object]) -> PyResult<Option<Bound<'py,
     let put = |search| *SEARCH.lock().unwrap_or_else(PoisonError::into_inner) = search;
     let mut searcher = match take() {
         Search::Here(searcher) => searcher,
-        Search::New => match Searcher::new(py)? {
-            Some(searcher) => Box::new(searcher),
-            None => {
-                put(Search::Off);
+        Search::New => {
+            let Some(_look) = looks::begin() else {
+                LEFT.store(FIRST, Ordering::Relaxed);
+                put(Search::New);
                 return Ok(None);
+            };
+            match Searcher::new(py)? {
+                Some(searcher) => Box::new(searcher),
+                None => {
+                    put(Search::Off);
+                    return Ok(None);
+                }
             }
-        },
+        }
         Search::Busy => {
             LEFT.store(FIRST, Ordering::Relaxed);
             return Ok(None);
@@ -278,7 +284,7 @@ impl Searcher {
                 }
                 continue;
             }
-            let worth = match (EAGER.load(Ordering::Relaxed), has_others) {
+            let worth = match (looks::is_eager(), has_others) {
                 (true, _) => 2,
                 (_, true) => WORTH.0,
                 (_, false) => WORTH.1,
@@ -297,9 +303,11 @@ impl Searcher {
         self.enter(py, &frame, (address, at), operands, &layout)
     }
 
-    /// Finds out what there is to know of a frame's code.
+    /// Finds out what there is to know of a frame's code, if there is time for it.
     fn know(&mut self, py: Python<'_>, frame: &Bound<'_, PyAny>, address: usize) -> PyResult<()> {
-        if !self.codes.contains_key(&address) {
+        if !self.codes.contains_key(&address)
+            && let Some(_look) = looks::begin()
+        {
             let code = self.code(py, frame.getattr(intern!(py, "f_code"))?)?;
             if self.codes.len() >= REMEMBERED {
                 self.codes.clear();
@@ -388,6 +396,7 @@ fn translate(
     if known.fate.tries.load(Ordering::Relaxed) >= TRIES {
         return Ok(None);
     }
+    let Some(_look) = looks::begin() else { return Ok(None) };
     let globals = frame.getattr(intern!(py, "f_globals"))?;
     let variables = if code.optimized {
         let variables = PyDict::new(py);

@@ -989,7 +989,7 @@ ARRAYS = {"x": 1, "y": 1, "A": 2, "B": 2, "w": 1}
 def rounds_in_a_process(rounds):
     """Rounds that are translated of a loop of so many, inside one that is not."""
     program = (
-        "import legate_jit, legate_jit.numpy as np\ndef program(x, seen):\n    for t in range(2000):\n        seen.append(t)\n"
+        "import legate_jit, legate_jit.numpy as np\ndef program(x, seen):\n    for t in range(20000):\n        seen.append(t)\n"
         f"        for i in range({rounds}):\n            x[i] = x[i - 1] * 0.5 + 1.0\nprogram(np.ones(500), [])\n"
         "print(legate_jit.stats()['rounds_translated'])\n"
     )
@@ -1001,8 +1001,17 @@ def rounds_in_a_process(rounds):
 def test_short_loops_are_left_alone():
     assert rounds_in_a_process(10) == 0
     # Long ones stay taken when machine code does them in no time.
-    assert rounds_in_a_process(100) > 150_000
-    assert rounds_in_a_process(400) > 700_000
+    assert rounds_in_a_process(100) > 1_000_000
+    assert rounds_in_a_process(400) > 6_000_000
+
+
+def test_programs_that_run_for_a_moment_are_not_looked_at():
+    program = (
+        "import sys\nimport legate_jit.numpy as np\nx = np.ones(500)\nfor t in range(2):\n    for i in range(499):\n"
+        "        x[i] = x[i - 1] * 0.5 + 1.0\nprint('legate_jit._nests' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_sums_that_begin_with_an_integer():

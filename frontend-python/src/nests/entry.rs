@@ -20,7 +20,8 @@ use pyo3::types::{PyInt, PyTuple};
 
 use super::plan::Plan;
 use super::rounds::{LEAVES, SMALL, SMALL_ONES};
-use super::{EAGER, Found, Known, Searcher, TRIES, Tools, Variables, Which, translated};
+use super::{Found, Known, Searcher, TRIES, Tools, Variables, Which, translated};
+use crate::looks;
 use crate::loops::{self, frame};
 use crate::slots::Object;
 use crate::{error, value};
@@ -160,7 +161,7 @@ impl Entry {
             let start = Instant::now();
             let run = error::guarded(py, || plan.program.run(&mut gathered.numbers, &arrays, (0, 0), MOST));
             let Ran { done, stop, compiled } = run?;
-            if compiled || start.elapsed() > SMALL || EAGER.load(Ordering::Relaxed) {
+            if compiled || start.elapsed() > SMALL || looks::is_eager() {
                 fate.small.store(0, Ordering::Relaxed);
             } else if fate.small.fetch_add(1, Ordering::Relaxed) + 1 == SMALL_ONES {
                 refuse();
@@ -285,7 +286,7 @@ impl Searcher {
         layout: &frame::Layout,
     ) -> PyResult<Found<'py>> {
         // (To translate a loop takes longer than many a program runs.)
-        if !EAGER.load(Ordering::Relaxed) && !is_short(py, operands) {
+        if !looks::is_eager() && !is_short(py, operands) {
             return Ok(Found::Nothing);
         }
         let Some(code) = self.codes.get_mut(&address) else { return Ok(Found::Nothing) };
@@ -307,6 +308,7 @@ impl Searcher {
         }
         self.follow = None;
         let mut plan = None;
+        let tries = entry.known.fate.tries.load(Ordering::Relaxed);
         for &within in &entry.loops {
             let which = Which { start: entry.start, within: Some(within), place: 0 };
             plan = translated(py, &self.tools, frame, (&code.variables, &mut entry.known), which, true, layout)?;
@@ -314,7 +316,7 @@ impl Searcher {
                 break;
             }
         }
-        if entry.known.plans.is_empty() {
+        if entry.known.plans.is_empty() && entry.known.fate.tries.load(Ordering::Relaxed) > tries {
             entry.refused.fetch_add(1, Ordering::Relaxed);
         }
         let any = match plan {

@@ -9,8 +9,9 @@ use legate_jit_runtime::nest::{Ran, Stop};
 use pyo3::prelude::*;
 
 use super::plan::Plan;
-use super::{EAGER, Fate, TRIES};
+use super::{Fate, TRIES};
 use crate::error;
+use crate::looks;
 use crate::loops::numbers::Numbers;
 use crate::loops::{self, frame};
 
@@ -85,7 +86,7 @@ impl Rounds {
             let run =
                 error::guarded(py, || plan.program.run(&mut gathered.numbers, &arrays, self.numbers.range(), rounds));
             let Ran { done, stop, compiled } = run?;
-            if compiled || start.elapsed() > SMALL || EAGER.load(Ordering::Relaxed) {
+            if compiled || start.elapsed() > SMALL || looks::is_eager() {
                 self.fate.small.store(0, Ordering::Relaxed);
             } else if self.fate.small.fetch_add(1, Ordering::Relaxed) + 1 == SMALL_ONES {
                 self.refuse();
