@@ -83,6 +83,18 @@ GENERATOR = 0x20 | 0x80 | 0x200
 PACKAGE = __file__.rpartition("_loops")[0]
 
 
+@functools.lru_cache(16)
+def instructions_of(code):
+    """The instructions of a code object. (To find them takes some microseconds for each.)"""
+    return list(dis.get_instructions(code))
+
+
+@functools.lru_cache(16)
+def depths_of(code):
+    """How many references are on the stack before each of its instructions that can be reached without an exception, by offsets."""
+    return _depths(instructions_of(code))
+
+
 @functools.lru_cache(256)
 def analyse(code):
     """What `loops.rs` wants to know of a code object.
@@ -98,8 +110,7 @@ def analyse(code):
     library = code.co_filename.startswith(PACKAGE)
     if library or code.co_flags & GENERATOR or len(code.co_code) > 2 * LONGEST:
         return len(names), optimized, library, [], (False, [], []), []
-    instructions = list(dis.get_instructions(code))
-    depths = _depths(instructions)
+    instructions, depths = instructions_of(code), depths_of(code)
     lines = []
     for i in instructions:
         if i.offset in depths:

@@ -6,7 +6,6 @@ but an index is made of those (integers, slices, tuples of them) for an array. T
 goes straight from its first instruction to its last.
 """
 
-import dis
 import functools
 
 from . import _loops
@@ -198,8 +197,7 @@ def places(code):
     if library or not lines:
         return found
     names = _loops.local_names(code)
-    instructions = list(dis.get_instructions(code))
-    depths = _loops._depths(instructions)
+    instructions, depths = _loops.instructions_of(code), _loops.depths_of(code)
     for n, i in enumerate(instructions):
         if i.opname != "FOR_ITER" or i.offset not in depths:
             continue

@@ -9,8 +9,6 @@ bool; E is a float of which only the value is known, Python's or NumPy's; U is a
 looked at but not computed with.
 """
 
-import dis
-
 from .. import _loops
 from .entry import entries, operands  # noqa: F401
 from .flow import Translation
@@ -60,7 +58,7 @@ def plan(code, start, optimized, variables, outside, within=None):
     """
     if _loops.LOOKING.intersection(code.co_names):
         return None
-    instructions = list(dis.get_instructions(code))
+    instructions = _loops.instructions_of(code)
     steps = within is not None or _reads_its_number(instructions, start)
     if not steps:
         end = next(i.argval for i in instructions if i.offset == start)

@@ -1,8 +1,8 @@
 """Calls: of functions that have an instruction, and of the program's own, which are followed."""
 
-import dis
 import math
 
+from .. import _loops
 from .. import numpy as ours
 from .things import CALLS, DEEPEST, FLOATS, FUNCTIONS, INTEGERS, MATH, NOT_PLAIN, TRUTHS, Unknown, WHOLE, is_, number
 from .values import Code, Values
@@ -103,7 +103,7 @@ class Calls(Values):
         if known is None:
             if len(self.codes) > CALLS:
                 raise Unknown
-            known = Code(len(self.codes), of, list(dis.get_instructions(of)), f.__globals__, place, of.co_varnames[: of.co_argcount])
+            known = Code(len(self.codes), of, _loops.instructions_of(of), f.__globals__, place, of.co_varnames[: of.co_argcount])
             known.depth = code.depth + 1
             self.codes.append(known)
             self.called[place, of] = known

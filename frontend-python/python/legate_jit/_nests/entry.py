@@ -37,7 +37,7 @@ def entries(code):
         return []
     if _loops.LOOKING.intersection(code.co_names):
         return []
-    instructions = list(dis.get_instructions(code))
+    instructions = _loops.instructions_of(code)
     place = {i.offset: n for n, i in enumerate(instructions)}
     loops = set()
     for i in instructions:
@@ -45,7 +45,7 @@ def entries(code):
             loops.add((i.argval, i.offset + 2))
     if not loops:
         return []
-    depths = _loops._depths(instructions)
+    depths = _loops.depths_of(code)
     loops = sorted((loop for loop in loops if loop[0] in depths), key=lambda loop: (loop[0], -loop[1]))
     found = []
     for n, i in enumerate(instructions):
@@ -134,7 +134,7 @@ def live(code, start):
 @functools.lru_cache(16)
 def _live(code):
     """The numbers of those names, as bits, by the offsets of instructions."""
-    instructions = list(dis.get_instructions(code))
+    instructions = _loops.instructions_of(code)
     place = {i.offset: n for n, i in enumerate(instructions)}
     handlers = [(e.start, e.end, place[e.target]) for e in dis._parse_exception_table(code)]
     # By instruction: what it does not let through, what it uses, and where the code goes on.

@@ -79,7 +79,7 @@ class Translation(Places):
         return not self.optimized or any(i.opname in reads and i.argval == name for i in outside)
 
     def follow(self):
-        depth = _loops._depths(self.instructions)[self.start]
+        depth = _loops.depths_of(self.codes[0].code)[self.start]
         self.variable = self.home("int", "the variable")
         if self.is_while:
             stack = [("nothing",)] * depth
