@@ -170,6 +170,12 @@ def test_memory_stays_constant_in_a_long_loop():
     assert_same(a[0] + 0, numpy.float64(2.0))
 
 
+def test_the_import_leaves_the_environment_alone():
+    code = "import os; before = dict(os.environ); import legate_jit.numpy; print(dict(os.environ) == before)"
+    for settings in ({}, {"OPENBLAS_THREAD_TIMEOUT": "26"}):
+        assert python(code, **settings).stdout == "True\n"
+
+
 def test_fallback_error_setting():
     code = "import legate_jit, legate_jit.numpy as np\nnp.arange(3).sum()\ntry: np.linalg.tensorsolve(np.eye(3), np.ones(3))\n" \
         "except legate_jit.FallbackError as e: print('refused', e)"  # fmt: skip

@@ -5,8 +5,30 @@
 is all that a program changes. This module holds what a program may ask about itself: `sync`, `stats`, `report`, `config`.
 """
 
-from . import _native
-from ._native import sync
+import os
+import sys
+
+
+def _import_numpy():
+    """Imports NumPy, if nobody has, so that its BLAS leaves the processors to others when it has nothing to do.
+
+    OpenBLAS's threads look for work for a tenth of a second (2**28 clock cycles) after they have started and after every product.
+    Some milliseconds are enough not to sleep between one product and the next.
+    """
+    setting = "OPENBLAS_THREAD_TIMEOUT"
+    if "numpy" in sys.modules or setting in os.environ:
+        return
+    os.environ[setting] = "24"
+    try:
+        import numpy  # noqa: F401
+    finally:
+        del os.environ[setting]
+
+
+_import_numpy()
+
+from . import _native  # noqa: E402
+from ._native import sync  # noqa: E402
 
 __version__ = _native.__version__
 __all__ = ["FallbackError", "config", "report", "stats", "sync", "__version__"]
