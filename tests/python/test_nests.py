@@ -671,7 +671,7 @@ def test_other_threads_have_their_turn():
     thread = threading.Thread(target=other)
     thread.start()
     try:
-        for _ in range(4):
+        for _ in range(12):
             program()
     finally:
         over.set()

@@ -171,12 +171,31 @@ def joined(np):
     return out
 
 
+def over_operands(np):
+    """Results may take the memory of operands that nobody needs any more, but of no others."""
+    out = []
+    for dtype in DTYPES:
+        for shape in [(5,), (40, 50), (7, 1, 9), (0, 3)]:
+            a, b = array(np, shape, dtype, 5), array(np, shape, dtype, 6)
+            x = a + b
+            y = x + x
+            z = y + y[::-1]
+            out += [z, (a + b) + a[..., ::-1], (z + a) + (z + b), np.where((a + b) > (b + a), a + a, b + b)]
+            w = a + b
+            out += [w[:1] + (a + b), w + w.T.T, np.abs(a + b) + (a + b)]
+            out.append((a + b).astype({"f8": "i8", "i8": "f8", "f4": "i4", "i4": "f4", "?": "u1", "u1": "?"}.get(dtype, "c16")))
+            kept = a + b
+            out += [kept + 1, kept, (a + b).T + (b + a).T]
+            legate_jit.sync()
+    return out
+
+
 def products(np):
     a, b = array(np, (40, 30), "f8", 8) * 1.0, array(np, (30, 20), "f8", 9) * 1.0
     return a[::2] @ b, b.T @ a.T[:, 1:], a[:, :20].T @ a, np.dot(a[3], b[:, 4]), (a > 0) @ b
 
 
-@pytest.mark.parametrize("program", [overlapping, several_versions, mixed_types, reductions, joined])
+@pytest.mark.parametrize("program", [overlapping, several_versions, mixed_types, reductions, joined, over_operands])
 def test_bits(program):
     got, count = unplanned(program)
     assert count > 0
