@@ -59,6 +59,8 @@ const FIRST_PLAN: f64 = 400_000.0;
 /// A trace runs here for so many times as long as planning it takes, before it is planned: of the first call of a program nobody knows
 /// whether there will be another one.
 const WORTH: f64 = 3.0;
+/// For as long as planning it takes is enough while all plans together take less than this part of what ran here.
+const PART: f64 = 0.25;
 
 /// Nanoseconds that an addition of one element takes, and a byte that lies in the second-level cache or further away.
 const OPERATION: f64 = 0.04;
@@ -105,6 +107,9 @@ pub(crate) struct Eager {
     runs: Pace,
     plans: Pace,
     has_planned: bool,
+    /// Nanoseconds for which traces have run here, and for which plans were made.
+    ran: f64,
+    planned: f64,
     values: Vec<Option<Arc<Store>>>,
     last_use: Vec<u32>,
     input_use: Vec<u32>,
@@ -117,6 +122,8 @@ impl Default for Eager {
             runs: Pace(1.0),
             plans: Pace(1.0),
             has_planned: false,
+            ran: 0.0,
+            planned: 0.0,
             values: Vec::new(),
             last_use: Vec::new(),
             input_use: Vec::new(),
@@ -137,7 +144,8 @@ impl Eager {
         let spent = self.spent.get(&key).copied().unwrap_or(0.0);
         let guess = running(trace);
         let plan = self.plans.expect(planning(trace)) + if self.has_planned { 0.0 } else { FIRST_PLAN };
-        if spent as f64 + self.runs.expect(guess) >= WORTH * plan {
+        let worth = if self.planned + plan <= PART * self.ran { 1.0 } else { WORTH };
+        if spent as f64 + self.runs.expect(guess) >= worth * plan {
             self.spent.remove(&key);
             return Ok(None);
         }
@@ -145,6 +153,7 @@ impl Eager {
         let Some(stores) = self.run_at_once(trace, outputs, donated, passes)? else { return Ok(None) };
         let took = start.elapsed();
         self.runs.learn(guess, took);
+        self.ran += took.as_nanos() as f64;
         if self.spent.len() >= REMEMBERED {
             self.spent.clear();
         }
@@ -189,6 +198,7 @@ impl Eager {
 
     /// Notes how long it took to plan a trace.
     pub(crate) fn planned(&mut self, trace: &Trace, took: Duration) {
+        self.planned += took.as_nanos() as f64;
         if std::mem::replace(&mut self.has_planned, true) {
             self.plans.learn(planning(trace), took);
         }

@@ -357,7 +357,7 @@ def test_a_signal_stops_the_loop_between_two_rounds():
     k = 0
     try:
         with pytest.raises(Stop):
-            signal.setitimer(signal.ITIMER_REAL, 0.03)
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
             for k in range(rounds):
                 out[k] = a[k] + (a[k] * 2.0).std()
     finally:
