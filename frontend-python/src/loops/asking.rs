@@ -21,8 +21,8 @@ use super::{
     DEEPEST, LEFT, Mode, PAUSE, Place, REMEMBERED, Reach, Spot, TRIES, TURN, Watcher, frame, is_traced, key,
     with_watcher,
 };
-use crate::error;
 use crate::slots::Object;
+use crate::{error, looks};
 
 /// Questions before the first look, and the least and the most between two that find nothing.
 const FIRST: u32 = 32;
@@ -299,7 +299,8 @@ impl Watcher {
                 return if done { Ok(()) } else { self.leave(asked.question, 0) };
             }
         }
-        if error::is_strict() || is_traced(py)? {
+        let look = looks::begin();
+        if look.is_none() || error::is_strict() || is_traced(py)? {
             return self.leave(asked.question, 0);
         }
         let Some(way) = self.follow_round(py, places, &asked)? else { return self.leave(asked.question, 1) };
