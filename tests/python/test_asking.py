@@ -18,7 +18,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def field(np, seed, n=24, dtype="f8"):
+# (Operations on up to 2048 elements may be done at once: then nothing is asked for.)
+def field(np, seed, n=50, dtype="f8"):
     return np.array(numpy.random.default_rng(seed).random((n, n)).astype(dtype))
 
 
@@ -378,7 +379,7 @@ def test_random_loops(statements, condition, most, dtype, over_range):
     body = "\n    ".join(statements)
     text = f"""
 def program(np):
-    u, v, w = field(np, 1, 30, {dtype!r}), field(np, 2, 30, {dtype!r}), field(np, 3, 30, {dtype!r})
+    u, v, w = field(np, 1, 50, {dtype!r}), field(np, 2, 50, {dtype!r}), field(np, 3, 50, {dtype!r})
     n, t, k, flag, m, s = 0, 0.0, 0, True, 0.0, 0
     {f"for k in range({most})" if over_range else f"while {condition} and k < {most}"}:
         {body.replace(chr(10), chr(10) + "    ")}
