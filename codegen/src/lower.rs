@@ -183,7 +183,7 @@ pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name
     let build = Build { common: &common, block, lanes: 1, math: Math::Cpu(target.level), entry: Some(block) };
     let arguments = Arguments::load(&build, kernel);
     match () {
-        () if leaves::adds_up(kernel) => leaves::leaves(&build, &course, &arguments)?,
+        () if leaves::adds_up(kernel) => leaves::leaves(&build, &course, steps, &arguments)?,
         () if down::adds_up(kernel) => down::down(&build, &course, steps, &arguments)?,
         () => loops(&build, &course, steps, &arguments, 0, &arguments.ptrs, &arguments.lo)?,
     }

@@ -10,7 +10,7 @@ use super::body::Body;
 use super::build::{Build, Elem, V};
 use super::course::Course;
 use super::memory::{At, Row};
-use super::{Arguments, Val};
+use super::{AHEAD, Arguments, Steps, Val};
 use crate::{Error, Result};
 use legate_jit_ir::{InnerStride, Kernel};
 
@@ -23,7 +23,7 @@ pub fn adds_up(kernel: &Kernel) -> bool {
 }
 
 /// The loop over the leaves and everything inside it.
-pub fn leaves<'c>(build: &Build<'c, '_>, course: &Course, arguments: &Arguments<'c>) -> Result<()> {
+pub fn leaves<'c>(build: &Build<'c, '_>, course: &Course, steps: Steps, arguments: &Arguments<'c>) -> Result<()> {
     let kernel = &course.kernel;
     if kernel.rank != 1 || kernel.accesses.iter().any(|a| a.inner == InnerStride::Any || a.dtype.is_complex()) {
         return Err(Error::Kernel("leaves are added up along one axis of contiguous numbers".into()));
@@ -57,7 +57,15 @@ pub fn leaves<'c>(build: &Build<'c, '_>, course: &Course, arguments: &Arguments<
             }
         };
         let step = b.int(Elem::I64, LANES as i64);
-        let lanes = b.for_state(from, middle, step, &start, |b, i, state| part(&b.with_lanes(LANES), i, state));
+        let lanes = b.for_state(from, middle, step, &start, |b, i, state| {
+            let b = b.with_lanes(LANES);
+            if steps.prefetch {
+                (0..kernel.accesses.len() as u32)
+                    .filter(|&a| !kernel.accesses[a as usize].write)
+                    .for_each(|a| row.prefetch(&b, kernel, a, &At::whole(i), AHEAD));
+            }
+            part(&b, i, state)
+        });
         let total: Vec<V<'c>> = lanes.iter().zip(&sums).map(|(&v, &(_, e))| across(b, e, v)).collect();
         let total = b.for_state(middle, end, b.int(Elem::I64, 1), &total, |b, i, state| part(b, i, state));
         for (&(a, e), &sum) in sums.iter().zip(&total) {
