@@ -11,10 +11,12 @@
 //! a value, a debugger, another function of another package.
 
 pub mod asking;
+mod code;
 mod even;
 pub mod frame;
 mod gather;
 pub mod numbers;
+mod reach;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,14 +26,17 @@ use std::time::{Duration, Instant};
 use legate_jit_runtime::round::{self, Round};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyDict;
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
 use crate::slots::Object;
 use crate::{error, looks, nests, settings};
-use even::{Even, Taken, Tools};
+pub use code::key;
+use code::{Code, Loop, Place, RawCode};
+use even::{Even, Taken};
 use frame::Layout;
-use gather::{Atom, Gathered, Types};
+use gather::{Atom, Types};
+use reach::{Own, Reach, Tools};
 
 /// Operators before the first look, and the least and the most between two that find nothing.
 const FIRST: u32 = 1024;
@@ -138,49 +143,6 @@ pub fn layout(py: Python<'_>) -> PyResult<Option<Layout>> {
     Ok(LAYOUT.get().copied())
 }
 
-/// What can be repeated of a code object: see `_loops.analyse`.
-struct Body {
-    ok: bool,
-    reads: Vec<usize>,
-    names: Vec<Py<PyString>>,
-}
-
-struct Line {
-    at: u32,
-    depth: usize,
-    operator: bool,
-    call: bool,
-}
-
-struct Loop {
-    start: u32,
-    end: u32,
-    /// Of the iterator on the stack.
-    place: usize,
-    body: Body,
-    unread: bool,
-}
-
-struct Code {
-    /// Kept, so that its address stays its own.
-    object: Py<PyAny>,
-    slots: usize,
-    optimized: bool,
-    library: bool,
-    lines: Vec<Line>,
-    whole: Body,
-    loops: Vec<Loop>,
-    /// Those whose rounds do the same at other places, once somebody asked for them.
-    evens: OnceLock<Vec<Arc<Even>>>,
-}
-
-/// A frame that runs, and where it is.
-struct Place<'py> {
-    frame: Bound<'py, PyAny>,
-    code: Arc<Code>,
-    line: usize,
-}
-
 /// A loop that runs: the frames from the innermost to its own.
 struct Here<'py> {
     places: Vec<Place<'py>>,
@@ -191,38 +153,6 @@ struct Here<'py> {
 
 /// Where an operator stands: code objects and offsets, from the innermost; then those of the loop.
 type Spot = Vec<(usize, u32)>;
-
-/// What the rounds of a loop depend on beside the names in its frames.
-#[derive(Default)]
-struct Reach {
-    globals: Vec<(Py<PyDict>, Py<PyString>)>,
-    cells: Vec<Py<PyAny>>,
-}
-
-impl Reach {
-    /// Asks `_loops.reach`.
-    fn find(
-        py: Python<'_>,
-        find: &Py<PyAny>,
-        frames: Vec<(Bound<'_, PyAny>, Vec<Py<PyString>>)>,
-        things: Vec<&Py<PyAny>>,
-    ) -> PyResult<Option<Reach>> {
-        type Found = Option<(Vec<(Py<PyDict>, Py<PyString>)>, Vec<Py<PyAny>>)>;
-        let found: Found = find.bind(py).call1((frames, things))?.extract()?;
-        Ok(found.map(|(globals, cells)| Reach { globals, cells }))
-    }
-
-    /// Adds what is there now.
-    fn add_to(&self, py: Python<'_>, all: &mut Gathered, types: &Types) -> Option<()> {
-        for (globals, name) in &self.globals {
-            all.add_global(types, globals.bind(py), name.bind(py))?;
-        }
-        for cell in &self.cells {
-            all.add_cell(py, types, cell.bind(py))?;
-        }
-        Some(())
-    }
-}
 
 /// A loop on the way to being learned.
 struct Watch {
@@ -305,10 +235,6 @@ fn find_frame(py: Python<'_>, first: &Bound<'_, PyAny>, second: &Bound<'_, PyAny
     let found = iterator.is_some_and(|i| i.get_type().name().is_ok_and(|name| name == "range_iterator"));
     found && LAYOUT.set(layout).is_ok()
 }
-
-type RawBody = (bool, Vec<usize>, Vec<Py<PyString>>);
-type RawLoop = (u32, u32, usize, RawBody, bool);
-type RawCode = (usize, bool, bool, Vec<(u32, i64, bool, bool)>, RawBody, Vec<RawLoop>);
 
 impl Watcher {
     fn new(py: Python<'_>) -> PyResult<Option<Watcher>> {
@@ -393,8 +319,10 @@ impl Watcher {
     /// Notes what a round begins with.
     fn begin(&mut self, py: Python<'_>, here: Here<'_>, mut watch: Watch) -> PyResult<()> {
         watch.ticks = 0;
-        let Some(reach) = self.reach_of(py, &here)? else { return self.refuse(&here, TRIES) };
-        let Some(gathered) = self.gather(py, &here, &reach) else { return self.refuse(&here, 1) };
+        let Some(reach) = self.tools.reach_of(py, &here.places, here.own())? else { return self.refuse(&here, TRIES) };
+        let Some(gathered) = self.tools.gather(py, &here.places, here.own(), &reach) else {
+            return self.refuse(&here, 1);
+        };
         round::begin(&gathered.arrays());
         self.mode = Mode::Watching(watch, here.spot(), reach, gathered.atoms);
         Ok(())
@@ -423,7 +351,7 @@ impl Watcher {
             self.mode = Mode::Watching(watch, spot, reach, atoms);
             return Ok(());
         };
-        let gathered = self.gather(py, &here, &reach);
+        let gathered = self.tools.gather(py, &here.places, here.own(), &reach);
         let learned = gathered.as_ref().and_then(|now| {
             let round = round::end(&now.arrays())?;
             (gather::alike(py, &now.atoms, &atoms) && now.may_replace(&round)).then_some(round)
@@ -591,7 +519,7 @@ impl Watcher {
         if left < round.order() {
             return Ok(false);
         }
-        let Some(now) = self.gather(py, here, &learned.reach) else { return Ok(false) };
+        let Some(now) = self.tools.gather(py, &here.places, here.own(), &learned.reach) else { return Ok(false) };
         if !gather::alike(py, &now.atoms, &learned.atoms) || !round.fits(&now.arrays()) || !now.may_replace(round) {
             return Ok(false);
         }
@@ -609,7 +537,7 @@ impl Watcher {
             // Other threads have their turn, and whoever wants to stop the program may. They may do anything.
             py.detach(std::thread::yield_now);
             py.check_signals()?;
-            let same = self.gather(py, here, &learned.reach).is_some_and(|again| {
+            let same = self.tools.gather(py, &here.places, here.own(), &learned.reach).is_some_and(|again| {
                 gather::alike(py, &again.atoms, &learned.atoms) && again.same_arrays(&now) && round.fits(&now.arrays())
             });
             if !same {
@@ -728,34 +656,6 @@ impl Watcher {
         };
         self.tools.types.is_range_iterator(&object).then_some(object)
     }
-
-    fn reach_of(&self, py: Python<'_>, here: &Here<'_>) -> PyResult<Option<Reach>> {
-        let Some(now) = self.gather(py, here, &Reach::default()) else { return Ok(None) };
-        let mut frames = Vec::new();
-        for (place, body) in here.bodies() {
-            let names: Vec<_> = body.names.iter().map(|n| n.clone_ref(py)).collect();
-            frames.push((place.frame.getattr(intern!(py, "f_globals"))?, names));
-        }
-        Reach::find(py, &self.tools.reach, frames, now.things().collect())
-    }
-
-    /// What a round depends on, as it is now; `None` where something is of a kind that may have other effects.
-    fn gather(&self, py: Python<'_>, here: &Here<'_>, reach: &Reach) -> Option<Gathered> {
-        let mut all = Gathered::default();
-        let last = here.places.len() - 1;
-        for (n, (place, body)) in here.bodies().enumerate() {
-            let stack = if n == last { here.the_loop().place + 1 } else { 0 };
-            let line = &place.code.lines[place.line];
-            let names = body.reads.iter().copied();
-            for slot in names.chain((stack..line.depth).map(|k| place.code.slots + k)) {
-                // SAFETY: a name of the code, or on the stack while this instruction runs.
-                let slot = unsafe { self.tools.layout.slot(&place.frame, slot) };
-                all.add_slot(py, &self.tools.types, slot)?;
-            }
-        }
-        reach.add_to(py, &mut all, &self.tools.types)?;
-        Some(all)
-    }
 }
 
 impl Here<'_> {
@@ -763,13 +663,10 @@ impl Here<'_> {
         &self.places[self.places.len() - 1].code.loops[self.number]
     }
 
-    /// The frames with what runs of their code: of the last one the loop's body.
-    fn bodies(&self) -> impl Iterator<Item = (&Place<'_>, &Body)> {
-        let last = self.places.len() - 1;
-        self.places
-            .iter()
-            .enumerate()
-            .map(move |(n, place)| (place, if n == last { &self.the_loop().body } else { &place.code.whole }))
+    /// What runs of the code of the loop's own frame.
+    fn own(&self) -> Own<'_> {
+        let Loop { body, place, .. } = self.the_loop();
+        Own { reads: &body.reads, names: &body.names, stack: place + 1 }
     }
 
     fn spot(&self) -> Spot {
@@ -786,42 +683,6 @@ impl Here<'_> {
         let last = &self.places[self.places.len() - 1];
         (last.code.address(), self.the_loop().start)
     }
-}
-
-impl Code {
-    fn address(&self) -> usize {
-        self.object.as_ptr() as usize
-    }
-
-    fn new(object: Py<PyAny>, raw: RawCode) -> Code {
-        let body = |(ok, reads, names): RawBody| Body { ok, reads, names };
-        let (slots, optimized, library, lines, whole, loops) = raw;
-        let line = |(at, depth, operator, call): (u32, i64, bool, bool)| Line {
-            at,
-            depth: depth.max(0) as usize,
-            operator,
-            call,
-        };
-        let of_loop = |(start, end, place, raw, unread): RawLoop| Loop { start, end, place, body: body(raw), unread };
-        Code {
-            object,
-            slots,
-            optimized,
-            library,
-            lines: lines.into_iter().map(line).collect(),
-            whole: body(whole),
-            loops: loops.into_iter().map(of_loop).collect(),
-            evens: OnceLock::new(),
-        }
-    }
-}
-
-/// Address of a frame's code, and where in it the frame is.
-pub fn key(frame: &Bound<'_, PyAny>) -> PyResult<(usize, u32)> {
-    let py = frame.py();
-    let code = frame.getattr(intern!(py, "f_code"))?;
-    let at: i64 = frame.getattr(intern!(py, "f_lasti"))?.extract()?;
-    Ok((code.as_ptr() as usize, u32::try_from(at).unwrap_or(0)))
 }
 
 /// Numbers that an iterator over a range has left.

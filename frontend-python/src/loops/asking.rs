@@ -16,11 +16,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
-use super::gather::{self, Atom, Gathered};
-use super::{
-    DEEPEST, LEFT, Mode, PAUSE, Place, REMEMBERED, Reach, Spot, TRIES, TURN, Watcher, frame, is_traced, key,
-    with_watcher,
-};
+use super::code::{Place, key};
+use super::gather::{self, Atom};
+use super::reach::{Own, Reach};
+use super::{DEEPEST, LEFT, Mode, PAUSE, REMEMBERED, Spot, TRIES, TURN, Watcher, frame, is_traced, with_watcher};
 use crate::slots::Object;
 use crate::{error, looks};
 
@@ -304,19 +303,10 @@ impl Watcher {
             return self.leave(asked.question, 0);
         }
         let Some(way) = self.follow_round(py, places, &asked)? else { return self.leave(asked.question, 1) };
-        let Some(gathered) = self.gather_round(py, places, &asked, &way, &Reach::default()) else {
+        let Some(reach) = self.tools.reach_of(py, places, way.own(&asked))? else {
             return self.leave(asked.question, 1);
         };
-        let mut frames = Vec::new();
-        for (n, place) in places.iter().enumerate() {
-            let names = if n + 1 == places.len() { &way.names } else { &place.code.whole.names };
-            let names: Vec<_> = names.iter().map(|n| n.clone_ref(py)).collect();
-            frames.push((place.frame.getattr(intern!(py, "f_globals"))?, names));
-        }
-        let globals = frames[places.len() - 1].0.clone();
-        let reach = Reach::find(py, &self.tools.reach, frames, gathered.things().collect())?;
-        drop(gathered);
-        let Some(reach) = reach else { return self.leave(asked.question, TRIES) };
+        let globals = places[places.len() - 1].frame.getattr(intern!(py, "f_globals"))?;
         // Functions may not see what only the loop knows.
         let seen = |(name, slot): &(Py<PyString>, Option<usize>)| {
             let same = |other: &Py<PyString>| other.bind(py).as_any().eq(name.bind(py)).unwrap_or(true);
@@ -325,7 +315,7 @@ impl Watcher {
         if way.moving.iter().any(seen) {
             return self.leave(asked.question, TRIES);
         }
-        let Some(gathered) = self.gather_round(py, places, &asked, &way, &reach) else {
+        let Some(gathered) = self.tools.gather(py, places, way.own(&asked), &reach) else {
             return self.leave(asked.question, 1);
         };
         let before = self.numbers(py, places, &way)?;
@@ -358,7 +348,7 @@ impl Watcher {
         };
         WATCHED.store(false, Ordering::Relaxed);
         let Watched { asked, spot, way, reach, atoms, after, .. } = *watched;
-        let gathered = self.gather_round(py, &places, &asked, &way, &reach);
+        let gathered = self.tools.gather(py, &places, way.own(&asked), &reach);
         let round = match &gathered {
             Some(now) => {
                 let alike = gather::alike(py, &now.atoms, &atoms);
@@ -433,30 +423,6 @@ impl Watcher {
         self.tools.types.is_range_iterator(&object).then_some(object)
     }
 
-    /// What a round depends on, as it is now, but for the numbers that change.
-    fn gather_round(
-        &self,
-        py: Python<'_>,
-        places: &[Place<'_>],
-        asked: &Asked,
-        way: &Way,
-        reach: &Reach,
-    ) -> Option<Gathered> {
-        let mut all = Gathered::default();
-        for (n, place) in places.iter().enumerate() {
-            let of_loop = n + 1 == places.len();
-            let (names, stack) = if of_loop { (&way.slots, asked.range.base) } else { (&place.code.whole.reads, 0) };
-            let line = &place.code.lines[place.line];
-            for slot in names.iter().copied().chain((stack..line.depth).map(|k| place.code.slots + k)) {
-                // SAFETY: a name of the code, or on the stack while this instruction runs.
-                let slot = unsafe { self.tools.layout.slot(&place.frame, slot) };
-                all.add_slot(py, &self.tools.types, slot)?;
-            }
-        }
-        reach.add_to(py, &mut all, &self.tools.types)?;
-        Some(all)
-    }
-
     /// An iterator that gives what the loop's will give, if it has one.
     fn coming<'py>(
         &self,
@@ -508,7 +474,7 @@ impl Watcher {
             return Ok(false);
         }
         let Learned { way, reach, atoms, round, .. } = learned;
-        let Some(now) = self.gather_round(py, places, asked, way, reach) else { return Ok(false) };
+        let Some(now) = self.tools.gather(py, places, way.own(asked), reach) else { return Ok(false) };
         if !gather::alike(py, &now.atoms, atoms) || !round.fits(&now.arrays()) || !now.may_replace(round) {
             return Ok(false);
         }
@@ -550,7 +516,7 @@ impl Watcher {
             self.set_numbers(places, way, &numbers)?;
             py.detach(std::thread::yield_now);
             py.check_signals()?;
-            let same = self.gather_round(py, places, asked, way, reach).is_some_and(|again| {
+            let same = self.tools.gather(py, places, way.own(asked), reach).is_some_and(|again| {
                 gather::alike(py, &again.atoms, atoms) && again.same_arrays(&now) && round.fits(&now.arrays())
             });
             if !same || !self.numbers(py, places, way)?.eq(&numbers)? {
@@ -569,6 +535,11 @@ impl Watcher {
 }
 
 impl Way {
+    /// What runs of the code of the loop's own frame: all but the numbers that change.
+    fn own(&self, asked: &Asked) -> Own<'_> {
+        Own { reads: &self.slots, names: &self.names, stack: asked.range.base }
+    }
+
     /// What the numbers that change are after a round that begins with these; `None` where it goes another way. `coming` says what
     /// the loop's iterator will give.
     fn after<'py>(

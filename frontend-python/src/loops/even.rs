@@ -19,7 +19,8 @@ use pyo3::{Bound, Py, PyAny, PyResult, intern};
 use super::frame::{self, Layout};
 use super::gather::{self, Atom, Gathered, Types};
 use super::numbers::Numbers;
-use super::{Reach, TRIES, TURN, WORTH, is_traced, key, left};
+use super::reach::{Reach, Tools};
+use super::{TRIES, TURN, WORTH, is_traced, key, left};
 use crate::{error, nests, value};
 
 /// How often a loop is offered to `nests` before it is taken.
@@ -137,14 +138,6 @@ impl Even {
         Ok(Some(found))
     }
 }
-
-/// What the loops of a process share.
-pub struct Tools {
-    pub layout: Layout,
-    pub types: Types,
-    pub reach: Py<PyAny>,
-}
-
 /// What became of a loop.
 pub enum Taken {
     /// It is none for here, or not now.
