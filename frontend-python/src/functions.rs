@@ -550,9 +550,10 @@ pub fn bincount_of(
 
 /// How many elements of an array of ours with axes are not zero.
 #[pyfunction]
-pub fn count_of(py: Python<'_>, a: &Bound<'_, Value>) -> PyResult<usize> {
+pub fn count_of(py: Python<'_>, a: &Bound<'_, Value>) -> PyResult<Py<PyAny>> {
     let array = a.get().get().clone();
-    adopt::detached(py, || rt::count_nonzero(&array))
+    let count = adopt::detached(py, || rt::count_nonzero(&array))?;
+    capi::scalar(py, Scalar::i64(count as i64))
 }
 
 /// The indices as one array, a row for each element.

@@ -34,7 +34,9 @@ pub fn ints_arg(obj: &Bound<PyAny>) -> PyResult<Ints> {
         return tuple.iter_borrowed().map(|item| index_arg(&item)).collect();
     }
     // SAFETY: reading a slot of a live object's type.
-    if unsafe { ffi::PyIndex_Check(obj.as_ptr()) } != 0 && value::value(obj).is_none_or(|v| v.get().ndim() == 0) {
+    let one = unsafe { ffi::PyIndex_Check(obj.as_ptr()) } != 0;
+    // (NumPy's arrays are both; those without axes have no length.)
+    if one && obj.len().is_err() {
         return Ok(SmallVec::from_slice(&[index_arg(obj)?]));
     }
     match obj.try_iter() {
@@ -140,7 +142,11 @@ impl Value {
 
     #[pyo3(signature = (axis=None))]
     fn squeeze(slf: &Bound<'_, Self>, axis: Option<Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        let axes = axis.map(|a| ints_arg(&a)).transpose()?;
+        let several = |a: Bound<PyAny>| match a.cast::<PyTuple>() {
+            Ok(axes) => ints_arg(axes),
+            Err(_) => index_arg(&a).map(|axis| SmallVec::from_slice(&[axis])),
+        };
+        let axes = axis.map(several).transpose()?;
         let array = guarded(slf.py(), || slf.get().get().squeeze(axes.as_deref()))?;
         value::same_kind(slf, array)
     }

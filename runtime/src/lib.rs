@@ -2,6 +2,7 @@
 
 mod ahead;
 pub mod array;
+mod backwards;
 mod base;
 mod batch;
 pub mod buffer;
@@ -24,6 +25,7 @@ mod pass;
 mod pick;
 mod plan_cache;
 pub mod pool;
+mod prefetch;
 mod promote;
 pub mod ranks;
 mod reduce;

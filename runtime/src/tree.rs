@@ -7,7 +7,6 @@
 //!
 //! This is a boundary file: it takes addresses of elements whose type is known only at run time.
 
-mod ahead;
 mod arg;
 pub(crate) mod array;
 mod extreme;

@@ -4,6 +4,7 @@ use legate_jit_ir::{DType, Scalar, Shape, Ufunc};
 use smallvec::SmallVec;
 
 use crate::array::{Array, Operand};
+use crate::backwards::rounds_each_product;
 use crate::error::shape_text;
 use crate::inline::{alike_now, made};
 use crate::layout::Layout;
@@ -35,6 +36,9 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
     debug_assert_eq!(operands.len(), op.nin());
     if op == Ufunc::Power {
         check_integer_power(operands, signature(op, operands)?)?;
+    }
+    if rounds_each_product(op, operands, args.out, args.where_.is_some()) {
+        return Err(Error::Unsupported("complex64 products of what lies backwards".into()));
     }
     let plain = args.out.is_none() && args.where_.is_none() && args.dtype.is_none();
     let mut s = lock();
@@ -73,7 +77,11 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
 /// memory. False where [`ufunc`] has to do it.
 #[inline]
 pub fn into_now(op: Ufunc, operands: &[Operand], out: &Array) -> Result<bool> {
-    if !out.writable() || op == Ufunc::Power || operands.len() > 2 {
+    if !out.writable()
+        || op == Ufunc::Power
+        || operands.len() > 2
+        || rounds_each_product(op, operands, Some(out), false)
+    {
         return Ok(false);
     }
     let mut types = [ArgType::strong(DType::Bool); 2];

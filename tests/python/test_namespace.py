@@ -89,6 +89,11 @@ CALLS = [
     "np.array([3, 1, 2]).argsort()", "np.arange(6).take([0, 5])", "np.arange(4).nonzero()", "np.arange(4).view('u8')",
     "np.ones(3).dot(np.ones(3))", "np.arange(4.).clip(1, 2)", "np.arange(4.).round(1)", "np.eye(3).diagonal()",
     "np.arange(6).reshape(2, 3).swapaxes(0, 1)", "np.arange(3).repeat(2)", "np.eye(2).trace()", "np.arange(4.).var()",
+    "np.round(3)", "np.round(2.567, 2)", "np.real(2.5)", "np.imag(2.5)", "np.real(1 + 2j)", "np.imag([1j, 2])", "np.real([1, 2])",
+    "np.count_nonzero([1, 0])", "np.count_nonzero(3)", "np.count_nonzero(np.eye(3), axis=0)", "np.std(np.array([1, 2, 7]), dtype=int)",
+    "np.var(np.arange(6).reshape(2, 3), 1, int)", "np.array_split(np.arange(7), np.array(3))",
+    "np.array_split(np.arange(7), np.array([1, 2]).max() + 1)", "np.split(np.arange(6), np.array(2))",
+    "np.split(np.arange(6), np.array([2, 3]))",
     "np.arange(3).searchsorted(1)", "np.arange(4).reshape(2, 2).flat[2]", "np.arange(4).compress([0, 1, 1, 0])",
 ]  # fmt: skip
 

@@ -319,3 +319,25 @@ def test_results_of_numpy_alias_as_they_should():
     x = ours.array([3.0, 1.0, 2.0])
     x.sort()
     assert x.tolist() == [1, 2, 3]
+
+
+def test_shapes_and_axes_may_be_arrays():
+    def program(np, made):
+        a = np.array(numpy.arange(24.0).reshape(2, 3, 4))
+        axes, shape = made([2, 0, 1]), made([6, 4])
+        yield a.transpose(axes)
+        yield np.transpose(a, axes)
+        yield a.reshape(shape)
+        yield np.reshape(a, shape)
+        yield np.zeros(shape)
+        yield np.full(shape, 2.5)
+        yield np.broadcast_to(a[0, 0], shape)
+        yield np.zeros(made(5))
+        yield np.sum(a, axis=made(1))
+
+    for made in (numpy.array, ours.array, list, tuple):
+        if made in (list, tuple):
+            sequence = made
+            made = lambda x: x if isinstance(x, int) else sequence(x)  # noqa: E731
+        for got, want in zip(program(ours, made), program(numpy, made)):
+            assert_same(got, want)

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use legate_jit_vmath::{Isa, isa};
 
-use crate::pool;
+use crate::{machine, pool, prefetch};
 
 /// Bytes of the matrix from which threads are woken.
 const INLINE_BYTES: usize = 512 << 10;
@@ -531,6 +531,16 @@ impl<T: Copy> Rows<T> {
         }
     }
 
+    /// Whether rows follow each other in memory that is hardly near, and are so short that the processor's own prefetching, which
+    /// begins anew with each of them where some are read side by side, comes too late.
+    fn is_short(&self) -> bool {
+        let (row, page) = (self.columns * size_of::<T>(), prefetch::PAGE);
+        self.stride == 1
+            && self.step == self.columns as isize
+            && row <= page
+            && self.bytes() > machine::second_level_cache()
+    }
+
     fn bytes(&self) -> usize {
         self.rows * self.columns * size_of::<T>()
     }
@@ -713,6 +723,9 @@ pub(crate) unsafe fn rows_times_vector<T: Real>(a: Rows<T>, rows: Range<usize>, 
             // The last rows are done with some before them once more, rather than one by one.
             row = row.min(end - TOGETHER);
             let mut r = row..;
+            if a.is_short() {
+                prefetch::ahead_of(a.ptr.wrapping_offset(row as isize * a.step), TOGETHER * a.columns);
+            }
             let lines = rooms.each_mut().map(|room| a.line(r.next().unwrap_or(row), 0..a.columns, room));
             for sum in T::dots(lines, x) {
                 out.set(row, sum);

@@ -1,7 +1,6 @@
 //! The largest and the smallest of many numbers, in vectors: what `maximum` and its kin, argmin and argmax share.
 
-use super::ahead::{LINE, ahead, is_long};
-
+use crate::prefetch::{LINE, ahead, is_long};
 /// Numbers that can be compared, with what is below and above all of them.
 pub trait Ordered: Copy + PartialOrd {
     const LOWEST: Self;

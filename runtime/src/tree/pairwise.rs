@@ -73,7 +73,7 @@ macro_rules! trees {
         pub mod $isa {
             use super::super::$acc::{add, lanes, load};
             use super::super::{BLOCK, half};
-            use crate::tree::ahead::{ahead, is_long};
+            use crate::prefetch::{ahead, is_long};
 
             /// The accumulators of a run of at least 8 numbers.
             #[inline]

@@ -68,6 +68,11 @@ def _average(total, n):
     return _divide(total, n, dtype=total.dtype)
 
 
+def _is_whole(dtype):
+    """Whether a type is asked for to which NumPy rounds in between."""
+    return dtype is not None and _np.dtype(dtype).kind not in "fc"
+
+
 def mean(a, axis=None, dtype=None, out=None, keepdims=_NoValue, *, where=_NoValue):
     a = asvalue(a)
     if not _simple(a, where, out):
@@ -90,7 +95,7 @@ def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NoValue, *, where=
         if ddof != 0:
             raise ValueError("ddof and correction can't be provided simultaneously.")
         ddof = correction
-    if not _simple(a, where, out) or mean is not _NoValue:
+    if not _simple(a, where, out) or mean is not _NoValue or _is_whole(dtype):
         return _fallback.run(
             "var", _np.var, (a,), _given(axis=axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, where=where, mean=mean)
         )
@@ -114,7 +119,7 @@ def var(a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NoValue, *, where=
 
 def std(a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NoValue, *, where=_NoValue, mean=_NoValue, correction=_NoValue):
     a = asvalue(a)
-    if not _simple(a, where, out) or mean is not _NoValue:
+    if not _simple(a, where, out) or mean is not _NoValue or _is_whole(dtype):
         return _fallback.run(
             "std", _np.std, (a,), _given(axis=axis, dtype=dtype, out=out, ddof=ddof, keepdims=keepdims, where=where, mean=mean)
         )
@@ -166,7 +171,7 @@ def round(a, decimals=0, out=None):
         return _fallback.run("round", _np.round, (a, decimals), _given(out=out))
     if a.dtype.kind in "iu":
         if decimals >= 0:
-            return a.copy() if type(a) is ndarray and a.ndim else a
+            return a.copy() if type(a) is ndarray and a.ndim else a[()]
         return _fallback.run("round", _np.round, (a, decimals), {})
     rint = _u["rint"]
     if decimals == 0:
@@ -497,8 +502,7 @@ def count_nonzero(a, axis=None, *, keepdims=False):
     if axis is None and not keepdims and type(a) is ndarray and a.ndim:
         return count_of(a)
     truth = a if a.dtype == bool else a != 0
-    total = truth.sum(axis=axis, dtype=_np.intp, keepdims=keepdims)
-    return int(total) if axis is None and not keepdims else total
+    return truth.sum(axis=axis, dtype=_np.intp, keepdims=keepdims)
 
 
 _NUMBERS = frozenset({int, float, complex, bool, str, scalar, _np.float64, _np.int64})
@@ -509,13 +513,18 @@ def isscalar(element):
 
 
 def real(val):
-    a = asarray(val)
-    return a.real
+    # (Python's numbers have one, too.)
+    try:
+        return val.real
+    except AttributeError:
+        return asarray(val).real
 
 
 def imag(val):
-    a = asarray(val)
-    return a.imag
+    try:
+        return val.imag
+    except AttributeError:
+        return asarray(val).imag
 
 
 def copyto(dst, src, casting="same_kind", where=True):

@@ -187,7 +187,6 @@ def unstack(x, /, *, axis=0):
 def broadcast_to(array, shape, subok=False):
     array = asarray(array)
     if type(array) is ndarray or type(array) is scalar:
-        shape = (shape,) if hasattr(shape, "__index__") else tuple(shape)
         return array._broadcast_to(shape)
     return _fallback.run("broadcast_to", _np.broadcast_to, (array, shape), {})
 
@@ -334,19 +333,20 @@ def diagonal(a, offset=0, axis1=0, axis2=1):
 
 def split(ary, indices_or_sections, axis=0):
     ary = asarray(ary)
-    if not hasattr(indices_or_sections, "__len__"):
-        n = ary.shape[axis]
-        if n % indices_or_sections:
-            raise ValueError("array split does not result in an equal division")
+    try:
+        len(indices_or_sections)
+    except TypeError:
+        if ary.shape[axis] % indices_or_sections:
+            raise ValueError("array split does not result in an equal division") from None
     return array_split(ary, indices_or_sections, axis)
 
 
 def array_split(ary, indices_or_sections, axis=0):
     ary = asarray(ary)
     n = ary.shape[axis]
-    if hasattr(indices_or_sections, "__len__"):
-        cuts = [0, *[int(i) for i in indices_or_sections], n]
-    else:
+    try:
+        len(indices_or_sections)
+    except TypeError:
         parts = int(indices_or_sections)
         if parts <= 0:
             raise ValueError("number sections must be larger than 0.") from None
@@ -354,6 +354,8 @@ def array_split(ary, indices_or_sections, axis=0):
         cuts = [0]
         for k in range(parts):
             cuts.append(cuts[-1] + each + (k < extra))
+    else:
+        cuts = [0, *[int(i) for i in indices_or_sections], n]
     at = (slice(None),) * (axis % ary.ndim)
     return [ary[at + (slice(lo, hi),)] for lo, hi in zip(cuts, cuts[1:])]
 

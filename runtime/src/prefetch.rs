@@ -8,6 +8,9 @@ pub const LINE: usize = 64;
 /// How far ahead: two pages, so that the second-level cache has them in time.
 const DISTANCE: usize = 8 << 10;
 
+/// Bytes of a page, at whose end the processor's own prefetching stops.
+pub const PAGE: usize = 4 << 10;
+
 /// Whether enough follows for it to pay.
 #[inline(always)]
 pub fn is_long<T>(x: &[T]) -> bool {
@@ -19,4 +22,10 @@ pub fn is_long<T>(x: &[T]) -> bool {
 pub fn ahead<T>(x: *const T) {
     // SAFETY: every machine has the instruction, which reads nothing that the program sees and never faults.
     unsafe { _mm_prefetch::<_MM_HINT_T1>((x as *const i8).wrapping_add(DISTANCE)) };
+}
+
+/// Asks for as many bytes as these elements are, `DISTANCE` bytes from here.
+#[inline(always)]
+pub fn ahead_of<T>(x: *const T, elements: usize) {
+    (0..elements * size_of::<T>()).step_by(LINE).for_each(|at| ahead(x.wrapping_byte_add(at)));
 }
