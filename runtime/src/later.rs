@@ -8,6 +8,7 @@
 //! goes through a chain of others by recursion, however long a loop was.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -29,6 +30,17 @@ struct List {
     makers: HashMap<usize, usize>,
     /// Results on their way to their promises: of output m of a flush.
     made: HashMap<(usize, usize), Arc<Store>>,
+}
+
+/// See `Config::plan_only`.
+static PLAN_ONLY: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn is_plan_only() -> bool {
+    PLAN_ONLY.load(Ordering::Relaxed)
+}
+
+pub(crate) fn set_plan_only(on: bool) {
+    PLAN_ONLY.store(on, Ordering::Relaxed);
 }
 
 static LIST: Mutex<Option<List>> = Mutex::new(None);

@@ -656,6 +656,7 @@ pub fn set_config(config: Config) -> Result<()> {
     s.ahead.forget();
     s.plans = PlanCache::default();
     s.inline = Inline::new(&config);
+    crate::later::set_plan_only(config.plan_only);
     s.config = config;
     Ok(())
 }

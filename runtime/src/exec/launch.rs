@@ -11,7 +11,7 @@ use super::runner::Runner;
 use super::space::{Walk, asks_for_index, specialise};
 use super::stream::{Direct, Element, Partials, Streams};
 use crate::pool;
-use crate::{Error, Result, Tier, machine};
+use crate::{Error, Result, Tier, later, machine};
 
 /// Nanoseconds of work below which a launch runs on the calling thread.
 const INLINE_NS: f64 = 40_000.0;
@@ -27,6 +27,8 @@ const NEAR_BYTES: i64 = 256 << 10;
 /// that would be there when it ends. `np.add(a, b)` takes 68 ms so on two cores for 10⁸ elements, and 97 through the caches; 20
 /// and 31 where the arrays are as large as the last cache; at a sixteenth of it nothing is gained.
 const PAST: usize = 4;
+/// Stores of a kernel for which all that may be is prepared.
+const MOST_STORES: usize = 4;
 /// Points of a row that is worth bringing its stores to a cache line's boundary.
 const LONG_ROW: i64 = 512;
 /// Points of a task of a rank's rows, at least.
@@ -202,6 +204,15 @@ impl PreparedLaunch {
             let past = |a: usize| goes_past && long && kernel.accesses[a].write && !is_read(places[a]);
             let seen = packing.as_ref().map_or(&strides[..], Packing::strides);
             let special = specialise(kernel, &walk, &axes, seen, &places, past);
+            if goes_past && long && later::is_plan_only() {
+                // Whether a result takes over the memory of an operand depends on who else holds that when the plan runs.
+                let stores: SmallVec<[usize; 4]> =
+                    (0..kernel.accesses.len()).filter(|&a| kernel.accesses[a].write).take(MOST_STORES).collect();
+                for some in 0..1u32 << stores.len() {
+                    let past = |a: usize| stores.iter().position(|&s| s == a).is_some_and(|k| some >> k & 1 == 1);
+                    Runner::prepare(&specialise(kernel, &walk, &axes, seen, &places, past), tier);
+                }
+            }
             let adding = match &mut streams {
                 Some(streams) if walk.rank() == 1 => {
                     super::stream::adding(launch, &special, &places).filter(|_| streams.expect_leaves())

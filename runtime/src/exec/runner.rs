@@ -33,6 +33,11 @@ impl Runner {
         Ok(Runner { slot, program, adding: None })
     }
 
+    /// Has a kernel compiled that may be needed.
+    pub(super) fn prepare(kernel: &Kernel, tier: Tier) {
+        Runner::slot(kernel, tier);
+    }
+
     /// One for sums, whose leaves or rows the code of `adding` adds up.
     pub(super) fn adding(kernel: &Kernel, adding: &Kernel, tier: Tier) -> Result<Runner> {
         let program = Some(vm::Program::new(kernel)?);
