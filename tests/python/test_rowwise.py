@@ -49,3 +49,19 @@ def test_rows_and_other_axes(program, shape, dtype):
         for _ in range(3):
             # exp is within one unit of the last place, its sum and the quotient follow it; the rest are NumPy's bits.
             assert_same(program(np, np.array(x), axis), want, ulps=4 if program is softmax else 0)
+
+
+@pytest.mark.parametrize("shape", [(70, 20_011), (300, 64, 64)], ids=str)
+def test_what_is_only_passed_on(shape):
+    """Results of more than a part of the last cache, written over what the rows passed on from one step to the next."""
+    axes = tuple(range(1, len(shape)))
+
+    def program(np, x):
+        flat = (x - 3.0) / (np.abs(x) + 1.5)
+        mean = flat.mean(axis=axes, keepdims=True)
+        return (flat - mean) / flat.std(axis=axes, keepdims=True), mean
+
+    x = numpy.random.default_rng(2).standard_normal(shape) * 50
+    want = program(numpy, x)
+    for _ in range(3):
+        assert_same(program(np, np.array(x)), want)
