@@ -30,7 +30,8 @@ pub fn memories(plan: &Plan) -> Vec<BufferId> {
     memory
 }
 
-fn uses(step: &Step) -> Vec<BufferId> {
+/// The buffers that a step reads or writes.
+pub fn uses(step: &Step) -> Vec<BufferId> {
     match step {
         Step::Launch(launch) => launch
             .targets

@@ -160,23 +160,25 @@ impl Prepared {
             let by_rows = by_rows.filter(|r| shape.as_ref().is_none_or(|shape| shape.length() < r.length()));
             // The steps that the next action stands for, with the frees between them.
             let band = if wavefronts { banded::run_length(&plan, &homes, s) } else { None };
+            let goes_by_rows = by_rows.is_some();
             let run = by_rows.map(|r| r.length()).or(shape.as_ref().map(wavefront::Shape::length));
             let end = band.map_or(run.map_or(s, |length| places[length - 1]) + 1, |length| s + length);
             let steps = &plan.steps[s..end];
+            let by_rows = match by_rows {
+                Some(shape) => rowwise::Rowwise::new(&plan, &homes, &launches, shape, tier)?,
+                None => None,
+            };
             for b in steps.iter().flat_map(|step| legate_jit_passes::schedule::written(&plan, step)) {
                 let slot = slot[b.0 as usize];
-                if !has_memory[slot as usize] {
+                let is_near = by_rows.as_ref().is_some_and(|by_rows| by_rows.has_room_for(b));
+                if !has_memory[slot as usize] && !is_near {
                     has_memory[slot as usize] = true;
                     actions.push(Action::Alloc { slot, bytes: plan.buffer(b).ty.bytes() });
                 }
             }
             let wavefront = match shape {
-                Some(shape) if by_rows.is_none() => wavefront::Wavefront::new(&plan, &launches, shape, tier)?,
+                Some(shape) if !goes_by_rows => wavefront::Wavefront::new(&plan, &launches, shape, tier)?,
                 _ => None,
-            };
-            let by_rows = match by_rows {
-                Some(shape) => rowwise::Rowwise::new(&plan, &homes, &launches, shape, tier)?,
-                None => None,
             };
             let band = match band {
                 Some(_) => banded::Banded::new(&plan, steps, tier)?,
@@ -189,7 +191,7 @@ impl Prepared {
             for step in steps {
                 match step {
                     Step::Launch(launch) if !together => {
-                        let launch = PreparedLaunch::alone(&plan, launch, tier)?;
+                        let launch = PreparedLaunch::alone(&plan, launch, &homes, tier)?;
                         actions.push(Action::Launch(if wavefronts { launch } else { launch.cut_finely() }));
                     }
                     Step::Launch(_) => {}
@@ -200,8 +202,9 @@ impl Prepared {
                         out: OpaqueOperand::whole(&plan, *out),
                     }),
                     Step::Free(b) => {
-                        has_memory[slot[b.0 as usize] as usize] = false;
-                        actions.push(Action::Free { slot: slot[b.0 as usize] });
+                        if std::mem::take(&mut has_memory[slot[b.0 as usize] as usize]) {
+                            actions.push(Action::Free { slot: slot[b.0 as usize] });
+                        }
                     }
                 }
             }
@@ -225,6 +228,12 @@ impl Prepared {
     /// Whether some launches run as one pass over memory.
     pub(crate) fn has_wavefront(&self) -> bool {
         self.actions.iter().any(|a| matches!(a, Action::Wavefront(_)))
+    }
+
+    /// Whether one launch, or one run of launches that go row by row, is all that there is.
+    pub(crate) fn goes_by_blocks(&self) -> bool {
+        let mut steps = self.actions.iter().filter(|a| !matches!(a, Action::Alloc { .. } | Action::Free { .. }));
+        matches!((steps.next(), steps.next()), (Some(Action::Rowwise(_) | Action::Launch(_)), None))
     }
 
     /// The size of the n-th input; 0 if the plan does not use it.

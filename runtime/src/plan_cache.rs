@@ -200,6 +200,14 @@ impl Entry {
         }
     }
 
+    /// Whether all that the plan does goes block by block, as far as it is worth speaking of.
+    pub(crate) fn goes_by_blocks(&self) -> bool {
+        match &self.runner {
+            Runner::Interp(_) => false,
+            Runner::Exec(plan) => plan.goes_by_blocks(),
+        }
+    }
+
     pub(crate) fn was_brief(&self) {
         self.brief.fetch_add(1, Ordering::Relaxed);
     }

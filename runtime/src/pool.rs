@@ -1,7 +1,8 @@
 //! The thread pool. The caller works too; tasks are taken from a shared counter, so a slow thread takes fewer. Who takes several
 //! does them in order.
 //!
-//! Workers spin for some microseconds after a job, because the next one usually comes at once, and then sleep. A panic in a
+//! Workers spin for some microseconds after a job, because the next one usually comes at once, and then sleep; where jobs come a little
+//! later than that, again and again, they spin as long. A panic in a
 //! task is caught and becomes the job's error. After a fork the child, which has only the forking thread, gets a pool of its
 //! own on first use.
 //!
@@ -16,8 +17,10 @@ use std::time::{Duration, Instant};
 
 mod place;
 
-/// How long an idle worker looks for the next job before it sleeps.
+/// How long an idle worker looks for the next job before it sleeps; and how long where the last one came as soon as that. To be woken
+/// takes the caller some microseconds and the worker tens: of short jobs that come that often it would do next to nothing.
 const SPIN: Duration = Duration::from_micros(40);
+const LONG_SPIN: Duration = Duration::from_micros(150);
 
 /// What a thread takes of the tasks that are left is its share of them divided by this: the last ones to finish then wait for
 /// little, however different the threads' speed.
@@ -198,9 +201,11 @@ impl Pool {
 impl Shared {
     fn serve(&self, thread: usize) {
         self.places.enter(thread - 1);
-        let mut seen = 0;
+        let (mut seen, mut spin) = (0, SPIN);
         loop {
-            seen = self.wait(seen);
+            let idle = Instant::now();
+            seen = self.wait(seen, spin);
+            spin = if idle.elapsed() < LONG_SPIN { LONG_SPIN } else { SPIN };
             // First the mark, then the look: `finish` takes the job away first and then looks at the mark.
             self.inside.fetch_add(1, Ordering::SeqCst);
             let job = self.job.load(Ordering::SeqCst);
@@ -212,8 +217,8 @@ impl Shared {
         }
     }
 
-    /// Waits for a job after the one seen last.
-    fn wait(&self, seen: usize) -> usize {
+    /// Waits for a job after the one seen last, awake for so long.
+    fn wait(&self, seen: usize, spin: Duration) -> usize {
         let start = Instant::now();
         loop {
             for _ in 0..64 {
@@ -223,7 +228,7 @@ impl Shared {
                 }
                 std::hint::spin_loop();
             }
-            if start.elapsed() > SPIN {
+            if start.elapsed() > spin {
                 break;
             }
         }

@@ -28,6 +28,8 @@ pub(crate) struct Session {
     /// The trace that runs in parts, while one of its parts is `trace`.
     pub(crate) part: Trace,
     pub(crate) in_part: bool,
+    /// The last trace ran by a plan.
+    pub(crate) planned_last: bool,
     /// Memory in which some of the part's records had best leave their results.
     pub(crate) places: Vec<(u32, Arc<crate::Store>)>,
     pub(crate) plans: PlanCache,
@@ -205,6 +207,7 @@ impl Session {
             trace,
             part: Trace::default(),
             in_part: false,
+            planned_last: false,
             places: Vec::new(),
             plans: PlanCache::default(),
             ahead: Ahead::default(),
@@ -383,8 +386,18 @@ impl Session {
     }
 
     pub(crate) fn run_trace(&mut self) -> Result<()> {
+        let (mut outputs, mut donated) = (std::mem::take(&mut self.outputs), std::mem::take(&mut self.donated));
+        let (key, round) = self.look(&mut outputs, &mut donated);
+        let result = if outputs.is_empty() { Ok(()) } else { self.run_key(key, round, &outputs, &donated) };
+        self.outputs = outputs;
+        self.donated = donated;
+        result
+    }
+
+    /// Finds the values that somebody asks for and the inputs that nobody else has; the key of the trace with both, and with the
+    /// former alone.
+    fn look(&self, outputs: &mut Vec<u32>, donated: &mut Vec<bool>) -> (Key, Key) {
         let mut key = self.trace.key;
-        let mut outputs = std::mem::take(&mut self.outputs);
         outputs.clear();
         for (i, v) in self.trace.versions.iter().enumerate() {
             if Shared::count(v) > 1 {
@@ -395,7 +408,6 @@ impl Session {
         key.add(u64::MAX);
         // What the loop's rounds have in common: which inputs are donated may depend on how far the helper is.
         let round = key;
-        let mut donated = std::mem::take(&mut self.donated);
         donated.clear();
         for (i, store) in self.trace.inputs.iter().enumerate() {
             // Foreign memory is not ours to overwrite, whoever holds it.
@@ -407,10 +419,23 @@ impl Session {
         }
         // Whoever had them has read them.
         std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
-        let result = if outputs.is_empty() { Ok(()) } else { self.run_key(key, round, &outputs, &donated) };
-        self.outputs = outputs;
-        self.donated = donated;
-        result
+        (key, round)
+    }
+
+    /// Whether the plan of the trace, which is made if there is none, works on it block by block, so that it may be as long as one
+    /// likes.
+    pub(crate) fn goes_by_blocks(&mut self) -> Result<bool> {
+        let (mut outputs, mut donated) = (Vec::new(), Vec::new());
+        let (key, _) = self.look(&mut outputs, &mut donated);
+        let plan = match self.plans.get(key) {
+            Some(plan) => plan,
+            None => {
+                self.counters.plans += 1;
+                let graph = crate::capture::graph(&self.trace, &outputs, &donated);
+                self.plans.make(key, graph, &self.config)?
+            }
+        };
+        Ok(plan.goes_by_blocks())
     }
 
     fn run_key(&mut self, key: Key, round: Key, outputs: &[u32], donated: &[bool]) -> Result<()> {
@@ -437,6 +462,7 @@ impl Session {
     }
 
     fn compute(&mut self, key: Key, round: Key, outputs: &[u32], donated: &[bool]) -> Result<Stores> {
+        self.planned_last = false;
         let plan = match self.plans.get(key) {
             Some(plan) => {
                 self.counters.plan_hits += 1;
@@ -472,6 +498,7 @@ impl Session {
             let inputs = std::mem::take(&mut self.trace.inputs);
             return Ok(crate::later::put_off(plan, inputs, self.trace.scalars.clone(), &bytes));
         }
+        self.planned_last = true;
         let (inputs, scalars) = (&self.trace.inputs[..], &self.trace.scalars[..]);
         if !self.in_part
             && let Some(stores) = self.ahead.look(round, &plan, inputs, scalars, &self.config)

@@ -87,6 +87,18 @@ def products(np):
     return out
 
 
+def frames(np):
+    """So large that most rounds go block by block, once there is a plan."""
+    film, dark, gain = rows(np, 150, 64 * 64), rows(np, 1, 64 * 64, seed=2), rows(np, 1, 64 * 64, seed=3)
+    film, dark, gain = film.reshape(150, 64, 64), dark.reshape(64, 64), gain.reshape(64, 64)
+    out, level = np.empty((150, 64, 64)), np.empty(150)
+    for k in range(150):
+        flat = (film[k] - dark) / gain
+        level[k] = flat.mean()
+        out[k] = (flat - flat.mean()) / flat.std()
+    return out, level
+
+
 def polynomials(np):
     x, out = rows(np, N, M), np.zeros((N, M))
     for k in range(N):
@@ -206,7 +218,7 @@ def two_results(np):
 
 @pytest.mark.parametrize(
     "program",
-    [results_in_a_list, numbers_in_a_list, totals, products, polynomials, normalised, columns, borders, planes, complex_parts, numbers, two_results, unset],
+    [results_in_a_list, numbers_in_a_list, totals, products, polynomials, normalised, columns, borders, planes, complex_parts, numbers, two_results, unset, frames],
     ids=lambda f: f.__name__,
 )
 def test_independent_rounds_run_together(program, planned):

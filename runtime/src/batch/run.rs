@@ -165,11 +165,15 @@ impl Parts<'_> {
     /// The records but for arrays whose elements nobody has given and that only later ones write to: those get memory as it is.
     fn without_unset(&mut self, records: &[usize], end: usize) -> Result<Vec<usize>> {
         let Session { part: main, token, .. } = &mut *self.session;
-        let read = |i: usize| records.iter().any(|&j| main.recs[j].args().iter().any(|a| a.src == Src::Node(i as u32)));
+        let from = |j: usize, q: usize| main.recs[j].args().get(q).map(|arg| arg.src);
         let is_unset = |i: usize| {
-            let rec = &main.recs[i];
+            let (rec, src) = (&main.recs[i], Some(Src::Node(i as u32)));
+            // To write over a part of it is not to read it.
+            let is_base = |&j: &usize| main.recs[j].op == Op::Update && from(j, 0) == src;
+            let reads = |&j: &usize| (is_base(&j) as usize..3).any(|q| from(j, q) == src);
+            let is_needed = self.uses.needed_after(i, end) || records.iter().any(is_base);
             // (Bools are 0 or 1.)
-            main.unset.contains(&(i as u32)) && rec.dtype != DType::Bool && self.uses.needed_after(i, end) && !read(i)
+            main.unset.contains(&(i as u32)) && rec.dtype != DType::Bool && is_needed && !records.iter().any(reads)
         };
         let (unset, others): (Vec<usize>, Vec<usize>) = records.iter().partition(|&&i| is_unset(i));
         for i in unset {
@@ -190,12 +194,21 @@ impl Parts<'_> {
             }
             bases.push((write.base, store));
         }
-        let largest = self.largest(group);
-        let parts = group.rounds.div_ceil((TOGETHER / largest).max(1));
-        for k in 0..parts {
-            let (from, to) = (k * group.rounds / parts, (k + 1) * group.rounds / parts);
-            self.rounds(group, from, to - from, &taken, &bases)?;
-            self.carried(group, from, to)?;
+        let most = (TOGETHER / self.largest(group)).max(1);
+        let main = self.main();
+        let mut tries = !group.carried.contains(&true) && group.writes.iter().all(|w| is_direct(main, group, w));
+        let mut from = 0;
+        while from < group.rounds {
+            let left = group.rounds - from;
+            // The others at once, if the first of them have shown that there is code for them.
+            let may = from > 0 && left > most && self.session.planned_last && std::mem::take(&mut tries);
+            if may && self.rounds(group, from, left, &taken, &bases, true)? {
+                break;
+            }
+            let count = left.div_ceil(left.div_ceil(most));
+            self.rounds(group, from, count, &taken, &bases, false)?;
+            self.carried(group, from, from + count)?;
+            from += count;
         }
         let Session { part: main, token, counters, .. } = &mut *self.session;
         counters.rounds_together += group.rounds as u64;
@@ -278,6 +291,7 @@ impl Parts<'_> {
         Ok((store.duplicate()?, false))
     }
 
+    /// Runs the rounds `from..from + count`; with `by_blocks` only if that goes block by block. Whether it did.
     fn rounds(
         &mut self,
         group: &Group,
@@ -285,11 +299,17 @@ impl Parts<'_> {
         count: usize,
         taken: &[(Src, Arc<Store>)],
         bases: &[(Src, Arc<Store>)],
-    ) -> Result<()> {
+        by_blocks: bool,
+    ) -> Result<bool> {
         let Session { trace: part, part: main, token, .. } = &mut *self.session;
         part.clear_part();
         let values = Values { trace: main, token, taken };
         let results = Rounds::make(&values, group, from, count, part)?;
+        if by_blocks && !self.session.goes_by_blocks()? {
+            self.session.trace.clear_part();
+            return Ok(false);
+        }
+        let Session { part: main, token, .. } = &mut *self.session;
         let base = |w: &Write| bases.iter().find(|(src, _)| *src == w.base).map(|(_, base)| base);
         let direct = group.writes.iter().zip(&results).filter(|(w, _)| is_direct(main, group, w));
         self.session.places = direct
@@ -335,7 +355,7 @@ impl Parts<'_> {
                 main.state.replace(token, State::Store(one));
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -1,8 +1,8 @@
 //! One launch: pieces made ready, boxes run, and for launches without streams the cut into tasks.
 
-use legate_jit_ir::Kernel;
 use legate_jit_ir::plan::{BufferId, Launch, Operand, Plan, Target};
 use legate_jit_ir::shape::c_strides;
+use legate_jit_ir::{InnerStride, Kernel};
 use smallvec::SmallVec;
 
 use super::Frame;
@@ -36,9 +36,10 @@ const TASK_POINTS: i64 = 16_384;
 
 /// How a launch is run.
 #[derive(Clone, Copy, PartialEq)]
-enum Use {
+enum Use<'a> {
     Any,
-    Alone,
+    /// As a whole, or so that no later one finds what it has written: with the first buffer of each memory.
+    Alone(&'a [BufferId]),
     InBands,
 }
 
@@ -71,6 +72,8 @@ pub struct PreparedLaunch {
     tasks: Vec<(u32, u32, i64, i64)>,
     /// The tasks are cut for the cache's sake too, so that one thread should go from one to the next as well.
     blocked: bool,
+    /// Some of what it writes goes past the caches.
+    past: bool,
 }
 
 impl PreparedLaunch {
@@ -79,8 +82,9 @@ impl PreparedLaunch {
     }
 
     /// One that runs as a whole, so that what it writes first has left the caches before somebody reads it if it is that much.
-    pub fn alone(plan: &Plan, launch: &Launch, tier: Tier) -> Result<PreparedLaunch> {
-        PreparedLaunch::build(plan, launch, tier, Use::Alone)
+    /// `memory` names the first buffer of each memory.
+    pub fn alone(plan: &Plan, launch: &Launch, memory: &[BufferId], tier: Tier) -> Result<PreparedLaunch> {
+        PreparedLaunch::build(plan, launch, tier, Use::Alone(memory))
     }
 
     /// One that can be divided along the domain's first two axes.
@@ -162,10 +166,13 @@ impl PreparedLaunch {
             }
             _ => Some(Streams::new(plan, launch, &domain, &reduced, None)?),
         };
-        let goes_past =
-            as_what == Use::Alone && streams.is_none() && written(plan, launch) >= machine::last_level_cache() / PAST;
-        let homes = if goes_past { legate_jit_passes::schedule::memories(plan) } else { Vec::new() };
-        let mut pieces = Vec::new();
+        let homes = match as_what {
+            Use::Alone(memory) => Some(memory).filter(|_| streams.is_none()),
+            Use::Any | Use::InBands => None,
+        };
+        let goes_past = homes.is_some() && written(plan, launch) >= machine::last_level_cache() / PAST;
+        let home_of = |b: u32| homes.and_then(|homes| homes.get(b as usize)).map_or(b, |home| home.0);
+        let (mut pieces, mut any_past) = (Vec::new(), false);
         for ((mut walk, kernel, places), piece) in drafts.into_iter().zip(&launch.pieces) {
             if launch.streams.is_empty() {
                 let extents: SmallVec<[i64; 4]> = launch.domain.iter().map(|&n| n as i64).collect();
@@ -184,7 +191,7 @@ impl PreparedLaunch {
                 }
             }
             let mut axes = walk.kernel_axes(kernel);
-            if as_what == Use::Alone && streams.is_none() {
+            if homes.is_some() {
                 walk.along_stores(kernel, &mut axes);
             }
             let strides = walk.kernel_strides(kernel, &axes);
@@ -194,7 +201,7 @@ impl PreparedLaunch {
             // A line that is read anyway may as well be overwritten where it is, under whichever name it is read: `a += b` reaches
             // 104 % of the copy bandwidth so on one core, and 84 % past the caches.
             let home = |place: Place| match place {
-                Place::Buffer(b) => Place::Buffer(homes.get(b as usize).map_or(b, |home| home.0)),
+                Place::Buffer(b) => Place::Buffer(home_of(b)),
                 stream => stream,
             };
             let is_read = |place: Place| {
@@ -213,9 +220,10 @@ impl PreparedLaunch {
                     Runner::prepare(&specialise(kernel, &walk, &axes, seen, &places, past), tier);
                 }
             }
+            any_past |= special.accesses.iter().any(|access| access.inner == InnerStride::Past);
             let adding = match &mut streams {
-                Some(streams) if walk.rank() == 1 => {
-                    super::stream::adding(launch, &special, &places).filter(|_| streams.expect_leaves())
+                Some(streams) if streams.goes_by_rows() => {
+                    super::stream::adding(launch, kernel, &walk, &places).filter(|_| streams.expect_leaves())
                 }
                 Some(streams) => streams.expect_down(launch, &special, &walk, &places),
                 None => None,
@@ -238,7 +246,12 @@ impl PreparedLaunch {
         let cost: Vec<f64> = launch.pieces.iter().map(|p| point_ns(&plan.kernels[p.kernel as usize])).collect();
         let tasks = if streams.is_none() { cut(&pieces, &cost) } else { Vec::new() };
         let blocked = pieces.iter().any(|p| p.walk.hi.last() > Some(&near(p)));
-        Ok(PreparedLaunch { pieces, streams, tasks, blocked })
+        Ok(PreparedLaunch { pieces, streams, tasks, blocked, past: any_past })
+    }
+
+    /// Whether some of what it writes goes past the caches.
+    pub fn goes_past(&self) -> bool {
+        self.past
     }
 
     #[cfg(test)]
@@ -529,26 +542,29 @@ impl PreparedPiece {
         self.runner.sums().is_some()
     }
 
-    /// Adds up leaves of these lengths, the first of which begins at point `start` of the walk's only axis; `sums[k]` gets those of
-    /// stream k.
+    /// Adds up leaves of these lengths, the first of which begins at a point of the walk and which follow each other along its
+    /// last axis; `sums[k]` gets those of stream k.
     ///
     /// # Safety
     /// The kernel [adds up](Self::adds_up) leaves, the leaves lie in the walk, and there is room for their sums. No other
     /// thread writes what is read or written.
-    pub unsafe fn run_leaves(&self, frame: &Frame, start: usize, lengths: &[i64], sums: &[*mut u8]) {
+    pub unsafe fn run_leaves(&self, frame: &Frame, lo: &[i64], lengths: &[i64], sums: &[*mut u8]) {
         let Some(entry) = self.runner.sums() else { return };
+        let rank = self.walk.rank();
         let mut ptrs = Short::<_, 16>::of(std::ptr::null_mut());
         let ptrs = ptrs.fill(self.places.len(), |a| match self.places[a] {
             Place::Buffer(b) => {
-                let offset = self.walk.offset[a] + start as i64 * self.walk.strides[a];
+                let steps = lo.iter().zip(&self.walk.strides[a * rank..(a + 1) * rank]);
+                let offset = self.walk.offset[a] + steps.map(|(l, s)| l * s).sum::<i64>();
                 frame.bases[b as usize].wrapping_offset(offset as isize)
             }
             Place::Stream(k) => sums[k as usize],
         });
         let mut scalars = Short::<_, 4>::of([0; 2]);
         let scalars = scalars.fill(self.scalars.len(), |k| frame.scalars[self.scalars[k] as usize]);
-        let (lo, extent) = ([start as i64], [lengths.len() as i64, lengths.as_ptr() as i64]);
-        // SAFETY: the caller's promise.
+        let extent = [lengths.len() as i64, lengths.as_ptr() as i64];
+        // SAFETY: the caller's promise. (The strides along the one axis of such a kernel are known to it, and where it begins in
+        // the domain it does not ask.)
         unsafe { entry(ptrs.as_ptr(), self.strides.as_ptr(), scalars.as_ptr(), lo.as_ptr(), extent.as_ptr()) };
     }
 }

@@ -8,6 +8,8 @@
 //!
 //! The same points are computed by the same kernels and the same sums have the same trees, so the bits are the same.
 
+mod near;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -19,6 +21,7 @@ use super::Frame;
 use super::launch::PreparedLaunch;
 use super::wavefront::{MAX_LAUNCHES, WORTHWHILE_BYTES, near_bytes};
 use crate::{Error, Result, Tier, pool};
+use near::Near;
 
 /// Blocks for each thread, at least where there are so many rows.
 const BLOCKS_A_THREAD: usize = 8;
@@ -31,6 +34,8 @@ pub struct Rowwise {
     rows: usize,
     /// Rows of a block.
     block: usize,
+    /// What nobody reads but the launches of the same block.
+    near: Near,
 }
 
 /// How launches are worked off as one run.
@@ -222,10 +227,14 @@ impl Rowwise {
         shape: Shape,
         tier: Tier,
     ) -> Result<Option<Rowwise>> {
+        let run = &launches[..shape.length];
+        let mut near = Near::of(plan, run, shape.rows);
+        // What is near has a place of its own.
+        let homes = near.homes(memory);
         let mut prepared = Vec::new();
         let mut layers = Vec::new();
-        for (k, &launch) in launches[..shape.length].iter().enumerate() {
-            let home = |b: BufferId| memory[b.0 as usize];
+        for (k, &launch) in run.iter().enumerate() {
+            let home = |b: BufferId| homes[b.0 as usize];
             let written: Vec<BufferId> = written_by(plan, launch).into_iter().map(home).collect();
             let asks = |later: &Launch| {
                 let mut targets = later.targets.iter();
@@ -233,29 +242,48 @@ impl Rowwise {
             };
             // What no later one of the run touches may go past the caches.
             layers.push(division(&launch.domain, shape.rows).map_or(1, |division| division.layers));
-            let launch = match launches[k + 1..shape.length].iter().any(|later| asks(later)) {
+            let launch = match run[k + 1..].iter().any(|later| asks(later)) {
                 true => PreparedLaunch::new(plan, launch, tier)?,
-                false => PreparedLaunch::alone(plan, launch, tier)?,
+                false => PreparedLaunch::alone(plan, launch, &homes, tier)?,
             };
             if !launch.divides(shape.rows, layers[k]) {
                 return Ok(None);
             }
             prepared.push(launch);
         }
-        let near = (near_bytes() - shape.common_bytes) / shape.row_bytes.max(1);
-        let block = near.min(shape.rows / (BLOCKS_A_THREAD * pool::threads())).max(1);
-        Ok(Some(Rowwise { launches: prepared, layers, rows: shape.rows, block }))
+        // A result that is written over it all the same had better be written over what is in the cache: where it does not go past
+        // that, to fetch its lines for the first time is best done while there is much to compute.
+        let goes_past = |b: BufferId| {
+            let mut launches = run.iter().zip(&prepared);
+            launches.any(|(launch, prepared)| prepared.goes_past() && written_by(plan, launch).contains(&b))
+        };
+        near.leave(|value| {
+            let shares =
+                |b: &BufferId| memory[b.0 as usize] == memory[value.0 as usize] && homes[b.0 as usize] != value;
+            (0..memory.len() as u32).map(BufferId).filter(shares).all(goes_past)
+        });
+        let row = (shape.row_bytes + near.row_bytes()).max(1);
+        let most = (near_bytes() - shape.common_bytes) / row;
+        let block = most.min(shape.rows / (BLOCKS_A_THREAD * pool::threads())).max(1);
+        Ok(Some(Rowwise { launches: prepared, layers, rows: shape.rows, block, near }))
+    }
+
+    /// Whether the run has room of its own for what is in this buffer.
+    pub fn has_room_for(&self, buffer: BufferId) -> bool {
+        self.near.has(buffer)
     }
 
     pub fn run(&self, frame: &Frame) -> Result<()> {
         let block = |k: usize| -> Range<usize> { k * self.block..((k + 1) * self.block).min(self.rows) };
         let failed = std::sync::Mutex::new(None);
         pool::run(self.rows.div_ceil(self.block), &|k, _| {
-            for (launch, &layers) in self.launches.iter().zip(&self.layers) {
-                if let Err(e) = launch.run_rows_here(frame, block(k), self.rows, layers) {
-                    *failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(e);
+            self.near.with_room(frame, block(k), self.block, |frame| {
+                for (launch, &layers) in self.launches.iter().zip(&self.layers) {
+                    if let Err(e) = launch.run_rows_here(frame, block(k), self.rows, layers) {
+                        *failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(e);
+                    }
                 }
-            }
+            });
         })
         .map_err(Error::Runtime)?;
         failed.into_inner().unwrap_or_else(|e| e.into_inner()).map_or(Ok(()), Err)

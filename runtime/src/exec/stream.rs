@@ -167,13 +167,22 @@ thread_local! {
 
 /// Gives `f` a scratch of at least `bytes` bytes, 64-byte aligned, of the calling thread.
 pub(super) fn with_scratch<R>(bytes: usize, f: impl FnOnce(*mut u8) -> R) -> R {
-    SCRATCH.with(|scratch| {
-        let mut scratch = scratch.borrow_mut();
+    with_room(&SCRATCH, bytes, f)
+}
+
+/// The same, of another thread-local vector.
+pub(super) fn with_room<R>(
+    room: &'static std::thread::LocalKey<RefCell<Vec<u128>>>,
+    bytes: usize,
+    f: impl FnOnce(*mut u8) -> R,
+) -> R {
+    room.with(|room| {
+        let mut room = room.borrow_mut();
         let words = bytes / 16 + 4;
-        if scratch.len() < words {
-            scratch.resize(words, 0);
+        if room.len() < words {
+            room.resize(words, 0);
         }
-        let start = scratch.as_mut_ptr() as *mut u8;
+        let start = room.as_mut_ptr() as *mut u8;
         f(start.wrapping_add(start.align_offset(64)))
     })
 }
@@ -211,7 +220,9 @@ impl Streams {
         // Of short rows several, because every row of a chunk may be cut into pieces. A power of two: the tree over a row of as
         // many is one chunk.
         let rows = ROWS * domain.last().map_or(0, |&n| n as usize);
-        let fine = (CHUNK_BYTES / width).max(rows).next_power_of_two().clamp(CHUNK.start, CHUNK.end);
+        // (Of bools so many that a chunk is worth a call.)
+        let most = CHUNK.end.max(CHUNK_BYTES / width);
+        let fine = (CHUNK_BYTES / width).max(rows).next_power_of_two().clamp(CHUNK.start, most);
         let mode = match cuts {
             Some(_) if points > 0 && reduced.iter().all(|&r| r) => Mode::Chunked,
             _ if !reduced[..leading].contains(&true) => Mode::Rows {
@@ -281,7 +292,7 @@ impl Streams {
                 Ok(())
             }
             Mode::Rows { outputs: 1, n } if *n <= self.chunk && self.adds_leaves(launch) => {
-                self.sum_leaves(launch, frame, 0..*n, |s, partial| self.write(frame, &self.list[s], 0, partial));
+                self.sum_leaves(launch, frame, 0, 0..*n, |s, partial| self.write(frame, &self.list[s], 0, partial));
                 Ok(())
             }
             Mode::Rows { outputs: 1, .. } if self.adds_leaves(launch) => {
@@ -428,15 +439,20 @@ impl Streams {
         let partials = Partials::new(outputs.len() * per_row * streams);
         let all = outputs.len() * per_row;
         let group = all.div_ceil(pool::threads() * 16).max(1);
+        let adds_leaves = self.adds_leaves(launch);
         self.tasks(all.div_ceil(group), &|task| {
             for i in task * group..((task + 1) * group).min(all) {
                 let (row, range) = (i / per_row, &ranges[i % per_row]);
+                let set = |s: usize, partial| partials.set((row * streams + s) * per_row + i % per_row, partial);
+                if adds_leaves {
+                    self.sum_leaves(launch, frame, outputs.start + row, range.clone(), set);
+                    continue;
+                }
                 let start = (outputs.start + row) * n + range.start;
                 self.compute(launch, frame, start..start + range.len(), |ptrs| {
                     for (s, info) in self.list.iter().enumerate() {
                         // SAFETY: the chunk has `range.len()` elements.
-                        let partial = unsafe { info.partial(ptrs[s], range.len(), range.start) };
-                        partials.set((row * streams + s) * per_row + i % per_row, partial);
+                        set(s, unsafe { info.partial(ptrs[s], range.len(), range.start) });
                     }
                 });
             }
@@ -456,6 +472,7 @@ impl Streams {
     fn rows(&self, launch: &PreparedLaunch, frame: &Frame, outputs: Range<usize>, n: usize) -> Result<()> {
         let run = self.direct.as_ref().map_or(0, |d| d.run).max(1);
         let in_memory = run >= n && self.cuts.is_none();
+        let adds_leaves = n <= self.chunk && self.adds_leaves(launch);
         let mut group = (self.chunk / n).max(1);
         if in_memory && !self.splits() {
             group = group.max(ROWS_APART);
@@ -463,6 +480,13 @@ impl Streams {
         self.tasks(outputs.len().div_ceil(group), &|task| {
             let start = outputs.start + task * group;
             let rows = start..(start + group).min(outputs.end);
+            if adds_leaves {
+                for row in rows {
+                    let write = |s: usize, sum| self.write(frame, &self.list[s], row, sum);
+                    self.sum_leaves(launch, frame, row, 0..n, write);
+                }
+                return;
+            }
             if !in_memory && (n > self.chunk || self.cuts.is_some()) {
                 let ranges = self.cut(n);
                 rows.for_each(|row| self.carried(launch, frame, row, row * n, &ranges));

@@ -16,8 +16,10 @@ use crate::layout::{Class, Layout};
 
 /// Records of rounds for which it is worth to run them at once.
 const TOGETHER: usize = 96;
-/// Elements of what goes together, so that others have their turn, and rounds that do so in any case.
-const MUCH: usize = 1 << 22;
+/// Elements of what goes together, so that others have their turn, for how many a round counts beside its own, and rounds that do so
+/// in any case.
+const MUCH: usize = 1 << 26;
+const OF_A_ROUND: usize = 128;
 const MANY: usize = 32;
 
 /// A round that was looked at.
@@ -172,7 +174,7 @@ impl Places {
         self.record_some(s, held, some)?;
         self.count(s, some);
         let work = (s.trace.elements - elements) / some;
-        let more = |rounds: usize| rounds.min((MUCH / work.max(1)).max(MANY));
+        let more = |rounds: usize| rounds.min((MUCH / (OF_A_ROUND + work)).max(MANY));
         let mut done = some;
         let mut run = s.run_rounds(own - known * period, period, more(rounds - done))?;
         if !run && known > 0 && rounds > MIN_ROUNDS {

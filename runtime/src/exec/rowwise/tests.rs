@@ -161,3 +161,60 @@ fn rows_may_lie_in_layers() {
         }
     }
 }
+
+/// flat = (x - dark) / gain for each row; y = (flat - mean(flat)) / sqrt(sum((flat - mean(flat))²)) in another type.
+fn normalised(dtype: DType, rows: usize, n: usize) -> Graph {
+    let (shape, ty) = ([rows, n], Type::new(dtype, &[rows, n]));
+    let mut g = Graph { donated: vec![false; 3], ..Graph::default() };
+    let x = g.push(Op::Input(0), &[], ty.clone());
+    let same_in_all_rows = |g: &mut Graph, number: u32| {
+        let one = g.push(Op::Input(number), &[], Type::new(dtype, &[n]));
+        let axes = [AxisMap::along(0, 1, 1)].into_iter().collect();
+        g.push(Op::View(View { shape: shape.into_iter().collect(), axes }), &[one], ty.clone())
+    };
+    let (dark, gain) = (same_in_all_rows(&mut g, 1), same_in_all_rows(&mut g, 2));
+    let light = g.push(Op::Map(Ufunc::Subtract), &[x, dark], ty.clone());
+    let flat = g.push(Op::Map(Ufunc::Divide), &[light, gain], ty.clone());
+    let total = reduce(&mut g, dtype, Ufunc::Add, flat, &shape, &[1]);
+    let count = g.push(Op::Const(legate_jit_ir::Scalar::f64(n as f64)), &[], Type::new(DType::F64, &[]));
+    let count = g.push(Op::Cast, &[count], Type::new(dtype, &[]));
+    let axes = smallvec::SmallVec::new();
+    let count = g.push(Op::View(View { shape: shape.into_iter().collect(), axes }), &[count], ty.clone());
+    let mean = g.push(Op::Map(Ufunc::Divide), &[total, count], ty.clone());
+    let d = g.push(Op::Map(Ufunc::Subtract), &[flat, mean], ty.clone());
+    let square = g.push(Op::Map(Ufunc::Square), &[d], ty.clone());
+    let total = reduce(&mut g, dtype, Ufunc::Add, square, &shape, &[1]);
+    let root = g.push(Op::Map(Ufunc::Sqrt), &[total], ty.clone());
+    let y = g.push(Op::Map(Ufunc::Divide), &[d, root], ty);
+    // (In memory of its own, as its elements have another size.)
+    let other = if dtype == DType::F64 { DType::F32 } else { DType::F64 };
+    let y = g.push(Op::Cast, &[y], Type::new(other, &shape));
+    g.outputs.push(y);
+    g
+}
+
+#[test]
+fn what_is_only_passed_on_has_room_for_a_block() {
+    for tier in [Tier::Vm, Tier::Compiled] {
+        for dtype in [DType::F64, DType::F32] {
+            for (rows, n) in [(200, 150), (333, 77), (64, 400)] {
+                let plan = legate_jit_passes::compile(&normalised(dtype, rows, n), &Cx::default()).unwrap();
+                let together = Prepared::build(plan.clone(), tier, true).unwrap();
+                let apart = Prepared::build(plan, tier, false).unwrap();
+                let case = format!("{dtype} {rows} × {n}");
+                assert!(together.goes_by_blocks(), "{case}: {:?}", together.plan.steps);
+                // One array of rows, the result: its rows are read nowhere else.
+                let large = |a: &&Action| matches!(a, Action::Alloc { bytes, .. } if *bytes >= rows * n * 4);
+                assert_eq!(together.actions.iter().filter(large).count(), 1, "{case}");
+                let run_of = |a: &Action| if let Action::Rowwise(run) = a { Some(run.near.row_bytes()) } else { None };
+                let near: usize = together.actions.iter().filter_map(run_of).sum();
+                assert_eq!(near, n * dtype.size(), "{case}: {:?}", together.plan.steps);
+                let inputs = [input(dtype, rows * n, 1), input(dtype, n, 5), input(dtype, n, 9)];
+                let run = |p: &Prepared| -> Vec<Vec<u8>> {
+                    p.run(&inputs, &[]).unwrap().iter().map(|out| out.as_slice().to_vec()).collect()
+                };
+                assert!(run(&together) == run(&apart), "{case}");
+            }
+        }
+    }
+}

@@ -87,7 +87,7 @@ impl Streams {
             let range = &all[c];
             if self.adds_leaves(launch) {
                 let set = |s: usize, partial| partials.set(s * all.len() + c, partial);
-                self.sum_leaves(launch, frame, range.clone(), set);
+                self.sum_leaves(launch, frame, 0, range.clone(), set);
                 continue;
             }
             self.compute(launch, frame, range.clone(), |ptrs| {

@@ -1,7 +1,7 @@
 //! Sums whose values never reach memory: kernels that add up the leaves of NumPy's tree in registers (`InnerStride::Leaves`).
 //!
-//! For launches that go straight along their operands and sum everything to one element. Until such a kernel is compiled, its
-//! launch computes streams with the prebuilt loops like every other.
+//! For launches that go straight along their operands and sum everything to one element, or each row to one. Until such a kernel
+//! is compiled, its launch computes streams with the prebuilt loops like every other.
 
 use std::ops::Range;
 
@@ -10,10 +10,16 @@ use legate_jit_ir::kernel::{InnerStride, Kernel, Op};
 use legate_jit_ir::plan::Launch;
 use legate_jit_ir::{DType, Ufunc};
 
+use smallvec::SmallVec;
+
 use super::{Element, Mode, Streams, with_scratch};
 use crate::exec::Frame;
 use crate::exec::launch::{Place, PreparedLaunch};
+use crate::exec::space::{Walk, specialise};
 use crate::tree;
+
+/// The fewest elements of one row among many: calling a kernel for less takes longer than to write what it computes.
+const ROW: usize = if cfg!(test) { tree::LEAF + 1 } else { 512 };
 
 /// Lengths of the leaves of a chunk of so many elements.
 pub struct Leaves {
@@ -21,27 +27,31 @@ pub struct Leaves {
     lengths: Vec<i64>,
 }
 
-/// The kernel that adds up what this one would store to streams; `None` where it goes along anything but one axis of contiguous
-/// numbers.
-pub fn adding(launch: &Launch, kernel: &Kernel, places: &[Place]) -> Option<Kernel> {
+/// The kernel that adds up what this one would store to streams, row by row; `None` where it goes along anything but one axis of
+/// contiguous numbers.
+pub fn adding(launch: &Launch, kernel: &Kernel, walk: &Walk, places: &[Place]) -> Option<Kernel> {
     let is_sum = |s: &legate_jit_ir::plan::Stream| {
         s.reduce.reducer == Reducer::Ufunc(Ufunc::Add)
             && s.reduce.order == Order::Tree
             && matches!(s.dtype, DType::F32 | DType::F64)
-            && s.reduce.axes.len() == launch.domain.len()
     };
     let plain = |a: &legate_jit_ir::kernel::Access| a.inner != InnerStride::Any && !a.dtype.is_complex();
-    let asks = kernel.body.insts.iter().any(|i| matches!(i.op, Op::Index(_)) || i.dtype.is_complex());
-    if launch.streams.is_empty()
-        || launch.pieces.len() != 1
-        || kernel.rank != 1
-        || asks
-        || !launch.streams.iter().all(is_sum)
-        || !kernel.accesses.iter().all(plain)
-    {
+    let insts = &kernel.body.insts;
+    let asks = insts.iter().any(|i| matches!(i.op, Op::Index(_)) || i.dtype.is_complex());
+    // Eight accumulators are all lanes of a vector of doubles only, and functions take two vectors at a time: where many rows follow
+    // each other, that counts for more than what streams cost.
+    let whole = walk.rank() == 1 || launch.streams.iter().all(|s| s.dtype == DType::F64);
+    let calls = walk.rank() > 1 && insts.iter().any(|i| matches!(i.op, Op::Map(f, _) if f.vmath().is_some()));
+    let fits = launch.pieces.len() == 1 && !launch.streams.is_empty() && launch.streams.iter().all(is_sum);
+    if !fits || asks || !whole || calls {
         return None;
     }
-    let mut adding = kernel.clone();
+    let (rank, last) = (walk.rank(), walk.rank() as u32 - 1);
+    let along: SmallVec<[i64; 16]> = (0..places.len()).map(|a| walk.strides[a * rank + rank - 1]).collect();
+    let mut adding = specialise(kernel, walk, &[last], &along, places, |_| false);
+    if !adding.accesses.iter().all(plain) {
+        return None;
+    }
     for (access, place) in adding.accesses.iter_mut().zip(places) {
         if matches!(place, Place::Stream(_)) {
             access.inner = InnerStride::Leaves;
@@ -51,10 +61,18 @@ pub fn adding(launch: &Launch, kernel: &Kernel, places: &[Place]) -> Option<Kern
 }
 
 impl Streams {
+    /// Whether every output is a tree over a row.
+    pub fn goes_by_rows(&self) -> bool {
+        matches!(self.mode, Mode::Rows { .. })
+    }
+
     /// The kernel of the launch is to add up leaves once it is compiled; whether that can be.
     pub fn expect_leaves(&mut self) -> bool {
-        let Mode::Rows { outputs: 1, n } = self.mode else { return false };
-        if n <= tree::LEAF || self.direct.is_some() {
+        let Mode::Rows { outputs, n } = self.mode else { return false };
+        // (Reduced axes that could not be merged are no row.)
+        let is_row = self.domain.last().is_some_and(|&last| last as usize == n);
+        let least = if outputs > 1 { ROW } else { tree::LEAF + 1 };
+        if n < least || !is_row || self.direct.is_some() {
             return false;
         }
         let chunks = if n > self.chunk { self.cut(n) } else { std::iter::once(0..n).collect() };
@@ -72,11 +90,12 @@ impl Streams {
         !self.leaves.is_empty() && launch.pieces[0].adds_up()
     }
 
-    /// The partial results of a chunk, for each stream, where [`adds_leaves`](Self::adds_leaves) says so.
+    /// The partial results of a chunk of an output's row, for each stream, where [`adds_leaves`](Self::adds_leaves) says so.
     pub(super) fn sum_leaves(
         &self,
         launch: &PreparedLaunch,
         frame: &Frame,
+        output: usize,
         range: Range<usize>,
         mut each: impl FnMut(usize, Element),
     ) {
@@ -93,8 +112,15 @@ impl Streams {
                     start
                 })
                 .collect();
-            // SAFETY: the range lies in the domain, which has one axis; there is room for a sum of each leaf.
-            unsafe { launch.pieces[0].run_leaves(frame, range.start, &shape.lengths, &sums) };
+            let last = self.domain.len() - 1;
+            let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, last + 1);
+            let mut rest = output;
+            for (at, &n) in lo[..last].iter_mut().zip(&self.domain[..last]).rev() {
+                (*at, rest) = ((rest % n as usize) as i64, rest / n as usize);
+            }
+            lo[last] = range.start as i64;
+            // SAFETY: the range lies in a row of the domain; there is room for a sum of each leaf.
+            unsafe { launch.pieces[0].run_leaves(frame, &lo, &shape.lengths, &sums) };
             for (s, info) in self.list.iter().enumerate() {
                 // SAFETY: the kernel has written a sum for each leaf.
                 each(s, unsafe { tree::join_leaves(info.dtype, range.len(), sums[s], shape.lengths.len()) });
@@ -106,7 +132,8 @@ impl Streams {
 #[cfg(test)]
 mod tests {
     use legate_jit_ir::graph::{Graph, Op, Reduce};
-    use legate_jit_ir::{Type, Value};
+    use legate_jit_ir::view::AxisMap;
+    use legate_jit_ir::{Type, Value, View};
     use legate_jit_passes::Cx;
 
     use super::*;
@@ -162,6 +189,55 @@ mod tests {
                 assert!(run(&added) == streams, "{dtype} {n}");
                 let stepwise = Prepared::stepwise(plan, Tier::Compiled).unwrap();
                 assert!(run(&stepwise) == streams, "{dtype} {n}, cut finely");
+            }
+        }
+    }
+
+    /// sum((x - m)²) and sum((x - m) w) over the last axis, and x - m, where m is a number for each of the first axis and w one for
+    /// each of the last.
+    fn by_rows(dtype: DType, shape: [usize; 3]) -> Graph {
+        let mut g = Graph { donated: vec![false; 3], ..Graph::default() };
+        let ty = |shape: &[usize]| Type::new(dtype, shape);
+        let spread = |d: usize| {
+            let axes = [AxisMap::along(0, d, 1)].into_iter().collect();
+            Op::View(View { shape: shape.into_iter().collect(), axes })
+        };
+        let x = g.push(Op::Input(0), &[], ty(&shape));
+        let m = g.push(Op::Input(1), &[], ty(&shape[..1]));
+        let w = g.push(Op::Input(2), &[], ty(&shape[2..]));
+        let m = g.push(spread(0), &[m], ty(&shape));
+        let w = g.push(spread(2), &[w], ty(&shape));
+        let d = g.push(Op::Map(Ufunc::Subtract), &[x, m], ty(&shape));
+        let square = g.push(Op::Map(Ufunc::Square), &[d], ty(&shape));
+        let product = g.push(Op::Map(Ufunc::Multiply), &[d, w], ty(&shape));
+        let sum = |g: &mut Graph, v: Value| {
+            let axes = [2].into_iter().collect();
+            let reduce = Reduce { reducer: Reducer::Ufunc(Ufunc::Add), axes, order: Order::Tree };
+            g.push(Op::Reduce(reduce), &[v], Type::new(dtype, &shape[..2]))
+        };
+        g.outputs = vec![sum(&mut g, square), sum(&mut g, product), d];
+        g
+    }
+
+    #[test]
+    fn leaves_of_rows_have_the_bits_of_the_stream() {
+        for dtype in [DType::F64] {
+            // Rows in one chunk and in several, of leaves that are whole and of others; one axis before them, and two.
+            let shapes = [[7, 1, 129], [3, 5, 1000], [1, 9, 1003], [50, 2, 300], [2, 3, 40_007], [1, 1, 300_001]];
+            for shape in shapes {
+                let plan = legate_jit_passes::compile(&by_rows(dtype, shape), &Cx::default()).unwrap();
+                let inputs =
+                    [input(dtype, shape.iter().product(), 1), input(dtype, shape[0], 5), input(dtype, shape[2], 3)];
+                let run = |p: &Prepared| -> Vec<Vec<u8>> {
+                    p.run(&inputs, &[]).unwrap().iter().map(|out| out.as_slice().to_vec()).collect()
+                };
+                let streams = run(&Prepared::new(plan.clone(), Tier::Vm).unwrap());
+                let added = Prepared::new(plan.clone(), Tier::Compiled).unwrap();
+                let launches: Vec<_> = added.actions.iter().flat_map(|a| a.launches()).collect();
+                assert!(launches.iter().any(|l| l.streams().is_some_and(|s| s.adds_leaves(l))), "{dtype} {shape:?}");
+                assert!(run(&added) == streams, "{dtype} {shape:?}");
+                let stepwise = Prepared::stepwise(plan, Tier::Compiled).unwrap();
+                assert!(run(&stepwise) == streams, "{dtype} {shape:?}, cut finely");
             }
         }
     }
