@@ -12,7 +12,9 @@ mod chains;
 mod control;
 mod jam;
 mod lanes;
+mod mirrored;
 mod numbers;
+mod products;
 mod rows;
 mod views;
 
@@ -50,6 +52,7 @@ const NOT_EQUAL: i64 = 1;
 const LESS: i64 = 2;
 const LESS_EQUAL: i64 = 3;
 const GREATER: i64 = 4;
+const BELOW: i64 = 6;
 const NOT_BELOW: i64 = 9;
 const FLOAT_EQUAL: i64 = 1;
 const FLOAT_LESS: i64 = 4;
@@ -571,14 +574,16 @@ impl<'c, 'b> Nest<'c, 'b> {
                 self.set_view(ins.a, &seen);
             }
             Op::Index if self.axes(ins.a).is_some() && self.axes(ins.b).is_some() => self.index(ins),
-            Op::DotF64 | Op::DotF32 => self.dot(ins),
+            Op::DotF64 | Op::DotF32 => self.dot(n, ins),
+            Op::Take if self.chains.is_put_off(n) => self.put_off(n, ins),
             Op::SumF64 | Op::SumF32 | Op::MaximumF64 | Op::MaximumF32 | Op::MinimumF64 | Op::MinimumF32
                 if self.axes(ins.b) == Some(1) =>
             {
                 self.reduce(ins);
             }
             Op::Take if ins.e <= 8 && [ins.a, ins.b, ins.c].iter().all(|&v| self.axes(v) == Some(1)) => {
-                self.take(n, ins);
+                let (from, of) = (self.view(ins.b, 1), self.view(ins.c, 1));
+                self.take(n, ins, &from, &of);
             }
             Op::LoadF64At0 => self.load(ins, &[], Elem::F64),
             Op::LoadF64At1 => self.load(ins, &[ins.c], Elem::F64),
