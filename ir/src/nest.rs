@@ -7,6 +7,7 @@
 mod apart;
 mod bits;
 pub mod code;
+mod foreseen;
 mod lanes;
 mod text;
 
@@ -16,6 +17,7 @@ use crate::{DType, Error, Result};
 pub use apart::UNWRITTEN;
 pub use bits::fits;
 use code::{Ins, Map, Op, Operand};
+pub use foreseen::{Foreseen, Index, Place};
 pub use lanes::{Lanes, Use};
 
 /// Axes of a view, at most.
