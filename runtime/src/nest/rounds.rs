@@ -33,7 +33,7 @@ const LONGEST_BATCH: i64 = 1_000_000;
 /// Jumps back in a long round before it asks for more.
 pub(super) const MORE: i64 = 1 << 13;
 /// The same for rounds that several threads do at once, and the least time of each thread's that is worth it, in nanoseconds.
-const PART: i64 = 1 << 16;
+const PART: i64 = 1 << 15;
 const WORTH_SHARING: i64 = 10_000;
 /// What they note, in bytes: it should stay in the caches.
 const NOTES_OF_PART: i64 = 1 << 18;
