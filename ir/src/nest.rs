@@ -7,6 +7,7 @@
 mod apart;
 mod bits;
 pub mod code;
+mod foreseen;
 mod lanes;
 mod text;
 
@@ -16,6 +17,7 @@ use crate::{DType, Error, Result};
 pub use apart::UNWRITTEN;
 pub use bits::fits;
 use code::{Ins, Map, Op, Operand};
+pub use foreseen::{Foreseen, Index, Place};
 pub use lanes::{Lanes, Use};
 
 /// Axes of a view, at most.
@@ -245,6 +247,8 @@ pub struct Frame {
     pub gaps: i64,
     /// The same for less than [`SHORT`] products of vectors without gaps, one after the other without being rounded.
     pub short: i64,
+    /// The same for more of them: in [`PACKED`] vectors of so many sums; 0 where it is another order.
+    pub packed: i64,
     /// Memory of an instruction's, by its number, for so many bytes, in which none of the addresses lies. Null where there is none.
     pub memory: unsafe extern "C" fn(*mut c_void, u64, u64, *mut u8, *mut u8, *mut u8, *mut u8) -> *mut u8,
 }
@@ -267,6 +271,13 @@ pub const GAPS: usize = 4;
 
 /// See [`Frame::short`].
 pub const SHORT: usize = 16;
+
+/// In how many vectors BLAS adds up the products of vectors without gaps, without rounding them: the k-th product of a vector goes to its
+/// k-th sum. Of sums in vectors of eight, the upper halves are added to the lower ones; then once more so many vectors of half as many
+/// products may follow; then the vectors are added one after the other, and of that the upper half to the lower one. Of sums in vectors of
+/// four, the upper halves are added to the lower ones, then the first to the second, the third to the fourth, and these. Then the second
+/// sum is added to the first; what is left after multiples of 16 is added without being rounded.
+pub const PACKED: usize = 4;
 
 /// Bytes of rows that machine code may note before it asks for more room.
 pub const ROWS: usize = 1 << 17;

@@ -169,8 +169,8 @@ impl Program {
         let needed = self.ir.code.iter().any(|ins| matches!(ins.op, Op::DotF64 | Op::DotF32));
         match if needed { blas::dots() } else { None } {
             Some(dots) => {
-                let [gaps, short] = blas::adds_as_said();
-                ir::Frame { dots, gaps: gaps as i64, short: short as i64, ..calls::FRAME }
+                let blas::Orders { gaps, short, packed } = blas::orders();
+                ir::Frame { dots, gaps: gaps as i64, short: short as i64, packed, ..calls::FRAME }
             }
             None => calls::FRAME,
         }

@@ -10,13 +10,17 @@
 mod calls;
 mod chains;
 mod control;
+mod flat;
+mod foreseen;
 mod jam;
 mod lanes;
+mod mirrored;
 mod numbers;
+mod products;
 mod rows;
 mod views;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use melior::Context;
@@ -30,7 +34,8 @@ use melior::ir::{Attribute, Block, Identifier, Module, Region, RegionLike, Type}
 
 use legate_jit_ir::nest::code::{Ins, Op, Operand};
 use legate_jit_ir::nest::{
-    AXES, DOT_ALONE, ELEMENTS, Frame, GO_ON, Item, LEFT, LONG, LONGEST, OLD_BYTES, Old, Program, SHORT, fits, view,
+    AXES, DOT_ALONE, ELEMENTS, Foreseen, Frame, GO_ON, Item, LEFT, LONG, LONGEST, OLD_BYTES, Old, Program, SHORT, fits,
+    view,
 };
 
 use super::build::{Build, Common, Elem, Math, V};
@@ -38,6 +43,8 @@ use super::{Lowered, add_function};
 use crate::Result;
 use crate::target::{CpuTarget, Level};
 use chains::Chains;
+use flat::Way;
+use foreseen::Fast;
 use rows::Kept;
 use views::{axes, filed};
 
@@ -50,6 +57,7 @@ const NOT_EQUAL: i64 = 1;
 const LESS: i64 = 2;
 const LESS_EQUAL: i64 = 3;
 const GREATER: i64 = 4;
+const BELOW: i64 = 6;
 const NOT_BELOW: i64 = 9;
 const FLOAT_EQUAL: i64 = 1;
 const FLOAT_LESS: i64 = 4;
@@ -135,6 +143,13 @@ struct Nest<'c, 'b> {
     /// The same for those that write several columns at once: from where to where the first elements of columns lie, their length and
     /// their stride.
     noted_columns: BTreeMap<usize, [V<'c>; 4]>,
+    /// Inner loops of which is known before where their elements are, by their heads.
+    foreseen: BTreeMap<usize, Foreseen>,
+    /// The rounds of such a loop that are being built, and what registers have on the way that is gone of them.
+    fast: Option<Fast<'c>>,
+    way: RefCell<Option<Way<'c>>>,
+    /// For loops whose rounds carry an element on, its type and where it is in the function's frame.
+    carried: BTreeMap<usize, (Elem, V<'c>)>,
     /// For each piece of memory where it is and how many bytes it has, in the function's frame.
     pieces: Vec<[V<'c>; 2]>,
     /// For each instruction that is jumped to, or that follows a jump.
@@ -273,7 +288,18 @@ impl<'c, 'b> Nest<'c, 'b> {
             room
         };
         let writers = || program.code.iter().enumerate().filter(|(_, ins)| writes(ins)).map(|(n, _)| n);
-        let noted = writers().map(|n| (n, [(); 3].map(|()| zero()))).collect();
+        let heads = program.code.iter().enumerate().filter(|(_, ins)| ins.op == Op::NextOfRange).map(|(n, _)| n);
+        let foreseen: BTreeMap<usize, Foreseen> =
+            heads.filter_map(|head| Some((head, program.foreseen(head)?))).collect();
+        let of_elements = foreseen.values().flat_map(|plan| plan.noted.keys().copied());
+        let noted = writers().chain(of_elements).map(|n| (n, [(); 3].map(|()| zero()))).collect();
+        let carried = foreseen.iter().filter_map(|(&head, plan)| {
+            let (_, to) = plan.carried.as_ref()?;
+            let n = plan.elements.keys().find(|n| program.code[**n].op.notes_one() && plan.elements[n] == *to)?;
+            let elem = foreseen::element_of(program.code[*n].op);
+            Some((head, (elem, room(b.ty(elem)))))
+        });
+        let carried = carried.collect();
         let noted_columns = writers().map(|n| (n, [(); 4].map(|()| zero()))).collect();
         let pieces = (0..program.memories).map(|_| {
             let (at, most) = (room(b.common.ptr), room(b.ty(Elem::I64)));
@@ -317,6 +343,10 @@ impl<'c, 'b> Nest<'c, 'b> {
             kept: BTreeMap::new(),
             noted,
             noted_columns,
+            foreseen,
+            fast: None,
+            way: RefCell::new(None),
+            carried,
             pieces,
             blocks: vec![None; program.code.len()],
             head: region.append_block(Block::new(&[])),
@@ -336,9 +366,20 @@ impl<'c, 'b> Nest<'c, 'b> {
         let next = self.b.load(Elem::I64, self.next);
         self.set_int(self.program.variable as u16, next);
         self.jump(self.target(0));
-        let mut open = false;
-        for (n, ins) in code.iter().enumerate() {
-            if let Some(block) = self.blocks[n] {
+        self.instructions(0..code.len(), false);
+        for (block, end) in [(self.leave.get(), LEFT), (self.long.get(), LONG)] {
+            if let Some(block) = block {
+                self.b.block = block;
+                self.end(end);
+            }
+        }
+    }
+
+    /// Some instructions, in their order. `open`: the block at hand is to go on with the first.
+    fn instructions(&mut self, which: impl Iterator<Item = usize>, mut open: bool) {
+        for n in which {
+            if self.blocks[n].is_some() {
+                let block = self.target(n);
                 if open {
                     self.jump(block);
                 }
@@ -347,19 +388,20 @@ impl<'c, 'b> Nest<'c, 'b> {
             }
             // (What cannot be reached is left out.)
             if open {
-                open = self.instruction(n, ins);
-                if open && may_raise(ins.op) && !self.is_used(n, ins.a) {
-                    let value = self.float(ins.a);
-                    self.use_of(value);
-                }
+                let ins = self.program.code[n];
+                open = self.step(n, &ins);
             }
         }
-        for (block, end) in [(self.leave.get(), LEFT), (self.long.get(), LONG)] {
-            if let Some(block) = block {
-                self.b.block = block;
-                self.end(end);
-            }
+    }
+
+    /// One instruction, whose result is used; whether the next one may come after it.
+    fn step(&mut self, n: usize, ins: &Ins) -> bool {
+        let open = self.instruction(n, ins);
+        if open && may_raise(ins.op) && !self.is_used(n, ins.a) {
+            let value = self.float(ins.a);
+            self.use_of(value);
         }
+        open
     }
 
     /// Whether what the instruction at `n` computes is surely used: by one after it that is done whenever it is, before anything
@@ -523,14 +565,21 @@ impl<'c, 'b> Nest<'c, 'b> {
                         Some(row) => self.jam(n, &plan, row),
                         None => self.in_lanes(n, &plan, end),
                     }
+                } else if let Some(plan) = self.foreseen.get(&n).cloned() {
+                    self.foresee(n, &plan, end);
                 }
                 self.next_number(ins.a, ins.b, true);
                 self.jump(after);
                 return false;
             }
+            Op::Again if self.fast.is_some() => {
+                let end = self.fast.as_ref().expect("rounds that are built").end;
+                self.jump(end);
+                return false;
+            }
             Op::Again => {
                 // One jump back for all ends of a body, so that LLVM sees one number that is counted up.
-                let after = self.followed(n + 1);
+                let after = self.program.followed(n + 1);
                 let key = ([ins.a, ins.b, ins.c], after);
                 if let Some(&block) = self.again.get(&key) {
                     self.jump(block);
@@ -571,39 +620,41 @@ impl<'c, 'b> Nest<'c, 'b> {
                 self.set_view(ins.a, &seen);
             }
             Op::Index if self.axes(ins.a).is_some() && self.axes(ins.b).is_some() => self.index(ins),
-            Op::DotF64 | Op::DotF32 => self.dot(ins),
+            Op::DotF64 | Op::DotF32 => self.dot(n, ins),
+            Op::Take if self.chains.is_put_off(n) => self.put_off(n, ins),
             Op::SumF64 | Op::SumF32 | Op::MaximumF64 | Op::MaximumF32 | Op::MinimumF64 | Op::MinimumF32
                 if self.axes(ins.b) == Some(1) =>
             {
                 self.reduce(ins);
             }
             Op::Take if ins.e <= 8 && [ins.a, ins.b, ins.c].iter().all(|&v| self.axes(v) == Some(1)) => {
-                self.take(n, ins);
+                let (from, of) = (self.view(ins.b, 1), self.view(ins.c, 1));
+                self.take(n, ins, &from, &of);
             }
-            Op::LoadF64At0 => self.load(ins, &[], Elem::F64),
-            Op::LoadF64At1 => self.load(ins, &[ins.c], Elem::F64),
-            Op::LoadF64At2 => self.load(ins, &[ins.c, ins.d], Elem::F64),
-            Op::LoadF32At0 => self.load(ins, &[], Elem::F32),
-            Op::LoadF32At1 => self.load(ins, &[ins.c], Elem::F32),
-            Op::LoadF32At2 => self.load(ins, &[ins.c, ins.d], Elem::F32),
-            Op::LoadI64At0 => self.load(ins, &[], Elem::I64),
-            Op::LoadI64At1 => self.load(ins, &[ins.c], Elem::I64),
-            Op::LoadI64At2 => self.load(ins, &[ins.c, ins.d], Elem::I64),
-            Op::LoadBoolAt0 => self.load(ins, &[], Elem::I8),
-            Op::LoadBoolAt1 => self.load(ins, &[ins.c], Elem::I8),
-            Op::LoadBoolAt2 => self.load(ins, &[ins.c, ins.d], Elem::I8),
-            Op::StoreF64At0 => self.store(ins, &[], Elem::F64),
-            Op::StoreF64At1 => self.store(ins, &[ins.c], Elem::F64),
-            Op::StoreF64At2 => self.store(ins, &[ins.c, ins.d], Elem::F64),
-            Op::StoreF32At0 => self.store(ins, &[], Elem::F32),
-            Op::StoreF32At1 => self.store(ins, &[ins.c], Elem::F32),
-            Op::StoreF32At2 => self.store(ins, &[ins.c, ins.d], Elem::F32),
-            Op::StoreI64At0 => self.store(ins, &[], Elem::I64),
-            Op::StoreI64At1 => self.store(ins, &[ins.c], Elem::I64),
-            Op::StoreI64At2 => self.store(ins, &[ins.c, ins.d], Elem::I64),
-            Op::StoreBoolAt0 => self.store(ins, &[], Elem::I8),
-            Op::StoreBoolAt1 => self.store(ins, &[ins.c], Elem::I8),
-            Op::StoreBoolAt2 => self.store(ins, &[ins.c, ins.d], Elem::I8),
+            Op::LoadF64At0 => self.load(n, ins, &[], Elem::F64),
+            Op::LoadF64At1 => self.load(n, ins, &[ins.c], Elem::F64),
+            Op::LoadF64At2 => self.load(n, ins, &[ins.c, ins.d], Elem::F64),
+            Op::LoadF32At0 => self.load(n, ins, &[], Elem::F32),
+            Op::LoadF32At1 => self.load(n, ins, &[ins.c], Elem::F32),
+            Op::LoadF32At2 => self.load(n, ins, &[ins.c, ins.d], Elem::F32),
+            Op::LoadI64At0 => self.load(n, ins, &[], Elem::I64),
+            Op::LoadI64At1 => self.load(n, ins, &[ins.c], Elem::I64),
+            Op::LoadI64At2 => self.load(n, ins, &[ins.c, ins.d], Elem::I64),
+            Op::LoadBoolAt0 => self.load(n, ins, &[], Elem::I8),
+            Op::LoadBoolAt1 => self.load(n, ins, &[ins.c], Elem::I8),
+            Op::LoadBoolAt2 => self.load(n, ins, &[ins.c, ins.d], Elem::I8),
+            Op::StoreF64At0 => self.store(n, ins, &[], Elem::F64),
+            Op::StoreF64At1 => self.store(n, ins, &[ins.c], Elem::F64),
+            Op::StoreF64At2 => self.store(n, ins, &[ins.c, ins.d], Elem::F64),
+            Op::StoreF32At0 => self.store(n, ins, &[], Elem::F32),
+            Op::StoreF32At1 => self.store(n, ins, &[ins.c], Elem::F32),
+            Op::StoreF32At2 => self.store(n, ins, &[ins.c, ins.d], Elem::F32),
+            Op::StoreI64At0 => self.store(n, ins, &[], Elem::I64),
+            Op::StoreI64At1 => self.store(n, ins, &[ins.c], Elem::I64),
+            Op::StoreI64At2 => self.store(n, ins, &[ins.c, ins.d], Elem::I64),
+            Op::StoreBoolAt0 => self.store(n, ins, &[], Elem::I8),
+            Op::StoreBoolAt1 => self.store(n, ins, &[ins.c], Elem::I8),
+            Op::StoreBoolAt2 => self.store(n, ins, &[ins.c, ins.d], Elem::I8),
             _ if self.chains.is_put_off(n) => self.put_off(n, ins),
             _ if self.is_row(ins) => self.do_rows(n, ins),
             _ => self.call_for(n, ins),

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use legate_jit_codegen::{Compiler, CpuTarget, Options, Sink, Source, Stage, Workshop, warm};
-use legate_jit_ir::nest::{Frame, GO_ON, LEFT, OLD_BYTES, OLD_ROW, Old, view};
+use legate_jit_ir::nest::{Frame, GO_ON, LEFT, OLD_BYTES, OLD_ROW, Old, PACKED, SHORT, view};
 
 /// `v1[i] += v0[i - 1] * 0.5` for each round's `i`, and a product that nobody uses.
 const ADDS: &str = "nest ints 3 floats 6 views 2 memories 0 variable i0 {
@@ -124,6 +124,7 @@ fn frame(log: *mut Old) -> Frame {
         dots: [std::ptr::null(); 2],
         gaps: 0,
         short: 0,
+        packed: 0,
         memory: no_memory,
     }
 }
@@ -261,4 +262,90 @@ fn nests_are_compiled_ahead() {
     assert_eq!((compiler.counters().cache_hits, compiler.kernels()), (1, vec![ADDS.to_string()]));
     drop(compiler);
     std::fs::remove_dir_all(dir).unwrap();
+}
+
+/// Sums of products, of the first ones from the last to the first in one vector.
+const PRODUCTS: &str = "nest ints 1 floats 1 views 6 memories 0 variable i0 {
+  v0 = f64 1
+  v1 = f64 1
+  v2 = f64 1 written
+  x0 = - : i0 by 1
+  x1 = - : - by -1
+  0: index v3 v0 x0 1
+  1: index v4 v1 x0 1
+  2: index v5 v3 x1 1
+  3: dot_f64 f0 v5 v4 1
+  4: store_f64_1 f0 v2 i0
+  5: end_round
+}
+";
+
+/// The sum of products in four vectors of so many sums.
+fn packed<const N: usize>(pairs: &[(f64, f64)]) -> f64 {
+    let mut sums = [[0.0f64; N]; PACKED];
+    let long = pairs.len() & !(N * PACKED - 1);
+    let add = |sums: &mut [[f64; N]; PACKED], pairs: &[(f64, f64)], lanes: usize| {
+        for (k, &(x, y)) in pairs.iter().enumerate() {
+            let sum = &mut sums[k / lanes % PACKED][k % lanes];
+            *sum = x.mul_add(y, *sum);
+        }
+    };
+    add(&mut sums, &pairs[..long], N);
+    let whole = pairs.len() & !(4 * PACKED - 1);
+    if N == 8 {
+        sums.iter_mut().for_each(|v| (0..4).for_each(|k| v[k] += v[k + 4]));
+        add(&mut sums, &pairs[long..whole], 4);
+    }
+    let halves = |v: [f64; 4]| [v[0] + v[2], v[1] + v[3]];
+    let four = sums.map(|v| [v[0], v[1], v[2], v[3]]);
+    let two = match N {
+        8 => halves([0, 1, 2, 3].map(|k| ((four[0][k] + four[1][k]) + four[2][k]) + four[3][k])),
+        _ => [0, 1].map(|k| {
+            let of = |n: usize| halves(four[n])[k];
+            (of(0) + of(1)) + (of(2) + of(3))
+        }),
+    };
+    pairs[whole..].iter().fold(two[0] + two[1], |sum, &(x, y)| x.mul_add(y, sum))
+}
+
+#[test]
+fn products_are_added_up_in_the_order_that_is_told() {
+    type Sum = fn(&[(f64, f64)]) -> f64;
+    let (fours, eights): (Sum, Sum) = (packed::<4>, packed::<8>);
+    // (The last one has vectors of four elements, as others are of no use to it.)
+    for (name, width, sum) in [("x86-64-v3", 4, fours), ("x86-64-v4", 8, eights), ("znver4", 8, eights)] {
+        let target = CpuTarget::named(name).unwrap();
+        if !target.runs_here() {
+            continue;
+        }
+        let compiler = Compiler::new(Options { target: Some(target), ..Options::default() });
+        let Source::Nest(program) = PRODUCTS.parse().unwrap() else { panic!("a nest") };
+        let slot = compiler.get_nest(&program);
+        assert!(slot.wait().is_none(), "it is no kernel");
+        let code = slot.nest().expect("code for this machine");
+        const ALL: usize = 150;
+        let mut x: Vec<f64> = (0..ALL).map(|k| (k as f64 * 0.7).sin()).collect();
+        let mut y: Vec<f64> = (0..ALL).map(|k| (k as f64 * 1.3).cos()).collect();
+        let mut out = vec![0.0; ALL];
+        let run = |orders: [i64; 2], x: &mut [f64], y: &mut [f64], out: &mut [f64]| {
+            let mut views = [x, y, out, &mut [], &mut [], &mut []].map(Vector::of);
+            let (mut ints, mut floats) = ([0i64], [0.0f64]);
+            let mut log = vec![Old { place: 0, bits: 0 }; 2 * ALL];
+            let mut frame = frame(log.as_mut_ptr());
+            (frame.ints, frame.floats) = (ints.as_mut_ptr(), floats.as_mut_ptr());
+            (frame.views, frame.next, frame.rounds, frame.fuel) = (views.as_mut_ptr().cast(), 1, ALL as i64 - 1, 1000);
+            [frame.short, frame.packed] = orders;
+            // SAFETY: the frame has all that the code reads, and room for what it notes.
+            unsafe { code(&raw mut frame) }
+        };
+        assert_eq!(run([1, width], &mut x, &mut y, &mut out), GO_ON);
+        for n in 1..ALL {
+            let pairs: Vec<(f64, f64)> = (0..n).map(|k| (x[n - 1 - k], y[k])).collect();
+            let want = if n < SHORT { pairs.iter().fold(0.0, |sum, &(x, y)| x.mul_add(y, sum)) } else { sum(&pairs) };
+            assert_eq!(out[n].to_bits(), want.to_bits(), "{name} {n}");
+        }
+        // Where the order is another one somebody else is asked.
+        assert_eq!(run([0, 12], &mut x, &mut y, &mut out), GO_ON);
+        assert!(out[1..].iter().all(|sum| sum.is_nan()));
+    }
 }

@@ -74,26 +74,18 @@ struct Walk<'a> {
 impl Program {
     /// The instructions of a round of the loop whose head is here, but for jumps, if it goes straight to its end.
     fn straight(&self, head: usize) -> Option<Vec<usize>> {
-        let followed = |mut n: usize| {
-            while let Ins { op: Op::Jump, a, .. } = self.code[n]
-                && a as usize > n
-            {
-                n = a as usize;
-            }
-            n
-        };
         let Ins { op: Op::NextOfRange, a: range, b: number, .. } = self.code[head] else { return None };
-        let first = followed(head + 1);
+        let first = self.followed(head + 1);
         let (mut n, mut body) = (first, Vec::new());
         while body.len() <= LONGEST_BODY {
             let ins = &self.code[n];
             let target = ins.named().any(|(kind, _)| kind == Operand::Target);
             match ins.op {
-                Op::Jump => match followed(n) {
+                Op::Jump => match self.followed(n) {
                     on if on > n => n = on,
                     _ => return None,
                 },
-                Op::Again if (ins.a, ins.b) == (range, number) && followed(ins.c as usize) == first => {
+                Op::Again if (ins.a, ins.b) == (range, number) && self.followed(ins.c as usize) == first => {
                     return Some(body);
                 }
                 Op::EndRound | Op::Leave => return None,

@@ -12,6 +12,7 @@ use legate_jit_vmath::{Isa, isa};
 use parking_lot::Mutex;
 
 use super::orders;
+pub(crate) use super::orders::Orders;
 use crate::{Error, Result};
 
 /// CBLAS with 64-bit integers.
@@ -91,11 +92,10 @@ pub(crate) fn dots() -> Option<[*const c_void; 2]> {
     get().map(|blas| [blas.ddot as *const c_void, blas.sdot as *const c_void])
 }
 
-/// Whether it adds the products of vectors in double precision up as `ir::nest::Frame::gaps` and `short` say: tried out once, on vectors of
-/// many lengths.
-pub(crate) fn adds_as_said() -> [bool; 2] {
-    static SAID: OnceLock<[bool; 2]> = OnceLock::new();
-    *SAID.get_or_init(|| get().map_or([false; 2], orders::are_as_said))
+/// How it adds the products of vectors in double precision up: tried out once, on vectors of many lengths.
+pub(crate) fn orders() -> Orders {
+    static FOUND: OnceLock<Orders> = OnceLock::new();
+    *FOUND.get_or_init(|| get().map(orders::found).unwrap_or_default())
 }
 
 pub(super) fn get() -> Option<&'static Blas> {

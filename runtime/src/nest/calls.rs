@@ -38,6 +38,7 @@ pub(super) const FRAME: Frame = Frame {
     dots: [std::ptr::null(); 2],
     gaps: 0,
     short: 0,
+    packed: 0,
     memory,
 };
 

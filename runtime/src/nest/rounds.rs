@@ -23,9 +23,10 @@ pub(super) const LONG: u64 = 1 << 13;
 pub const LONG_IF_ALL_ARE_ROWS: u64 = 1 << 7;
 /// What a round of the interpreter's counts for, in jumps back.
 const ROUND: i64 = 1 << 6;
-/// Jumps back and rounds of machine code after which the rounds that were done are done for good: what they wrote is noted in the
-/// nearest cache until then.
+/// Jumps back and rounds of machine code after which the rounds that were done are done for good, at least; and what short rounds note
+/// until then, in bytes: it should stay in the near caches.
 const BATCH: i64 = 1 << 10;
+const NOTES_OF_BATCH: i64 = 1 << 15;
 /// The same for several rounds that each have more, and the nanoseconds that these may take.
 const MOST_FUEL: i64 = 1 << 16;
 const LONGEST_BATCH: i64 = 1_000_000;
@@ -60,8 +61,11 @@ impl Together {
     const NONE: Together = Together { rounds: 2, noted: 0, most: 8 };
 
     fn fuel(&self, taken: Option<Taken>) -> i64 {
-        let long = taken.filter(|taken| taken.fuel >= BATCH);
-        long.map_or(BATCH, |taken| (taken.fuel * self.rounds.min(LONGEST_BATCH / taken.nanos)).clamp(BATCH, MOST_FUEL))
+        taken.map_or(BATCH, |taken| {
+            let rounds = if taken.fuel >= BATCH { self.rounds } else { NOTES_OF_BATCH / taken.noted };
+            (taken.fuel * rounds.min(LONGEST_BATCH / taken.nanos))
+                .clamp(BATCH, if taken.fuel >= BATCH { MOST_FUEL } else { MORE })
+        })
     }
 
     /// So many rounds were done.

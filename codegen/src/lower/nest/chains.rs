@@ -13,6 +13,8 @@ pub(super) struct Chains {
     reader: BTreeMap<usize, usize>,
     /// For an instruction and one of its operands' registers, the one put off that makes it.
     maker: BTreeMap<(usize, u16), usize>,
+    /// For a sum of products and one of its operands' registers, what takes the elements of that.
+    gathered: BTreeMap<(usize, u16), usize>,
     /// For each view where its elements are.
     origins: Vec<Origin>,
 }
@@ -100,9 +102,25 @@ impl Chains {
         };
         let mut reader = BTreeMap::new();
         let mut made = BTreeMap::new();
+        // What was taken last, if nothing else was written since then.
+        let mut taken: Option<usize> = None;
         for (n, ins) in code.iter().enumerate() {
             if begins(n) {
                 made.clear();
+                taken = None;
+            }
+            match (ins.op, taken) {
+                (Op::DotF64, Some(m))
+                    if (ins.b == code[m].a) != (ins.c == code[m].a) && reads[code[m].a as usize] == 1 =>
+                {
+                    reader.insert(m, n);
+                }
+                (Op::Take, _) => {
+                    let vectors = [ins.a, ins.b, ins.c].iter().all(|&v| axes[v as usize] == Some(1));
+                    taken = (vectors && ins.e == 8).then_some(n);
+                }
+                _ if disturbs(ins) => taken = None,
+                _ => {}
             }
             if known(ins) {
                 for r in sources(ins) {
@@ -136,8 +154,12 @@ impl Chains {
             let Some(m) = reader.keys().copied().find(stopped) else { break };
             reader.remove(&m);
         }
-        let maker = reader.iter().map(|(&m, &n)| ((n, code[m].a), m)).collect();
-        Chains { reader, maker, origins: origins(program) }
+        let of = |take: bool| {
+            let these = reader.iter().filter(move |&(&m, _)| (code[m].op == Op::Take) == take);
+            these.map(|(&m, &n)| ((n, code[m].a), m)).collect()
+        };
+        let (maker, gathered) = (of(false), of(true));
+        Chains { reader, maker, gathered, origins: origins(program) }
     }
 
     /// Whether an instruction is done within a later one.
@@ -149,6 +171,11 @@ impl Chains {
     pub(super) fn may_cross(&self, x: u16, y: u16) -> bool {
         let of = |r: u16| self.origins[r as usize];
         of(x) == of(y) || [of(x), of(y)].contains(&Origin::Mixed)
+    }
+
+    /// What takes the elements that an operand of a product has, if they are for that alone.
+    pub(super) fn gathered(&self, n: usize, r: u16) -> Option<usize> {
+        self.gathered.get(&(n, r)).copied()
     }
 
     /// What makes an operand within an instruction.

@@ -15,18 +15,9 @@ impl<'c> Nest<'c, '_> {
         })
     }
 
-    /// The instruction that is done next, behind jumps.
-    pub(super) fn followed(&self, mut n: usize) -> usize {
-        while let Ins { op: Op::Jump, a, .. } = self.program.code[n]
-            && a as usize > n
-        {
-            n = a as usize;
-        }
-        n
-    }
-
     pub(super) fn target(&self, n: usize) -> BlockRef<'c, 'c> {
-        self.blocks[n].expect("a block for every target")
+        let of_round = self.fast.as_ref().and_then(|fast| fast.blocks.get(&n)).copied();
+        of_round.or(self.blocks[n]).expect("a block for every target")
     }
 
     pub(super) fn branch(&self, name: &str, operands: &[V<'c>], to: &[BlockRef<'c, 'c>], weights: Option<[i32; 2]>) {
@@ -69,6 +60,8 @@ impl<'c> Nest<'c, '_> {
     }
 
     pub(super) fn leave_if(&mut self, condition: V<'c>) {
+        let gone = self.way.borrow().as_ref().and_then(|way| way.gone);
+        let condition = gone.map_or(condition, |gone| self.both(condition, gone));
         self.unlikely(condition, self.made(&self.leave));
     }
 

@@ -385,7 +385,7 @@ impl<'c, 'b> Nest<'c, 'b> {
     }
 
     /// Calls one of the frame's functions if a condition holds, which it rarely does.
-    fn ask_if(&mut self, condition: V<'c>, function: usize) {
+    pub(super) fn ask_if(&mut self, condition: V<'c>, function: usize) {
         let (ask, on) = (self.new_block(), self.new_block());
         self.branch("llvm.cond_br", &[condition], &[ask, on], Some([1, 100]));
         self.b.block = ask;

@@ -19,6 +19,9 @@ impl<'c, 'b> Nest<'c, 'b> {
     }
 
     pub(super) fn int(&self, r: u16) -> V<'c> {
+        if let Some(&value) = self.way.borrow().as_ref().and_then(|way| way.ints.get(&r)) {
+            return value;
+        }
         match self.ints[r as usize] {
             Place::Value(value) => value,
             Place::Room(room) => self.b.load(Elem::I64, room),
@@ -26,6 +29,9 @@ impl<'c, 'b> Nest<'c, 'b> {
     }
 
     pub(super) fn float(&self, r: u16) -> V<'c> {
+        if let Some(&value) = self.way.borrow().as_ref().and_then(|way| way.floats.get(&r)) {
+            return value;
+        }
         match self.floats[r as usize] {
             Place::Value(value) => value,
             Place::Room(room) => self.b.load(Elem::F64, room),
@@ -33,11 +39,19 @@ impl<'c, 'b> Nest<'c, 'b> {
     }
 
     pub(super) fn set_int(&self, r: u16, value: V<'c>) {
+        if let Some(way) = &mut *self.way.borrow_mut() {
+            way.ints.insert(r, value);
+            return;
+        }
         let Place::Room(room) = self.ints[r as usize] else { unreachable!("a register that the code writes") };
         self.b.store(Elem::I64, value, room);
     }
 
     pub(super) fn set_float(&self, r: u16, value: V<'c>) {
+        if let Some(way) = &mut *self.way.borrow_mut() {
+            way.floats.insert(r, value);
+            return;
+        }
         let Place::Room(room) = self.floats[r as usize] else { unreachable!("a register that the code writes") };
         self.b.store(Elem::F64, value, room);
     }

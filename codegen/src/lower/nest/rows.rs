@@ -26,7 +26,7 @@ pub(super) enum Source<'c> {
 }
 
 /// What is computed for each element.
-enum Row<'c> {
+pub(super) enum Row<'c> {
     /// That of a view, by its number among the leaves.
     Leaf(usize),
     Number(V<'c>),
@@ -42,21 +42,21 @@ pub(super) struct Leaf<'c> {
 
 /// What is computed for all elements of a shape, and where it goes.
 #[derive(Clone, Copy)]
-struct Rows<'c, 'r> {
-    elem: Elem,
-    shape: &'r [V<'c>],
-    leaves: &'r [Leaf<'c>],
+pub(super) struct Rows<'c, 'r> {
+    pub(super) elem: Elem,
+    pub(super) shape: &'r [V<'c>],
+    pub(super) leaves: &'r [Leaf<'c>],
     /// Those of them that may well run backwards.
     turned: &'r [usize],
-    row: &'r Row<'c>,
-    to: &'r Leaf<'c>,
+    pub(super) row: &'r Row<'c>,
+    pub(super) to: &'r Leaf<'c>,
     /// With what was there, by this operation.
-    update: Option<Map>,
+    pub(super) update: Option<Map>,
 }
 
 impl<'c> Row<'c> {
     /// With the numbers in all lanes.
-    fn spread(&self, b: &Build<'c, '_>, elem: Elem) -> Row<'c> {
+    pub(super) fn spread(&self, b: &Build<'c, '_>, elem: Elem) -> Row<'c> {
         match self {
             Row::Leaf(k) => Row::Leaf(*k),
             Row::Number(value) => Row::Number(b.splat(elem, *value)),
@@ -92,6 +92,7 @@ impl<'c, 'b> Nest<'c, 'b> {
         let kept = match ins.op {
             Op::NumberF64 => Kept::Number(self.float(ins.b)),
             Op::NumberF32 => Kept::Number(self.b.op("arith.truncf", &[self.float(ins.b)], Elem::F32)),
+            Op::Take => Kept::Operands([ins.b, ins.c].map(|r| Source::View(self.view(r, 1))).into()),
             _ => Kept::Operands(self.sources(n, ins)),
         };
         self.kept.insert(n, kept);
@@ -136,7 +137,7 @@ impl<'c, 'b> Nest<'c, 'b> {
     }
 
     /// Whether the elements of a view are those of another one from its end.
-    fn runs_backwards(&self, r: u16) -> bool {
+    pub(super) fn runs_backwards(&self, r: u16) -> bool {
         self.program.code.iter().filter(|ins| ins.op == Op::Index && ins.a == r).any(|ins| {
             let items = &self.program.items[ins.c as usize..][..ins.d as usize];
             matches!(items.last(), Some(Item::Slice(_, _, -1)))
@@ -355,8 +356,7 @@ impl<'c, 'b> Nest<'c, 'b> {
     }
 
     /// Those elements of a vector that another one tells.
-    pub(super) fn take(&mut self, n: usize, ins: &Ins) {
-        let (from, of) = (self.view(ins.b, 1), self.view(ins.c, 1));
+    pub(super) fn take(&mut self, n: usize, ins: &Ins, from: &Seen<'c>, of: &Seen<'c>) {
         let elem = match ins.e {
             8 => Elem::I64,
             4 => Elem::I32,
@@ -364,8 +364,8 @@ impl<'c, 'b> Nest<'c, 'b> {
             _ => Elem::I8,
         };
         let (slow, done) = (self.new_block(), self.new_block());
-        let leaves = [&from, &of].map(|seen| Leaf { ptr: seen.ptr, strides: seen.strides.clone() });
-        let (length, shape) = (from.shape[0], of.shape);
+        let leaves = [from, of].map(|seen| Leaf { ptr: seen.ptr, strides: seen.strides.clone() });
+        let (length, shape) = (from.shape[0], of.shape.clone());
         let size = self.count(&shape, slow);
         for n in [size, length] {
             self.unlikely(self.b.compare("arith.cmpi", EQUAL, n, self.b.int(Elem::I64, 0)), slow);
@@ -390,7 +390,13 @@ impl<'c, 'b> Nest<'c, 'b> {
         self.set_view(ins.a, &Seen { ptr: to.ptr, shape, strides: to.strides });
         self.jump(done);
         self.b.block = slow;
-        self.call_for(n, ins);
+        for (r, seen) in [(ins.b, from), (ins.c, of)] {
+            if let ViewPlace::Rooms(_) = &self.views[r as usize] {
+                self.put_seen(r as usize, seen);
+            }
+        }
+        self.called(n);
+        self.take_view(ins.a as usize);
         self.jump(done);
         self.b.block = done;
     }
@@ -426,8 +432,10 @@ impl<'c, 'b> Nest<'c, 'b> {
         self.go_if(none, done);
         let elem = self.elem(ins, inner);
         let mut crosses = self.b.int(Elem::I1, 0);
+        // The same of leaves that do not run backwards.
+        let mut others_cross = crosses;
         let (to_low, to_high) = self.span(&to, &shape, elem);
-        for leaf in &leaves {
+        for (k, leaf) in leaves.iter().enumerate() {
             let same = self.same(leaf, &to);
             if let (Op::Assign, Row::Leaf(_)) = (ins.op, row) {
                 self.go_if(same, done);
@@ -439,6 +447,9 @@ impl<'c, 'b> Nest<'c, 'b> {
             let fine = b.op("arith.ori", &[b.op("arith.ori", &[before, after], Elem::I1), same], Elem::I1);
             let bad = b.op("arith.xori", &[fine, b.int(Elem::I1, 1)], Elem::I1);
             crosses = b.op("arith.ori", &[crosses, bad], Elem::I1);
+            if !turned.contains(&k) {
+                others_cross = b.op("arith.ori", &[others_cross, bad], Elem::I1);
+            }
         }
         let may_cross = self.read(n).iter().any(|&r| self.chains.may_cross(r, ins.a));
         // What must not be written at once has memory: that of the chain's last map.
@@ -460,6 +471,16 @@ impl<'c, 'b> Nest<'c, 'b> {
             let (apart, on) = (self.new_block(), self.new_block());
             self.branch("llvm.cond_br", &[crosses], &[apart, on], Some([1, 100]));
             self.b.block = apart;
+            if let (&[k], 1) = (turned, shape.len()) {
+                let (by_pairs, at_last) = (self.new_block(), self.new_block());
+                let alone = self.b.op("arith.xori", &[others_cross, self.b.int(Elem::I1, 1)], Elem::I1);
+                let mirrored = self.both(alone, self.is_mirrored(&at_once, k));
+                self.jump_if(mirrored, by_pairs, at_last);
+                self.b.block = by_pairs;
+                self.mirrored(&at_once, k);
+                self.jump(done);
+                self.b.block = at_last;
+            }
             let packed = self.packed(self.program.code[last].d, &shape, size, elem, &leaves);
             self.go_through(&Rows { to: &packed, update: None, ..at_once });
             self.go_through(&Rows { leaves: &[packed], turned: &[], row: &Row::Leaf(0), ..at_once });
@@ -699,7 +720,7 @@ impl<'c, 'b> Nest<'c, 'b> {
         b.for_each(first, n, int(1), |b, i| element(b, rows.row, i));
     }
 
-    fn value(&self, b: &Build<'c, 'b>, elem: Elem, row: &Row<'c>, leaf: &dyn Fn(usize) -> V<'c>) -> V<'c> {
+    pub(super) fn value(&self, b: &Build<'c, 'b>, elem: Elem, row: &Row<'c>, leaf: &dyn Fn(usize) -> V<'c>) -> V<'c> {
         match row {
             Row::Leaf(k) => leaf(*k),
             Row::Number(value) => *value,

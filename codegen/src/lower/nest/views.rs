@@ -248,9 +248,11 @@ impl<'c> Nest<'c, '_> {
         b.effect("llvm.store", &[b.offset_bytes(log, size_of::<Old>() as i32), self.log], &[]);
     }
 
-    pub(super) fn load(&mut self, ins: &Ins, indices: &[u16], item: Elem) {
-        let at = self.address(ins.b, indices);
-        let value = self.load_element(item, at);
+    pub(super) fn load(&mut self, n: usize, ins: &Ins, indices: &[u16], item: Elem) {
+        let value = self.carried_element(n, item).unwrap_or_else(|| {
+            let at = self.known_address(n).unwrap_or_else(|| self.address(ins.b, indices));
+            self.load_element(item, at)
+        });
         match item {
             Elem::F64 => self.set_float(ins.a, value),
             Elem::F32 => self.set_float(ins.a, self.b.op("arith.extf", &[value], Elem::F64)),
@@ -262,11 +264,20 @@ impl<'c> Nest<'c, '_> {
         }
     }
 
-    pub(super) fn store(&mut self, ins: &Ins, indices: &[u16], item: Elem) {
-        let at = self.address(ins.b, indices);
-        self.note(at, item);
+    pub(super) fn store(&mut self, n: usize, ins: &Ins, indices: &[u16], item: Elem) {
+        let at = self.known_address(n).unwrap_or_else(|| self.address(ins.b, indices));
+        if !self.is_noted_before(n) {
+            self.note(at, item);
+        }
+        let value = self.stored_value(ins, item);
+        self.b.effect("llvm.store", &[value, at], &self.memory(item, self.scopes.elements, self.scopes.log));
+        self.carry_on(n, item, value);
+    }
+
+    /// What an instruction stores.
+    pub(super) fn stored_value(&self, ins: &Ins, item: Elem) -> V<'c> {
         let b = self.b;
-        let value = match item {
+        match item {
             Elem::F64 => self.float(ins.a),
             Elem::F32 => b.op("arith.truncf", &[self.float(ins.a)], Elem::F32),
             Elem::I64 => self.int(ins.a),
@@ -274,7 +285,6 @@ impl<'c> Nest<'c, '_> {
                 let truth = b.compare("arith.cmpi", NOT_EQUAL, self.int(ins.a), b.int(Elem::I64, 0));
                 b.op("arith.extui", &[truth], other)
             }
-        };
-        b.effect("llvm.store", &[value, at], &self.memory(item, self.scopes.elements, self.scopes.log));
+        }
     }
 }

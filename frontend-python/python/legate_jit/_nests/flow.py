@@ -368,9 +368,24 @@ class Translation(Places):
 OTHERWISE = {"jump_if": "jump_unless", "jump_unless": "jump_if"}
 
 
+def _in_order(pieces, first):
+    """The pieces that something leads to, each before those to which it goes on, but for loops. (A function of the program comes where it
+    is called.)"""
+    seen, left, way = set(), [], [(first, False)]
+    while way:
+        place, done = way.pop()
+        if done:
+            left.append(place)
+        elif place not in seen:
+            seen.add(place)
+            way.append((place, True))
+            way += ((o[1], False) for _, operands in pieces[place] for o in operands if isinstance(o, tuple) and o[0] == "offset")
+    return left[::-1]
+
+
 def _laid_out(pieces, first):
     """The pieces one after the other, from the first, with places for labels: those that nothing leads to are left out."""
-    order = sorted(pieces, key=lambda place: (place != first, place))
+    order = _in_order(pieces, first)
     code, places = [], {}
     for number, piece in enumerate(order):
         places["offset", piece] = len(code)
