@@ -137,3 +137,63 @@ impl Calls {
         &self.launches
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use legate_jit_ir::graph::{Graph, Op, Type};
+    use legate_jit_ir::view::AxisMap;
+    use legate_jit_ir::{DType, Ufunc, Value, View};
+    use legate_jit_passes::Cx;
+
+    use crate::Tier;
+    use crate::exec::{Action, Prepared, sample::input};
+
+    const SHAPE: [usize; 2] = [9, 7];
+
+    fn window(start: [i64; 2], shape: &[usize]) -> View {
+        View { shape: shape.into(), axes: start.iter().enumerate().map(|(k, &s)| AxisMap::along(s, k, 1)).collect() }
+    }
+
+    /// Windows of sums of neighbours, each times one of two scalars, and a column after each.
+    fn program(steps: usize) -> Graph {
+        let mut g = Graph { donated: vec![false], ..Graph::default() };
+        let ty = |shape: &[usize]| Type::new(DType::F64, shape);
+        let mut p = g.push(Op::Input(0), &[], ty(&SHAPE));
+        for step in 0..steps {
+            let times = |g: &mut Graph, v: Value, shape: &[usize]| {
+                let scalar = g.push(Op::Scalar(step as u32 % 2), &[], ty(&[]));
+                let scalar = g.push(Op::View(View::broadcast(&[], shape)), &[scalar], ty(shape));
+                g.push(Op::Map(Ufunc::Multiply), &[scalar, v], ty(shape))
+            };
+            let inner = [SHAPE[0] - 2, SHAPE[1] - 2];
+            let parts = [[0, 1], [2, 1]].map(|start| g.push(Op::View(window(start, &inner)), &[p], ty(&inner)));
+            let sum = g.push(Op::Map(Ufunc::Add), &parts, ty(&inner));
+            let value = times(&mut g, sum, &inner);
+            p = g.push(Op::Update(window([1, 1], &inner)), &[p, value], ty(&SHAPE));
+            let column = [SHAPE[0], 1];
+            let value = g.push(Op::View(window([0, 2], &column)), &[p], ty(&column));
+            let value = times(&mut g, value, &column);
+            p = g.push(Op::Update(window([0, 0], &column)), &[p, value], ty(&SHAPE));
+        }
+        g.outputs = vec![p];
+        g
+    }
+
+    #[test]
+    fn launches_in_one_list_have_the_bits_of_launches_alone() {
+        for steps in [1, 2, 7] {
+            let plan = legate_jit_passes::compile(&program(steps), &Cx::default()).unwrap();
+            let input = input(DType::F64, SHAPE[0] * SHAPE[1], 3);
+            let scalars = [0.3f64, -1.7].map(|x| [x.to_bits(), 0]);
+            let run = |p: &Prepared| p.run(&[input.clone()], &scalars).unwrap()[0].as_slice().to_vec();
+            let alone = run(&Prepared::stepwise(plan.clone(), Tier::Vm).unwrap());
+            for tier in [Tier::Vm, Tier::Compiled] {
+                let prepared = Prepared::new(plan.clone(), tier).unwrap();
+                let lists = prepared.actions.iter().filter(|a| matches!(a, Action::Calls(_))).count();
+                assert!(lists > 0 && prepared.actions.iter().all(|a| !matches!(a, Action::Launch(_))), "{tier:?}");
+                // The second time the code is known to be there.
+                assert!(run(&prepared) == alone && run(&prepared) == alone, "{steps} steps, {tier:?}");
+            }
+        }
+    }
+}
