@@ -185,7 +185,7 @@ mod tests {
             let plan = legate_jit_passes::compile(&program(steps), &Cx::default()).unwrap();
             let input = input(DType::F64, SHAPE[0] * SHAPE[1], 3);
             let scalars = [0.3f64, -1.7].map(|x| [x.to_bits(), 0]);
-            let run = |p: &Prepared| p.run(&[input.clone()], &scalars).unwrap()[0].as_slice().to_vec();
+            let run = |p: &Prepared| p.run(std::slice::from_ref(&input), &scalars).unwrap()[0].as_slice().to_vec();
             let alone = run(&Prepared::stepwise(plan.clone(), Tier::Vm).unwrap());
             for tier in [Tier::Vm, Tier::Compiled] {
                 let prepared = Prepared::new(plan.clone(), tier).unwrap();
