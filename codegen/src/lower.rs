@@ -177,7 +177,7 @@ pub fn lower<'c>(context: &'c Context, kernel: &Kernel, target: &CpuTarget, name
     let common = Common::new(context);
     let module = Module::new(common.location);
     let steps = Steps::choose(kernel, target);
-    let course = Course::of(kernel, true);
+    let course = Course { reciprocals: quotient::pays(kernel, target), ..Course::of(kernel, true) };
     let region = Region::new();
     let block = region.append_block(Block::new(&[(common.ptr, common.location); 5]));
     let build = Build { common: &common, block, lanes: 1, math: Math::Cpu(target.level), entry: Some(block) };

@@ -132,6 +132,12 @@ impl CpuTarget {
         }
     }
 
+    /// Operations and accesses for each division that hide what it takes, where the divider is that quick: four doubles in less than
+    /// five cycles, with everything else going on meanwhile. (Emerald Rapids takes twice as long for as many.)
+    pub fn work_beside_a_division(&self) -> Option<u32> {
+        (self.tune == "znver4").then_some(4)
+    }
+
     /// True where this machine can run code for the target.
     pub fn runs_here(&self) -> bool {
         Level::host().is_some_and(|host| self.level <= host)

@@ -22,6 +22,7 @@ mod roots;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod unseen;
 
 use legate_jit_ir::graph::{Graph, Op};
 use legate_jit_ir::plan::{Buffer, BufferId, Operand, Plan, Source, Step};
@@ -66,7 +67,10 @@ fn fuse_with(graph: &Graph, worth: u64) -> Result<Plan> {
             continue;
         }
         match build(graph, &roots, &tasks, &launches) {
-            Ok(plan) => return Ok(plan),
+            Ok(mut plan) => {
+                unseen::leave_out(&mut plan);
+                return Ok(plan);
+            }
             Err(Obstacle::TooLong(shape)) => {
                 roots.cuts.add(graph, &shape);
                 roots = Roots::new(graph, worth, roots.cuts);

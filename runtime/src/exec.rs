@@ -5,6 +5,7 @@
 //! frees; nothing in it depends on the number of threads but the assignment of tasks to them.
 
 mod banded;
+mod calls;
 mod launch;
 mod need;
 mod operand;
@@ -46,6 +47,8 @@ unsafe impl Sync for Frame<'_> {}
 /// One step made ready.
 pub(crate) enum Action {
     Launch(PreparedLaunch),
+    /// Several small launches as one list of calls.
+    Calls(Box<calls::Calls>),
     /// Several launches, one band of rows after the other.
     Wavefront(wavefront::Wavefront),
     /// Several launches, one block of rows after the other.
@@ -77,6 +80,8 @@ pub struct Prepared {
     pub(crate) actions: Vec<Action>,
     /// The memory slot of each buffer: buffers that take over or alias share one.
     pub(crate) slot: Vec<u32>,
+    /// And the buffers of each slot.
+    of_slot: Vec<SmallVec<[u32; 4]>>,
     pub(crate) slots: usize,
     /// (input number, slot).
     pub(crate) inputs: Vec<(u32, u32)>,
@@ -91,6 +96,10 @@ impl Action {
         match self {
             Action::Alloc { .. } | Action::Free { .. } => Ok(()),
             Action::Launch(launch) => launch.run(frame),
+            Action::Calls(calls) => {
+                calls.run(frame);
+                Ok(())
+            }
             Action::Wavefront(wavefront) => wavefront.run(frame),
             Action::Rowwise(rowwise) => rowwise.run(frame),
             Action::Banded(banded) => banded.run(frame),
@@ -106,6 +115,7 @@ impl Action {
     fn launches(&self) -> &[PreparedLaunch] {
         match self {
             Action::Launch(launch) => std::slice::from_ref(launch),
+            Action::Calls(calls) => calls.launches(),
             Action::Wavefront(wavefront) => wavefront.launches(),
             Action::Rowwise(rowwise) => rowwise.launches(),
             Action::Banded(banded) => banded.launches(),
@@ -216,8 +226,11 @@ impl Prepared {
             }
         }
         let slots = slots as usize;
+        let actions = if wavefronts { together(actions) } else { actions };
+        let mut of_slot = vec![SmallVec::new(); slots];
+        slot.iter().enumerate().for_each(|(b, &s)| of_slot[s as usize].push(b as u32));
         let need = need::Need::of(&plan, &actions, &slot, slots);
-        Ok(Prepared { plan, actions, slot, slots, inputs, need, told: Default::default() })
+        Ok(Prepared { plan, actions, slot, of_slot, slots, inputs, need, told: Default::default() })
     }
 
     /// What runs the kernels.
@@ -324,6 +337,7 @@ impl Prepared {
                     memory[*slot as usize] = None;
                 }
                 Action::Launch(_)
+                | Action::Calls(_)
                 | Action::Wavefront(_)
                 | Action::Rowwise(_)
                 | Action::Banded(_)
@@ -339,10 +353,27 @@ impl Prepared {
     }
 
     fn rebase(&self, bases: &mut [*mut u8], slot: u32, to: *mut u8) {
-        for (base, &s) in bases.iter_mut().zip(&self.slot) {
-            if s == slot {
-                *base = to;
+        self.of_slot[slot as usize].iter().for_each(|&b| bases[b as usize] = to);
+    }
+}
+
+/// The actions with small launches that follow each other as one.
+fn together(actions: Vec<Action>) -> Vec<Action> {
+    let (mut all, mut small) = (Vec::with_capacity(actions.len()), Vec::new());
+    let end = |small: &mut Vec<PreparedLaunch>, all: &mut Vec<Action>| {
+        if !small.is_empty() {
+            all.push(Action::Calls(Box::new(calls::Calls::new(std::mem::take(small)))));
+        }
+    };
+    for action in actions {
+        match action {
+            Action::Launch(launch) if calls::Calls::takes(&launch) => small.push(launch),
+            other => {
+                end(&mut small, &mut all);
+                all.push(other);
             }
         }
     }
+    end(&mut small, &mut all);
+    all
 }

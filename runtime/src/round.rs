@@ -104,6 +104,8 @@ struct Whole {
     inputs: Vec<u32>,
     /// What the values are after the rounds, with records numbered as in the trace.
     ends: Vec<From>,
+    /// The records whose values somebody holds when it runs, in their order.
+    outputs: Vec<u32>,
 }
 
 /// Records of a trace that is planned soon.
@@ -406,7 +408,7 @@ impl Round {
             self.hand_over(s, held, &values);
             drop(values);
             let start = Instant::now();
-            s.run_kept(&mut whole.trace)?;
+            s.run_kept(&mut whole.trace, &whole.outputs)?;
             if count == most && !self.brief {
                 self.ran(start.elapsed());
             }
@@ -487,14 +489,20 @@ impl Round {
             State::Pending(n) => From::Local(*n),
             state => From::Held(held(state)),
         };
-        let ends = after.iter().map(end).collect();
+        let ends: Vec<From> = after.iter().map(end).collect();
+        // (Of a round that asks for a value, what it asks for.)
+        let local = |end: &From| if let From::Local(n) = *end { Some(n) } else { None };
+        let asked = self.asks.iter().map(|asks| asks.record());
+        let mut outputs: Vec<u32> = ends.iter().filter_map(local).chain(asked).collect();
+        outputs.sort_unstable();
+        outputs.dedup();
         let inputs = s.trace.inputs.iter().map(|store| held(&State::Store(store.clone()))).collect();
         let mut trace = std::mem::take(&mut s.trace);
         // Notes of the trace that is kept are good for no other.
         s.trace.epoch = trace.epoch;
         s.trace.clear();
         trace.inputs.clear();
-        Whole { rounds, trace, inputs, ends }
+        Whole { rounds, trace, inputs, ends, outputs }
     }
 
     /// Records one round on these values, perhaps at other places; those after it.
@@ -550,9 +558,21 @@ impl Whole {
     /// Makes the trace what it was before it ran.
     fn reset(&mut self, s: &Session) {
         self.trace.inputs.clear();
-        for (n, version) in self.trace.versions.iter_mut().enumerate() {
-            if !matches!(version.state.get(&s.token), State::Pending(_)) {
-                *version = Version::new(State::Pending(n as u32), version.full.clone(), version.dtype);
+        let pending = |version: &Shared<Version>| matches!(version.state.get(&s.token), State::Pending(_));
+        let again = |n: usize, version: &Shared<Version>| {
+            Version::new(State::Pending(n as u32), version.full.clone(), version.dtype)
+        };
+        // What failed took with it all that was pending.
+        let failed = |&n: &u32| matches!(self.trace.versions[n as usize].state.get(&s.token), State::Failed(_));
+        if self.outputs.iter().any(failed) {
+            for (n, version) in self.trace.versions.iter_mut().enumerate().filter(|(_, v)| !pending(v)) {
+                *version = again(n, version);
+            }
+        }
+        for &n in &self.outputs {
+            let version = &mut self.trace.versions[n as usize];
+            if !pending(version) {
+                *version = again(n as usize, version);
             }
         }
     }

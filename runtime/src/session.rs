@@ -297,7 +297,7 @@ impl Session {
         if let Some(seen) = &mut seen {
             seen.before_it_runs(self);
         }
-        let result = self.run();
+        let result = self.run(None);
         if let Some(seen) = &mut seen {
             seen.after_it_ran(self);
         }
@@ -307,11 +307,15 @@ impl Session {
         result
     }
 
-    fn run(&mut self) -> Result<()> {
+    /// `outputs` are the records whose values somebody holds, where that is known.
+    fn run(&mut self, outputs: Option<&[u32]>) -> Result<()> {
         self.counters.flushes += 1;
         self.ramps.flushed();
         self.inline.asked = true;
-        let result = self.run_trace();
+        let result = match outputs {
+            Some(outputs) => self.run_for(outputs),
+            None => self.run_trace(),
+        };
         if let Err(e) = &result {
             self.lose(e);
         }
@@ -353,9 +357,9 @@ impl Session {
     }
 
     /// The same, by itself: the rounds before and after it are no matter of `ahead`.
-    pub(crate) fn run_alone(&mut self, kept: &mut Trace) -> Result<()> {
+    pub(crate) fn run_alone(&mut self, kept: &mut Trace, outputs: &[u32]) -> Result<()> {
         self.in_part = true;
-        let result = self.run_kept(kept);
+        let result = self.run_kept(kept, outputs);
         self.in_part = false;
         result
     }
@@ -366,12 +370,12 @@ impl Session {
         self.bytes_then = crate::buffer::bytes_live();
     }
 
-    /// Runs a trace that was recorded before, while nothing is pending.
-    pub(crate) fn run_kept(&mut self, kept: &mut Trace) -> Result<()> {
+    /// Runs a trace that was recorded before, while nothing is pending. `outputs` are the records whose values somebody holds.
+    pub(crate) fn run_kept(&mut self, kept: &mut Trace, outputs: &[u32]) -> Result<()> {
         debug_assert!(self.trace.is_empty());
         self.spoil_seen();
         std::mem::swap(&mut self.trace, kept);
-        let result = self.run();
+        let result = self.run(Some(outputs));
         std::mem::swap(&mut self.trace, kept);
         self.has_run();
         match result {
@@ -386,25 +390,33 @@ impl Session {
     }
 
     pub(crate) fn run_trace(&mut self) -> Result<()> {
-        let (mut outputs, mut donated) = (std::mem::take(&mut self.outputs), std::mem::take(&mut self.donated));
-        let (key, round) = self.look(&mut outputs, &mut donated);
-        let result = if outputs.is_empty() { Ok(()) } else { self.run_key(key, round, &outputs, &donated) };
+        let mut outputs = std::mem::take(&mut self.outputs);
+        outputs.clear();
+        outputs.extend(self.held());
+        let result = self.run_for(&outputs);
         self.outputs = outputs;
+        result
+    }
+
+    /// The records whose values somebody holds besides the trace.
+    fn held(&self) -> impl Iterator<Item = u32> {
+        let versions = self.trace.versions.iter().enumerate();
+        versions.filter(|(_, version)| Shared::count(version) > 1).map(|(i, _)| i as u32)
+    }
+
+    fn run_for(&mut self, outputs: &[u32]) -> Result<()> {
+        debug_assert!(self.held().eq(outputs.iter().copied()), "values are held that nobody knows of");
+        let mut donated = std::mem::take(&mut self.donated);
+        let (key, round) = self.keys(outputs, &mut donated);
+        let result = if outputs.is_empty() { Ok(()) } else { self.run_key(key, round, outputs, &donated) };
         self.donated = donated;
         result
     }
 
-    /// Finds the values that somebody asks for and the inputs that nobody else has; the key of the trace with both, and with the
-    /// former alone.
-    fn look(&self, outputs: &mut Vec<u32>, donated: &mut Vec<bool>) -> (Key, Key) {
+    /// Finds the inputs that nobody else has; the key of the trace with them and its outputs, and with the latter alone.
+    fn keys(&self, outputs: &[u32], donated: &mut Vec<bool>) -> (Key, Key) {
         let mut key = self.trace.key;
-        outputs.clear();
-        for (i, v) in self.trace.versions.iter().enumerate() {
-            if Shared::count(v) > 1 {
-                outputs.push(i as u32);
-                key.add(i as u64);
-            }
-        }
+        outputs.iter().for_each(|&i| key.add(i as u64));
         key.add(u64::MAX);
         // What the loop's rounds have in common: which inputs are donated may depend on how far the helper is.
         let round = key;
@@ -425,8 +437,8 @@ impl Session {
     /// Whether the plan of the trace, which is made if there is none, works on it block by block, so that it may be as long as one
     /// likes.
     pub(crate) fn goes_by_blocks(&mut self) -> Result<bool> {
-        let (mut outputs, mut donated) = (Vec::new(), Vec::new());
-        let (key, _) = self.look(&mut outputs, &mut donated);
+        let (outputs, mut donated) = (self.held().collect::<Vec<_>>(), Vec::new());
+        let (key, _) = self.keys(&outputs, &mut donated);
         let plan = match self.plans.get(key) {
             Some(plan) => plan,
             None => {

@@ -115,14 +115,15 @@ impl<'c, 'b> Body<'c, 'b> {
     ) -> Result<()> {
         // (A loop's rounds may have another divisor each.)
         let quotients = match self.course.rounds {
-            None => Quotients::of(&self.course.kernel, &code.body),
-            Some(_) => None,
+            None if self.course.reciprocals => Quotients::of(&self.course.kernel, &code.body),
+            None | Some(_) => None,
         };
         for k in (0..code.body.insts.len()).filter(|&k| code.needed[k] && which(k)) {
-            for values in values.iter_mut() {
-                let value = |r: Reg| values[r.0 as usize].expect("operands come first").one();
-                if let (Some(all), None) = (&quotients, values[k]) {
-                    values[k] = all.lower(self.build, self.row, k, value).map(Val::One);
+            if let Some(all) = quotients.as_ref().filter(|_| values.iter().all(|values| values[k].is_none())) {
+                let value = |v: usize, r: Reg| values[v][r.0 as usize].expect("operands come first").one();
+                let quotients = all.lower(self.build, self.row, k, values.len(), value);
+                for (values, quotient) in values.iter_mut().zip(quotients.into_iter().flatten()) {
+                    values[k] = Some(Val::One(quotient));
                 }
             }
             if let [a, b] = &mut values[..]

@@ -73,6 +73,8 @@ pub struct Course {
     pub exits: Vec<Exit>,
     /// A part of the body as a loop; then there are no exits but the loop's own.
     pub rounds: Option<Loop>,
+    /// Quotients by a row's number are had by its reciprocal, where that can be.
+    pub reciprocals: bool,
 }
 
 impl Course {
@@ -95,7 +97,7 @@ impl Course {
         };
         let roots = body.stores.iter().map(|s| s.1);
         let roots: Vec<Reg> = roots.chain(exits.iter().flat_map(|e| &e.stores).filter_map(of_exit)).collect();
-        Course { kernel, code: Code::new(body, roots.into_iter()), exits, rounds: None }
+        Course { kernel, code: Code::new(body, roots.into_iter()), exits, rounds: None, reciprocals: true }
     }
 
     fn with_rounds(kernel: &Kernel, rounds: Loop) -> Course {
@@ -111,7 +113,7 @@ impl Course {
                 *length = None;
             }
         }
-        Course { kernel: kernel.clone(), code, exits: Vec::new(), rounds: Some(rounds) }
+        Course { kernel: kernel.clone(), code, exits: Vec::new(), rounds: Some(rounds), reciprocals: true }
     }
 }
 

@@ -86,7 +86,9 @@ fn odd_ones(dtype: DType) -> Vec<Scalar> {
     let mut all: Vec<u64> = vec![0, 1, 2, (1 << m) - 1, 1 << m, (1 << m) + 1];
     let infinite = (2 * bias as u64 + 1) << m;
     all.extend([infinite - 1, infinite, infinite | 1 << (m - 1)]);
-    for exponent in (-bias + 1..=bias).filter(|e| e % 10 == 0 || (e.abs() < 3)) {
+    let ends: &[i64] = if dtype == DType::F32 { &[-63, -38, 40, 65] } else { &[-480, -470, 500, 554] };
+    let near_an_end = |e: &i64| ends.iter().any(|end| (e - end).abs() < 3);
+    for exponent in (-bias + 1..=bias).filter(|e| e % 10 == 0 || (e.abs() < 3) || near_an_end(e)) {
         let one = ((exponent + bias) as u64) << m;
         all.extend([one - 1, one, one + 1]);
     }
@@ -137,6 +139,19 @@ fn quotients_that_are_hard_to_round() {
                 })
                 .collect();
             check(&bench, dtype, Divisor::Row, &x, &[divisor]);
+            // At the ends of the ranges in which nothing is divided, and beyond them.
+            let ends: [[i64; 2]; 4] = match dtype {
+                DType::F32 => [[-38, -63], [-38, 30], [39, -63], [39, 65]],
+                _ => [[-480, -470], [-480, 400], [499, -470], [499, 554]],
+            };
+            for [of_divisor, of_quotient] in ends {
+                let divisor = number(dtype, d, of_divisor + random.below(3) as i64 - 1, random.below(2) == 1);
+                let near = of_divisor + of_quotient;
+                let mut one = |x: u64| number(dtype, x, near + random.below(5) as i64 - 2, random.below(2) == 1);
+                let others = &mut Random(d ^ near as u64 | 1);
+                let x: Vec<Scalar> = (0..200).map(|_| one(near_a_middle(others, dtype, d))).collect();
+                check(&bench, dtype, Divisor::Row, &x, &[divisor]);
+            }
             if round % 8 == 2 {
                 check(&bench, dtype, Divisor::Scalar, &x, &[divisor]);
                 check(&bench, dtype, Divisor::Constant(divisor), &x, &[divisor]);

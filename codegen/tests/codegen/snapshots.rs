@@ -38,6 +38,31 @@ fn vectors_are_kept_in_whole_cache_lines_during_calls() {
     }
 }
 
+/// `(x[0] + .. + x[n - 1]) / d`
+fn mean(n: u32) -> Kernel {
+    let unit = read(DType::F64, InnerStride::Unit);
+    let mut body = Body::default();
+    let loads: Vec<_> = (0..n).map(|a| load_access(&mut body, a, DType::F64)).collect();
+    let mut map = |f, x, y| body.push(Op::Map(f, [x, y].into_iter().collect()), DType::F64);
+    let sum = loads[1..].iter().fold(loads[0], |sum, &x| map(Ufunc::Add, sum, x));
+    let d = body.push(Op::Scalar(0), DType::F64);
+    let out = body.push(Op::Map(Ufunc::Divide, [sum, d].into_iter().collect()), DType::F64);
+    body.stores.push((n, out));
+    let accesses = (0..n).map(|_| unit).chain([Access { write: true, ..unit }]).collect();
+    Kernel { rank: 1, accesses, scalars: vec![DType::F64], body }
+}
+
+/// A quotient goes by the reciprocal, but where the divider is quick and has other work beside it.
+#[test]
+fn quotients_are_divided_where_that_is_hidden() {
+    for (target, n, fused) in
+        [("x86-64-v4", 1, true), ("x86-64-v4", 6, true), ("znver4", 1, true), ("znver4", 6, false)]
+    {
+        let code = text(Stage::Asm, &mean(n), target);
+        assert_eq!(code.contains("vfmadd"), fused, "{target}, {n} operands:\n{code}");
+    }
+}
+
 #[test]
 fn a_stencil_with_masks() {
     let unit = read(DType::F64, InnerStride::Unit);

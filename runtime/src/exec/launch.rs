@@ -55,7 +55,7 @@ pub struct PreparedPiece {
     /// Steps along the walk's first two axes for one along the domain's: more than 1 where axes were merged. The second is of
     /// use only where it was kept apart from the first.
     per_axis: [i64; 2],
-    runner: Runner,
+    pub(super) runner: Runner,
     /// The walk's axes that the kernel iterates over, and its strides along them.
     axes: SmallVec<[u32; 4]>,
     strides: SmallVec<[i64; 16]>,
@@ -252,6 +252,11 @@ impl PreparedLaunch {
     /// Whether some of what it writes goes past the caches.
     pub fn goes_past(&self) -> bool {
         self.past
+    }
+
+    /// Whether it is never shared by threads and has no streams.
+    pub(super) fn runs_at_once(&self) -> bool {
+        self.streams.is_none() && self.tasks.is_empty()
     }
 
     #[cfg(test)]
@@ -537,6 +542,34 @@ impl PreparedPiece {
 }
 
 impl PreparedPiece {
+    /// Whether the kernel takes its operands where they are.
+    pub(super) fn is_plain(&self) -> bool {
+        self.packing.is_none()
+    }
+
+    /// The buffer of each operand, and the bytes from its start to the piece's first point.
+    pub(super) fn operands(&self) -> impl Iterator<Item = (u32, i64)> {
+        let rank = self.walk.rank();
+        self.places.iter().enumerate().map(move |(a, place)| {
+            let Place::Buffer(buffer) = *place else { unreachable!("a launch without streams") };
+            let steps = self.walk.lo.iter().zip(&self.walk.strides[a * rank..(a + 1) * rank]);
+            (buffer, self.walk.offset[a] + steps.map(|(l, s)| l * s).sum::<i64>())
+        })
+    }
+
+    /// What follows from the first and the last point of each of the kernel's axes.
+    pub(super) fn along_axes(&self, f: impl Fn(i64, i64) -> i64) -> SmallVec<[i64; 16]> {
+        self.axes.iter().map(|&d| f(self.walk.lo[d as usize], self.walk.hi[d as usize])).collect()
+    }
+
+    pub(super) fn strides(&self) -> &[i64] {
+        &self.strides
+    }
+
+    pub(super) fn scalars(&self) -> &[u32] {
+        &self.scalars
+    }
+
     /// Whether the kernel adds up what it would store by now.
     pub fn adds_up(&self) -> bool {
         self.runner.sums().is_some()

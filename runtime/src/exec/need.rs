@@ -45,6 +45,7 @@ impl Need {
                     arrays = arrays.saturating_sub(1);
                 }
                 Action::Launch(_)
+                | Action::Calls(_)
                 | Action::Wavefront(_)
                 | Action::Rowwise(_)
                 | Action::Banded(_)

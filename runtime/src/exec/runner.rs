@@ -55,6 +55,11 @@ impl Runner {
         slot
     }
 
+    /// The compiled code that takes boxes, if it is there.
+    pub(super) fn code(&self) -> Option<legate_jit_ir::kernel::KernelFn> {
+        self.slot.as_ref()?.entry()
+    }
+
     /// The code that adds up.
     pub(super) fn sums(&self) -> Option<legate_jit_ir::kernel::KernelFn> {
         self.adding.as_ref()?.entry()

@@ -261,7 +261,14 @@ impl State<'_> {
                         return None;
                     }
                 }
-                _ => tilings.push((buffer, tiling_of(&hulls, self.bytes(buffer))?)),
+                _ => {
+                    // The rest of a rank's first row is written later, by the same rank if it can be.
+                    let bytes = self.bytes(buffer);
+                    let rows = self.plan.buffer(buffer).ty.shape.first().map_or(1, |&n| n.max(1));
+                    let row = (bytes / rows).max(1);
+                    let whole: Vec<_> = hulls.iter().map(|h| h.start / row * row..h.end).collect();
+                    tilings.push((buffer, tiling_of(&whole, bytes).or_else(|| tiling_of(&hulls, bytes))?));
+                }
             }
         }
         Some(tilings)

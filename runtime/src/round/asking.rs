@@ -165,6 +165,12 @@ pub(super) struct Asks {
     answer: bool,
 }
 
+impl Asks {
+    pub(super) fn record(&self) -> u32 {
+        self.record
+    }
+}
+
 /// Notes that the program has asked whether an array is true, and what the answer was.
 pub fn is_true(array: &Array, answer: bool) {
     let mut s = lock();
@@ -304,7 +310,7 @@ impl Round {
             values = whole.start(&stores, values);
             drop(stores);
             let asked = whole.trace.versions[record as usize].clone();
-            let result = s.run_alone(&mut whole.trace);
+            let result = s.run_alone(&mut whole.trace, &whole.outputs);
             let answered = match asked.state.get(&s.token) {
                 State::Store(store) => question.answer(element::load(store, 0, asked.dtype)) == Some(answer),
                 State::Pending(_) | State::Failed(_) => false,
