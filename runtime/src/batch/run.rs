@@ -20,7 +20,7 @@ use crate::strided::packed;
 use crate::trace::{Op, Src, Trace};
 use crate::{Error, Result, Store, Tier};
 
-/// Elements of the largest value of the rounds that run together: what they compute stays near.
+/// Elements of the largest value of the rounds that run together where that does not go block by block: what they compute stays near.
 const TOGETHER: usize = 1 << 17;
 /// Elements of a round's values that are worth being shared by the threads where they are put.
 const SHARED: usize = 1 << 16;
