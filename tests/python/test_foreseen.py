@@ -125,6 +125,35 @@ def test_integers_that_have_no_room():
     check(program)
 
 
+def test_sums_of_what_is_chosen():
+    def program(np, n=40):
+        rng = numpy.random.default_rng(7)
+        a, x, found = np.array(rng.random((n, n))), np.zeros(n), np.zeros(n)
+        a[3, 5], a[7, 9], a[9, 1] = numpy.inf, 1e308, numpy.nan
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            for i in range(n):
+                s, t, count, product = 0.0, 0.0, 0, 1.0
+                for j in range(n):
+                    if 0.3 < a[i, j] < 1.0:
+                        s = s + a[i, j]
+                        product = product * a[i, j] * 2.0
+                        count += 1
+                    elif a[i, j] < 0.2:
+                        t = a[i, j] * a[i, j] - t
+                x[i] = s - t + product
+                found[i] = count
+            for i in range(n):
+                s = 0.0
+                for j in range(n):
+                    if a[i, j] > 0.1:
+                        s = s + a[i, j] * 1.9
+                x[i] += s
+        return x, found, len(seen), count
+
+    check(program)
+
+
 class Writer:
     """Inner loops over elements, with all kinds of indices."""
 
@@ -149,7 +178,8 @@ class Writer:
         a = self.whole_element() if whole else self.float_element()
         b = r.choice((self.whole_element(), "1", "p") if whole else (self.float_element(), "s", "0.5"))
         return r.choice((
-            a, f"{a} + {b}", f"{a} - {b}", f"max({a}, {a})", f"min({a}, {a})", b, f"{a} + 1", f"({a} if {self.test()} else {a})",
+            a, f"{a} + {b}", f"{a} - {b}", f"{a} * {b}", f"max({a}, {a})", f"min({a}, {a})", b, f"{a} + 1",
+            f"({a} if {self.test()} else {a})",
         ))  # fmt: skip
 
     def test(self):

@@ -219,7 +219,9 @@ impl<'a> Rounds<'a> {
             todo.extend(before.get(&n).into_iter().flatten().filter(|&&n| inside.insert(n)));
         }
         let loops = |n: &usize| matches!(code[*n].op, Op::StartRange | Op::NextOfRange | Op::JumpBack);
-        let others = |n: &usize| code[*n].op == Op::Again && !ends.contains(n);
+        // (What goes back to the head would find all that is known once more.)
+        let others =
+            |n: &usize| !ends.contains(n) && (code[*n].op == Op::Again || code[*n].next(*n).any(|next| next == head));
         if !inside.contains(&first) || inside.len() > LONGEST_BODY || inside.iter().any(|n| loops(n) || others(n)) {
             return None;
         }
@@ -344,17 +346,18 @@ impl<'a> Rounds<'a> {
         Some((from.clone(), to.clone()))
     }
 
-    /// Whether both ways of every branch can be gone: they do nothing but compare and choose among numbers, which all rounds load
-    /// before they store to one element.
+    /// Whether both ways of every branch can be gone: they do little with numbers, which all rounds load before they store to one
+    /// element.
     fn is_flat(&self, known: &BTreeMap<usize, Place>, on_every_way: &BTreeSet<usize>) -> bool {
         use Op::*;
         let code = &self.program.code;
         let light = |&n: &usize| {
             let ins = &code[n];
             match ins.op {
-                MoveInt | AddInt | SubtractInt | LessInt | LessEqualInt | EqualInt | Not | MoveFloat | Less
-                | LessEqual | Equal | Jump | JumpIf | JumpUnless => true,
-                Add | Subtract | Multiply | Negate | Absolute | ToFloat => on_every_way.contains(&n),
+                MoveInt | AddInt | SubtractInt | MultiplyInt | NegateInt | AbsoluteInt | LessInt | LessEqualInt
+                | EqualInt | Not | MoveFloat | Less | LessEqual | Equal | Jump | JumpIf | JumpUnless => true,
+                Add | Subtract | Multiply | Negate | Absolute | ToFloat => true,
+                Divide | Sqrt | ToInt | Round => on_every_way.contains(&n),
                 _ if ins.op.is_element() => known.contains_key(&n),
                 _ => self.ends.contains(&n),
             }

@@ -22,6 +22,16 @@ pub(super) struct Way<'c> {
 /// Which ways the branches go.
 type Truths<'c> = BTreeMap<usize, V<'c>>;
 
+/// For an operation whose second operand may be one that makes no difference: its name, and that one.
+fn neutral(op: Op) -> Option<(&'static str, f64)> {
+    match op {
+        Op::Add => Some(("arith.addf", 0.0)),
+        Op::Subtract => Some(("arith.subf", 0.0)),
+        Op::Multiply => Some(("arith.mulf", 1.0)),
+        _ => None,
+    }
+}
+
 fn always() -> Condition {
     Condition::from([BTreeSet::new()])
 }
@@ -83,8 +93,12 @@ impl<'c> Nest<'c, '_> {
                 }
                 _ => {
                     way.gone = (condition != always()).then(|| self.holds(&condition, &truths));
+                    let gone = way.gone;
                     self.way.replace(Some(way));
-                    self.step(n, &ins);
+                    match (gone, neutral(ins.op)) {
+                        (Some(gone), Some(neutral)) => self.arithmetic(n, &ins, gone, neutral),
+                        _ => drop(self.step(n, &ins)),
+                    }
                     way = self.way.take().expect("what was put there");
                     goes(n + 1, condition, way);
                 }
@@ -101,6 +115,18 @@ impl<'c> Nest<'c, '_> {
         }
         let end = self.fast.as_ref().expect("rounds that are built").end;
         self.jump(end);
+    }
+
+    /// An operation on floats that may raise one of the processor's exceptions, of which nobody may see one where the way is not gone:
+    /// there it is done with a number that makes no difference.
+    fn arithmetic(&self, n: usize, ins: &Ins, gone: V<'c>, (name, neutral): (&str, f64)) {
+        let b = self.b;
+        let with = b.select(gone, self.float(ins.c), b.float(Elem::F64, neutral));
+        let value = b.op(name, &[self.float(ins.b), with], Elem::F64);
+        self.set_float(ins.a, value);
+        if !self.is_used(n, ins.a) {
+            self.use_of(value);
+        }
     }
 
     /// Several ways become one.

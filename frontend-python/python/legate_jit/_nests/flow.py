@@ -407,20 +407,22 @@ def _laid_out(pieces, first):
             place = places[operands[0]]
         return place
 
+    def again(head):
+        """The end of the body of the loop with its head at this place: what the head does, the other way round."""
+        first, variable, over = code[head][1]
+        return [("again", [first, variable, ("to", final(head + 1))]), ("jump", [("to", final(places[over]))])]
+
     out, new = [], []
     for n, (name, operands) in enumerate(code):
         new.append(len(out))
         there = [("to", final(places[o])) if isinstance(o, tuple) else o for o in operands]
-        head = code[there[0][1]] if name == "jump" else ("", [])
-        if name == "jump" and there[0][1] <= n and head[0] == "next_of_range":
-            # The end of a loop's body: what its head does, the other way round.
-            first, variable, over = head[1]
-            out.append(("again", [first, variable, ("to", final(there[0][1] + 1))]))
-            out.append(("jump", [("to", final(places[over]))]))
+        if name == "jump" and there[0][1] <= n and code[there[0][1]][0] == "next_of_range":
+            out += again(there[0][1])
         elif name in OTHERWISE and there[1][1] <= n:
             # Every way back is counted.
             out.append((OTHERWISE[name], [there[0], ("to", n + 1)]))
-            out.append(("jump_back", [there[1]]))
+            head = there[1][1]
+            out += again(head) if code[head][0] == "next_of_range" else [("jump_back", [there[1]])]
         elif name == "next_of_range" and there[2][1] <= n:
             out.append((name, [*there[:2], ("out", len(out) + 2)]))
             out.append(("jump", [("to", n + 1)]))
