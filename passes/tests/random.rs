@@ -63,7 +63,7 @@ proptest! {
 fn windows(bytes: &[u8]) -> Graph {
     let (rows, columns) = (7, 6);
     let whole = Type::new(DType::F64, &[rows, columns]);
-    let mut graph = Graph { donated: vec![bytes.len() % 2 == 0], ..Graph::default() };
+    let mut graph = Graph { donated: vec![bytes.len().is_multiple_of(2)], ..Graph::default() };
     let mut array = graph.push(Op::Input(0), &[], whole.clone());
     let mut outputs = Vec::new();
     for chunk in bytes.chunks_exact(5) {
