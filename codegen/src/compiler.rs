@@ -265,6 +265,12 @@ impl Compiler {
         Compiler { shared }
     }
 
+    /// Whether something is being compiled or waits for it.
+    pub fn is_at_work(&self) -> bool {
+        // (Who has the state is about to have something compiled, or has just done so.)
+        self.shared.state.try_lock().map_or(true, |state| state.busy > 0 || !state.queue.is_empty())
+    }
+
     /// The kernel's slot, with its code if the cache has that.
     pub fn get(&self, kernel: &Kernel) -> Arc<Slot> {
         let mut state = lock(self.shared.state);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use legate_jit_ir::cast::cast;
-use legate_jit_ir::promote::can_cast;
+use legate_jit_ir::promote::{ArgType, can_cast};
 use legate_jit_ir::{DType, Scalar, Shape, Ufunc};
 
 use crate::base::{Base, State, Version};
@@ -51,6 +51,26 @@ pub enum Operand<'a> {
     Weak(WeakScalar),
     /// A NumPy scalar or a Python bool.
     Typed(Scalar),
+}
+
+impl<'a> Operand<'a> {
+    /// The type that takes part in promotion.
+    #[inline(always)]
+    pub(crate) fn arg_type(&self) -> ArgType {
+        match self {
+            Operand::Array(a) => a.dtype.into(),
+            Operand::Typed(v) => v.dtype.into(),
+            Operand::Weak(w) => w.arg_type(),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn array(&self) -> Option<&'a Array> {
+        match *self {
+            Operand::Array(a) => Some(a),
+            Operand::Weak(_) | Operand::Typed(_) => None,
+        }
+    }
 }
 
 impl Array {

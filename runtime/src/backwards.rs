@@ -15,17 +15,13 @@ use crate::layout::{Strides, k_order};
 #[inline]
 pub(crate) fn rounds_each_product(op: Ufunc, operands: &[Operand], out: Option<&Array>, masked: bool) -> bool {
     matches!(op, Ufunc::Multiply | Ufunc::Square)
-        && operands.iter().any(|o| matches!(o, Operand::Array(a) if a.dtype == DType::C64))
+        && operands.iter().any(|o| o.array().is_some_and(|a| a.dtype == DType::C64))
         && goes_back(operands, out, masked)
 }
 
 #[cold]
 fn goes_back(operands: &[Operand], out: Option<&Array>, masked: bool) -> bool {
-    let inputs = operands.iter().filter_map(|o| match o {
-        Operand::Array(a) => Some(*a),
-        Operand::Weak(_) | Operand::Typed(_) => None,
-    });
-    let arrays: SmallVec<[&Array; 3]> = inputs.chain(out).collect();
+    let arrays: SmallVec<[&Array; 3]> = operands.iter().filter_map(Operand::array).chain(out).collect();
     // What is cast goes through a buffer.
     let back = |a: &Array, step: i64| a.dtype == DType::C64 && step < 0;
     if !arrays.iter().any(|a| a.layout.strides.iter().any(|&s| back(a, s))) {

@@ -10,6 +10,7 @@ mod launch;
 mod need;
 mod operand;
 mod packing;
+mod piece;
 mod rowwise;
 mod runner;
 #[cfg(test)]

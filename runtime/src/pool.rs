@@ -205,7 +205,9 @@ impl Shared {
         loop {
             let idle = Instant::now();
             seen = self.wait(seen, spin);
-            spin = if idle.elapsed() < LONG_SPIN { LONG_SPIN } else { SPIN };
+            // (The compiler's thread, which gives way to everybody, has better use for the core.)
+            let long = idle.elapsed() < LONG_SPIN && !crate::tier::is_compiling();
+            spin = if long { LONG_SPIN } else { SPIN };
             // First the mark, then the look: `finish` takes the job away first and then looks at the mark.
             self.inside.fetch_add(1, Ordering::SeqCst);
             let job = self.job.load(Ordering::SeqCst);

@@ -55,11 +55,7 @@ fn f64_of(s: &Session, x: &Operand) -> Option<f64> {
 fn known_generally(op: Ufunc, operands: &[Operand]) -> Result<Known> {
     let mut types = [ArgType::strong(DType::Bool); 3];
     for (t, o) in types.iter_mut().zip(operands) {
-        *t = match o {
-            Operand::Array(a) => a.dtype.into(),
-            Operand::Typed(v) => v.dtype.into(),
-            Operand::Weak(w) => w.arg_type(),
-        };
+        *t = o.arg_type();
     }
     let types = &types[..operands.len()];
     let signature = crate::ufunc::resolve(op, types)?;

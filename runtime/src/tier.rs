@@ -13,6 +13,11 @@ pub fn set_options(options: Options) {
     *OPTIONS.lock().unwrap_or_else(|e| e.into_inner()) = Some(options);
 }
 
+/// Whether the compiler has something to do.
+pub(crate) fn is_compiling() -> bool {
+    COMPILER.get().is_some_and(Compiler::is_at_work)
+}
+
 /// The compiler; `None` where it can make nothing for this machine.
 pub fn compiler() -> Option<&'static Compiler> {
     let compiler = COMPILER.get_or_init(|| {

@@ -48,14 +48,8 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
     let mut types = [ArgType::strong(DType::Bool); 3];
     let mut weak_int = false;
     for (t, o) in types.iter_mut().zip(operands) {
-        *t = match o {
-            Operand::Array(a) => a.dtype.into(),
-            Operand::Typed(v) => v.dtype.into(),
-            Operand::Weak(w) => {
-                weak_int |= matches!(w, WeakScalar::Int(_));
-                w.arg_type()
-            }
-        };
+        *t = o.arg_type();
+        weak_int |= matches!(o, Operand::Weak(WeakScalar::Int(_)));
     }
     let types = &types[..operands.len()];
     if !plain || weak_int {
@@ -104,14 +98,7 @@ pub fn into_now(op: Ufunc, operands: &[Operand], out: &Array) -> Result<bool> {
 
 /// The loop that NumPy chooses for these operands.
 pub(crate) fn signature(op: Ufunc, operands: &[Operand]) -> Result<&'static Signature> {
-    let types: SmallVec<[ArgType; 3]> = operands
-        .iter()
-        .map(|o| match o {
-            Operand::Array(a) => a.dtype.into(),
-            Operand::Typed(v) => v.dtype.into(),
-            Operand::Weak(w) => w.arg_type(),
-        })
-        .collect();
+    let types: SmallVec<[ArgType; 3]> = operands.iter().map(Operand::arg_type).collect();
     resolve(op, &types)
 }
 
@@ -132,13 +119,7 @@ fn record(s: &mut Session, op: Ufunc, operands: &[Operand], l: &Signature, full:
 
 #[cold]
 fn order_of(s: &Session, operands: &[Operand], full: &Shared<Layout>) -> crate::trace::PackedPerm {
-    let layouts: SmallVec<[&Shared<Layout>; 3]> = operands
-        .iter()
-        .filter_map(|o| match o {
-            Operand::Array(a) => Some(&a.layout),
-            Operand::Weak(_) | Operand::Typed(_) => None,
-        })
-        .collect();
+    let layouts: SmallVec<[&Shared<Layout>; 3]> = operands.iter().filter_map(|o| Some(&o.array()?.layout)).collect();
     s.k_perm(&layouts, full.shape())
 }
 
@@ -319,10 +300,7 @@ fn check_integer_power(operands: &[Operand], l: &Signature) -> Result<()> {
 #[inline]
 fn common_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>) -> Result<Shared<Layout>> {
     let mut full: Option<&Shared<Layout>> = None;
-    let arrays = operands.iter().filter_map(|o| match o {
-        Operand::Array(a) => Some(*a),
-        Operand::Weak(_) | Operand::Typed(_) => None,
-    });
+    let arrays = operands.iter().filter_map(Operand::array);
     for a in arrays.chain(mask) {
         match full {
             None => full = Some(&a.layout),
@@ -336,10 +314,7 @@ fn common_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>)
 
 fn wider_shape(operands: &[Operand], out: Option<&Array>, mask: Option<&Array>) -> Result<Shared<Layout>> {
     let mut shape = Shape::new();
-    let arrays = operands.iter().filter_map(|o| match o {
-        Operand::Array(a) => Some(*a),
-        Operand::Weak(_) | Operand::Typed(_) => None,
-    });
+    let arrays = operands.iter().filter_map(Operand::array);
     for a in arrays.chain(mask) {
         match legate_jit_ir::shape::broadcast(&shape, a.shape()) {
             Some(wider) => shape = wider,

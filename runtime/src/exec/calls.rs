@@ -14,7 +14,8 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::Frame;
-use super::launch::{PreparedLaunch, PreparedPiece};
+use super::launch::PreparedLaunch;
+use super::piece::PreparedPiece;
 
 /// Several launches, none of which is shared by threads or has streams.
 pub struct Calls {

@@ -4,7 +4,7 @@
 use legate_jit_ir::kernel::{Access, InnerStride, Kernel, Op};
 use smallvec::SmallVec;
 
-use super::launch::Place;
+use super::piece::Place;
 
 /// A piece of a launch in bytes: a box, and for each access where the domain's first point would be and how far apart
 /// neighbours are.

@@ -19,7 +19,8 @@ use legate_jit_ir::plan::{Launch, Plan};
 use smallvec::SmallVec;
 
 use super::Frame;
-use super::launch::{PreparedLaunch, Short};
+use super::launch::PreparedLaunch;
+use super::piece::Short;
 use crate::{Error, Result};
 use crate::{pool, tree};
 use boxes::boxes;

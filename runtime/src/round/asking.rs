@@ -196,12 +196,7 @@ pub fn compared(op: Ufunc, operands: &[Operand; 2], answer: bool) {
         [None, Some(made)] => (false, made),
         _ => return seen.spoil(),
     };
-    let kind = |operand: &Operand| match operand {
-        Operand::Array(a) => a.dtype.into(),
-        Operand::Typed(v) => v.dtype.into(),
-        Operand::Weak(w) => w.arg_type(),
-    };
-    let signature = crate::ufunc::resolve(op, &operands.each_ref().map(kind)).ok();
+    let signature = crate::ufunc::resolve(op, &operands.each_ref().map(Operand::arg_type)).ok();
     let question = signature.and_then(|signature| {
         let ins = [signature.ins()[0], signature.ins()[1]];
         let (to, other) = if first { (ins[1], &operands[1]) } else { (ins[0], &operands[0]) };

@@ -4,7 +4,7 @@ use legate_jit_ir::kernel::{Kernel, Op};
 use legate_jit_ir::shape::c_strides;
 use smallvec::SmallVec;
 
-use crate::exec::launch::Place;
+use crate::exec::piece::Place;
 use crate::exec::space::Walk;
 
 /// Where one stream lies.

@@ -17,7 +17,8 @@ use super::boxes::unflatten;
 use super::{Info, Mode, Streams};
 use crate::Result;
 use crate::exec::Frame;
-use crate::exec::launch::{Place, PreparedLaunch};
+use crate::exec::launch::PreparedLaunch;
+use crate::exec::piece::Place;
 use crate::exec::space::Walk;
 
 /// Bytes of a vector.

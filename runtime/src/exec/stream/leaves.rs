@@ -14,7 +14,8 @@ use smallvec::SmallVec;
 
 use super::{Element, Mode, Streams, with_scratch};
 use crate::exec::Frame;
-use crate::exec::launch::{Place, PreparedLaunch};
+use crate::exec::launch::PreparedLaunch;
+use crate::exec::piece::Place;
 use crate::exec::space::{Walk, specialise};
 use crate::tree;
 

@@ -1,0 +1,207 @@
+//! A piece of a launch made ready, and its kernel run on boxes of it.
+//!
+//! A boundary file: it calls kernels on the addresses that it puts together.
+
+use smallvec::SmallVec;
+
+use super::Frame;
+use super::packing::Packing;
+use super::runner::Runner;
+use super::space::Walk;
+
+/// What an access of a prepared piece names.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Place {
+    Buffer(u32),
+    Stream(u32),
+}
+
+/// A piece whose kernel, walk and operands are settled.
+pub struct PreparedPiece {
+    pub walk: Walk,
+    /// Steps along the walk's first two axes for one along the domain's: more than 1 where axes were merged. The second is of
+    /// use only where it was kept apart from the first.
+    pub(super) per_axis: [i64; 2],
+    pub(super) runner: Runner,
+    /// The walk's axes that the kernel iterates over, and its strides along them.
+    pub(super) axes: SmallVec<[u32; 4]>,
+    pub(super) strides: SmallVec<[i64; 16]>,
+    /// Some of what the kernel reads is packed first.
+    pub(super) packing: Option<Packing>,
+    pub(super) places: SmallVec<[Place; 8]>,
+    pub(super) scalars: SmallVec<[u32; 4]>,
+}
+
+/// How a piece that is the whole domain is cut into rows.
+pub(super) struct Cut {
+    pub(super) axis: usize,
+    /// Points of this axis for each row.
+    pub(super) each: i64,
+    /// How many times the axis has all rows.
+    pub(super) runs: usize,
+}
+
+impl PreparedPiece {
+    /// `None` where its merged axes don't show the rows.
+    pub(super) fn cut(&self, rows: usize, layers: usize) -> Option<Cut> {
+        let extent = |axis: usize| self.walk.hi.get(axis).map_or(0, |&n| n as usize);
+        if extent(0).is_multiple_of(layers * rows) {
+            return Some(Cut { axis: 0, each: (extent(0) / (layers * rows)) as i64, runs: layers });
+        }
+        (extent(0) == layers && extent(1) > 0 && extent(1).is_multiple_of(rows)).then(|| Cut {
+            axis: 1,
+            each: (extent(1) / rows) as i64,
+            runs: 1,
+        })
+    }
+
+    /// Bytes from the start of an operand to a point of the walk.
+    #[inline(always)]
+    fn offset(&self, a: usize, at: &[i64]) -> isize {
+        let rank = self.walk.rank();
+        let mut offset = self.walk.offset[a];
+        for (l, s) in at.iter().zip(&self.walk.strides[a * rank..(a + 1) * rank]) {
+            offset += l * s;
+        }
+        offset as isize
+    }
+
+    /// Runs the kernel on a box of this piece's walk, which must lie in the piece. `streams[k]` is where the domain's first
+    /// point of stream k would lie, were the stream as large as the domain.
+    ///
+    /// # Safety
+    /// The accesses of the box's points must be valid memory that no other thread writes.
+    pub unsafe fn run(&self, frame: &Frame, lo: &[i64], hi: &[i64], streams: &[*mut u8]) {
+        if lo.iter().zip(hi).any(|(l, h)| h <= l) {
+            return;
+        }
+        let (mut first, mut extent) = (Short::<_, 4>::of(0), Short::<_, 4>::of(0));
+        let (mut ptrs, mut scalars) = (Short::<_, 16>::of(std::ptr::null_mut()), Short::<_, 4>::of([0; 2]));
+        let first = first.fill(self.axes.len(), |k| lo[self.axes[k] as usize]);
+        let extent = extent.fill(self.axes.len(), |k| {
+            let d = self.axes[k] as usize;
+            hi[d] - lo[d]
+        });
+        let ptrs = ptrs.fill(self.places.len(), |a| {
+            let base = match self.places[a] {
+                Place::Buffer(b) => frame.bases[b as usize],
+                Place::Stream(k) => streams[k as usize],
+            };
+            base.wrapping_offset(self.offset(a, lo))
+        });
+        let scalars = scalars.fill(self.scalars.len(), |k| frame.scalars[self.scalars[k] as usize]);
+        let call = |ptrs: &[*mut u8], strides: &[i64], first: &[i64], extent: &[i64]| {
+            // SAFETY: the caller's promise; what is packed lies where the packing says.
+            unsafe {
+                self.runner.call(ptrs.as_ptr(), strides.as_ptr(), scalars.as_ptr(), first.as_ptr(), extent.as_ptr())
+            }
+        };
+        match &self.packing {
+            None => call(ptrs, &self.strides, first, extent),
+            // SAFETY: the caller's promise.
+            Some(packing) => unsafe {
+                packing.run(ptrs, &self.strides, first, extent, |ptrs, first, extent| {
+                    call(ptrs, packing.strides(), first, extent)
+                })
+            },
+        }
+    }
+
+    /// Whether the kernel takes its operands where they are.
+    pub(super) fn is_plain(&self) -> bool {
+        self.packing.is_none()
+    }
+
+    /// The buffer of each operand, and the bytes from its start to the piece's first point.
+    pub(super) fn operands(&self) -> impl Iterator<Item = (u32, i64)> {
+        self.places.iter().enumerate().map(|(a, place)| {
+            let Place::Buffer(buffer) = *place else { unreachable!("a launch without streams") };
+            (buffer, self.offset(a, &self.walk.lo) as i64)
+        })
+    }
+
+    /// What follows from the first and the last point of each of the kernel's axes.
+    pub(super) fn along_axes(&self, f: impl Fn(i64, i64) -> i64) -> SmallVec<[i64; 16]> {
+        self.axes.iter().map(|&d| f(self.walk.lo[d as usize], self.walk.hi[d as usize])).collect()
+    }
+
+    pub(super) fn strides(&self) -> &[i64] {
+        &self.strides
+    }
+
+    pub(super) fn scalars(&self) -> &[u32] {
+        &self.scalars
+    }
+
+    /// Whether the kernel adds up what it would store by now.
+    pub fn adds_up(&self) -> bool {
+        self.runner.sums().is_some()
+    }
+
+    /// Adds up leaves of these lengths, the first of which begins at a point of the walk and which follow each other along its
+    /// last axis; `sums[k]` gets those of stream k.
+    ///
+    /// # Safety
+    /// The kernel [adds up](Self::adds_up) leaves, the leaves lie in the walk, and there is room for their sums. No other
+    /// thread writes what is read or written.
+    pub unsafe fn run_leaves(&self, frame: &Frame, lo: &[i64], lengths: &[i64], sums: &[*mut u8]) {
+        let Some(entry) = self.runner.sums() else { return };
+        let mut ptrs = Short::<_, 16>::of(std::ptr::null_mut());
+        let ptrs = ptrs.fill(self.places.len(), |a| match self.places[a] {
+            Place::Buffer(b) => frame.bases[b as usize].wrapping_offset(self.offset(a, lo)),
+            Place::Stream(k) => sums[k as usize],
+        });
+        let mut scalars = Short::<_, 4>::of([0; 2]);
+        let scalars = scalars.fill(self.scalars.len(), |k| frame.scalars[self.scalars[k] as usize]);
+        let extent = [lengths.len() as i64, lengths.as_ptr() as i64];
+        // SAFETY: the caller's promise. (The strides along the one axis of such a kernel are known to it, and where it begins in
+        // the domain it does not ask.)
+        unsafe { entry(ptrs.as_ptr(), self.strides.as_ptr(), scalars.as_ptr(), lo.as_ptr(), extent.as_ptr()) };
+    }
+
+    /// Adds up rows of the box that begins at `lo`, as far as `extent` says along the kernel's own axes; `sums[k]` gets the first
+    /// of stream k.
+    ///
+    /// # Safety
+    /// The kernel [adds up](Self::adds_up) rows with these strides, the box lies in the walk, and there is room for the sums. No
+    /// other thread writes what is read or written.
+    pub unsafe fn run_down(&self, frame: &Frame, lo: &[i64], strides: &[i64], extent: &[i64], sums: &[*mut u8]) {
+        let Some(entry) = self.runner.sums() else { return };
+        let mut ptrs = Short::<_, 16>::of(std::ptr::null_mut());
+        let ptrs = ptrs.fill(self.places.len(), |a| match self.places[a] {
+            Place::Buffer(b) => frame.bases[b as usize].wrapping_offset(self.offset(a, lo)),
+            Place::Stream(k) => sums[k as usize],
+        });
+        let mut scalars = Short::<_, 4>::of([0; 2]);
+        let scalars = scalars.fill(self.scalars.len(), |k| frame.scalars[self.scalars[k] as usize]);
+        // SAFETY: the caller's promise. (Where the box begins in the domain such a kernel does not ask.)
+        unsafe { entry(ptrs.as_ptr(), strides.as_ptr(), scalars.as_ptr(), lo.as_ptr(), extent.as_ptr()) };
+    }
+}
+
+/// Room for a list that is mostly short. Small launches are made of little else than such lists: extending a vector element by
+/// element costs more than all the elements, and so does moving one that was just written.
+pub(super) struct Short<T, const N: usize> {
+    short: [T; N],
+    long: Vec<T>,
+}
+
+impl<T: Copy, const N: usize> Short<T, N> {
+    #[inline(always)]
+    pub(super) fn of(any: T) -> Short<T, N> {
+        Short { short: [any; N], long: Vec::new() }
+    }
+
+    /// `f(0), f(1) … f(n - 1)`.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, n: usize, mut f: impl FnMut(usize) -> T) -> &[T] {
+        if n > N {
+            self.long = (0..n).map(f).collect();
+            return &self.long;
+        }
+        for (k, item) in self.short[..n].iter_mut().enumerate() {
+            *item = f(k);
+        }
+        &self.short[..n]
+    }
+}
