@@ -34,6 +34,23 @@ def assert_equal(got, want):
         assert type(got) is type(want) and (got == want or got != got and want != want)
 
 
+def check_text(text, arrays, n):
+    """A program in words, `program(np, *arrays(np), n)`, gives what it gives with NumPy; its loops are looked at from the first
+    operation on."""
+    names = {}
+    exec(compile(text, "random", "exec"), names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        want = names["program"](numpy, *arrays(numpy), n)
+        for _ in range(2):
+            legate_jit._native.look_for_loops()
+            got = names["program"](ours, *arrays(ours), n)
+            try:
+                assert_equal(got, want)
+            except AssertionError as e:
+                raise AssertionError(text) from e
+
+
 def counted(name, program, *args, times=2):
     """What a program gives at last, and by how much a count of `stats()` has grown: loops are looked at from the first operation on."""
     legate_jit.sync()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import legate_jit
 import legate_jit.numpy as ours
-from same import assert_equal, counted
+from same import assert_equal, check_text, counted
 
 pytestmark = [
     pytest.mark.skipif(legate_jit.config()["LEGATE_JIT_LOOPS"] == "off", reason="loops are left to Python here"),
@@ -1149,19 +1149,7 @@ def given_arrays(np, n, seed):
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32), st.integers(5, 9))
 def test_random_programs(seed, n):
-    text = Writer(seed).program()
-    names = {}
-    exec(compile(text, "random", "exec"), names)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        want = names["program"](numpy, *given_arrays(numpy, n, seed), n)
-        for _ in range(2):
-            legate_jit._native.look_for_loops()
-            got = names["program"](ours, *given_arrays(ours, n, seed), n)
-            try:
-                assert_equal(got, want)
-            except AssertionError as e:
-                raise AssertionError(text) from e
+    check_text(Writer(seed).program(), lambda np: given_arrays(np, n, seed), n)
 
 
 def row_program(seed):

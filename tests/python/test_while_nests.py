@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import legate_jit
 import legate_jit.numpy as ours
-from same import assert_equal
+from same import assert_equal, check_text
 from test_nests import check, in_a_process, left_to_python, some, translated
 
 pytestmark = [
@@ -646,15 +646,7 @@ def given_arrays(np, n, seed):
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.integers(4, 9))
 def test_random_programs(seed, n):
-    text, names = Writer(seed).program(), {}
-    exec(compile(text, "random", "exec"), names)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        want = names["program"](numpy, *given_arrays(numpy, n, seed), n)
-        for _ in range(2):
-            legate_jit._native.look_for_loops()
-            got = names["program"](ours, *given_arrays(ours, n, seed), n)
-            assert_equal(tuple(got), tuple(want))
+    check_text(Writer(seed).program(), lambda np: given_arrays(np, n, seed), n)
 
 
 def test_most_random_programs_are_translated():

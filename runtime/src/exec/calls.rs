@@ -80,8 +80,8 @@ impl Calls {
             })
         };
         let (first, extent) = (piece.along_axes(|lo, _| lo), piece.along_axes(|lo, hi| hi - lo));
-        let (strides, first, extent) = (numbers(piece.strides().into()), numbers(first), numbers(extent));
-        let scalars = *lists.entry(piece.scalars().into()).or_insert_with_key(|list| {
+        let (strides, first, extent) = (numbers(piece.strides.clone()), numbers(first), numbers(extent));
+        let scalars = *lists.entry(piece.scalars.clone()).or_insert_with_key(|list| {
             self.scalars.extend_from_slice(list);
             (self.scalars.len() - list.len()) as u32
         });

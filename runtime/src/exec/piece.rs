@@ -125,14 +125,6 @@ impl PreparedPiece {
         self.axes.iter().map(|&d| f(self.walk.lo[d as usize], self.walk.hi[d as usize])).collect()
     }
 
-    pub(super) fn strides(&self) -> &[i64] {
-        &self.strides
-    }
-
-    pub(super) fn scalars(&self) -> &[u32] {
-        &self.scalars
-    }
-
     /// Whether the kernel adds up what it would store by now.
     pub fn adds_up(&self) -> bool {
         self.runner.sums().is_some()
@@ -145,18 +137,9 @@ impl PreparedPiece {
     /// The kernel [adds up](Self::adds_up) leaves, the leaves lie in the walk, and there is room for their sums. No other
     /// thread writes what is read or written.
     pub unsafe fn run_leaves(&self, frame: &Frame, lo: &[i64], lengths: &[i64], sums: &[*mut u8]) {
-        let Some(entry) = self.runner.sums() else { return };
-        let mut ptrs = Short::<_, 16>::of(std::ptr::null_mut());
-        let ptrs = ptrs.fill(self.places.len(), |a| match self.places[a] {
-            Place::Buffer(b) => frame.bases[b as usize].wrapping_offset(self.offset(a, lo)),
-            Place::Stream(k) => sums[k as usize],
-        });
-        let mut scalars = Short::<_, 4>::of([0; 2]);
-        let scalars = scalars.fill(self.scalars.len(), |k| frame.scalars[self.scalars[k] as usize]);
         let extent = [lengths.len() as i64, lengths.as_ptr() as i64];
-        // SAFETY: the caller's promise. (The strides along the one axis of such a kernel are known to it, and where it begins in
-        // the domain it does not ask.)
-        unsafe { entry(ptrs.as_ptr(), self.strides.as_ptr(), scalars.as_ptr(), lo.as_ptr(), extent.as_ptr()) };
+        // SAFETY: the caller's promise. (The strides along the one axis of such a kernel are known to it.)
+        unsafe { self.add_up(frame, lo, &self.strides, &extent, sums) };
     }
 
     /// Adds up rows of the box that begins at `lo`, as far as `extent` says along the kernel's own axes; `sums[k]` gets the first
@@ -166,6 +149,15 @@ impl PreparedPiece {
     /// The kernel [adds up](Self::adds_up) rows with these strides, the box lies in the walk, and there is room for the sums. No
     /// other thread writes what is read or written.
     pub unsafe fn run_down(&self, frame: &Frame, lo: &[i64], strides: &[i64], extent: &[i64], sums: &[*mut u8]) {
+        // SAFETY: the caller's promise.
+        unsafe { self.add_up(frame, lo, strides, extent, sums) };
+    }
+
+    /// Calls the kernel that adds up, if it is there.
+    ///
+    /// # Safety
+    /// As for the two above; `extent` is what the kernel takes for it. (Where the box begins in the domain it does not ask.)
+    unsafe fn add_up(&self, frame: &Frame, lo: &[i64], strides: &[i64], extent: &[i64], sums: &[*mut u8]) {
         let Some(entry) = self.runner.sums() else { return };
         let mut ptrs = Short::<_, 16>::of(std::ptr::null_mut());
         let ptrs = ptrs.fill(self.places.len(), |a| match self.places[a] {
@@ -174,7 +166,7 @@ impl PreparedPiece {
         });
         let mut scalars = Short::<_, 4>::of([0; 2]);
         let scalars = scalars.fill(self.scalars.len(), |k| frame.scalars[self.scalars[k] as usize]);
-        // SAFETY: the caller's promise. (Where the box begins in the domain such a kernel does not ask.)
+        // SAFETY: the caller's promise.
         unsafe { entry(ptrs.as_ptr(), strides.as_ptr(), scalars.as_ptr(), lo.as_ptr(), extent.as_ptr()) };
     }
 }
