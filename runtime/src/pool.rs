@@ -1,5 +1,6 @@
-//! The thread pool. The caller works too; tasks are taken from a shared counter, so a slow thread takes fewer. Who takes several
-//! does them in order.
+//! The thread pool. The caller works too. Every thread begins with tasks of its own, the same ones in each job of that many tasks: what
+//! a sweep over an array leaves in a thread's caches, the next sweep reads there. Who is done takes tasks of the others, so a slow
+//! thread does fewer ([`shares`]).
 //!
 //! Workers spin for some microseconds after a job, because the next one usually comes at once, and then sleep; where jobs come a little
 //! later than that, again and again, they spin as long. A panic in a
@@ -16,22 +17,23 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 mod place;
+mod shares;
+
+use shares::Shares;
 
 /// How long an idle worker looks for the next job before it sleeps; and how long where the last one came as soon as that. To be woken
 /// takes the caller some microseconds and the worker tens: of short jobs that come that often it would do next to nothing.
 const SPIN: Duration = Duration::from_micros(40);
 const LONG_SPIN: Duration = Duration::from_micros(150);
 
-/// What a thread takes of the tasks that are left is its share of them divided by this: the last ones to finish then wait for
-/// little, however different the threads' speed.
-const SHARES: usize = 8;
-
 type Task<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 struct Job {
     task: Task<'static>,
     count: usize,
-    next: AtomicUsize,
+    /// What `Shared::epoch` is while the job runs.
+    epoch: usize,
+    failed: AtomicBool,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
@@ -43,6 +45,7 @@ struct Shared {
     epoch: AtomicUsize,
     /// Workers inside the job.
     inside: AtomicUsize,
+    shares: Shares,
     places: place::Places,
     sleepers: Mutex<usize>,
     wake: Condvar,
@@ -103,10 +106,12 @@ pub fn run(count: usize, task: &(dyn Fn(usize, usize) + Sync)) -> Result<(), Str
     // SAFETY: only the lifetime changes. `finish` below waits until no worker is inside the job, before it and the task's
     // borrows end.
     let task: Task<'static> = unsafe { std::mem::transmute::<Task<'_>, Task<'static>>(task) };
-    let job = Job { task, count, next: AtomicUsize::new(0), panic: Mutex::new(None) };
+    // (Nobody else starts a job: the pool is busy with this one.)
+    let epoch = pool.shared.epoch.load(Ordering::Relaxed) + 1;
+    let job = Job { task, count, epoch, failed: AtomicBool::new(false), panic: Mutex::new(None) };
     SHARED.with(|n| n.set(n.get() + 1));
     pool.start(&job);
-    work(&job, 0);
+    pool.shared.work(&job, 0);
     pool.finish();
     pool.busy.store(false, Ordering::Release);
     match job.panic.into_inner().unwrap_or_else(|e| e.into_inner()) {
@@ -132,31 +137,13 @@ fn current() -> Option<&'static Pool> {
     *slot
 }
 
-/// Takes tasks until none is left: of many that are left several at a time, neighbours, and fewer and fewer. A counter that
-/// several threads change for each of many small tasks costs more than the processor's time for it: it also ends its reading ahead.
-fn work(job: &Job, thread: usize) {
-    let share = SHARES * threads();
-    loop {
-        let left = job.count.saturating_sub(job.next.load(Ordering::Relaxed));
-        let group = (left / share).max(1);
-        let first = job.next.fetch_add(group, Ordering::Relaxed);
-        if first >= job.count {
-            return;
-        }
-        let group = first..(first + group).min(job.count);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| group.for_each(|index| (job.task)(index, thread)))) {
-            job.next.store(job.count, Ordering::Relaxed);
-            *job.panic.lock().unwrap_or_else(|e| e.into_inner()) = Some(panic);
-        }
-    }
-}
-
 impl Pool {
     fn start_threads(process: u32) -> Option<&'static Pool> {
         let shared = Arc::new(Shared {
             job: AtomicPtr::new(std::ptr::null_mut()),
             epoch: AtomicUsize::new(0),
             inside: AtomicUsize::new(0),
+            shares: Shares::new(threads()),
             places: place::Places::new(threads() - 1),
             sleepers: Mutex::new(0),
             wake: Condvar::new(),
@@ -177,7 +164,7 @@ impl Pool {
         let shared = &self.shared;
         shared.places.keep_off();
         shared.job.store(job as *const Job as *mut Job, Ordering::SeqCst);
-        shared.epoch.fetch_add(1, Ordering::SeqCst);
+        shared.epoch.store(job.epoch, Ordering::SeqCst);
         if *shared.sleepers.lock().unwrap_or_else(|e| e.into_inner()) > 0 {
             if job.count > 2 || self.threads == 2 {
                 shared.wake.notify_all();
@@ -213,9 +200,25 @@ impl Shared {
             let job = self.job.load(Ordering::SeqCst);
             if !job.is_null() {
                 // SAFETY: the job is not null after `inside` was raised, so its caller waits in `finish` until it is lowered.
-                work(unsafe { &*job }, thread);
+                self.work(unsafe { &*job }, thread);
             }
             self.inside.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Does tasks until none is left: the thread's own, then those of the others.
+    fn work(&self, job: &Job, thread: usize) {
+        for owner in self.shares.from(thread) {
+            while let Some(group) = self.shares.take(owner, job.count, job.epoch) {
+                if job.failed.load(Ordering::Relaxed) {
+                    return;
+                }
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| group.for_each(|index| (job.task)(index, thread))))
+                {
+                    job.failed.store(true, Ordering::Relaxed);
+                    *job.panic.lock().unwrap_or_else(|e| e.into_inner()) = Some(panic);
+                }
+            }
         }
     }
 
