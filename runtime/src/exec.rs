@@ -17,6 +17,7 @@ mod runner;
 mod sample;
 mod space;
 mod stream;
+mod team;
 pub(crate) mod wavefront;
 
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub(crate) enum Action {
     Launch(PreparedLaunch),
     /// Several small launches as one list of calls.
     Calls(Box<calls::Calls>),
+    /// Several launches that the threads go through in step.
+    Team(Box<team::Team>),
     /// Several launches, one band of rows after the other.
     Wavefront(wavefront::Wavefront),
     /// Several launches, one block of rows after the other.
@@ -68,6 +71,11 @@ pub(crate) enum Action {
     },
     Free {
         slot: u32,
+    },
+    /// Gives a memory slot the memory of another one, whose contents are of no use any more when something is written to it.
+    Reuse {
+        slot: u32,
+        of: u32,
     },
 }
 
@@ -95,8 +103,9 @@ impl Action {
     /// Runs a step that computes.
     pub(crate) fn run(&self, frame: &Frame) -> Result<()> {
         match self {
-            Action::Alloc { .. } | Action::Free { .. } => Ok(()),
+            Action::Alloc { .. } | Action::Free { .. } | Action::Reuse { .. } => Ok(()),
             Action::Launch(launch) => launch.run(frame),
+            Action::Team(team) => team.run(frame),
             Action::Calls(calls) => {
                 calls.run(frame);
                 Ok(())
@@ -117,10 +126,11 @@ impl Action {
         match self {
             Action::Launch(launch) => std::slice::from_ref(launch),
             Action::Calls(calls) => calls.launches(),
+            Action::Team(team) => team.launches(),
             Action::Wavefront(wavefront) => wavefront.launches(),
             Action::Rowwise(rowwise) => rowwise.launches(),
             Action::Banded(banded) => banded.launches(),
-            Action::Alloc { .. } | Action::Free { .. } | Action::Opaque { .. } => &[],
+            Action::Alloc { .. } | Action::Free { .. } | Action::Reuse { .. } | Action::Opaque { .. } => &[],
         }
     }
 
@@ -227,7 +237,7 @@ impl Prepared {
             }
         }
         let slots = slots as usize;
-        let actions = if wavefronts { together(actions) } else { actions };
+        let actions = if wavefronts { together(in_step(actions, &slot)) } else { actions };
         let mut of_slot = vec![SmallVec::new(); slots];
         slot.iter().enumerate().for_each(|(b, &s)| of_slot[s as usize].push(b as u32));
         let need = need::Need::of(&plan, &actions, &slot, slots);
@@ -337,8 +347,14 @@ impl Prepared {
                     self.rebase(&mut bases, *slot, std::ptr::null_mut());
                     memory[*slot as usize] = None;
                 }
+                Action::Reuse { slot, of } => {
+                    let store = memory[*of as usize].clone().expect("it was given memory before");
+                    self.rebase(&mut bases, *slot, store.as_mut_ptr());
+                    memory[*slot as usize] = Some(store);
+                }
                 Action::Launch(_)
                 | Action::Calls(_)
+                | Action::Team(_)
                 | Action::Wavefront(_)
                 | Action::Rowwise(_)
                 | Action::Banded(_)
@@ -356,6 +372,72 @@ impl Prepared {
     fn rebase(&self, bases: &mut [*mut u8], slot: u32, to: *mut u8) {
         self.of_slot[slot as usize].iter().for_each(|&b| bases[b as usize] = to);
     }
+}
+
+/// The actions with runs of launches of some microseconds as teams, where those are worth it.
+fn in_step(actions: Vec<Action>, slot: &[u32]) -> Vec<Action> {
+    let (mut all, mut run) = (Vec::with_capacity(actions.len()), Vec::new());
+    let fits = |action: &Action| match action {
+        Action::Launch(launch) => team::takes(launch),
+        Action::Alloc { .. } | Action::Free { .. } => true,
+        _ => false,
+    };
+    for action in actions {
+        if fits(&action) {
+            run.push(action);
+        } else {
+            all.extend(one_run(std::mem::take(&mut run), slot));
+            all.push(action);
+        }
+    }
+    all.extend(one_run(run, slot));
+    all
+}
+
+/// A run of launches, with what gives them memory and takes it back, as one team if that is worth it. All memory is there before the team
+/// begins; so what would have been given back in between goes on to who asks for as much later.
+fn one_run(run: Vec<Action>, slot: &[u32]) -> Vec<Action> {
+    if !team::pays(run.iter().flat_map(Action::launches)) {
+        return run;
+    }
+    let (mut before, mut launches, mut after) = (Vec::new(), Vec::new(), Vec::new());
+    // Of the run's own memories, how large they are; where each one really lies; and which are free again, since which launch.
+    let mut bytes_of: Vec<(u32, usize)> = Vec::new();
+    let mut lies: Vec<u32> = (0..slot.iter().map(|&s| s + 1).max().unwrap_or(0)).collect();
+    let mut free: Vec<(u32, usize, usize)> = Vec::new();
+    let mut taken = 0;
+    for action in run {
+        match action {
+            Action::Launch(launch) => launches.push(launch),
+            Action::Alloc { slot, bytes } => {
+                bytes_of.push((slot, bytes));
+                // What the launch just before has read is not written over at once, so that the two can be one phase.
+                let plenty = taken + bytes <= wavefront::near_bytes();
+                let fits = |&(_, b, since): &(u32, usize, usize)| b == bytes && !(plenty && since == launches.len());
+                match free.iter().position(fits) {
+                    Some(k) => {
+                        let (of, ..) = free.remove(k);
+                        lies[slot as usize] = lies[of as usize];
+                        before.push(Action::Reuse { slot, of });
+                    }
+                    None => {
+                        taken += bytes;
+                        before.push(Action::Alloc { slot, bytes });
+                    }
+                }
+            }
+            Action::Free { slot } => {
+                if let Some(&(_, bytes)) = bytes_of.iter().find(|(s, _)| *s == slot) {
+                    free.push((slot, bytes, launches.len()));
+                }
+                after.push(Action::Free { slot });
+            }
+            other => before.push(other),
+        }
+    }
+    before.push(Action::Team(Box::new(team::Team::new(launches, |buffer| lies[slot[buffer as usize] as usize]))));
+    before.extend(after);
+    before
 }
 
 /// The actions with small launches that follow each other as one.

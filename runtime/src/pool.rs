@@ -18,8 +18,10 @@ use std::time::{Duration, Instant};
 
 mod place;
 mod shares;
+mod step;
 
 use shares::Shares;
+use step::Steps;
 
 /// How long an idle worker looks for the next job before it sleeps; and how long where the last one came as soon as that. To be woken
 /// takes the caller some microseconds and the worker tens: of short jobs that come that often it would do next to nothing.
@@ -46,6 +48,7 @@ struct Shared {
     /// Workers inside the job.
     inside: AtomicUsize,
     shares: Shares,
+    steps: Steps,
     places: place::Places,
     sleepers: Mutex<usize>,
     wake: Condvar,
@@ -99,25 +102,36 @@ fn allowed() -> usize {
 /// Runs `task(index, thread)` for every index below `count`, on all threads, and returns when all are done. The error is the
 /// message of a task that panicked; the others have run or were left out.
 pub fn run(count: usize, task: &(dyn Fn(usize, usize) + Sync)) -> Result<(), String> {
-    let pool = if threads() > 1 && count > 1 { current() } else { None };
-    let Some(pool) = pool.filter(|p| !p.busy.swap(true, Ordering::Acquire)) else {
-        return catch_unwind(AssertUnwindSafe(|| (0..count).for_each(|i| task(i, 0)))).map_err(message);
-    };
-    // SAFETY: only the lifetime changes. `finish` below waits until no worker is inside the job, before it and the task's
-    // borrows end.
-    let task: Task<'static> = unsafe { std::mem::transmute::<Task<'_>, Task<'static>>(task) };
-    // (Nobody else starts a job: the pool is busy with this one.)
-    let epoch = pool.shared.epoch.load(Ordering::Relaxed) + 1;
-    let job = Job { task, count, epoch, failed: AtomicBool::new(false), panic: Mutex::new(None) };
-    SHARED.with(|n| n.set(n.get() + 1));
-    pool.start(&job);
-    pool.shared.work(&job, 0);
-    pool.finish();
-    pool.busy.store(false, Ordering::Release);
-    match job.panic.into_inner().unwrap_or_else(|e| e.into_inner()) {
-        None => Ok(()),
-        Some(panic) => Err(message(panic)),
+    match if count > 1 { free() } else { None } {
+        Some(pool) => pool.run(count, task),
+        None => catch_unwind(AssertUnwindSafe(|| (0..count).for_each(|i| task(i, 0)))).map_err(message),
     }
+}
+
+/// Runs `task(phase, part)` for `counts[phase]` parts of each phase, at most as many as there are threads, and begins none before all
+/// of the phase before it are done. As far as threads are there, each does the part of its number.
+pub(crate) fn in_step(counts: &[u32], task: &(dyn Fn(usize, usize) + Sync)) -> Result<(), String> {
+    let members = counts.iter().copied().max().unwrap_or(0) as usize;
+    let Some(pool) = (if members > 1 { free() } else { None }) else {
+        let all = || (0..counts.len()).for_each(|phase| (0..counts[phase] as usize).for_each(|part| task(phase, part)));
+        return catch_unwind(AssertUnwindSafe(all)).map_err(message);
+    };
+    let steps = &pool.shared.steps;
+    let before = steps.begin(counts.len());
+    let failed = AtomicBool::new(false);
+    pool.run(members, &|me, _| {
+        let member = || steps.go(me, before, counts, &failed, task);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(member)) {
+            failed.store(true, Ordering::Relaxed);
+            std::panic::resume_unwind(panic);
+        }
+    })
+}
+
+/// The pool, if there are several threads and it does nothing. The caller has it until its job is [done](Pool::run).
+fn free() -> Option<&'static Pool> {
+    let pool = if threads() > 1 { current() } else { None };
+    pool.filter(|p| !p.busy.swap(true, Ordering::Acquire))
 }
 
 fn message(panic: Box<dyn Any + Send>) -> String {
@@ -144,6 +158,7 @@ impl Pool {
             epoch: AtomicUsize::new(0),
             inside: AtomicUsize::new(0),
             shares: Shares::new(threads()),
+            steps: Steps::new(threads()),
             places: place::Places::new(threads() - 1),
             sleepers: Mutex::new(0),
             wake: Condvar::new(),
@@ -158,6 +173,25 @@ impl Pool {
         // Lives as long as the process: its threads never end.
         (started > 1)
             .then(|| &*Box::leak(Box::new(Pool { shared, threads: started, process, busy: AtomicBool::new(false) })))
+    }
+
+    /// Runs a job and gives the pool back.
+    fn run(&self, count: usize, task: &(dyn Fn(usize, usize) + Sync)) -> Result<(), String> {
+        // SAFETY: only the lifetime changes. `finish` below waits until no worker is inside the job, before it and the task's
+        // borrows end.
+        let task: Task<'static> = unsafe { std::mem::transmute::<Task<'_>, Task<'static>>(task) };
+        // (Nobody else starts a job: the pool is busy with this one.)
+        let epoch = self.shared.epoch.load(Ordering::Relaxed) + 1;
+        let job = Job { task, count, epoch, failed: AtomicBool::new(false), panic: Mutex::new(None) };
+        SHARED.with(|n| n.set(n.get() + 1));
+        self.start(&job);
+        self.shared.work(&job, 0);
+        self.finish();
+        self.busy.store(false, Ordering::Release);
+        match job.panic.into_inner().unwrap_or_else(|e| e.into_inner()) {
+            None => Ok(()),
+            Some(panic) => Err(message(panic)),
+        }
     }
 
     fn start(&self, job: &Job) {

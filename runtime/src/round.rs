@@ -492,7 +492,8 @@ impl Round {
         let ends: Vec<From> = after.iter().map(end).collect();
         // (Of a round that asks for a value, what it asks for.)
         let local = |end: &From| if let From::Local(n) = *end { Some(n) } else { None };
-        let asked = self.asks.iter().map(|asks| asks.record());
+        let of_round = |k: usize| move |asks: &asking::Asks| asks.record() + (k * self.steps.len()) as u32;
+        let asked = (0..rounds).flat_map(|k| self.asks.iter().map(of_round(k)));
         let mut outputs: Vec<u32> = ends.iter().filter_map(local).chain(asked).collect();
         outputs.sort_unstable();
         outputs.dedup();

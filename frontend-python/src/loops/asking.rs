@@ -7,7 +7,7 @@
 //! runtime (`round/asking.rs`), which then does round after round while the answer is the same and `step` has one. The round
 //! with another answer, and rounds that go other ways, are Python's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 
@@ -484,30 +484,42 @@ impl Watcher {
         let mut coming = self.coming(py, places, asked, way)?;
         let (mut start, mut rounds) = (Instant::now(), 0);
         let mut result = Ok(());
-        loop {
-            let Some(after) = (match way.after_some(numbers.clone(), coming.as_mut(), round.order()) {
-                Ok(after) => after,
-                Err(e) => {
-                    result = Err(e);
-                    break;
-                }
-            }) else {
-                break;
-            };
-            match error::guarded(py, || round.ask(&now.arrays())) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(e) => {
-                    result = Err(e);
-                    break;
+        // The numbers after each `order` of the rounds to come, as far as they are known.
+        let mut afters: VecDeque<Bound<'_, PyTuple>> = VecDeque::new();
+        let mut known = true;
+        'rounds: loop {
+            while known && afters.len() * round.order() < round.several() {
+                let last = afters.back().unwrap_or(&numbers).clone();
+                match way.after_some(last, coming.as_mut(), round.order()) {
+                    Ok(Some(after)) => afters.push_back(after),
+                    Ok(None) => known = false,
+                    Err(e) => {
+                        result = Err(e);
+                        break 'rounds;
+                    }
                 }
             }
-            numbers = after;
-            rounds += round.order();
+            if afters.is_empty() {
+                break;
+            }
+            let (done, goes_on) = match error::guarded(py, || round.ask(&now.arrays(), afters.len() * round.order())) {
+                Ok(done) => done,
+                Err(e) => {
+                    result = Err(e);
+                    break;
+                }
+            };
+            if done > 0 {
+                numbers = afters.drain(..done / round.order()).next_back().expect("these rounds were foreseen");
+            }
+            rounds += done;
             if let Some(iterator) = &iterator {
-                for _ in 0..round.order() {
+                for _ in 0..done {
                     iterator.call_method0(intern!(py, "__next__"))?;
                 }
+            }
+            if !goes_on {
+                break;
             }
             if start.elapsed() < TURN {
                 continue;

@@ -310,7 +310,7 @@ impl Banded {
                 if let (Some(launch), Some(partials)) = (&self.launch, &partials) {
                     match chunked {
                         false => drop(launch.run_rows_here(frame, rows.clone(), self.rows, 1)),
-                        true => launch.run_chunks_here(frame, &self.chunks, from..unit, partials),
+                        true => launch.run_chunks_here(frame, &self.chunks, from..unit, partials, 0),
                     }
                 }
                 while next < parts && end_of_part(next) <= done {
@@ -335,7 +335,7 @@ impl Banded {
         };
         pool::run(over_edges.len(), &|i, _| over_edge(i)).map_err(Error::Runtime)?;
         if let (Some(launch), Some(partials)) = (&self.launch, &partials) {
-            launch.finish(frame, partials);
+            launch.finish(frame, partials.as_slice());
         }
         let mut sums = sums.into_vec();
         // SAFETY: a result for each column, which nobody reads or writes now.

@@ -7,6 +7,7 @@
 //!
 //! A boundary file: it calls kernels on the addresses that it puts together.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use legate_jit_ir::kernel::KernelFn;
@@ -20,6 +21,12 @@ use super::piece::PreparedPiece;
 /// Several launches, none of which is shared by threads or has streams.
 pub struct Calls {
     launches: Vec<PreparedLaunch>,
+    list: List,
+}
+
+/// Calls of kernels on boxes of the launches' pieces.
+#[derive(Default)]
+pub struct List {
     calls: Vec<Call>,
     /// For each operand of each call, its buffer and the bytes from there to the box's first point.
     operands: Vec<(u32, i64)>,
@@ -29,7 +36,13 @@ pub struct Calls {
     scalars: Vec<u32>,
     /// Operands of the call that has most.
     most: usize,
+    /// Where lists of scalars and of numbers are.
+    lists: FxHashMap<SmallVec<[u32; 4]>, u32>,
+    known: FxHashMap<SmallVec<[i64; 16]>, u32>,
 }
+
+/// The values of all scalars of a list.
+pub type Scalars = SmallVec<[[u64; 2]; 32]>;
 
 struct Call {
     /// The compiled code, once it has been seen to be there.
@@ -45,48 +58,28 @@ struct Call {
     scalars: u32,
 }
 
-impl Calls {
-    pub fn new(launches: Vec<PreparedLaunch>) -> Calls {
-        let mut calls = Calls {
-            launches: Vec::new(),
-            calls: Vec::new(),
-            operands: Vec::new(),
-            numbers: Vec::new(),
-            scalars: Vec::new(),
-            most: 0,
-        };
-        let (mut lists, mut known) = (FxHashMap::default(), FxHashMap::default());
-        for (l, launch) in launches.iter().enumerate() {
-            for (p, piece) in launch.pieces.iter().enumerate().filter(|(_, p)| p.walk.points() > 0) {
-                calls.add(l, p, piece, &mut lists, &mut known);
-            }
-        }
-        calls.launches = launches;
-        calls
+impl List {
+    pub fn len(&self) -> usize {
+        self.calls.len()
     }
 
-    fn add(
-        &mut self,
-        launch: usize,
-        p: usize,
-        piece: &PreparedPiece,
-        lists: &mut FxHashMap<SmallVec<[u32; 4]>, u32>,
-        known: &mut FxHashMap<SmallVec<[i64; 16]>, u32>,
-    ) {
+    /// A box of a piece, which must lie in it; what it is among the launches that the list runs with.
+    pub fn add(&mut self, launch: usize, p: usize, piece: &PreparedPiece, lo: &[i64], hi: &[i64]) {
         let mut numbers = |list: SmallVec<[i64; 16]>| {
-            *known.entry(list).or_insert_with_key(|list| {
+            *self.known.entry(list).or_insert_with_key(|list| {
                 self.numbers.extend_from_slice(list);
                 (self.numbers.len() - list.len()) as u32
             })
         };
-        let (first, extent) = (piece.along_axes(|lo, _| lo), piece.along_axes(|lo, hi| hi - lo));
+        let first = piece.along_axes(|d| lo[d]);
+        let extent = piece.along_axes(|d| hi[d] - lo[d]);
         let (strides, first, extent) = (numbers(piece.strides.clone()), numbers(first), numbers(extent));
-        let scalars = *lists.entry(piece.scalars.clone()).or_insert_with_key(|list| {
+        let scalars = *self.lists.entry(piece.scalars.clone()).or_insert_with_key(|list| {
             self.scalars.extend_from_slice(list);
             (self.scalars.len() - list.len()) as u32
         });
         let operands = self.operands.len() as u32;
-        self.operands.extend(piece.operands());
+        self.operands.extend(piece.operands(lo));
         self.most = self.most.max(self.operands.len() - operands as usize);
         self.calls.push(Call {
             code: OnceLock::new(),
@@ -101,29 +94,28 @@ impl Calls {
         });
     }
 
-    /// Whether a launch can be among them.
-    pub fn takes(launch: &PreparedLaunch) -> bool {
-        launch.runs_at_once() && launch.pieces.iter().all(PreparedPiece::is_plain)
+    pub fn scalars(&self, frame: &Frame) -> Scalars {
+        self.scalars.iter().map(|&s| frame.scalars[s as usize]).collect()
     }
 
-    pub fn run(&self, frame: &Frame) {
-        let scalars: SmallVec<[[u64; 2]; 32]> = self.scalars.iter().map(|&s| frame.scalars[s as usize]).collect();
+    /// Makes some of the calls, one after the other. Nobody else may write what they read or write meanwhile.
+    pub fn run(&self, launches: &[PreparedLaunch], frame: &Frame, scalars: &Scalars, calls: Range<usize>) {
         let mut ptrs: SmallVec<[*mut u8; 32]> = SmallVec::from_elem(std::ptr::null_mut(), self.most);
         let numbers = |at: u32| self.numbers[at as usize..].as_ptr();
-        for call in &self.calls {
+        for call in &self.calls[calls] {
             let from = call.operands as usize;
             for (ptr, &(buffer, offset)) in ptrs.iter_mut().zip(&self.operands[from..from + call.accesses as usize]) {
                 *ptr = frame.bases[buffer as usize].wrapping_offset(offset as isize);
             }
             let scalars = scalars[call.scalars as usize..].as_ptr();
             let (strides, first, extent) = (numbers(call.strides), numbers(call.first), numbers(call.extent));
-            // SAFETY: the box is the whole piece, whose views stay inside their buffers (`verify`), and every buffer that a launch
+            // SAFETY: the box lies in the piece, whose views stay inside their buffers (`verify`), and every buffer that a launch
             // touches has memory by now; the tables have what the kernel asks for from these places on.
             unsafe {
                 match call.code.get() {
                     Some(code) => code(ptrs.as_ptr(), strides, scalars, first, extent),
                     None => {
-                        let runner = &self.launches[call.launch as usize].pieces[call.piece as usize].runner;
+                        let runner = &launches[call.launch as usize].pieces[call.piece as usize].runner;
                         if let Some(code) = runner.code() {
                             let _ = call.code.set(code);
                         }
@@ -132,6 +124,27 @@ impl Calls {
                 }
             }
         }
+    }
+}
+
+impl Calls {
+    pub fn new(launches: Vec<PreparedLaunch>) -> Calls {
+        let mut list = List::default();
+        for (l, launch) in launches.iter().enumerate() {
+            for (p, piece) in launch.pieces.iter().enumerate().filter(|(_, p)| p.walk.points() > 0) {
+                list.add(l, p, piece, &piece.walk.lo, &piece.walk.hi);
+            }
+        }
+        Calls { launches, list }
+    }
+
+    /// Whether a launch can be among them.
+    pub fn takes(launch: &PreparedLaunch) -> bool {
+        launch.runs_at_once() && launch.pieces.iter().all(PreparedPiece::is_plain)
+    }
+
+    pub fn run(&self, frame: &Frame) {
+        self.list.run(&self.launches, frame, &self.list.scalars(frame), 0..self.list.len());
     }
 
     pub fn launches(&self) -> &[PreparedLaunch] {

@@ -53,6 +53,8 @@ pub struct PreparedLaunch {
     blocked: bool,
     /// Some of what it writes goes past the caches.
     past: bool,
+    /// The buffers of its targets, and whether it writes to them.
+    touches: SmallVec<[(u32, bool); 8]>,
 }
 
 impl PreparedLaunch {
@@ -220,12 +222,14 @@ impl PreparedLaunch {
                 packing,
                 places,
                 scalars: piece.scalars.clone(),
+                near_ns: near_ns(kernel),
             });
         }
         let cost: Vec<f64> = launch.pieces.iter().map(|p| point_ns(&plan.kernels[p.kernel as usize])).collect();
         let tasks = if streams.is_none() { cut(&pieces, &cost) } else { Vec::new() };
         let blocked = pieces.iter().any(|p| p.walk.hi.last() > Some(&near(p)));
-        Ok(PreparedLaunch { pieces, streams, tasks, blocked, past: any_past })
+        let touches = touches(plan, launch);
+        Ok(PreparedLaunch { pieces, streams, tasks, blocked, past: any_past, touches })
     }
 
     /// Whether some of what it writes goes past the caches.
@@ -236,6 +240,25 @@ impl PreparedLaunch {
     /// Whether it is never shared by threads and has no streams.
     pub(super) fn runs_at_once(&self) -> bool {
         self.streams.is_none() && self.tasks.is_empty()
+    }
+
+    pub(super) fn has_streams(&self) -> bool {
+        self.streams.is_some()
+    }
+
+    /// The buffers that its kernels read or write, and whether they do that. Results of streams are not among them.
+    pub(super) fn touches(&self) -> &[(u32, bool)] {
+        &self.touches
+    }
+
+    /// The buffers of its streams' results.
+    pub(super) fn results(&self) -> impl Iterator<Item = u32> {
+        self.streams.iter().flat_map(Streams::results)
+    }
+
+    /// Nanoseconds that it takes one thread, about, with its operands in the second-level cache.
+    pub(super) fn near_ns(&self) -> f64 {
+        self.pieces.iter().map(|p| p.near_ns * p.walk.points() as f64).sum()
     }
 
     #[cfg(test)]
@@ -341,6 +364,34 @@ impl PreparedLaunch {
         pool::run(tasks.len(), &task).map_err(|e| Error::Runtime(e.to_string()))
     }
 
+    /// Runs a box of a piece of a launch without streams on the calling thread. The box lies in the piece, and no two threads are given
+    /// the same points.
+    pub(super) fn run_piece_here(&self, frame: &Frame, piece: usize, lo: &[i64], hi: &[i64]) {
+        // SAFETY: as in `run`; the caller's promise.
+        unsafe { self.pieces[piece].run(frame, lo, hi, &[]) };
+    }
+
+    /// Runs some of the outputs of a launch with streams that differ in axes before the reduced ones, on the calling thread if that
+    /// is a task of the pool.
+    pub(super) fn run_outputs_here(&self, frame: &Frame, outer: std::ops::Range<usize>) -> Result<()> {
+        self.streams.as_ref().map_or(Ok(()), |streams| streams.run_outputs(self, frame, outer))
+    }
+
+    /// How many parts a launch with streams has at most, whether chunks or outputs.
+    pub(super) fn divisible(&self) -> usize {
+        self.streams.as_ref().map_or(1, Streams::divisible)
+    }
+
+    /// Cuts what is reduced to one element into so many chunks at least, if it can be.
+    pub(super) fn cut_into(&mut self, parts: usize) {
+        self.streams.iter_mut().for_each(|streams| streams.cut_into(parts));
+    }
+
+    /// Outputs that differ in axes before the reduced ones.
+    pub(super) fn outer(&self) -> usize {
+        self.streams.as_ref().map_or(0, Streams::outer)
+    }
+
     /// Runs a launch without streams for parts of some of the domain's axes, on the calling thread: of the first, and, if it was
     /// made [for that](Self::in_bands), of the second.
     pub fn run_box_here(&self, frame: &Frame, parts: &[Option<(usize, std::ops::Range<usize>)>]) {
@@ -403,23 +454,25 @@ impl PreparedLaunch {
         Partials::new(self.streams.as_ref().map_or(0, Streams::room))
     }
 
-    /// Runs some of the chunks `all` of the launch on the calling thread. No other thread may run the same ones.
+    /// Runs some of the chunks `all` of the launch on the calling thread. No other thread may run the same ones. Their partial results
+    /// are those from number `first` on.
     pub fn run_chunks_here(
         &self,
         frame: &Frame,
         all: &[std::ops::Range<usize>],
         chunks: std::ops::Range<usize>,
         partials: &Partials,
+        first: usize,
     ) {
         if let Some(streams) = &self.streams {
-            streams.run_chunks(self, frame, all, chunks, partials);
+            streams.run_chunks(self, frame, all, chunks, partials, first);
         }
     }
 
     /// Combines the partial results of all chunks and writes the outputs.
-    pub fn finish(&self, frame: &Frame, partials: &Partials) {
+    pub fn finish(&self, frame: &Frame, partials: &[Element]) {
         if let Some(streams) = &self.streams {
-            streams.finish(frame, partials.as_slice());
+            streams.finish(frame, partials);
         }
     }
 
@@ -447,6 +500,22 @@ impl PreparedLaunch {
             streams.join(frame, owners, left);
         }
     }
+}
+
+/// The buffers of a launch's targets, and whether its kernels write to them.
+fn touches(plan: &Plan, launch: &Launch) -> SmallVec<[(u32, bool); 8]> {
+    let mut all: SmallVec<[(u32, bool); 8]> = SmallVec::new();
+    for piece in &launch.pieces {
+        let accesses = &plan.kernels[piece.kernel as usize].accesses;
+        for (&t, access) in piece.accesses.iter().zip(accesses) {
+            if let Target::Buffer(Operand { buffer, .. }) = &launch.targets[t as usize]
+                && !all.contains(&(buffer.0, access.write))
+            {
+                all.push((buffer.0, access.write));
+            }
+        }
+    }
+    all
 }
 
 /// Bytes of the buffers that a launch writes.
@@ -490,7 +559,21 @@ fn simplify(walk: &mut Walk, extents: &[i64], pinned: &[bool], bands: bool) {
 
 /// A rough cost of one point: the larger of its memory traffic and its arithmetic.
 fn point_ns(kernel: &Kernel) -> f64 {
-    let bytes: usize = kernel.accesses.iter().map(|a| a.dtype.size()).sum();
+    (bytes(kernel) * 0.04).max(work_ns(kernel))
+}
+
+/// The same with operands in the second-level cache.
+fn near_ns(kernel: &Kernel) -> f64 {
+    (bytes(kernel) * 0.006).max(work_ns(kernel))
+}
+
+/// What a point reads and writes.
+fn bytes(kernel: &Kernel) -> f64 {
+    kernel.accesses.iter().map(|a| a.dtype.size()).sum::<usize>() as f64
+}
+
+/// Nanoseconds of a point's arithmetic.
+fn work_ns(kernel: &Kernel) -> f64 {
     let work: u64 = kernel
         .body
         .insts
@@ -500,7 +583,7 @@ fn point_ns(kernel: &Kernel) -> f64 {
             _ => 0,
         })
         .sum();
-    (bytes as f64 * 0.04).max(work as f64 * 0.06)
+    work as f64 * 0.06
 }
 
 /// Cuts the pieces of a launch into tasks if together they are worth it.

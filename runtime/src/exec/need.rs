@@ -44,8 +44,11 @@ impl Need {
                     bytes -= held[*slot as usize] as i128;
                     arrays = arrays.saturating_sub(1);
                 }
+                // (What it takes the place of is given back with it.)
+                Action::Reuse { .. } => arrays += 1,
                 Action::Launch(_)
                 | Action::Calls(_)
+                | Action::Team(_)
                 | Action::Wavefront(_)
                 | Action::Rowwise(_)
                 | Action::Banded(_)

@@ -30,6 +30,8 @@ pub struct PreparedPiece {
     pub(super) packing: Option<Packing>,
     pub(super) places: SmallVec<[Place; 8]>,
     pub(super) scalars: SmallVec<[u32; 4]>,
+    /// Nanoseconds for a point, about, with operands in the second-level cache.
+    pub(super) near_ns: f64,
 }
 
 /// How a piece that is the whole domain is cut into rows.
@@ -112,17 +114,17 @@ impl PreparedPiece {
         self.packing.is_none()
     }
 
-    /// The buffer of each operand, and the bytes from its start to the piece's first point.
-    pub(super) fn operands(&self) -> impl Iterator<Item = (u32, i64)> {
+    /// The buffer of each operand, and the bytes from its start to a point of the walk.
+    pub(super) fn operands(&self, at: &[i64]) -> impl Iterator<Item = (u32, i64)> {
         self.places.iter().enumerate().map(|(a, place)| {
             let Place::Buffer(buffer) = *place else { unreachable!("a launch without streams") };
-            (buffer, self.offset(a, &self.walk.lo) as i64)
+            (buffer, self.offset(a, at) as i64)
         })
     }
 
-    /// What follows from the first and the last point of each of the kernel's axes.
-    pub(super) fn along_axes(&self, f: impl Fn(i64, i64) -> i64) -> SmallVec<[i64; 16]> {
-        self.axes.iter().map(|&d| f(self.walk.lo[d as usize], self.walk.hi[d as usize])).collect()
+    /// Something of each of the kernel's axes, which are axes of the walk.
+    pub(super) fn along_axes(&self, f: impl Fn(usize) -> i64) -> SmallVec<[i64; 16]> {
+        self.axes.iter().map(|&d| f(d as usize)).collect()
     }
 
     /// Whether the kernel adds up what it would store by now.

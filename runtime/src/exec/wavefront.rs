@@ -541,7 +541,7 @@ impl Wavefront {
         pool::run(segments - !self.ring as usize, &|s, _| wedge(s)).map_err(Error::Runtime)?;
         for ((launch, part), partials) in self.launches.iter().zip(&self.parts).zip(&partials) {
             match part {
-                Part::Lane(_) => launch.finish(frame, partials),
+                Part::Lane(_) => launch.finish(frame, partials.as_slice()),
                 Part::Deferred => launch.run(frame)?,
             }
         }
@@ -608,7 +608,7 @@ impl Now<'_> {
                     let row = |y: i64| y.max(0) as usize * width;
                     let from = ranges.partition_point(|r| r.end <= row(at - lane.lag));
                     let to = ranges.partition_point(|r| r.start < row(at + lane.lag));
-                    self.wavefront.launches[l].run_chunks_here(self.frame, ranges, from..to, &self.partials[l]);
+                    self.wavefront.launches[l].run_chunks_here(self.frame, ranges, from..to, &self.partials[l], 0);
                 }
                 _ => self.rows(l, lane, i64::MIN, at - lane.lag..at + lane.lag, &band),
             }
@@ -650,7 +650,7 @@ impl Now<'_> {
             Work::Chunks { ranges, width } => {
                 let end = |y: i64| ranges.partition_point(|r| r.end <= y.max(0) as usize * width);
                 let from = end(rows.start).max(ranges.partition_point(|r| r.start < first.max(0) as usize * width));
-                launch.run_chunks_here(self.frame, ranges, from..end(rows.end).max(from), &self.partials[l]);
+                launch.run_chunks_here(self.frame, ranges, from..end(rows.end).max(from), &self.partials[l], 0);
             }
         }
     }

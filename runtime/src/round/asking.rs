@@ -19,6 +19,10 @@ use crate::base::Token;
 const SMALL: usize = 1 << 19;
 /// Records of a round, at most: its trace is planned as a whole.
 const LONGEST: usize = 4096;
+/// Records of several rounds that are asked for at once, at most, and rounds: who asks waits for the plan, and computes for nothing what
+/// comes after the loop's last round.
+const SHORT_ASKED: usize = 79;
+const MOST_ASKED: usize = 16;
 
 /// What has run of a round.
 #[derive(Default)]
@@ -284,43 +288,88 @@ impl Session {
 }
 
 impl Round {
-    /// Repeats a round that asks for a value, as often as it takes until the variables have their bases back (`order`). False if one of
-    /// them gave another answer, or did not come to an end: then nothing has happened.
-    pub fn ask(&mut self, held: &[&Array]) -> Result<bool> {
-        let Some(Asks { record, question, answer }) = self.asks else { return Ok(false) };
+    /// Repeats a round that asks for a value, `most` times at most, which is a multiple of [`order`](Self::order); how often it did, and
+    /// whether it goes on. It does not where a round gave another answer, or did not come to an end: that one has not happened.
+    ///
+    /// Where many rounds have gone well, several are computed as one trace. If one of them gave another answer, what they have
+    /// computed is dropped, and those before it are done again.
+    pub fn ask(&mut self, held: &[&Array], most: usize) -> Result<(usize, bool)> {
         let mut s = lock();
         let s = &mut *s;
         if !s.trace.is_empty() {
             s.make_room()?;
         }
         // These references keep the memory from being written over.
-        let before = self.values(s, held)?;
-        let mut values = before.clone();
-        for _ in 0..self.order {
-            let Some(stores) = in_memory(s, &values) else { return Ok(false) };
-            let mut whole = match self.wholes.pop() {
-                Some(whole) => whole,
-                None => self.whole(s, &values, 1),
-            };
-            values = whole.start(&stores, values);
-            drop(stores);
-            let asked = whole.trace.versions[record as usize].clone();
-            let result = s.run_alone(&mut whole.trace, &whole.outputs);
-            let answered = match asked.state.get(&s.token) {
-                State::Store(store) => question.answer(element::load(store, 0, asked.dtype)) == Some(answer),
-                State::Pending(_) | State::Failed(_) => false,
-            };
-            drop(asked);
-            whole.reset(s);
-            self.wholes.push(whole);
-            result?;
-            if !answered {
-                return Ok(false);
+        let mut values = self.values(s, held)?;
+        let several = self.several();
+        let tried = several <= most && several > self.order;
+        if tried && let Some(after) = self.answered(s, &values, several)? {
+            self.asked(s, held, &after, several);
+            return Ok((several, true));
+        }
+        if tried {
+            self.runs = 0;
+        }
+        let mut done = 0;
+        while done < most {
+            let mut after = values.clone();
+            for _ in 0..self.order {
+                match self.answered(s, &after, 1)? {
+                    Some(next) => after = next,
+                    None => return Ok((done, false)),
+                }
+            }
+            self.asked(s, held, &after, self.order);
+            (values, done, self.runs) = (after, done + self.order, self.runs + 1);
+            if !tried {
+                break;
             }
         }
-        self.hand_over(s, held, &values);
-        s.counters.recorded += (self.order * self.steps.len()) as u64;
-        s.counters.rounds_repeated += self.order as u64;
-        Ok(true)
+        Ok((done, true))
+    }
+
+    /// Rounds that may be asked for at once.
+    pub fn several(&self) -> usize {
+        let several = if self.runs < MANY { 1 } else { (SHORT_ASKED / self.steps.len()).min(MOST_ASKED) };
+        (several - several % self.order).max(self.order)
+    }
+
+    /// The values after so many rounds, if the answer was the same in each.
+    fn answered(
+        &mut self,
+        s: &mut Session,
+        values: &[Shared<Version>],
+        rounds: usize,
+    ) -> Result<Option<Vec<Shared<Version>>>> {
+        let Some(Asks { record, question, answer }) = self.asks else { return Ok(None) };
+        let Some(stores) = in_memory(s, values) else { return Ok(None) };
+        let mut whole = match self.wholes.iter().position(|whole| whole.rounds == rounds) {
+            Some(n) => self.wholes.remove(n),
+            None => self.whole(s, values, rounds),
+        };
+        let after = whole.start(&stores, values.to_vec());
+        drop(stores);
+        let numbers = (0..rounds).map(|k| record as usize + k * self.steps.len());
+        let asked: SmallVec<[_; MOST_ASKED]> = numbers.map(|n| whole.trace.versions[n].clone()).collect();
+        let result = s.run_alone(&mut whole.trace, &whole.outputs);
+        let is_same = |asked: &Shared<Version>| match asked.state.get(&s.token) {
+            State::Store(store) => question.answer(element::load(store, 0, asked.dtype)) == Some(answer),
+            State::Pending(_) | State::Failed(_) => false,
+        };
+        let same = asked.iter().all(is_same);
+        drop(asked);
+        whole.reset(s);
+        if self.wholes.len() == WHOLES {
+            self.wholes.remove(0);
+        }
+        self.wholes.push(whole);
+        result?;
+        Ok(same.then_some(after))
+    }
+
+    fn asked(&self, s: &mut Session, held: &[&Array], values: &[Shared<Version>], rounds: usize) {
+        self.hand_over(s, held, values);
+        s.counters.recorded += (rounds * self.steps.len()) as u64;
+        s.counters.rounds_repeated += rounds as u64;
     }
 }

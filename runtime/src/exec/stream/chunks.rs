@@ -24,10 +24,16 @@ impl Partials {
         unsafe { *self.0[index].get() = value };
     }
 
-    /// When all tasks have ended.
-    pub fn as_slice(&self) -> &[Element] {
+    /// Some of them, when all tasks that write those have ended.
+    pub fn of(&self, some: Range<usize>) -> &[Element] {
+        let cells = &self.0[some];
         // SAFETY: see the type; a cell is laid out like what is in it.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr() as *const Element, self.0.len()) }
+        unsafe { std::slice::from_raw_parts(cells.as_ptr() as *const Element, cells.len()) }
+    }
+
+    /// All of them.
+    pub fn as_slice(&self) -> &[Element] {
+        self.of(0..self.0.len())
     }
 
     pub(super) fn into_vec(self) -> Vec<Element> {
@@ -45,6 +51,33 @@ impl Streams {
         if !std::mem::take(&mut self.leaves).is_empty() {
             self.expect_leaves();
         }
+    }
+
+    /// So many chunks at least, where everything is one, if it can be [cut](Self::divisible).
+    pub fn cut_into(&mut self, parts: usize) {
+        if self.points > self.chunk || self.cuts.is_some() {
+            return;
+        }
+        self.chunk = (self.points / parts).next_power_of_two().max(CHUNK.start);
+        if !std::mem::take(&mut self.leaves).is_empty() {
+            self.expect_leaves();
+        }
+    }
+
+    /// How many parts there are for different threads at most: chunks, or outputs that differ in axes before the reduced ones.
+    pub fn divisible(&self) -> usize {
+        match self.mode {
+            Mode::Rows { n: 0, .. } => 1,
+            Mode::Rows { outputs: 1, n } if self.splits() => n / CHUNK.start,
+            Mode::Rows { outputs: 1, .. } => 1,
+            Mode::Chunked => self.chunks().len(),
+            Mode::Rows { .. } | Mode::InOrder { .. } => self.outer(),
+        }
+    }
+
+    /// The buffers of the results.
+    pub fn results(&self) -> impl Iterator<Item = u32> {
+        self.list.iter().map(|info| info.out)
     }
 
     /// The number of partial results of all [`chunks`](Self::chunks).
@@ -69,12 +102,12 @@ impl Streams {
         let group = ranges.len().div_ceil(pool::threads() * 16).max(1);
         self.tasks(ranges.len().div_ceil(group), &|task| {
             let some = task * group..((task + 1) * group).min(ranges.len());
-            self.run_chunks(launch, frame, ranges, some, &partials);
+            self.run_chunks(launch, frame, ranges, some, &partials, 0);
         })?;
         Ok(partials.into_vec())
     }
 
-    /// Runs some of the chunks `all` on the calling thread.
+    /// Runs some of the chunks `all` on the calling thread. Their partial results are those from number `first` on.
     pub fn run_chunks(
         &self,
         launch: &PreparedLaunch,
@@ -82,18 +115,19 @@ impl Streams {
         all: &[Range<usize>],
         chunks: Range<usize>,
         partials: &Partials,
+        first: usize,
     ) {
         for c in chunks {
             let range = &all[c];
             if self.adds_leaves(launch) {
-                let set = |s: usize, partial| partials.set(s * all.len() + c, partial);
+                let set = |s: usize, partial| partials.set(first + s * all.len() + c, partial);
                 self.sum_leaves(launch, frame, 0, range.clone(), set);
                 continue;
             }
             self.compute(launch, frame, range.clone(), |ptrs| {
                 for (s, info) in self.list.iter().enumerate() {
                     // SAFETY: the chunk has `range.len()` elements.
-                    partials.set(s * all.len() + c, unsafe { info.partial(ptrs[s], range.len(), range.start) });
+                    partials.set(first + s * all.len() + c, unsafe { info.partial(ptrs[s], range.len(), range.start) });
                 }
             });
         }
