@@ -28,6 +28,7 @@ mod passed;
 mod picked;
 mod protocol;
 mod quick;
+mod random;
 mod ranks;
 mod reduce;
 mod sequence;
@@ -117,6 +118,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(quick::in_front, m)?)?;
     m.add("asanyarray", m.getattr("asarray")?)?;
     m.add_function(wrap_pyfunction!(functions::adopt_array, m)?)?;
+    m.add_function(wrap_pyfunction!(random::draw, m)?)?;
     m.add_function(wrap_pyfunction!(functions::host, m)?)?;
     m.add_function(wrap_pyfunction!(flags::flags_of, m)?)?;
     m.add_function(wrap_pyfunction!(fallback::run_in_numpy, m)?)?;

@@ -7,7 +7,7 @@ use std::mem::size_of;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
 use pyo3::{Bound, Py, PyAny, PyResult, PyTypeInfo, Python, ffi, intern};
 
 use crate::counted::Counter;
@@ -27,6 +27,36 @@ pub struct Passed {
     direct: Option<Py<PyAny>>,
     /// A method's name.
     method: Option<Py<PyString>>,
+    /// What is asked first where much is wanted.
+    many: Option<Many>,
+}
+
+/// A Python function that takes the same arguments, and may say `NotImplemented`; and which argument says how many are wanted.
+struct Many {
+    function: Py<PyAny>,
+    at: usize,
+}
+
+/// As many as make up for the second function.
+const MANY: usize = 1 << 15;
+
+impl Many {
+    fn is_wanted(&self, py: Python, args: Args) -> bool {
+        if args.len() > self.at {
+            return count(&args.get(py, self.at)) >= MANY;
+        }
+        let named = args.name_tuple(py).map_or(0, |names| names.len());
+        (args.len()..args.len() + named).any(|n| count(&args.get(py, n)) >= MANY)
+    }
+}
+
+/// Elements of a size given as a number or a tuple of numbers; 0 for anything else.
+fn count(size: &Bound<PyAny>) -> usize {
+    let number = |n: &Bound<PyAny>| n.cast_exact::<PyInt>().ok().and_then(|n| n.extract().ok()).unwrap_or(0);
+    match size.cast_exact::<PyTuple>() {
+        Ok(shape) => shape.iter().map(|n| number(&n)).fold(1, usize::saturating_mul),
+        Err(_) => number(size),
+    }
 }
 
 impl Passed {
@@ -35,6 +65,13 @@ impl Passed {
         if self.method.is_some() && !(args.len() > 0 && value::is_array(&args.get(py, 0))) {
             let (args, named) = args.general(py, None)?;
             return self.call_of_another(py, &args, named.as_ref());
+        }
+        if let Some(many) = self.many.as_ref().filter(|many| many.is_wanted(py, args)) {
+            let (args, named) = args.general(py, None)?;
+            let made = many.function.bind(py).call(args, named.as_ref())?;
+            if !made.is(py.NotImplemented()) {
+                return Ok(made.unbind());
+            }
         }
         self.count(py)?;
         let direct = self.direct.as_ref().map(|f| f.bind(py));
@@ -129,14 +166,21 @@ fn class(py: Python<'_>) -> PyResult<&'static Py<PyType>> {
     })
 }
 
-/// A function that calls NumPy's: `label` is the name under which calls are counted, `method` the name of a method.
+/// A function that calls NumPy's: `label` is the name under which calls are counted, `method` the name of a method, `many` a function
+/// that is asked first where the argument of the given number says that much is wanted.
 #[pyfunction]
-#[pyo3(signature = (real, label=None, method=None))]
-pub fn passed(real: &Bound<PyAny>, label: Option<&str>, method: Option<Py<PyString>>) -> PyResult<Py<PyAny>> {
+#[pyo3(signature = (real, label=None, method=None, many=None))]
+pub fn passed(
+    real: &Bound<PyAny>,
+    label: Option<&str>,
+    method: Option<Py<PyString>>,
+    many: Option<(Py<PyAny>, usize)>,
+) -> PyResult<Py<PyAny>> {
     let py = real.py();
     let direct = fallback::direct(real)?.map(Bound::unbind);
     let counter = label.map(Counter::of);
-    let contents = Passed { counter, real: real.clone().unbind(), direct, method };
+    let many = many.map(|(function, at)| Many { function, at });
+    let contents = Passed { counter, real: real.clone().unbind(), direct, method, many };
     // SAFETY: fresh, zeroed memory for an object of the class, whose parts are written here; the base class's deallocation
     // drops the contents, the class's own the attributes.
     unsafe {

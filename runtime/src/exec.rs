@@ -9,6 +9,7 @@ mod calls;
 mod launch;
 mod need;
 mod operand;
+mod pace;
 mod packing;
 mod piece;
 mod rowwise;

@@ -27,6 +27,7 @@ mod plan_cache;
 pub mod pool;
 mod prefetch;
 mod promote;
+pub mod random;
 pub mod ranks;
 mod reduce;
 mod repeats;

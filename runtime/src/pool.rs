@@ -112,10 +112,7 @@ pub fn run(count: usize, task: &(dyn Fn(usize, usize) + Sync)) -> Result<(), Str
 /// of the phase before it are done. As far as threads are there, each does the part of its number.
 pub(crate) fn in_step(counts: &[u32], task: &(dyn Fn(usize, usize) + Sync)) -> Result<(), String> {
     let members = counts.iter().copied().max().unwrap_or(0) as usize;
-    let Some(pool) = (if members > 1 { free() } else { None }) else {
-        let all = || (0..counts.len()).for_each(|phase| (0..counts[phase] as usize).for_each(|part| task(phase, part)));
-        return catch_unwind(AssertUnwindSafe(all)).map_err(message);
-    };
+    let Some(pool) = (if members > 1 { free() } else { None }) else { return in_turn(counts, task) };
     let steps = &pool.shared.steps;
     let before = steps.begin(counts.len());
     let failed = AtomicBool::new(false);
@@ -126,6 +123,12 @@ pub(crate) fn in_step(counts: &[u32], task: &(dyn Fn(usize, usize) + Sync)) -> R
             std::panic::resume_unwind(panic);
         }
     })
+}
+
+/// The same on the calling thread.
+pub(crate) fn in_turn(counts: &[u32], task: &(dyn Fn(usize, usize) + Sync)) -> Result<(), String> {
+    let all = || (0..counts.len()).for_each(|phase| (0..counts[phase] as usize).for_each(|part| task(phase, part)));
+    catch_unwind(AssertUnwindSafe(all)).map_err(message)
 }
 
 /// The pool, if there are several threads and it does nothing. The caller has it until its job is [done](Pool::run).

@@ -1,7 +1,7 @@
 //! Asking for lines before they are needed. What comes from memory arrives a tenth sooner so: the processor's own prefetching stops at
 //! the end of each page.
 
-use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
 /// Bytes of a line of the cache.
 pub const LINE: usize = 64;
@@ -22,6 +22,13 @@ pub fn is_long<T>(x: &[T]) -> bool {
 pub fn ahead<T>(x: *const T) {
     // SAFETY: every machine has the instruction, which reads nothing that the program sees and never faults.
     unsafe { _mm_prefetch::<_MM_HINT_T1>((x as *const i8).wrapping_add(DISTANCE)) };
+}
+
+/// Asks for a line, to have it in the first-level cache. It need not be there.
+#[inline(always)]
+pub fn line(x: *const u8) {
+    // SAFETY: as for `ahead`.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(x as *const i8) };
 }
 
 /// Asks for as many bytes as these elements are, `DISTANCE` bytes from here.

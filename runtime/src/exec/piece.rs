@@ -2,6 +2,8 @@
 //!
 //! A boundary file: it calls kernels on the addresses that it puts together.
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use super::Frame;
@@ -119,6 +121,17 @@ impl PreparedPiece {
         self.places.iter().enumerate().map(|(a, place)| {
             let Place::Buffer(buffer) = *place else { unreachable!("a launch without streams") };
             (buffer, self.offset(a, at) as i64)
+        })
+    }
+
+    /// The buffer of each operand, and where its first and its last element lie that a box reads or writes.
+    pub(super) fn spans(&self, lo: &[i64], hi: &[i64]) -> impl Iterator<Item = (u32, Range<i64>)> {
+        let rank = self.walk.rank();
+        self.operands(lo).enumerate().map(move |(a, (buffer, from))| {
+            let strides = &self.walk.strides[a * rank..(a + 1) * rank];
+            let ends = strides.iter().zip(lo.iter().zip(hi)).map(|(s, (l, h))| s * (h - l - 1));
+            let (below, above) = ends.fold((0, 0), |(below, above), end| (below + end.min(0), above + end.max(0)));
+            (buffer, from + below..from + above)
         })
     }
 

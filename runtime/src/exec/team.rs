@@ -10,14 +10,15 @@
 
 use std::ops::Range;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::Frame;
 use super::calls::List;
 use super::launch::PreparedLaunch;
+use super::pace::Pace;
 use super::piece::PreparedPiece;
 use super::stream::Partials;
-use crate::{Error, Result, pool};
+use crate::{Error, Result, pool, prefetch};
 
 /// Nanoseconds of work that a part has at least, with its operands in the second-level cache: several times of what it costs to be
 /// in step.
@@ -27,11 +28,19 @@ const WORTHWHILE_NS: f64 = if cfg!(test) { 100.0 } else { 5000.0 };
 /// Launches that take longer than this by themselves are cut into more parts than there are threads, so that one that is held up
 /// can be made up for.
 const LONG_NS: f64 = 100_000.0;
+/// Lines to ask for at an edge, at most.
+const MOST_LINES: u64 = 64;
 /// Cuts along the innermost axis are multiples of so many points.
 const GRAIN: i64 = if cfg!(test) { 1 } else { 64 };
 
 /// Something that one thread does.
 enum Item {
+    /// Asks for lines that another thread has written: so many from a place in a buffer on.
+    Fetch {
+        buffer: u32,
+        from: i64,
+        lines: u32,
+    },
     /// These calls of the list.
     Calls(Range<usize>),
     /// A box of a piece.
@@ -69,6 +78,7 @@ struct Chunked {
 }
 
 type Items = Vec<Item>;
+type Point = SmallVec<[i64; 4]>;
 
 pub struct Team {
     launches: Vec<PreparedLaunch>,
@@ -78,6 +88,7 @@ pub struct Team {
     counts: Vec<u32>,
     chunked: Vec<Chunked>,
     room: usize,
+    pace: Pace,
 }
 
 /// Whether a launch can be one of a team's.
@@ -91,34 +102,95 @@ pub fn pays<'a>(launches: impl Iterator<Item = &'a PreparedLaunch>) -> bool {
     let (mut shared, mut number) = (0.0, 0);
     for launch in launches {
         number += 1;
-        if parts(launch, threads) > 1 {
+        if worth(launch, threads) > 1 {
             shared += launch.near_ns();
         }
     }
     number > 1 && shared >= WORTHWHILE_NS
 }
 
-/// How many threads share a launch.
-fn parts(launch: &PreparedLaunch, threads: usize) -> usize {
+/// How many threads a launch is worth sharing among.
+fn worth(launch: &PreparedLaunch, threads: usize) -> usize {
     let most = if launch.has_streams() { launch.divisible() } else { usize::MAX };
     ((launch.near_ns() / PART_NS) as usize).min(threads).min(most).max(1)
 }
 
-/// What a phase touches in memory.
-#[derive(Default)]
-struct Touched(SmallVec<[(u32, bool); 16]>);
+/// Whether it goes along a column of some array: its lines are those of many rows, which are different threads'.
+fn is_column(launch: &PreparedLaunch, threads: usize) -> bool {
+    let is_long = |p: &PreparedPiece| {
+        let rank = p.walk.rank();
+        let apart = (0..p.places.len()).any(|a| p.walk.strides[a * rank].unsigned_abs() as usize >= prefetch::LINE);
+        apart && p.walk.hi[0] - p.walk.lo[0] >= 4 * threads as i64
+    };
+    !launch.has_streams() && launch.pieces.iter().any(is_long)
+}
 
-impl Touched {
-    fn meets(&self, other: &Touched) -> bool {
-        self.0.iter().any(|&(m, w)| other.0.iter().any(|&(n, v)| m == n && (w || v)))
+/// Memories, and whether they are written to.
+type Touched = SmallVec<[(u32, bool); 16]>;
+
+/// What a thread's part of a phase touches: memories, from which byte to which, and whether it writes there.
+type Reach = SmallVec<[(u32, Range<i64>, bool); 8]>;
+
+const EVERYWHERE: Range<i64> = i64::MIN..i64::MAX;
+
+fn meets(touched: &Touched, reach: &Reach) -> bool {
+    touched.iter().any(|&(m, w)| reach.iter().any(|&(n, _, v)| m == n && (w || v)))
+}
+
+/// Whether two parts get in each other's way when nobody says which comes first.
+fn clash(a: &Reach, b: &Reach) -> bool {
+    let clashes = |(m, x, w): &(u32, Range<i64>, bool), (n, y, v): &(u32, Range<i64>, bool)| {
+        m == n && (*w || *v) && x.start <= y.end && y.start <= x.end
+    };
+    a.iter().any(|x| b.iter().any(|y| clashes(x, y)))
+}
+
+/// What a part of a launch reads of each buffer, from the first byte to the last, and what it writes.
+#[derive(Default)]
+struct Spans {
+    reads: SmallVec<[(u32, Range<i64>); 8]>,
+    writes: Option<Range<i64>>,
+}
+
+impl Spans {
+    fn add(&mut self, buffer: u32, span: Range<i64>, writes: bool) {
+        let with = |range: &mut Range<i64>| *range = range.start.min(span.start)..range.end.max(span.end);
+        if writes {
+            self.writes.as_mut().map(with).unwrap_or_else(|| self.writes = Some(span.clone()));
+            return;
+        }
+        match self.reads.iter_mut().find(|(b, _)| *b == buffer) {
+            Some((_, range)) => with(range),
+            None => self.reads.push((buffer, span)),
+        }
     }
+
+    /// Lines that are read before or behind where the part writes: in arrays of one shape that is what another thread has written in
+    /// the phase before, and what is asked for at once comes while the rest is worked on.
+    fn beside(&self) -> impl Iterator<Item = Item> {
+        let own = self.writes.clone().unwrap_or(0..i64::MAX);
+        let edges = |(buffer, span): &(u32, Range<i64>)| {
+            let edge = |from: i64, to: i64| {
+                let lines = (to - from).max(0) as u64 / prefetch::LINE as u64 + 1;
+                (from < to && lines <= MOST_LINES).then_some(Item::Fetch { buffer: *buffer, from, lines: lines as u32 })
+            };
+            [edge(span.start, own.start.min(span.end)), edge(own.end.max(span.start), span.end)]
+        };
+        self.reads.iter().flat_map(edges).flatten().collect::<Vec<_>>().into_iter()
+    }
+}
+
+#[derive(Default)]
+struct Phase {
+    parts: SmallVec<[Items; 4]>,
+    reach: SmallVec<[Reach; 4]>,
 }
 
 struct Builder {
     list: List,
     chunked: Vec<Chunked>,
     room: usize,
-    phases: Vec<(SmallVec<[Items; 4]>, Touched)>,
+    phases: Vec<Phase>,
     /// What one thread is to do before whatever comes next that has to do with it.
     waiting: (Items, Touched),
 }
@@ -127,6 +199,10 @@ impl Team {
     /// `memory` says in which memory a buffer lies.
     pub fn new(mut launches: Vec<PreparedLaunch>, memory: impl Fn(u32) -> u32) -> Team {
         let threads = pool::threads();
+        // All are cut alike, so that a row is always the same thread's.
+        let parts = launches.iter().map(|l| worth(l, threads)).max().unwrap_or(1);
+        let shared = launches.iter().filter(|l| worth(l, threads) > 1);
+        let large: SmallVec<[u32; 16]> = shared.flat_map(|l| l.touches()).map(|&(buffer, _)| memory(buffer)).collect();
         let mut b = Builder {
             list: List::default(),
             chunked: Vec::new(),
@@ -135,51 +211,43 @@ impl Team {
             waiting: Default::default(),
         };
         for (l, launch) in launches.iter_mut().enumerate() {
-            let mut touched =
-                Touched(launch.touches().iter().map(|&(buffer, writes)| (memory(buffer), writes)).collect());
-            let results: SmallVec<[(u32, bool); 4]> = launch.results().map(|buffer| (memory(buffer), true)).collect();
-            let parts = parts(launch, threads);
-            if parts == 1 {
+            let results = |of: &PreparedLaunch| -> SmallVec<[u32; 4]> { of.results().map(&memory).collect() };
+            let is_near = |launch: &PreparedLaunch| launch.touches().iter().any(|&(b, _)| large.contains(&memory(b)));
+            if worth(launch, threads) == 1 && !(is_near(launch) && is_column(launch, parts)) {
                 let items = b.whole(l, launch);
-                b.waiting.0.extend(items);
-                b.waiting.1.0.extend(touched.0.into_iter().chain(results));
-                continue;
-            }
-            let mut shared: SmallVec<[Items; 4]> = (0..parts).map(|_| Items::new()).collect();
-            let finish = if launch.has_streams() {
-                b.share_streams(l, launch, &mut shared)
-            } else {
-                b.share(l, launch, &mut shared);
-                None
-            };
-            match finish {
-                Some(finish) => {
-                    b.phase(shared, touched);
+                if let Some(items) = b.beside(items, launch, &memory) {
+                    b.waiting.0.extend(items);
+                    b.waiting.1.extend(launch.touches().iter().map(|&(buffer, writes)| (memory(buffer), writes)));
+                    b.waiting.1.extend(results(launch).into_iter().map(|m| (m, true)));
+                }
+            } else if launch.has_streams() {
+                let parts = parts.min(launch.divisible());
+                let (phase, finish) = b.share_streams(l, launch, parts, &memory);
+                b.push(phase);
+                if let Some(finish) = finish {
                     b.waiting.0.push(finish);
-                    b.waiting.1.0.extend(results);
+                    b.waiting.1.extend(results(launch).into_iter().map(|m| (m, true)));
                 }
-                None => {
-                    touched.0.extend(results);
-                    b.phase(shared, touched);
-                }
+            } else {
+                let phase = b.share(l, launch, parts, &memory);
+                b.push(phase);
             }
         }
         b.flush();
-        let (phases, counts) = b
-            .phases
-            .into_iter()
-            .map(|(parts, _)| {
-                let count = parts.len() as u32;
-                (parts, count)
-            })
-            .unzip();
-        Team { launches, list: b.list, phases, counts, chunked: b.chunked, room: b.room }
+        let phases: Vec<_> = b.phases.into_iter().map(|phase| phase.parts).collect();
+        let counts = phases.iter().map(|parts| parts.len() as u32).collect();
+        Team { launches, list: b.list, phases, counts, chunked: b.chunked, room: b.room, pace: Pace::default() }
     }
 
     pub fn run(&self, frame: &Frame) -> Result<()> {
         let scalars = self.list.scalars(frame);
         let partials = Partials::new(self.room);
         let item = |item: &Item| match item {
+            Item::Fetch { buffer, from, lines } => {
+                let start = frame.bases[*buffer as usize].wrapping_offset(*from as isize);
+                (0..*lines as usize).for_each(|k| prefetch::line(start.wrapping_add(k * prefetch::LINE)));
+                Ok(())
+            }
             Item::Calls(calls) => {
                 self.list.run(&self.launches, frame, &scalars, calls.clone());
                 Ok(())
@@ -203,12 +271,17 @@ impl Team {
             Item::All { launch } => self.launches[*launch as usize].run(frame),
         };
         let failed = std::sync::Mutex::new(None);
-        pool::in_step(&self.counts, &|phase, part| {
+        let part = |phase: usize, part: usize| {
             if let Err(e) = self.phases[phase][part].iter().try_for_each(item) {
                 failed.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(e);
             }
-        })
-        .map_err(Error::Runtime)?;
+        };
+        self.pace
+            .run(|together| match together {
+                true => pool::in_step(&self.counts, &part),
+                false => pool::in_turn(&self.counts, &part),
+            })
+            .map_err(Error::Runtime)?;
         match failed.into_inner().unwrap_or_else(|e| e.into_inner()) {
             Some(e) => Err(e),
             None => Ok(()),
@@ -233,32 +306,17 @@ impl Builder {
         vec![Item::Calls(from..self.list.len())]
     }
 
-    /// The pieces of a launch without streams, cut at about the same places of their first axes.
-    fn share(&mut self, l: usize, launch: &PreparedLaunch, parts: &mut [Items]) {
-        let n = parts.len() as i64;
-        let rows = |p: &PreparedPiece, at: i64| at as f64 / p.per_axis[0].max(1) as f64;
-        let all = launch.pieces.iter().map(|p| rows(p, p.walk.hi[0])).fold(1.0, f64::max);
-        for (part, items) in parts.iter_mut().enumerate() {
-            let part = part as i64;
-            for (p, piece) in launch.pieces.iter().enumerate().filter(|(_, p)| p.walk.points() > 0) {
-                let (mut lo, mut hi) = (piece.walk.lo.clone(), piece.walk.hi.clone());
-                let extent = |d: usize| piece.walk.hi[d] - piece.walk.lo[d];
-                let last = piece.walk.rank() - 1;
-                if piece.near_ns * (piece.walk.points() as f64) < PART_NS / 4.0 {
-                    let centre = rows(piece, piece.walk.lo[0] + piece.walk.hi[0]) / 2.0;
-                    if part != ((centre / all * n as f64) as i64).min(n - 1) {
-                        continue;
-                    }
-                } else {
-                    let widest = (0..=last).max_by_key(|&d| extent(d)).expect("a walk has at least one axis");
-                    let axis = (0..=last).find(|&d| extent(d) >= 4 * n).unwrap_or(widest);
-                    let grain = if axis == last { GRAIN } else { 1 };
-                    let step = ((extent(axis) + n - 1) / n + grain - 1) / grain * grain;
-                    lo[axis] = (piece.walk.lo[axis] + part * step).min(piece.walk.hi[axis]);
-                    hi[axis] = (lo[axis] + step).min(piece.walk.hi[axis]);
-                    if lo[axis] == hi[axis] {
-                        continue;
-                    }
+    /// A launch without streams, all pieces cut at the same rows.
+    fn share(&mut self, l: usize, launch: &PreparedLaunch, parts: usize, memory: &impl Fn(u32) -> u32) -> Phase {
+        let mut phase = Phase::default();
+        for part in 0..parts as i64 {
+            let (mut items, mut spans, mut reach) = (Items::new(), Spans::default(), Reach::new());
+            for (p, piece) in launch.pieces.iter().enumerate() {
+                let Some((lo, hi)) = part_of(piece, launch, part, parts as i64) else { continue };
+                for (buffer, span) in piece.spans(&lo, &hi) {
+                    let writes = launch.touches().contains(&(buffer, true));
+                    reach.push((memory(buffer), span.clone(), writes));
+                    spans.add(buffer, span, writes);
                 }
                 match items.last_mut() {
                     _ if !piece.is_plain() => items.push(Item::Box { launch: l as u32, piece: p as u32, lo, hi }),
@@ -273,69 +331,135 @@ impl Builder {
                     }
                 }
             }
+            items.splice(0..0, spans.beside());
+            phase.parts.push(items);
+            phase.reach.push(reach);
         }
+        phase
     }
 
     /// A launch with streams, by chunks or by outputs; what is left to do with the chunks' results.
-    fn share_streams(&mut self, l: usize, launch: &mut PreparedLaunch, parts: &mut [Items]) -> Option<Item> {
-        let n = parts.len();
-        let launch_number = l as u32;
-        launch.cut_into(n);
+    fn share_streams(
+        &mut self,
+        l: usize,
+        launch: &mut PreparedLaunch,
+        parts: usize,
+        memory: &impl Fn(u32) -> u32,
+    ) -> (Phase, Option<Item>) {
+        launch.cut_into(parts);
         let ranges = launch.chunks();
-        if ranges.is_empty() {
-            let outer = launch.outer();
-            for (part, items) in parts.iter_mut().enumerate() {
-                let outer = outer * part / n..outer * (part + 1) / n;
-                items.push(Item::Outputs { launch: launch_number, outer });
-            }
-            return None;
-        }
-        let of = self.chunked.len() as u32;
+        let (of, points) = (self.chunked.len() as u32, ranges.last().map_or(0, |r| r.end));
         // Chunks are not all of one size: each thread has those whose middle lies in its part.
-        let points = ranges.last().map_or(0, |r| r.end);
-        let owner = |r: &Range<usize>| ((r.start + r.end) / 2 * n / points.max(1)).min(n - 1);
-        for (part, items) in parts.iter_mut().enumerate() {
-            let from = ranges.partition_point(|r| owner(r) < part);
-            let to = ranges.partition_point(|r| owner(r) <= part);
-            items.push(Item::Chunks { of, chunks: from..to });
+        let owner = |r: &Range<usize>| ((r.start + r.end) / 2 * parts / points.max(1)).min(parts - 1);
+        let item = |part: usize| match ranges.is_empty() {
+            true => {
+                let outer = launch.outer();
+                Item::Outputs { launch: l as u32, outer: outer * part / parts..outer * (part + 1) / parts }
+            }
+            false => {
+                let from = ranges.partition_point(|r| owner(r) < part);
+                let to = ranges.partition_point(|r| owner(r) <= part);
+                Item::Chunks { of, chunks: from..to }
+            }
+        };
+        let touches = launch.touches().iter().map(|&(buffer, writes)| (memory(buffer), EVERYWHERE, writes));
+        let mut reach: Reach = touches.collect();
+        if ranges.is_empty() {
+            // (Different outputs for each part: only for other launches do they count as one.)
+            let results = launch.results().map(|buffer| (memory(buffer), EVERYWHERE, true));
+            reach.extend(results);
+        }
+        let phase = Phase {
+            parts: (0..parts).map(|part| vec![item(part)]).collect(),
+            reach: (0..parts).map(|_| reach.clone()).collect(),
+        };
+        if ranges.is_empty() {
+            return (phase, None);
         }
         let room = ranges.len() * launch.results().count();
-        self.chunked.push(Chunked { launch: launch_number, ranges, partials: self.room..self.room + room });
+        self.chunked.push(Chunked { launch: l as u32, ranges, partials: self.room..self.room + room });
         self.room += room;
-        Some(Item::Finish { of })
+        (phase, Some(Item::Finish { of }))
     }
 
-    /// Another phase, or more of the last one if that has nothing to do with it.
-    fn phase(&mut self, mut parts: SmallVec<[Items; 4]>, mut touched: Touched) {
-        if self.waiting.1.meets(&touched) {
+    /// A launch that one thread does goes to the thread of the last phase that has these rows, if all of them are one thread's; else
+    /// it is given back.
+    fn beside(&mut self, items: Items, launch: &PreparedLaunch, memory: &impl Fn(u32) -> u32) -> Option<Items> {
+        let Some(last) = self.phases.last_mut().filter(|_| !launch.has_streams()) else { return Some(items) };
+        let mut reach = Reach::new();
+        for piece in launch.pieces.iter().filter(|p| p.walk.points() > 0) {
+            let spans = piece.spans(&piece.walk.lo, &piece.walk.hi);
+            reach.extend(spans.map(|(b, span)| (memory(b), span, launch.touches().contains(&(b, true)))));
+        }
+        let theirs = |part: &usize| clash(&reach, &last.reach[*part]);
+        let mut met = (0..last.parts.len()).filter(theirs);
+        let (Some(part), None) = (met.next(), met.next()) else { return Some(items) };
+        if meets(&self.waiting.1, &reach) {
+            return Some(items);
+        }
+        last.parts[part].extend(items);
+        last.reach[part].extend(reach);
+        None
+    }
+
+    /// Another phase, or more of the last one where no thread gets in another's way.
+    fn push(&mut self, mut phase: Phase) {
+        if phase.reach.iter().any(|reach| meets(&self.waiting.1, reach)) {
             self.flush();
         }
-        if let Some((last, before)) = self.phases.last_mut()
-            && last.len() > 1
-            && !before.meets(&touched)
-        {
-            if last.len() < parts.len() {
-                last.resize_with(parts.len(), Items::new);
+        if let Some(last) = self.phases.last_mut() {
+            let other = |(t, mine): (usize, &Reach)| {
+                last.reach.iter().enumerate().any(|(u, theirs)| t != u && clash(mine, theirs))
+            };
+            if !phase.reach.iter().enumerate().any(other) {
+                let most = last.parts.len().max(phase.parts.len());
+                last.parts.resize_with(most, Items::new);
+                last.reach.resize_with(most, Reach::new);
+                last.parts.iter_mut().zip(phase.parts).for_each(|(items, more)| items.extend(more));
+                last.reach.iter_mut().zip(phase.reach).for_each(|(reach, more)| reach.extend(more));
+                return;
             }
-            last.iter_mut().zip(parts).for_each(|(items, more)| items.extend(more));
-            before.0.extend(touched.0);
-            return;
         }
-        let (items, also) = std::mem::take(&mut self.waiting);
-        // (The last one to have something: its part may be the smallest.)
-        let last = parts.len() - 1;
-        parts[last].extend(items);
-        touched.0.extend(also.0);
-        self.phases.push((parts, touched));
+        self.wait_no_more(&mut phase);
+        self.phases.push(phase);
+    }
+
+    /// What waits is done by the last of a phase's threads.
+    fn wait_no_more(&mut self, phase: &mut Phase) {
+        let (items, touched) = std::mem::take(&mut self.waiting);
+        if let (Some(part), Some(reach)) = (phase.parts.last_mut(), phase.reach.last_mut()) {
+            part.extend(items);
+            reach.extend(touched.into_iter().map(|(memory, writes)| (memory, EVERYWHERE, writes)));
+        }
     }
 
     /// A phase of what waits.
     fn flush(&mut self) {
-        let (items, touched) = std::mem::take(&mut self.waiting);
-        if !items.is_empty() {
-            self.phases.push((SmallVec::from_iter([items]), touched));
+        if !self.waiting.0.is_empty() {
+            let mut phase = Phase { parts: smallvec![Items::new()], reach: smallvec![Reach::new()] };
+            self.wait_no_more(&mut phase);
+            self.phases.push(phase);
         }
     }
+}
+
+/// A thread's part of a piece; `None` if there is none.
+fn part_of(piece: &PreparedPiece, launch: &PreparedLaunch, part: i64, parts: i64) -> Option<(Point, Point)> {
+    let (mut lo, mut hi) = (piece.walk.lo.clone(), piece.walk.hi.clone());
+    let rows = launch.pieces.iter().map(|p| p.walk.hi[0] / p.per_axis[0].max(1)).max().unwrap_or(0);
+    let last = piece.walk.rank() - 1;
+    let extent = |d: usize| piece.walk.hi[d] - piece.walk.lo[d];
+    let (axis, cut): (usize, [i64; 2]) = if rows >= 4 * parts {
+        let each = piece.per_axis[0].max(1);
+        let grain = if last == 0 && each == 1 { GRAIN.min(rows / (4 * parts)).max(1) } else { 1 };
+        (0, [part, part + 1].map(|t| if t == parts { i64::MAX } else { rows * t / parts / grain * grain * each }))
+    } else {
+        let axis = (0..=last).max_by_key(|&d| extent(d))?;
+        (axis, [part, part + 1].map(|t| piece.walk.lo[axis] + extent(axis) * t / parts))
+    };
+    lo[axis] = lo[axis].max(cut[0]);
+    hi[axis] = hi[axis].min(cut[1]);
+    (0..=last).all(|d| lo[d] < hi[d]).then_some((lo, hi))
 }
 
 #[cfg(test)]
@@ -349,7 +473,7 @@ mod tests {
     use crate::exec::{Action, Prepared, sample::input};
 
     /// Rounds of a stencil in place with a sum of what changed, its root, a sum over each row and the last row written anew.
-    fn program(shape: [usize; 2], rounds: usize, results: bool) -> Graph {
+    fn program(shape: [usize; 2], rounds: usize) -> Graph {
         let mut g = Graph { donated: vec![false], ..Graph::default() };
         let ty = |shape: &[usize]| Type::new(DType::F64, shape);
         let window = |start: [i64; 2], shape: &[usize]| View {
@@ -375,14 +499,12 @@ mod tests {
                 let axes = axes.iter().copied().collect();
                 g.push(Op::Reduce(Reduce { reducer: Reducer::Ufunc(Ufunc::Add), axes, order: Order::Tree }), &[v], ty)
             };
-            if results {
-                let change = g.push(Op::Map(Ufunc::Subtract), &[next, p], ty(&shape));
-                let square = g.push(Op::Map(Ufunc::Square), &[change], ty(&shape));
-                let total = reduce(&mut g, square, &[0, 1], ty(&[]));
-                let root = g.push(Op::Map(Ufunc::Sqrt), &[total], ty(&[]));
-                let rows = reduce(&mut g, next, &[1], ty(&[shape[0]]));
-                g.outputs.extend([root, rows]);
-            }
+            let change = g.push(Op::Map(Ufunc::Subtract), &[next, p], ty(&shape));
+            let square = g.push(Op::Map(Ufunc::Square), &[change], ty(&shape));
+            let total = reduce(&mut g, square, &[0, 1], ty(&[]));
+            let root = g.push(Op::Map(Ufunc::Sqrt), &[total], ty(&[]));
+            let rows = reduce(&mut g, next, &[1], ty(&[shape[0]]));
+            g.outputs.extend([root, rows]);
             p = next;
         }
         g.outputs.push(p);
@@ -391,10 +513,8 @@ mod tests {
 
     #[test]
     fn launches_in_step_have_the_bits_of_launches_alone() {
-        for (shape, rounds, results) in
-            [([60, 70], 5, true), ([33, 20], 9, true), ([300, 9], 4, true), ([9, 200], 3, true)]
-        {
-            let plan = legate_jit_passes::compile(&program(shape, rounds, results), &Cx::default()).unwrap();
+        for (shape, rounds) in [([60, 70], 5), ([33, 20], 9), ([300, 9], 4), ([9, 200], 3)] {
+            let plan = legate_jit_passes::compile(&program(shape, rounds), &Cx::default()).unwrap();
             let input = input(DType::F64, shape[0] * shape[1], 3);
             let scalars = [[0.25f64.to_bits(), 0]];
             let run = |p: &Prepared| -> Vec<Vec<u8>> {

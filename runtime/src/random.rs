@@ -1,0 +1,494 @@
+//! Random numbers of NumPy's default generator, drawn by all threads: the same numbers as NumPy's, and the generator is left as NumPy
+//! leaves it.
+//!
+//! A linear congruential generator can be put forward by any number of steps, so each thread begins where its part does. How many
+//! raw numbers a normal one takes, or an integer of a range that is no power of two, depends on the raw numbers themselves (some are
+//! rejected). There each thread draws from a block of raw numbers as if a draw began with the block's first. Where the draws of
+//! the block before really end is known afterwards; nearly always, a draw of this block begins just there, and what comes after it
+//! is what one thread would have drawn. Else the few draws until the two meet are made by themselves ([`link`]).
+
+mod pcg64;
+mod tables;
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{Error, Result, Store, pool};
+use pcg64::{Numbers, Pcg64};
+
+/// The ziggurat's last layer ends here, and the reciprocal of that: Doornik, "An Improved Ziggurat Method to Generate Normal Random
+/// Samples", 2005, with NumPy's 256 layers.
+const R: f64 = 3.654152885361008796;
+const R_INVERSE: f64 = 0.27366123732975827203;
+
+/// Numbers of a task whose draws take one raw number each.
+const TASK: usize = 1 << 14;
+/// Raw numbers of a block, and blocks a thread draws before they are brought together.
+const BLOCK: Range<u64> = if cfg!(test) { 64..65 } else { 1 << 10..1 << 14 };
+const BLOCKS_A_THREAD: usize = 2;
+/// Draws of a block at whose beginnings the one before may end.
+const HEADS: usize = 32;
+/// Draws between those of a block whose places are noted.
+const MARK: usize = 128;
+
+/// What is drawn.
+#[derive(Clone, Copy, Debug)]
+pub enum Law {
+    /// `low + range·u`, with u in [0, 1).
+    Uniform { low: f64, range: f64 },
+    /// u itself.
+    Unit,
+    /// `mean + deviation·z`, with a standard normal z.
+    Normal { mean: f64, deviation: f64 },
+    /// z itself.
+    Standard,
+    /// `low + k`, with k from 0 to `range`, inclusive.
+    Integers { low: i64, range: u64 },
+}
+
+/// The state of a generator as NumPy shows it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct State {
+    pub state: u128,
+    pub increment: u128,
+    /// The half of the last raw number that has not been used (if `has_half`) or was used last.
+    pub half: u32,
+    pub has_half: bool,
+}
+
+/// Draws so many numbers of eight bytes; the store that they are in.
+pub fn draw(law: Law, from: &mut State, n: usize) -> Result<Arc<Store>> {
+    let store = Store::alloc(n * 8)?;
+    // SAFETY: freshly allocated, aligned for every element type, and nobody else has it.
+    let numbers = unsafe { std::slice::from_raw_parts_mut(store.as_mut_ptr() as *mut u64, n) };
+    fill(law, from, numbers).map_err(Error::Runtime)?;
+    Ok(store)
+}
+
+fn fill(law: Law, from: &mut State, numbers: &mut [u64]) -> Result<(), String> {
+    match law {
+        Law::Unit => each(from, numbers, |raw| unit(raw).to_bits()),
+        Law::Uniform { low, range } => each(from, numbers, move |raw| (low + range * unit(raw)).to_bits()),
+        Law::Standard => drawn(from, numbers, &|raw: &mut Raw| standard(raw).to_bits()),
+        Law::Normal { mean, deviation } => {
+            drawn(from, numbers, &move |raw: &mut Raw| (mean + deviation * standard(raw)).to_bits())
+        }
+        Law::Integers { low, range: 0 } => {
+            numbers.fill(low as u64);
+            Ok(())
+        }
+        Law::Integers { low, range } if range <= u32::MAX as u64 => {
+            drawn(from, numbers, &move |raw: &mut Halves| low.wrapping_add(below_u32(raw, range as u32) as i64) as u64)
+        }
+        Law::Integers { low, range: u64::MAX } => each(from, numbers, move |raw| raw.wrapping_add(low as u64)),
+        Law::Integers { low, range } => {
+            drawn(from, numbers, &move |raw: &mut Raw| below_u64(raw, range).wrapping_add(low as u64))
+        }
+    }
+}
+
+/// A multiple of 2⁻⁵³.
+fn unit(raw: u64) -> f64 {
+    (raw >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+}
+
+/// A standard normal number by the ziggurat.
+fn standard(raw: &mut Raw) -> f64 {
+    loop {
+        let r = raw.next();
+        let (layer, negative, r) = ((r & 0xff) as usize, r >> 8 & 1 == 1, r >> 9 & 0x000f_ffff_ffff_ffff);
+        let x = r as f64 * tables::WIDTH[layer];
+        let x = if negative { -x } else { x };
+        if r < tables::INSIDE[layer] {
+            return x;
+        }
+        if let Some(x) = at_the_edge(raw, layer, r, x) {
+            return x;
+        }
+    }
+}
+
+#[cold]
+fn at_the_edge(raw: &mut Raw, layer: usize, r: u64, x: f64) -> Option<f64> {
+    if layer > 0 {
+        let [above, below] = [tables::DENSITY[layer - 1], tables::DENSITY[layer]];
+        return ((above - below) * unit(raw.next()) + below < (-0.5 * x * x).exp()).then_some(x);
+    }
+    loop {
+        let x = -R_INVERSE * (-unit(raw.next())).ln_1p();
+        let y = -(-unit(raw.next())).ln_1p();
+        if y + y > x * x {
+            return Some(if r >> 8 & 1 == 1 { -(R + x) } else { R + x });
+        }
+    }
+}
+
+/// A number from 0 to `range` (inclusive, not all 32 bits): Lemire, "Fast Random Integer Generation in an Interval", 2019.
+fn below_u32(raw: &mut Halves, range: u32) -> u32 {
+    let Some(count) = range.checked_add(1) else { return raw.next() };
+    let mut product = raw.next() as u64 * count as u64;
+    if (product as u32) < count {
+        let least = (u32::MAX - range) % count;
+        while (product as u32) < least {
+            product = raw.next() as u64 * count as u64;
+        }
+    }
+    (product >> 32) as u32
+}
+
+/// The same with raw numbers of 64 bits, for ranges that need them.
+fn below_u64(raw: &mut Raw, range: u64) -> u64 {
+    let count = range + 1;
+    let mut product = raw.next() as u128 * count as u128;
+    if (product as u64) < count {
+        let least = (u64::MAX - range) % count;
+        while (product as u64) < least {
+            product = raw.next() as u128 * count as u128;
+        }
+    }
+    (product >> 64) as u64
+}
+
+/// Raw numbers from some place on.
+trait Source: Sized {
+    fn new(from: &State, place: u64) -> Self;
+    /// The place of the next one.
+    fn place(&self) -> u64;
+    /// The generator once it has come to a place.
+    fn left(from: &State, place: u64) -> State;
+}
+
+/// Numbers of 64 bits.
+struct Raw {
+    numbers: Numbers,
+    ahead: [u64; AHEAD],
+    used: usize,
+    /// The place of the first number that is ahead.
+    first: u64,
+}
+
+/// Raw numbers that are made at a time.
+const AHEAD: usize = 128;
+
+impl Raw {
+    #[inline(always)]
+    fn next(&mut self) -> u64 {
+        if self.used == AHEAD {
+            self.more();
+        }
+        let number = self.ahead[self.used];
+        self.used += 1;
+        number
+    }
+
+    #[inline(never)]
+    fn more(&mut self) {
+        self.numbers.fill(&mut self.ahead);
+        self.first = self.first.wrapping_add(AHEAD as u64);
+        self.used = 0;
+    }
+}
+
+impl Source for Raw {
+    fn new(from: &State, place: u64) -> Raw {
+        let numbers = Numbers::of(Pcg64::new(from.state, from.increment).after(place));
+        Raw { numbers, ahead: [0; AHEAD], used: AHEAD, first: place.wrapping_sub(AHEAD as u64) }
+    }
+
+    #[inline(always)]
+    fn place(&self) -> u64 {
+        self.first.wrapping_add(self.used as u64)
+    }
+
+    fn left(from: &State, place: u64) -> State {
+        State { state: Pcg64::new(from.state, from.increment).after(place).state(), ..*from }
+    }
+}
+
+/// Halves of them, the lower one first; before them the one that is left over. Places are even where a number begins.
+struct Halves {
+    raw: Raw,
+    /// The number whose upper half comes next, if `has_half`.
+    number: u64,
+    has_half: bool,
+    place: u64,
+}
+
+impl Halves {
+    #[inline(always)]
+    fn next(&mut self) -> u32 {
+        self.place += 1;
+        self.has_half = !self.has_half;
+        if self.has_half {
+            self.number = self.raw.next();
+            return self.number as u32;
+        }
+        (self.number >> 32) as u32
+    }
+
+    /// Where the first half is.
+    fn first(from: &State) -> u64 {
+        from.has_half as u64
+    }
+}
+
+impl Source for Halves {
+    fn new(from: &State, place: u64) -> Halves {
+        // (With a half left over, places begin with the second half of a number that came before.)
+        let at = place + Halves::first(from);
+        let before = if from.has_half { 1 } else { 0 };
+        let mut raw = Raw::new(from, (at / 2).saturating_sub(before));
+        let number = match at % 2 {
+            0 => 0,
+            _ if from.has_half && at == 1 => (from.half as u64) << 32,
+            _ => raw.next(),
+        };
+        Halves { raw, number, has_half: at % 2 == 1, place }
+    }
+
+    #[inline(always)]
+    fn place(&self) -> u64 {
+        self.place
+    }
+
+    fn left(from: &State, place: u64) -> State {
+        let at = place + Halves::first(from);
+        let whole = at.div_ceil(2) - from.has_half as u64;
+        let half = match whole {
+            0 => from.half,
+            _ => (Raw::new(from, whole - 1).next() >> 32) as u32,
+        };
+        State { half, has_half: at % 2 == 1, ..Raw::left(from, whole) }
+    }
+}
+
+/// One number for each raw one.
+fn each(from: &mut State, numbers: &mut [u64], number: impl Fn(u64) -> u64 + Sync) -> Result<(), String> {
+    let n = numbers.len();
+    let tasks: Vec<_> = numbers.chunks_mut(TASK).map(Mutex::new).collect();
+    let start = Pcg64::new(from.state, from.increment);
+    pool::run(tasks.len(), &|task, _| {
+        let mut numbers = tasks[task].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut raw = Numbers::of(start.after((task * TASK) as u64));
+        // (While they are in the first-level cache.)
+        for part in numbers.chunks_mut(512) {
+            raw.fill(part);
+            part.iter_mut().for_each(|raw| *raw = number(*raw));
+        }
+    })?;
+    *from = Raw::left(from, n as u64);
+    Ok(())
+}
+
+/// What a block's draws have given.
+#[derive(Default)]
+struct Block {
+    numbers: Vec<u64>,
+    /// Where the first draws began, and every [`MARK`]th.
+    heads: Vec<u64>,
+    marks: Vec<u64>,
+    /// Where the last one ended.
+    end: u64,
+}
+
+/// Numbers that take as many raw ones as `one` asks for.
+fn drawn<S: Source>(
+    from: &mut State,
+    numbers: &mut [u64],
+    one: &(impl Fn(&mut S) -> u64 + Sync),
+) -> Result<(), String> {
+    let (mut done, mut start) = (0, 0);
+    let most = BLOCKS_A_THREAD * pool::threads();
+    let length = (numbers.len() as u64 / most as u64).clamp(BLOCK.start, BLOCK.end);
+    let mut blocks: Vec<Mutex<Block>> = Vec::new();
+    while done < numbers.len() {
+        // (As many as are needed if hardly any is rejected, and one.)
+        let wanted = (numbers.len() - done) / length as usize + 1;
+        blocks.resize_with(wanted.min(most), Default::default);
+        let state = *from;
+        pool::run(blocks.len(), &|k, _| {
+            let first = start + k as u64 * length;
+            let mut block = blocks[k].lock().unwrap_or_else(PoisonError::into_inner);
+            block.draw(S::new(&state, first), first + length, one);
+        })?;
+        let mut rest = &mut numbers[done..];
+        let mut copies = Vec::new();
+        let mut drawn: Vec<&mut Block> =
+            blocks.iter_mut().map(|b| b.get_mut().unwrap_or_else(PoisonError::into_inner)).collect();
+        let mut at = start;
+        let mut last = None;
+        for block in &mut drawn {
+            let begun = at;
+            let (between, use_from) = block.link(&state, at, one);
+            let own = &block.numbers[use_from..];
+            let most = rest.len();
+            let here = between.len().min(most);
+            let (head, tail) = std::mem::take(&mut rest).split_at_mut(here);
+            head.copy_from_slice(&between[..here]);
+            let take = own.len().min(tail.len());
+            let (body, left) = tail.split_at_mut(take);
+            copies.push(Mutex::new((body, &own[..take])));
+            rest = left;
+            at = block.end;
+            if rest.is_empty() {
+                last = Some(block.place_after(&state, begun, here, use_from..use_from + take, one));
+                break;
+            }
+        }
+        let left = rest.len();
+        pool::run(copies.len(), &|k, _| {
+            let mut copy = copies[k].lock().unwrap_or_else(PoisonError::into_inner);
+            let (to, of) = &mut *copy;
+            to.copy_from_slice(of);
+        })?;
+        drop(copies);
+        done = numbers.len() - left;
+        start = last.unwrap_or(at);
+    }
+    *from = S::left(from, start);
+    Ok(())
+}
+
+impl Block {
+    fn draw<S: Source>(&mut self, mut source: S, end: u64, one: &impl Fn(&mut S) -> u64) {
+        self.heads.clear();
+        self.marks.clear();
+        // (A draw takes a raw number at least.)
+        self.numbers.resize(end.saturating_sub(source.place()) as usize, 0);
+        let mut drawn = 0;
+        while source.place() < end {
+            self.marks.push(source.place());
+            for number in self.numbers[drawn..].iter_mut().take(MARK) {
+                if source.place() >= end {
+                    break;
+                }
+                if drawn < HEADS {
+                    self.heads.push(source.place());
+                }
+                *number = one(&mut source);
+                drawn += 1;
+            }
+        }
+        self.numbers.truncate(drawn);
+        self.end = source.place();
+    }
+
+    /// What has to be drawn from `at` on, where the block before ends, until a draw of this block begins; and the number of that draw.
+    fn link<S: Source>(&mut self, from: &State, at: u64, one: &impl Fn(&mut S) -> u64) -> (Vec<u64>, usize) {
+        let mut between = Vec::new();
+        let mut source: Option<S> = None;
+        let mut place = at;
+        loop {
+            if let Some(k) = self.heads.iter().position(|&head| head == place) {
+                return (between, k);
+            }
+            // (After the last head, or with a block that ended before it began to be needed, all of it is drawn again.)
+            if self.heads.last().is_none_or(|&last| place > last) {
+                let end = self.end.max(place);
+                self.draw(S::new(from, at), end, one);
+                return (Vec::new(), 0);
+            }
+            let source = source.get_or_insert_with(|| S::new(from, at));
+            between.push(one(source));
+            place = source.place();
+        }
+    }
+
+    /// The place after so many numbers of those between the last block and this one, and some of the block's own.
+    fn place_after<S: Source>(
+        &self,
+        from: &State,
+        begun: u64,
+        between: usize,
+        own: Range<usize>,
+        one: &impl Fn(&mut S) -> u64,
+    ) -> u64 {
+        let (mut source, left): (S, usize) = if own.is_empty() {
+            (S::new(from, begun), between)
+        } else {
+            (S::new(from, self.marks[(own.end - 1) / MARK]), (own.end - 1) % MARK + 1)
+        };
+        for _ in 0..left {
+            one(&mut source);
+        }
+        source.place()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One number after the other.
+    fn in_order<S: Source>(from: &State, n: usize, one: impl Fn(&mut S) -> u64) -> (Vec<u64>, State) {
+        let mut source = S::new(from, 0);
+        let numbers = (0..n).map(|_| one(&mut source)).collect();
+        (numbers, S::left(from, source.place()))
+    }
+
+    fn expected(law: Law, from: &State, n: usize) -> (Vec<u64>, State) {
+        match law {
+            Law::Unit => in_order(from, n, |raw: &mut Raw| unit(raw.next()).to_bits()),
+            Law::Uniform { low, range } => {
+                in_order(from, n, |raw: &mut Raw| (low + range * unit(raw.next())).to_bits())
+            }
+            Law::Standard => in_order(from, n, |raw: &mut Raw| standard(raw).to_bits()),
+            Law::Normal { mean, deviation } => {
+                in_order(from, n, |raw: &mut Raw| (mean + deviation * standard(raw)).to_bits())
+            }
+            Law::Integers { low, range } if range <= u32::MAX as u64 => {
+                in_order(from, n, |raw: &mut Halves| (low + below_u32(raw, range as u32) as i64) as u64)
+            }
+            Law::Integers { low, range } => {
+                in_order(from, n, |raw: &mut Raw| below_u64(raw, range).wrapping_add(low as u64))
+            }
+        }
+    }
+
+    /// Blocks of 64 raw numbers (`BLOCK`), of which some laws reject a half: draws go from one block to the next all the time.
+    #[test]
+    fn blocks_are_linked_to_what_one_thread_draws() {
+        let laws = [
+            Law::Unit,
+            Law::Uniform { low: -1.5, range: 4.0 },
+            Law::Standard,
+            Law::Normal { mean: 3.0, deviation: 0.1 },
+            Law::Integers { low: -7, range: 9 },
+            Law::Integers { low: 0, range: (1 << 31) + 7 },
+            Law::Integers { low: 5, range: (1 << 63) + 99 },
+        ];
+        for law in laws {
+            for (n, has_half) in
+                [(0, true), (1, false), (1, true), (63, true), (64, false), (5000, false), (70_001, true)]
+            {
+                let from = State {
+                    state: 0x1234_5678 << 70 | 77,
+                    increment: 0xabcdef1 << 66 | 1,
+                    half: 0xfedc_ba98,
+                    has_half,
+                };
+                let (numbers, after) = expected(law, &from, n);
+                let mut state = from;
+                let mut drawn = vec![0; n];
+                fill(law, &mut state, &mut drawn).unwrap();
+                assert!(drawn == numbers, "{n} of {law:?}");
+                assert_eq!(state, after, "{n} of {law:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_generator_can_be_put_forward() {
+        let from = Pcg64::new(99 << 64 | 5, 1 << 80 | 3);
+        let mut numbers = [0; 103];
+        let (begin, end) = numbers.split_at_mut(64);
+        let mut all = Numbers::of(from);
+        all.fill(begin);
+        all.fill(end);
+        for k in [0, 1, 4, 5, 64, 102] {
+            let mut one = [0];
+            Numbers::of(from.after(k)).fill(&mut one);
+            assert_eq!(one[0], numbers[k as usize]);
+        }
+    }
+}
