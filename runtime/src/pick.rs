@@ -20,8 +20,12 @@ use crate::shared::Shared;
 use crate::ufunc::{UfuncArgs, signature, ufunc};
 use crate::{Casting, Error, Result};
 
+mod between;
 mod bins;
+mod condition;
+mod found;
 mod integers;
+mod interval;
 mod masked;
 mod moves;
 mod ramp;
@@ -29,9 +33,17 @@ mod selection;
 
 pub use bins::bincount;
 pub use integers::{IndexPart, apply_at, count_nonzero, nonzero, nonzero_of_line};
+pub(crate) use condition::MANY;
+pub(crate) use found::Found;
 pub(crate) use moves::parallel;
 pub(crate) use ramp::Ramps;
 use selection::{Selection, is_sparse};
+
+/// How many elements of a mask are true, where that is known or found without the mask in memory, and what it compares was asked
+/// about before.
+pub(crate) fn counted_again(mask: &Array) -> Result<Option<usize>> {
+    Ok(found::known_again(mask)?.map(|selection| selection.count()))
+}
 
 /// Operations that a picked value may be made of before its operands are computed: enough for any line of a program, and a
 /// bound for the recursion below.

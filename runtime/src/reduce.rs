@@ -14,6 +14,7 @@ pub use segments::reduceat;
 use crate::array::{Array, Operand, shapes::normalize_axis};
 use crate::base::{State, Version};
 use crate::layout::{Class, Layout};
+use crate::pick::MANY;
 use crate::session::lock;
 use crate::trace::{Op, pack, unpack};
 use crate::ufunc::{UfuncArgs, ufunc};
@@ -64,6 +65,11 @@ pub fn reduce(reducer: Reducer, a: &Array, args: &ReduceArgs) -> Result<Array> {
     if !crate::tree::supported(reducer, dtype) {
         return Err(Error::Unsupported(format!("{} over {}", name(reducer), dtype.numpy_name())));
     }
+    if dtype == DType::Bool && args.axes.is_none() && args.where_.is_none() && !args.keepdims && args.out.is_none() {
+        if let Some(answer) = answered(reducer, a, args)? {
+            return Ok(answer);
+        }
+    }
     let mut masked = None;
     if let Some(mask) = args.where_ {
         let neutral = match args.initial {
@@ -108,6 +114,17 @@ pub fn reduce(reducer: Reducer, a: &Array, args: &ReduceArgs) -> Result<Array> {
         }
         None => Ok(result.with_scalar(true)),
     }
+}
+
+/// Whether any or all elements of a mask are true, where that needs no mask in memory.
+fn answered(reducer: Reducer, mask: &Array, args: &ReduceArgs) -> Result<Option<Array>> {
+    let Reducer::Ufunc(op @ (Ufunc::LogicalOr | Ufunc::LogicalAnd)) = reducer else { return Ok(None) };
+    if mask.dtype() != DType::Bool || mask.size() < MANY || args.initial.is_some() {
+        return Ok(None);
+    }
+    let Some(n) = crate::pick::counted_again(mask)? else { return Ok(None) };
+    let answer = if op == Ufunc::LogicalOr { n > 0 } else { n == mask.size() };
+    Array::scalar(Scalar::bool(answer)).map(|a| Some(a.with_scalar(true)))
 }
 
 /// The reduction of all elements where it is known at once: a small array that is in memory.

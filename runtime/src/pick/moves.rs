@@ -150,11 +150,10 @@ pub(crate) fn compress(view: &HostView, selection: &Selection) -> Result<Arc<Sto
 }
 
 fn compress_chunk<const N: usize>(rows: &Rows, selection: &Selection, chunk: usize, mut to: *mut u8) {
-    let mask = selection.chunk(chunk);
     let bytes = rows.bytes;
     let mut words = Words::new();
-    rows.pieces(Selection::start(chunk), mask.len(), |first, n, from, step| {
-        let words = words.of(&mask[first..first + n]);
+    rows.pieces(Selection::start(chunk), selection.chunk_size(chunk), |first, n, from, step| {
+        let words = selection.places(chunk, first, n, &mut words);
         let near = n * step.unsigned_abs() < FAR;
         if (N == 4 || N == 8) && step == N as isize && isa() == Isa::Avx512 {
             // SAFETY: the processor has it; there are as many rows as the mask has places, and `to` has room for the chunk's own.
@@ -245,10 +244,9 @@ pressed!(pressed_8, u64, u8, _mm512_maskz_loadu_epi64, _mm512_maskz_compress_epi
 
 fn compress_scattered(rows: &Rows, selection: &Selection, chunk: usize, mut to: *mut u8) {
     let Some((shape, strides, item)) = &rows.scattered else { return };
-    let mask = selection.chunk(chunk);
     let mut words = Words::new();
-    rows.pieces(Selection::start(chunk), mask.len(), |first, n, from, step| {
-        words.of(&mask[first..first + n]).runs(|at, length| {
+    rows.pieces(Selection::start(chunk), selection.chunk_size(chunk), |first, n, from, step| {
+        selection.places(chunk, first, n, &mut words).runs(|at, length| {
             for k in at..at + length {
                 // SAFETY: as in `compress_chunk`.
                 unsafe {
@@ -299,11 +297,10 @@ pub(crate) unsafe fn scatter(source: Source, selection: &Selection, to: &HostVie
 }
 
 fn scatter_chunk<const N: usize>(rows: &Rows, selection: &Selection, chunk: usize, mut from: *const u8, each: usize) {
-    let mask = selection.chunk(chunk);
     let bytes = rows.bytes;
     let mut words = Words::new();
-    rows.pieces(Selection::start(chunk), mask.len(), |first, n, to, step| {
-        words.of(&mask[first..first + n]).runs(|at, length| {
+    rows.pieces(Selection::start(chunk), selection.chunk_size(chunk), |first, n, to, step| {
+        selection.places(chunk, first, n, &mut words).runs(|at, length| {
             for k in at..at + length {
                 // SAFETY: the caller of `scatter` promises the rows on both sides.
                 unsafe {
@@ -504,7 +501,7 @@ pub(crate) fn coordinates(selection: &Selection) -> Result<Arc<Store>> {
     parallel(selection.chunks(), &|c| {
         let mut to = to.at((selection.before(c) * ndim * 8) as isize).cast::<i64>();
         let start = Selection::start(c);
-        Words::new().of(selection.chunk(c)).runs(|at, length| {
+        selection.places(c, 0, selection.chunk_size(c), &mut Words::new()).runs(|at, length| {
             for place in start + at..start + at + length {
                 // SAFETY: `to` has a row for each selected place, and the chunk's own begin where its first goes.
                 unsafe {
