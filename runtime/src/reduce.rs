@@ -317,7 +317,7 @@ fn float_type(a: &Array, args: &ReduceArgs) -> Option<DType> {
 }
 
 /// NumPy's count is an int64, so a float32 is divided as float64 and converted back.
-fn by_count(sum: &Array, n: Scalar, out: Option<&Array>) -> Result<Array> {
+pub(crate) fn by_count(sum: &Array, n: Scalar, out: Option<&Array>) -> Result<Array> {
     let args = UfuncArgs { casting: Some(Casting::Unsafe), out, ..UfuncArgs::default() };
     let quotient = ufunc(Ufunc::Divide, &[Operand::Array(sum), Operand::Typed(n)], &args)?;
     if out.is_some() || quotient.dtype() == sum.dtype() {

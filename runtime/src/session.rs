@@ -16,7 +16,7 @@ use crate::eager::Eager;
 use crate::exec::Prepared;
 use crate::inline::Inline;
 use crate::pass::Passes;
-use crate::pick::{Found, Ramps};
+use crate::pick::{Found, Labels, Ramps};
 use crate::plan_cache::{Entry, PlanCache, Stores};
 use crate::shared::Shared;
 use crate::trace::{Key, Trace};
@@ -55,6 +55,7 @@ pub(crate) struct Session {
     pub(crate) looks: u64,
     pub(crate) ramps: Ramps,
     pub(crate) found: Found,
+    pub(crate) labels: Labels,
     /// The next record belongs to the last one: they run together.
     pub(crate) more_comes: bool,
     /// Scratch of `run_trace`.
@@ -226,6 +227,7 @@ impl Session {
             looks: 0,
             ramps: Ramps::default(),
             found: Found::default(),
+            labels: Labels::default(),
             more_comes: false,
             outputs: Vec::new(),
             donated: Vec::new(),
@@ -314,6 +316,7 @@ impl Session {
         self.counters.flushes += 1;
         self.ramps.flushed();
         self.found.flushed();
+        self.labels.flushed();
         self.inline.asked = true;
         let result = match outputs {
             Some(outputs) => self.run_for(outputs),

@@ -8,6 +8,10 @@ use std::arch::x86_64::*;
 use legate_jit_vmath::{Isa, isa};
 
 use super::interval::Element;
+use super::selection::CHUNK;
+
+/// Words that are asked for before their turn comes.
+const AHEAD: usize = 4;
 
 /// Elements of which 64 are compared at a time.
 pub(super) trait Between: Element {
@@ -84,7 +88,7 @@ pub(super) struct Search<'a, T> {
     pub(super) zones: Option<&'a Zones<'a, T>>,
 }
 
-/// Finds the places of `x`, 64 a word; how many words had to be looked at.
+/// Finds the places of `x`, at most a chunk of elements, 64 a word; how many words had to be looked at.
 pub(super) fn words<T: Between>(x: &[T], search: Search<T>, out: &mut [u64]) -> usize {
     match isa() {
         // SAFETY: the processor has it.
@@ -116,36 +120,40 @@ fn each<T: Element>(x: &[T], search: Search<T>, out: &mut [u64], word: impl Fn(&
         out.iter_mut().zip(x.chunks(64)).for_each(|(w, x)| *w = word(x, lo, hi));
         return out.len();
     };
-    let mut looked = 0;
+    // Words that have to be looked at. They lie apart, so that only who asks for them ahead does not wait for each.
+    let (mut look, mut n) = ([0u16; CHUNK / 64], 0);
     for (k, out) in out.chunks_mut(64).enumerate() {
-        let (least, most) = (&zones.least[64 * k..], &zones.most[64 * k..]);
-        let (least, most) = (&least[..out.len()], &most[..out.len()]);
+        let (least, most) = (&zones.least[64 * k..][..out.len()], &zones.most[64 * k..][..out.len()]);
         let inside = word(least, lo, hi) & word(most, lo, hi);
         // (What lies beyond an end. Of NaNs nothing is known.)
         let beyond = hi.above().map_or(0, |above| word(least, above, T::MOST));
         let before = lo.below().map_or(0, |below| word(most, T::LEAST, below));
-        let all = u64::MAX >> (64 - out.len());
-        let mut look = all & !(inside | beyond | before);
-        for (at, w) in out.iter_mut().enumerate() {
-            let of = (x.len() - 64 * (64 * k + at)).min(64);
-            *w = if inside >> at & 1 == 1 { u64::MAX >> (64 - of) } else { 0 };
-        }
-        looked += look.count_ones() as usize;
-        while look != 0 {
-            let at = look.trailing_zeros() as usize;
-            look &= look - 1;
-            if look != 0 {
-                let next = 64 * (64 * k + look.trailing_zeros() as usize);
-                for line in (0..64).step_by(64 / size_of::<T>()) {
-                    // SAFETY: a hint about an address: no memory is touched.
-                    unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().wrapping_add(next + line).cast()) };
-                }
-            }
-            let from = 64 * (64 * k + at);
-            out[at] = word(&x[from..x.len().min(from + 64)], lo, hi);
-        }
+        out.fill(0);
+        each_bit(inside, |at| out[at] = u64::MAX >> (64 - (x.len() - 64 * (64 * k + at)).min(64)));
+        each_bit(u64::MAX >> (64 - out.len()) & !(inside | beyond | before), |at| {
+            look[n] = (64 * k + at) as u16;
+            n += 1;
+        });
     }
-    looked
+    for (k, &at) in look[..n].iter().enumerate() {
+        if let Some(&soon) = look[..n].get(k + AHEAD) {
+            for line in (0..64).step_by(64 / size_of::<T>()) {
+                // SAFETY: a hint about an address: no memory is touched.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().wrapping_add(64 * soon as usize + line).cast()) };
+            }
+        }
+        let from = 64 * at as usize;
+        out[at as usize] = word(&x[from..x.len().min(from + 64)], lo, hi);
+    }
+    n
+}
+
+#[inline(always)]
+fn each_bit(mut bits: u64, mut f: impl FnMut(usize)) {
+    while bits != 0 {
+        f(bits.trailing_zeros() as usize);
+        bits &= bits - 1;
+    }
 }
 
 /// The least and the largest of each 64 elements.

@@ -157,7 +157,7 @@ fn find(mask: &Array, times: u32) -> Result<Option<Arc<Selection>>> {
             made.push(k);
         }
     }
-    let (selection, looked) = search(mask, &condition, &zoned)?;
+    let (selection, looked) = search(mask.shape(), &condition, &zoned)?;
     let selection = Arc::new(selection);
 
     let mut s = lock_to_look();
@@ -200,11 +200,15 @@ fn zones_of<T: Between>(of: &Arc<Store>, n: usize) -> Option<Result<Arc<Zoned>>>
 }
 
 /// The places at which a condition is true; and how many words of elements were looked at.
-fn search(mask: &Array, condition: &Condition, zoned: &[Option<Arc<Zoned>>]) -> Result<(Selection, usize)> {
-    let n = mask.size();
+pub(super) fn search(
+    shape: &[usize],
+    condition: &Condition,
+    zoned: &[Option<Arc<Zoned>>],
+) -> Result<(Selection, usize)> {
+    let n = legate_jit_ir::shape::size(shape);
     let words = Store::alloc(n.div_ceil(64) * 8)?;
     let looked = std::sync::atomic::AtomicUsize::new(0);
-    let selection = Selection::of_words(mask.shape(), words, |c, out| {
+    let selection = Selection::of_words(shape, words, |c, out| {
         let mut other = [0; CHUNK / 64];
         for (k, (term, zoned)) in condition.iter().zip(zoned).enumerate() {
             let into = if k == 0 { &mut *out } else { &mut other[..out.len()] };

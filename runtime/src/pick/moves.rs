@@ -193,8 +193,10 @@ fn compress_chunk<const N: usize>(rows: &Rows, selection: &Selection, chunk: usi
     });
 }
 
-/// Words ahead of the one that is pressed whose elements are asked for.
+/// Words with places ahead of the one that is pressed whose elements are asked for.
 const SOON: usize = 6;
+/// Words that are looked through for places before any of them is pressed.
+const LOOKED_THROUGH: usize = 512;
 
 /// Elements of so many bytes, one behind the other, of which those that the words name go to `to`, a vector at a time; gives the
 /// address behind them.
@@ -206,32 +208,46 @@ macro_rules! pressed {
         unsafe fn $name<const NEAR: bool>(words: &[u64], from: *const u8, to: *mut u8) -> *mut u8 {
             const LANES: usize = <$mask>::BITS as usize;
             let (from, mut to) = (from.cast::<$t>(), to.cast::<$t>());
-            for (k, &word) in words.iter().enumerate() {
-                let place = |k: usize, group: usize| from.wrapping_add(64 * k + LANES * group);
-                let first_of = |word: u64| word.trailing_zeros() as usize / LANES;
-                let rest = |word: u64, group: usize| word & !((<$mask>::MAX as u64) << (LANES * group));
-                if !NEAR && let Some(&later) = words.get(k + SOON) {
-                    let mut later = later;
-                    while later != 0 {
-                        let group = first_of(later);
-                        // (A hint about an address: no memory is touched.)
-                        _mm_prefetch::<_MM_HINT_T0>(place(k + SOON, group).cast());
-                        later = rest(later, group);
+            let place = |k: usize, group: usize| from.wrapping_add(64 * k + LANES * group);
+            let first_of = |word: u64| word.trailing_zeros() as usize / LANES;
+            let rest = |word: u64, group: usize| word & !((<$mask>::MAX as u64) << (LANES * group));
+            let mut some = [0u16; LOOKED_THROUGH];
+            for (block, words) in words.chunks(LOOKED_THROUGH).enumerate() {
+                // Where masks select little, most words have no places.
+                let mut n = 0;
+                for (k, eight) in words.chunks(8).enumerate() {
+                    if eight.iter().fold(0, |all, w| all | w) != 0 {
+                        for (j, &word) in eight.iter().enumerate() {
+                            some[n] = (8 * k + j) as u16;
+                            n += (word != 0) as usize;
+                        }
                     }
                 }
-                let mut word = word;
-                while word != 0 {
-                    let group = first_of(word);
-                    let some = (word >> (LANES * group)) as $mask;
-                    // SAFETY: only elements that the word names are read and written.
-                    unsafe {
-                        let all = $load(some, place(k, group).cast());
-                        let n = some.count_ones();
-                        let room = ((1u32 << n) - 1) as $mask;
-                        $store(to.cast(), room, $press(some, all));
-                        to = to.add(n as usize);
+                let some = &some[..n];
+                for (k, &at) in some.iter().enumerate() {
+                    if !NEAR && let Some(&soon) = some.get(k + SOON) {
+                        let mut later = words[soon as usize];
+                        while later != 0 {
+                            let group = first_of(later);
+                            // (A hint about an address: no memory is touched.)
+                            _mm_prefetch::<_MM_HINT_T0>(place(LOOKED_THROUGH * block + soon as usize, group).cast());
+                            later = rest(later, group);
+                        }
                     }
-                    word = rest(word, group);
+                    let mut word = words[at as usize];
+                    while word != 0 {
+                        let group = first_of(word);
+                        let some = (word >> (LANES * group)) as $mask;
+                        // SAFETY: only elements that the word names are read and written.
+                        unsafe {
+                            let all = $load(some, place(LOOKED_THROUGH * block + at as usize, group).cast());
+                            let n = some.count_ones();
+                            let room = ((1u32 << n) - 1) as $mask;
+                            $store(to.cast(), room, $press(some, all));
+                            to = to.add(n as usize);
+                        }
+                        word = rest(word, group);
+                    }
                 }
             }
             to.cast()
