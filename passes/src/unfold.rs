@@ -206,7 +206,8 @@ impl Unfold {
     fn best(&mut self, elements: &[Value], [beats, is_beaten]: [Ufunc; 2]) -> Value {
         let ty = self.out.ty(elements[0]).clone();
         let numbered = elements.iter().enumerate();
-        let mut all: Vec<(Value, Value)> = numbered.map(|(i, &x)| (x, self.fill(Scalar::i64(i as i64), &ty.shape))).collect();
+        let mut all: Vec<(Value, Value)> =
+            numbered.map(|(i, &x)| (x, self.fill(Scalar::i64(i as i64), &ty.shape))).collect();
         while all.len() > 1 {
             let pairs = all.chunks(2).map(|pair| {
                 let &[(best, place), (x, number)] = pair else { return pair[0] };

@@ -33,9 +33,9 @@ mod ramp;
 mod selection;
 
 pub use bins::bincount;
-pub use integers::{IndexPart, apply_at, count_nonzero, nonzero, nonzero_of_line};
 pub(crate) use condition::MANY;
 pub(crate) use found::Found;
+pub use integers::{IndexPart, apply_at, count_nonzero, nonzero, nonzero_of_line};
 pub(crate) use labels::Labels;
 pub(crate) use moves::parallel;
 pub(crate) use ramp::Ramps;

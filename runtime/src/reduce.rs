@@ -65,10 +65,12 @@ pub fn reduce(reducer: Reducer, a: &Array, args: &ReduceArgs) -> Result<Array> {
     if !crate::tree::supported(reducer, dtype) {
         return Err(Error::Unsupported(format!("{} over {}", name(reducer), dtype.numpy_name())));
     }
-    if dtype == DType::Bool && args.axes.is_none() && args.where_.is_none() && !args.keepdims && args.out.is_none() {
-        if let Some(answer) = answered(reducer, a, args)? {
-            return Ok(answer);
-        }
+    let plain = args.axes.is_none() && args.where_.is_none() && !args.keepdims && args.out.is_none();
+    if plain
+        && dtype == DType::Bool
+        && let Some(answer) = answered(reducer, a, args)?
+    {
+        return Ok(answer);
     }
     let mut masked = None;
     if let Some(mask) = args.where_ {

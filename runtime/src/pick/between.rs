@@ -124,13 +124,17 @@ fn each<T: Element>(x: &[T], search: Search<T>, out: &mut [u64], word: impl Fn(&
     let (mut look, mut n) = ([0u16; CHUNK / 64], 0);
     for (k, out) in out.chunks_mut(64).enumerate() {
         let (least, most) = (&zones.least[64 * k..][..out.len()], &zones.most[64 * k..][..out.len()]);
-        let inside = word(least, lo, hi) & word(most, lo, hi);
         // (What lies beyond an end. Of NaNs nothing is known.)
         let beyond = hi.above().map_or(0, |above| word(least, above, T::MOST));
         let before = lo.below().map_or(0, |below| word(most, T::LEAST, below));
+        let some = u64::MAX >> (64 - out.len()) & !(beyond | before);
         out.fill(0);
+        if some == 0 {
+            continue;
+        }
+        let inside = word(least, lo, hi) & word(most, lo, hi);
         each_bit(inside, |at| out[at] = u64::MAX >> (64 - (x.len() - 64 * (64 * k + at)).min(64)));
-        each_bit(u64::MAX >> (64 - out.len()) & !(inside | beyond | before), |at| {
+        each_bit(some & !inside, |at| {
             look[n] = (64 * k + at) as u16;
             n += 1;
         });

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::between::{self, Between, Search, Zones};
 use super::condition::{self, Condition, Term};
 use super::interval::by_type;
-use super::moves::parallel;
+use super::moves::parallel_again;
 use super::selection::{CHUNK, Selection, elements, elements_mut};
 use crate::array::Array;
 use crate::base::{State, Version};
@@ -25,6 +25,8 @@ const MASKS: usize = 2;
 const ZONED: usize = 4;
 /// Arrays of which it is remembered that they were asked about.
 const ASKED: usize = 8;
+/// Flushes for which zones are remembered that nobody uses.
+const IDLE: u32 = 8;
 /// Questions about an array after which its zones are worth a look at all of it.
 const SOON: u32 = 2;
 /// The most questions that it takes where zones were of no use.
@@ -51,14 +53,14 @@ pub(crate) struct Found {
 struct Remembered<T> {
     of: Arc<Store>,
     what: Arc<T>,
-    /// Since the last flush.
-    used: bool,
+    /// Flushes since it was used.
+    idle: u32,
 }
 
 impl<T> Remembered<T> {
     fn find(all: &mut [Remembered<T>], of: &Arc<Store>) -> Option<Arc<T>> {
         let known = all.iter_mut().find(|k| Arc::ptr_eq(&k.of, of))?;
-        known.used = true;
+        known.idle = 0;
         Some(known.what.clone())
     }
 
@@ -69,12 +71,12 @@ impl<T> Remembered<T> {
         if all.len() == N {
             all.remove(0);
         }
-        all.push(Remembered { of: of.clone(), what, used: true });
+        all.push(Remembered { of: of.clone(), what, idle: 0 });
     }
 }
 
 impl Found {
-    /// A flush: what was not used since the one before is let go of.
+    /// A flush: what was not used for some of them is let go of, and what only we hold.
     #[inline]
     pub(crate) fn flushed(&mut self) {
         if !self.zoned.is_empty() || !self.masks.is_empty() {
@@ -84,8 +86,14 @@ impl Found {
 
     #[cold]
     fn let_go(&mut self) {
-        self.zoned.retain(|k| std::mem::take(&mut k.used));
-        self.masks.retain(|k| std::mem::take(&mut k.used));
+        self.zoned.retain(|k| {
+            k.idle += 1;
+            k.idle <= IDLE && Arc::strong_count(&k.of) > 1
+        });
+        self.masks.retain(|k| {
+            k.idle += 1;
+            k.idle <= 1 && Arc::strong_count(&k.of) > 1
+        });
     }
 
     /// Foreign code may write to memory from now on, or somebody wants to write to this.
@@ -133,6 +141,9 @@ pub(super) fn remembered(s: &mut Session, mask: &Array) -> Option<Arc<Selection>
 }
 
 fn find(mask: &Array, times: u32) -> Result<Option<Arc<Selection>>> {
+    if mask.size() < condition::MANY {
+        return Ok(None);
+    }
     let mut held = lock_to_look();
     let s = &mut *held;
     if let Some(selection) = remembered(s, mask) {
@@ -187,7 +198,7 @@ fn zones_of<T: Between>(of: &Arc<Store>, n: usize) -> Option<Result<Arc<Zoned>>>
         let bytes = n.div_ceil(64) * size_of::<T>();
         let zoned = Zoned { least: Store::alloc(bytes)?, most: Store::alloc(bytes)? };
         let x = elements::<T>(of, 0..n);
-        parallel(n.div_ceil(CHUNK), &|c| {
+        parallel_again(n.div_ceil(CHUNK), &|c| {
             let x = &x[c * CHUNK..n.min((c + 1) * CHUNK)];
             let zones = c * CHUNK / 64..c * CHUNK / 64 + x.len().div_ceil(64);
             // (Each chunk's own.)
@@ -232,6 +243,7 @@ pub(super) fn search(
 fn chunk<T: Between>(term: &Term, place: std::ops::Range<usize>, zoned: Option<&Zoned>, out: &mut [u64]) -> usize {
     let (lo, hi) = term.interval.ends::<T>();
     let words = place.start / 64..place.start / 64 + out.len();
-    let zones = zoned.map(|z| Zones { least: elements::<T>(&z.least, words.clone()), most: elements::<T>(&z.most, words) });
+    let zones =
+        zoned.map(|z| Zones { least: elements::<T>(&z.least, words.clone()), most: elements::<T>(&z.most, words) });
     between::words(elements::<T>(&term.of, place), Search { lo, hi, zones: zones.as_ref() }, out)
 }

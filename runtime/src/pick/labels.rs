@@ -56,12 +56,14 @@ pub(crate) struct Labels {
     with_sums: bool,
 }
 
+/// For an array's store and its width, the sum of the rows of each label.
+type Sums = SmallVec<[(Arc<Store>, usize, Arc<Store>); ARRAYS]>;
+
 struct Known {
     of: Arc<Store>,
     /// How often each label occurs, from 0 on.
     counts: Arc<Vec<i64>>,
-    /// For an array's store and its width, the sum of the rows of each label.
-    sums: SmallVec<[(Arc<Store>, usize, Arc<Store>); ARRAYS]>,
+    sums: Sums,
     /// Labels that were asked for.
     keys: SmallVec<[i64; SEVERAL]>,
     /// Sums of rows were asked for.
@@ -126,6 +128,9 @@ fn note(keys: &mut SmallVec<[i64; SEVERAL]>, key: i64) {
 /// What a pending mask says, if it asks for one of labels of which all are worth being counted. The mask itself need not be computed
 /// any more: it is made from the labels if somebody wants it.
 pub(super) fn label_of(mask: &Array) -> Result<Option<Label>> {
+    if mask.size() < condition::MANY {
+        return Ok(None);
+    }
     let mut held = lock_to_look();
     let s = &mut *held;
     let Some(record) = condition::record_of(s, mask).filter(|_| condition::may_read(s)) else { return Ok(None) };
@@ -168,7 +173,9 @@ pub(super) fn label_of(mask: &Array) -> Result<Option<Label>> {
                 }
                 Ok(store) => {
                     // Foreign code may write to it from now on.
-                    let made = found::search(mask.shape(), &condition_of(Term { of: store, interval }), &[None])?.0.spread()?;
+                    let made = found::search(mask.shape(), &condition_of(Term { of: store, interval }), &[None])?
+                        .0
+                        .spread()?;
                     let made = Version::new(State::Store(made), full, DType::Bool);
                     mask.base.current.replace(&mut s.token, made);
                     return Ok(None);
@@ -233,7 +240,7 @@ impl Label {
         }
     }
 
-    fn remember(&self, counts: Vec<i64>, sums: SmallVec<[(Arc<Store>, usize, Arc<Store>); ARRAYS]>) -> Arc<Vec<i64>> {
+    fn remember(&self, counts: Vec<i64>, sums: Sums) -> Arc<Vec<i64>> {
         let counts = Arc::new(counts);
         let mut s = lock_to_look();
         s.labels.drop_known();
@@ -326,5 +333,44 @@ impl Session {
     pub(crate) fn forget_found(&mut self, of: Option<&Arc<Store>>) {
         self.found.forget(of);
         self.labels.forget(of);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::Operand;
+    use crate::session::lock;
+    use crate::ufunc::{UfuncArgs, ufunc};
+    use crate::{Picked, WeakScalar};
+
+    fn pick(rows: &Array, labels: &Array, key: i128) -> Picked {
+        let key = Operand::Weak(WeakScalar::Int(key));
+        rows.pick(&ufunc(Ufunc::Equal, &[Operand::Array(labels), key], &UfuncArgs::default()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_second_label_is_the_last_that_is_looked_for() {
+        let n = 30_000;
+        let labels: Vec<u8> = (0..n as i64).flat_map(|i| (i % 3).to_le_bytes()).collect();
+        let labels = Array::from_bytes(&labels, &[n], DType::I64).unwrap();
+        let rows: Vec<u8> = (0..2 * n).flat_map(|i| (i as f64).to_le_bytes()).collect();
+        let rows = Array::from_bytes(&rows, &[n, 2], DType::F64).unwrap();
+        // (Other tests use the session, too, and flush.)
+        let known = |of: &Picked| of.count().unwrap();
+        let first = pick(&rows, &labels, 0);
+        assert_eq!(known(&first), None);
+        assert_eq!(first.array().unwrap().shape(), [n / 3, 2]);
+        let second = pick(&rows, &labels, 1);
+        assert_eq!(known(&second), Some(n / 3));
+        let sum = second.of_rows(false).unwrap().unwrap().host().unwrap().to_vec();
+        let expect: f64 = (0..n).filter(|i| i % 3 == 1).map(|i| 2.0 * i as f64).sum();
+        assert_eq!(sum[..8], expect.to_le_bytes());
+        assert_eq!(known(&pick(&rows, &labels, 7)), Some(0));
+        // What is written to is forgotten.
+        let store = second.array().unwrap();
+        assert_eq!(store.shape(), [n / 3, 2]);
+        lock().forget_found(None);
+        assert!(lock().labels.known.is_none());
     }
 }

@@ -13,7 +13,7 @@ use legate_jit_vmath::{Isa, isa};
 use smallvec::SmallVec;
 
 use super::found;
-use super::moves::parallel;
+use super::moves::{parallel, parallel_again};
 use crate::array::Array;
 use crate::array::host::gather;
 use crate::session::lock;
@@ -68,10 +68,14 @@ impl Selection {
     }
 
     /// The places of a mask of this shape whose bits `fill` writes, chunk by chunk, to these words. Behind the mask's end there are none.
-    pub(super) fn of_words(shape: &[usize], words: Arc<Store>, fill: impl Fn(usize, &mut [u64]) + Sync) -> Result<Selection> {
+    pub(super) fn of_words(
+        shape: &[usize],
+        words: Arc<Store>,
+        fill: impl Fn(usize, &mut [u64]) + Sync,
+    ) -> Result<Selection> {
         let n = legate_jit_ir::shape::size(shape).div_ceil(64);
         let counts: SmallVec<[AtomicUsize; 4]> = (0..n.div_ceil(CHUNK / 64)).map(|_| AtomicUsize::new(0)).collect();
-        parallel(counts.len(), &|c| {
+        parallel_again(counts.len(), &|c| {
             let from = c * (CHUNK / 64);
             // (Each chunk's own.)
             let out = elements_mut::<u64>(&words, from..n.min(from + CHUNK / 64));
@@ -347,7 +351,7 @@ fn spread(words: &[u64], bytes: &mut [u8]) {
     for (&w, bytes) in words.iter().zip(bytes.chunks_mut(64)) {
         for (k, bytes) in bytes.chunks_mut(8).enumerate() {
             // Each byte of the product has the eight bits; one of them is left in each.
-            let eight = (w >> (8 * k) & 0xff) * 0x0101_0101_0101_0101 & 0x8040_2010_0804_0201;
+            let eight = ((w >> (8 * k) & 0xff) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
             let eight = (eight + 0x7f7f_7f7f_7f7f_7f7f) >> 7 & 0x0101_0101_0101_0101;
             bytes.copy_from_slice(&eight.to_le_bytes()[..bytes.len()]);
         }
@@ -434,6 +438,26 @@ mod tests {
         }
         let turned = mask.index(&[crate::Index::Slice { start: i64::MAX, stop: i64::MIN, step: -1 }]).unwrap();
         assert_eq!(Selection::of(&turned).unwrap().count(), s.count());
+    }
+
+    #[test]
+    fn bits_select_what_bytes_do() {
+        let n = 2 * CHUNK + 77;
+        let bytes: Vec<u8> = (0..n as u32).map(|i| (i.wrapping_mul(2654435761) >> 20 & 5 == 0) as u8).collect();
+        let seen = Selection::of(&Array::from_bytes(&bytes, &[n], DType::Bool).unwrap()).unwrap();
+        let words = Store::alloc(n.div_ceil(64) * 8).unwrap();
+        let fill = |c: usize, out: &mut [u64]| out.copy_from_slice(Words::new().of(seen.bytes(c)).words());
+        let bits = Selection::of_words(&[n], words, fill).unwrap();
+        assert_eq!((bits.count(), bits.before(2), bits.chunks()), (seen.count(), seen.before(2), 3));
+        assert_eq!(bits.spread().unwrap().as_slice(), bytes);
+        assert_eq!(seen.spread().unwrap().as_slice(), bytes);
+        for (chunk, first, n) in
+            [(0, 0, CHUNK), (1, 64, 640), (1, 5, 64), (0, 63, 1), (2, 13, 64), (2, 1, 76), (2, 0, 77)]
+        {
+            let (mut a, mut b) = (Words::new(), Words::new());
+            let (a, b) = (bits.places(chunk, first, n, &mut a), seen.places(chunk, first, n, &mut b));
+            assert_eq!(a.words(), b.words(), "{n} places from {first} of chunk {chunk}");
+        }
     }
 
     #[test]
