@@ -17,6 +17,7 @@ use crate::array::Array;
 use crate::base::{State, Version};
 use crate::layout::Class;
 use crate::session::{Session, lock_to_look};
+use crate::shared::Shared;
 use crate::{Result, Store};
 
 /// Masks whose places are remembered.
@@ -45,7 +46,7 @@ pub(crate) struct Found {
     asked: SmallVec<[(usize, u32); ASKED]>,
     zoned: SmallVec<[Remembered<Zoned>; ZONED]>,
     masks: SmallVec<[Remembered<Selection>; MASKS]>,
-    /// Twice as long each time that zones saved nothing.
+    /// Twice as long each time that zones saved nothing or were not used.
     patience: u32,
 }
 
@@ -55,12 +56,15 @@ struct Remembered<T> {
     what: Arc<T>,
     /// Flushes since it was used.
     idle: u32,
+    /// How often it was used after it was made.
+    uses: u32,
 }
 
 impl<T> Remembered<T> {
     fn find(all: &mut [Remembered<T>], of: &Arc<Store>) -> Option<Arc<T>> {
         let known = all.iter_mut().find(|k| Arc::ptr_eq(&k.of, of))?;
         known.idle = 0;
+        known.uses += 1;
         Some(known.what.clone())
     }
 
@@ -71,7 +75,7 @@ impl<T> Remembered<T> {
         if all.len() == N {
             all.remove(0);
         }
-        all.push(Remembered { of: of.clone(), what, idle: 0 });
+        all.push(Remembered { of: of.clone(), what, idle: 0, uses: 0 });
     }
 }
 
@@ -86,7 +90,7 @@ impl Found {
 
     #[cold]
     fn let_go(&mut self) {
-        self.zoned.retain(|k| {
+        self.keep_zones(|k| {
             k.idle += 1;
             k.idle <= IDLE && Arc::strong_count(&k.of) > 1
         });
@@ -99,8 +103,23 @@ impl Found {
     /// Foreign code may write to memory from now on, or somebody wants to write to this.
     pub(crate) fn forget(&mut self, of: Option<&Arc<Store>>) {
         let keep = |store: &Arc<Store>| of.is_some_and(|of| !Arc::ptr_eq(of, store));
-        self.zoned.retain(|k| keep(&k.of));
+        self.keep_zones(|k| keep(&k.of));
         self.masks.retain(|k| keep(&k.of));
+    }
+
+    /// Lets go of zones. Those that nobody used after they were made were made too soon.
+    fn keep_zones(&mut self, mut keep: impl FnMut(&mut Remembered<Zoned>) -> bool) {
+        let Found { asked, zoned, patience, .. } = self;
+        zoned.retain(|k| {
+            let kept = keep(k);
+            if !kept {
+                asked.retain(|(store, _)| *store != Arc::as_ptr(&k.of) as usize);
+                if k.uses == 0 {
+                    *patience = (2 * (*patience).max(SOON)).min(LATE);
+                }
+            }
+            kept
+        });
     }
 
     /// How often this store was asked about before.
@@ -173,15 +192,20 @@ fn find(mask: &Array, times: u32) -> Result<Option<Arc<Selection>>> {
 
     let mut s = lock_to_look();
     let s = &mut *s;
+    // Three quarters of all words had to be looked at all the same?
+    let of_use = 4 * looked <= 3 * condition.len() * mask.size().div_ceil(64);
+    if made.is_empty() && of_use && zoned.iter().any(Option::is_some) {
+        s.found.patience = SOON;
+    }
     for k in made {
         if let Some(zones) = &zoned[k] {
             Remembered::insert(&mut s.found.zoned, &condition[k].of, zones.clone());
-            // Three quarters of all words had to be looked at all the same.
-            let of_no_use = 4 * looked > 3 * condition.len() * mask.size().div_ceil(64);
-            s.found.patience = if of_no_use { (2 * patience).min(LATE) } else { SOON };
+            if !of_use {
+                s.found.patience = (2 * patience).min(LATE);
+            }
         }
     }
-    if crate::shared::Shared::ptr_eq(mask.base.current.get(&s.token), &version) {
+    if Shared::ptr_eq(mask.base.current.get(&s.token), &version) {
         // Whoever wants the mask itself gets it from the places.
         let spread = selection.clone();
         let store = Store::promised(mask.size(), Box::new(move || spread.spread()));
@@ -246,4 +270,33 @@ fn chunk<T: Between>(term: &Term, place: std::ops::Range<usize>, zoned: Option<&
     let zones =
         zoned.map(|z| Zones { least: elements::<T>(&z.least, words.clone()), most: elements::<T>(&z.most, words) });
     between::words(elements::<T>(&term.of, place), Search { lo, hi, zones: zones.as_ref() }, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_that_nobody_used_make_patient() {
+        let mut found = Found::default();
+        let zoned = Arc::new(Zoned { least: Store::alloc(8).unwrap(), most: Store::alloc(8).unwrap() });
+        for round in 0..8 {
+            let store = Store::alloc(64).unwrap();
+            assert_eq!((found.ask(&store), found.ask(&store)), (0, 1));
+            Remembered::insert(&mut found.zoned, &store, zoned.clone());
+            found.flushed();
+            assert_eq!(found.zoned.len(), 1, "somebody holds it");
+            if round == 7 {
+                assert!(Remembered::find(&mut found.zoned, &store).is_some());
+            }
+            drop(store);
+            found.flushed();
+            assert!(found.zoned.is_empty() && found.asked.is_empty());
+            assert_eq!(found.patience, (SOON << (round + 1)).min(LATE));
+        }
+        let store = Store::alloc(64).unwrap();
+        Remembered::insert(&mut found.zoned, &store, zoned);
+        (0..=IDLE).for_each(|_| found.flushed());
+        assert!(found.zoned.is_empty() && Arc::strong_count(&store) == 1);
+    }
 }
