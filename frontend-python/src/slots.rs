@@ -292,8 +292,8 @@ pub fn row(py: Python<'_>, a: &Bound<PyAny>, i: usize) -> PyResult<Py<PyAny>> {
 
 unsafe extern "C" fn length(a: Object) -> isize {
     // SAFETY: see the head of the file.
-    match unsafe { contents(a) }.get().shape().first() {
-        Some(&n) => n as isize,
+    match unsafe { contents(a) }.length() {
+        Some(n) => n as isize,
         None => enter(-1, |_| Err(PyTypeError::new_err("len() of unsized object"))),
     }
 }

@@ -104,6 +104,16 @@ impl Value {
         }
     }
 
+    /// The array's length, if it has one.
+    pub fn length(&self) -> Option<usize> {
+        if let Some(picked) = self.picked()
+            && let Ok(Ok(Some(n))) = catch_unwind(AssertUnwindSafe(|| picked.count()))
+        {
+            return Some(n);
+        }
+        self.get().shape().first().copied()
+    }
+
     fn replace(&self, content: Content) {
         crate::slots::forget(self);
         // SAFETY: the lock is held, and the callers see to it that no reference to the content is alive.

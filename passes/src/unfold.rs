@@ -21,6 +21,8 @@ const MAX_LENGTH: usize = 16;
 const MAX_OPERATIONS: usize = 160;
 /// Results from which a chain is worth a loop of its own.
 const MIN_RESULTS: usize = 16;
+/// Operations that are looked at to see whether a value has a sign.
+const NESTED: u32 = 4;
 /// Elements of a matrix (of a vector, where two are multiplied) from which its product is formed on the way.
 const MIN_MATRIX: usize = 9216;
 const MIN_VECTOR: usize = 10_000;
@@ -130,7 +132,10 @@ impl Unfold {
         let elements: Vec<Value> = (0..length).map(|i| self.element(arg, &of.shape, &reduced, i)).collect();
         Some(match reduce.reducer {
             Reducer::Ufunc(Ufunc::Add) if of.dtype.is_float() || of.dtype.is_complex() => {
-                // As in every sum of NumPy's, 0.0 comes first: it makes -0.0 a 0.0.
+                // As in every sum of NumPy's, 0.0 comes first: it makes -0.0 a 0.0, which what has no sign is no sum of.
+                if trailing == length && self.has_no_sign(arg, NESTED) {
+                    return Some(self.tree(&elements, of.dtype.is_complex()));
+                }
                 let zero = self.fill(legate_jit_ir::cast::cast(Scalar::i64(0), of.dtype), &ty.shape);
                 let trees: Vec<Value> =
                     elements.chunks(trailing).map(|run| self.tree(run, of.dtype.is_complex())).collect();
@@ -140,6 +145,22 @@ impl Unfold {
             Reducer::ArgMin => self.best(&elements, [Ufunc::Less, Ufunc::GreaterEqual]),
             Reducer::ArgMax => self.best(&elements, [Ufunc::Greater, Ufunc::LessEqual]),
         })
+    }
+
+    /// Whether no element is -0.0, which shows in how they are made.
+    fn has_no_sign(&self, v: Value, deep: u32) -> bool {
+        let node = self.out.node(v);
+        if deep == 0 || !node.ty.dtype.is_float() {
+            return false;
+        }
+        match &node.op {
+            Op::View(_) => self.has_no_sign(node.args[0], deep - 1),
+            Op::Map(Ufunc::Square | Ufunc::Absolute | Ufunc::Exp) => true,
+            Op::Map(Ufunc::Multiply) => node.args[0] == node.args[1],
+            // (A sum is -0.0 where both of its operands are.)
+            Op::Map(Ufunc::Add) => node.args.iter().any(|&a| self.has_no_sign(a, deep - 1)),
+            _ => false,
+        }
     }
 
     /// The elements number `index` of what is reduced, one for each result.
@@ -181,26 +202,29 @@ impl Unfold {
         in_order(self, sums[0], &run[whole..])
     }
 
-    /// The number of the first element that is NaN, or else that none beats.
+    /// The number of the first element that is NaN, or else that none beats. Halves first, so that few comparisons wait for others.
     fn best(&mut self, elements: &[Value], [beats, is_beaten]: [Ufunc; 2]) -> Value {
         let ty = self.out.ty(elements[0]).clone();
-        let mut best = elements[0];
-        let mut place = self.fill(Scalar::i64(0), &ty.shape);
-        for (i, &x) in elements.iter().enumerate().skip(1) {
-            let takes = if ty.dtype.is_float() {
-                // Beats it or is the first NaN: a comparison with a NaN fails.
-                let stays = self.map(is_beaten, &[x, best]);
-                let goes = self.map(Ufunc::LogicalNot, &[stays]);
-                let ordered = self.map(Ufunc::Equal, &[best, best]);
-                self.map(Ufunc::LogicalAnd, &[goes, ordered])
-            } else {
-                self.map(beats, &[x, best])
-            };
-            let number = self.fill(Scalar::i64(i as i64), &ty.shape);
-            place = self.map(Ufunc::Where, &[takes, number, place]);
-            best = self.map(Ufunc::Where, &[takes, x, best]);
+        let numbered = elements.iter().enumerate();
+        let mut all: Vec<(Value, Value)> =
+            numbered.map(|(i, &x)| (x, self.fill(Scalar::i64(i as i64), &ty.shape))).collect();
+        while all.len() > 1 {
+            let pairs = all.chunks(2).map(|pair| {
+                let &[(best, place), (x, number)] = pair else { return pair[0] };
+                let takes = if ty.dtype.is_float() {
+                    // Beats it or is the first NaN: a comparison with a NaN fails.
+                    let stays = self.map(is_beaten, &[x, best]);
+                    let goes = self.map(Ufunc::LogicalNot, &[stays]);
+                    let ordered = self.map(Ufunc::Equal, &[best, best]);
+                    self.map(Ufunc::LogicalAnd, &[goes, ordered])
+                } else {
+                    self.map(beats, &[x, best])
+                };
+                (self.map(Ufunc::Where, &[takes, x, best]), self.map(Ufunc::Where, &[takes, number, place]))
+            });
+            all = pairs.collect();
         }
-        place
+        all[0].1
     }
 
     /// (m, k) times (k, n), where m or n is 1, as a sum of products.

@@ -20,18 +20,32 @@ use crate::shared::Shared;
 use crate::ufunc::{UfuncArgs, signature, ufunc};
 use crate::{Casting, Error, Result};
 
+mod between;
 mod bins;
+mod condition;
+mod found;
 mod integers;
+mod interval;
+mod labels;
 mod masked;
 mod moves;
 mod ramp;
 mod selection;
 
 pub use bins::bincount;
+pub(crate) use condition::MANY;
+pub(crate) use found::Found;
 pub use integers::{IndexPart, apply_at, count_nonzero, nonzero, nonzero_of_line};
+pub(crate) use labels::Labels;
 pub(crate) use moves::parallel;
 pub(crate) use ramp::Ramps;
 use selection::{Selection, is_sparse};
+
+/// How many elements of a mask are true, where that is known or found without the mask in memory, and what it compares was asked
+/// about before.
+pub(crate) fn counted_again(mask: &Array) -> Result<Option<usize>> {
+    Ok(found::known_again(mask)?.map(|selection| selection.count()))
+}
 
 /// Operations that a picked value may be made of before its operands are computed: enough for any line of a program, and a
 /// bound for the recursion below.
@@ -51,6 +65,8 @@ struct Node {
     costly: bool,
     /// The selected elements, once somebody asked.
     selected: OnceLock<Array>,
+    /// What the mask says, once somebody asked: that something has one of several labels.
+    label: OnceLock<Option<labels::Label>>,
 }
 
 enum Kind {
@@ -151,6 +167,7 @@ impl Array {
             depth: 0,
             costly: false,
             selected: OnceLock::new(),
+            label: OnceLock::new(),
         };
         let picked = Picked(Arc::new(node));
         if at_once {
@@ -238,6 +255,7 @@ impl Picked {
             depth,
             costly,
             selected: OnceLock::new(),
+            label: OnceLock::new(),
         })))
     }
 
@@ -246,8 +264,44 @@ impl Picked {
         if let Some(a) = self.0.selected.get() {
             return Ok(a.clone());
         }
-        let selection = Selection::of(&self.0.mask)?;
+        let selection = match self.label()? {
+            Some(label) => label.selection(&self.0.mask)?,
+            None => Selection::of(&self.0.mask)?,
+        };
         self.select(&selection)
+    }
+
+    fn label(&self) -> Result<Option<&labels::Label>> {
+        if self.0.label.get().is_none() {
+            let label = labels::label_of(&self.0.mask)?;
+            // (Who was sooner has the same.)
+            let _ = self.0.label.set(label);
+        }
+        Ok(self.0.label.get().and_then(Option::as_ref))
+    }
+
+    /// How many elements or rows are selected, where that is known or found sooner than they are brought together.
+    pub fn count(&self) -> Result<Option<usize>> {
+        if let Some(a) = self.0.selected.get() {
+            return Ok(Some(a.shape()[0]));
+        }
+        let rows = if let Kind::Read(rows) = &self.0.kind { Some(rows) } else { None };
+        self.label()?.map_or(Ok(None), |label| label.count(rows))
+    }
+
+    /// The sum, or the mean, of the selected rows of an array with two axes, where that is known or found sooner than they are brought
+    /// together.
+    pub fn of_rows(&self, mean: bool) -> Result<Option<Array>> {
+        let Kind::Read(rows) = &self.0.kind else { return Ok(None) };
+        if self.0.selected.get().is_some() || self.0.mask.ndim() != 1 || rows.ndim() != 2 {
+            return Ok(None);
+        }
+        let Some(label) = self.label()? else { return Ok(None) };
+        let Some(sum) = label.sum_of_rows(rows)? else { return Ok(None) };
+        match label.count(None)? {
+            Some(n) if mean => crate::reduce::by_count(&sum, Scalar::i64(n as i64), None).map(Some),
+            Some(_) | None => Ok(Some(sum)),
+        }
     }
 
     /// An array that gives this error when it is asked for elements.

@@ -14,6 +14,7 @@ pub use segments::reduceat;
 use crate::array::{Array, Operand, shapes::normalize_axis};
 use crate::base::{State, Version};
 use crate::layout::{Class, Layout};
+use crate::pick::MANY;
 use crate::session::lock;
 use crate::trace::{Op, pack, unpack};
 use crate::ufunc::{UfuncArgs, ufunc};
@@ -64,6 +65,13 @@ pub fn reduce(reducer: Reducer, a: &Array, args: &ReduceArgs) -> Result<Array> {
     if !crate::tree::supported(reducer, dtype) {
         return Err(Error::Unsupported(format!("{} over {}", name(reducer), dtype.numpy_name())));
     }
+    let plain = args.axes.is_none() && args.where_.is_none() && !args.keepdims && args.out.is_none();
+    if plain
+        && dtype == DType::Bool
+        && let Some(answer) = answered(reducer, a, args)?
+    {
+        return Ok(answer);
+    }
     let mut masked = None;
     if let Some(mask) = args.where_ {
         let neutral = match args.initial {
@@ -108,6 +116,17 @@ pub fn reduce(reducer: Reducer, a: &Array, args: &ReduceArgs) -> Result<Array> {
         }
         None => Ok(result.with_scalar(true)),
     }
+}
+
+/// Whether any or all elements of a mask are true, where that needs no mask in memory.
+fn answered(reducer: Reducer, mask: &Array, args: &ReduceArgs) -> Result<Option<Array>> {
+    let Reducer::Ufunc(op @ (Ufunc::LogicalOr | Ufunc::LogicalAnd)) = reducer else { return Ok(None) };
+    if mask.dtype() != DType::Bool || mask.size() < MANY || args.initial.is_some() {
+        return Ok(None);
+    }
+    let Some(n) = crate::pick::counted_again(mask)? else { return Ok(None) };
+    let answer = if op == Ufunc::LogicalOr { n > 0 } else { n == mask.size() };
+    Array::scalar(Scalar::bool(answer)).map(|a| Some(a.with_scalar(true)))
 }
 
 /// The reduction of all elements where it is known at once: a small array that is in memory.
@@ -300,7 +319,7 @@ fn float_type(a: &Array, args: &ReduceArgs) -> Option<DType> {
 }
 
 /// NumPy's count is an int64, so a float32 is divided as float64 and converted back.
-fn by_count(sum: &Array, n: Scalar, out: Option<&Array>) -> Result<Array> {
+pub(crate) fn by_count(sum: &Array, n: Scalar, out: Option<&Array>) -> Result<Array> {
     let args = UfuncArgs { casting: Some(Casting::Unsafe), out, ..UfuncArgs::default() };
     let quotient = ufunc(Ufunc::Divide, &[Operand::Array(sum), Operand::Typed(n)], &args)?;
     if out.is_some() || quotient.dtype() == sum.dtype() {

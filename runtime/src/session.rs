@@ -16,7 +16,7 @@ use crate::eager::Eager;
 use crate::exec::Prepared;
 use crate::inline::Inline;
 use crate::pass::Passes;
-use crate::pick::Ramps;
+use crate::pick::{Found, Labels, Ramps};
 use crate::plan_cache::{Entry, PlanCache, Stores};
 use crate::shared::Shared;
 use crate::trace::{Key, Trace};
@@ -54,6 +54,8 @@ pub(crate) struct Session {
     /// How often somebody has looked at what is in memory.
     pub(crate) looks: u64,
     pub(crate) ramps: Ramps,
+    pub(crate) found: Found,
+    pub(crate) labels: Labels,
     /// The next record belongs to the last one: they run together.
     pub(crate) more_comes: bool,
     /// Scratch of `run_trace`.
@@ -224,6 +226,8 @@ impl Session {
             seen: None,
             looks: 0,
             ramps: Ramps::default(),
+            found: Found::default(),
+            labels: Labels::default(),
             more_comes: false,
             outputs: Vec::new(),
             donated: Vec::new(),
@@ -311,6 +315,8 @@ impl Session {
     fn run(&mut self, outputs: Option<&[u32]>) -> Result<()> {
         self.counters.flushes += 1;
         self.ramps.flushed();
+        self.found.flushed();
+        self.labels.flushed();
         self.inline.asked = true;
         let result = match outputs {
             Some(outputs) => self.run_for(outputs),

@@ -56,6 +56,18 @@ pub(super) fn plain(py: Python, args: Args) -> Option<Plain> {
     Some(plain)
 }
 
+/// The sum or the mean of the rows that a mask has selected, `points[labels == k].mean(axis=0)`, where they need not be brought together.
+fn of_selected_rows(py: Python, value: &value::Value, args: Args, mean: bool) -> Done {
+    let (Some(picked), Some(plain)) = (value.picked(), plain(py, args)) else { return NOT_PLAIN };
+    if plain.axes.as_deref() != Some(&[0]) || plain.keepdims {
+        return NOT_PLAIN;
+    }
+    match attempt(py, || picked.of_rows(mean))?.flatten() {
+        Some(a) => value::result(py, a).map(Some),
+        None => NOT_PLAIN,
+    }
+}
+
 #[inline]
 pub(super) fn reduction(py: Python, reducer: Reducer, array: &Array, args: Args) -> Done {
     let Some(plain) = plain(py, args) else { return NOT_PLAIN };
@@ -77,11 +89,22 @@ pub(super) fn reduction(py: Python, reducer: Reducer, array: &Array, args: Args)
     }
 }
 
+#[inline]
+fn reduction_of(py: Python, reducer: Reducer, v: &value::Value, args: Args) -> Done {
+    if v.array().is_none()
+        && reducer == Reducer::Ufunc(Ufunc::Add)
+        && let Some(done) = of_selected_rows(py, v, args, false)?
+    {
+        return Ok(Some(done));
+    }
+    reduction(py, reducer, v.get(), args)
+}
+
 macro_rules! reductions {
     ($($method:ident $function:ident = $reducer:expr;)*) => { $(
         pub(super) fn $method(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
             match value::value(a) {
-                Some(v) => reduction(py, $reducer, v.get(), args),
+                Some(v) => reduction_of(py, $reducer, v, args),
                 None => NOT_PLAIN,
             }
         }
@@ -91,10 +114,7 @@ macro_rules! reductions {
                 return NOT_PLAIN;
             }
             match value::value(&args.get(py, 0)) {
-                Some(v) => {
-                    let rest = args.behind(1);
-                    reduction(py, $reducer, v.get(), rest)
-                }
+                Some(v) => reduction_of(py, $reducer, v, args.behind(1)),
                 None => NOT_PLAIN,
             }
         }
@@ -114,6 +134,11 @@ reductions! {
 
 /// `a.mean()`, `a.mean(0)`, `a.mean(axis=0)`
 pub(super) fn mean(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    if let Some(v) = value::value(a).filter(|v| v.array().is_none())
+        && let Some(done) = of_selected_rows(py, v, args, true)?
+    {
+        return Ok(Some(done));
+    }
     moment(py, a, args, rt::mean)
 }
 

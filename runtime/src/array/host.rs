@@ -103,6 +103,7 @@ impl Array {
         let mut store = s.store_of(&version)?;
         s.ahead.let_go();
         s.ramps.forget();
+        s.forget_found(None);
         if !store.is_exported() {
             // Pending reads of the memory come before whatever foreign code will write.
             s.flush()?;
@@ -127,6 +128,7 @@ impl Array {
         }
         s.ahead.let_go();
         s.ramps.forget();
+        s.forget_found(None);
         let first = if self.writable() { inline::own(&mut s, self)? } else { inline::at_rest(&s, self) };
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if first.is_some() => {

@@ -2,6 +2,8 @@
 //!
 //! A boundary file: it reads elements by address.
 
+use std::sync::Arc;
+
 use legate_jit_ir::DType;
 use parking_lot::Mutex;
 
@@ -43,6 +45,119 @@ pub fn bincount(x: &Array, weights: Option<&Array>, least: usize) -> Result<Opti
     }
 }
 
+/// How often each of so many integers from 0 on occurs at most, in an array with one axis; `None` where there are others.
+pub(super) fn counted(x: &Array, most: usize) -> Result<Option<Vec<i64>>> {
+    let keys = x.host()?;
+    macro_rules! counted {
+        ($t:ty) => {{
+            let keys = elements::<$t>(&keys);
+            match bins_for(&keys[..keys.len().min(SAMPLE)], 0)? {
+                Some(bins) if bins <= most => totals(keys, bins, most),
+                Some(_) | None => Ok(None),
+            }
+        }};
+    }
+    match x.dtype() {
+        DType::U8 => counted!(u8),
+        DType::I32 => counted!(i32),
+        DType::I64 => counted!(i64),
+        _ => Ok(None),
+    }
+}
+
+/// For each of so many labels, how often it occurs and the sum of the rows that have it, added in their order; `None` where there are
+/// other labels.
+pub(super) fn rows_added(labels: &HostView, rows: &HostView, bins: usize) -> Result<Option<(Vec<i64>, Arc<Store>)>> {
+    let (&[n, width], item) = (&rows.shape[..], rows.dtype.size()) else { unreachable!("rows have two axes") };
+    let sums = Store::alloc(bins * width * item)?;
+    let mut counts = vec![0; bins];
+    macro_rules! added {
+        ($label:ty, $t:ty) => {{
+            let out = super::selection::elements_mut::<$t>(&sums, 0..bins * width);
+            // SAFETY: the view keeps its memory, which holds so many elements in C order, and nobody writes them.
+            let rows = unsafe { std::slice::from_raw_parts(rows.ptr.cast::<$t>().cast_const(), n * width) };
+            add_rows(elements::<$label>(labels), rows, width, out, &mut counts)
+        }};
+    }
+    let all = match (labels.dtype, rows.dtype) {
+        (DType::I64, DType::F64) => added!(i64, f64),
+        (DType::I32, DType::F64) => added!(i32, f64),
+        (DType::U8, DType::F64) => added!(u8, f64),
+        (DType::I64, DType::F32) => added!(i64, f32),
+        (DType::I32, DType::F32) => added!(i32, f32),
+        (DType::U8, DType::F32) => added!(u8, f32),
+        (labels, rows) => unreachable!("{rows} rows of {labels} labels"),
+    };
+    Ok(all.then_some((counts, sums)))
+}
+
+/// The first so many keys say how many labels there probably are.
+pub(super) fn labels_in(labels: &HostView) -> Result<Option<usize>> {
+    macro_rules! first {
+        ($t:ty) => {{
+            let keys = elements::<$t>(labels);
+            bins_for(&keys[..keys.len().min(SAMPLE)], 0)
+        }};
+    }
+    match labels.dtype {
+        DType::I64 => first!(i64),
+        DType::I32 => first!(i32),
+        DType::U8 => first!(u8),
+        _ => Ok(None),
+    }
+}
+
+fn add_rows<T: Copy + Into<i64>, F: Number>(
+    labels: &[T],
+    rows: &[F],
+    width: usize,
+    sums: &mut [F],
+    counts: &mut [i64],
+) -> bool {
+    // (As in every sum of NumPy's, 0.0 comes first.)
+    sums.fill(F::default());
+    match width {
+        2 => add_short_rows::<T, F, 2>(labels, rows, sums, counts),
+        3 => add_short_rows::<T, F, 3>(labels, rows, sums, counts),
+        4 => add_short_rows::<T, F, 4>(labels, rows, sums, counts),
+        8 => add_short_rows::<T, F, 8>(labels, rows, sums, counts),
+        _ => labels.iter().zip(rows.chunks_exact(width)).all(|(&label, row)| {
+            let label = label.into() as u64 as usize;
+            let Some(count) = counts.get_mut(label) else { return false };
+            *count += 1;
+            sums[label * width..][..width].iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
+            true
+        }),
+    }
+}
+
+fn add_short_rows<T: Copy + Into<i64>, F: Number, const N: usize>(
+    labels: &[T],
+    rows: &[F],
+    sums: &mut [F],
+    counts: &mut [i64],
+) -> bool {
+    let ((rows, _), (sums, _)) = (rows.as_chunks::<N>(), sums.as_chunks_mut::<N>());
+    // (As many of both.)
+    let counts = &mut counts[..sums.len()];
+    labels.iter().zip(rows).all(|(&label, row)| {
+        let label = label.into() as u64 as usize;
+        if label >= sums.len() {
+            return false;
+        }
+        counts[label] += 1;
+        let sum = &mut sums[label];
+        *sum = std::array::from_fn(|k| sum[k] + row[k]);
+        true
+    })
+}
+
+/// What rows are made of.
+trait Number: Copy + Default + std::ops::Add<Output = Self> + std::ops::AddAssign {}
+
+impl Number for f64 {}
+impl Number for f32 {}
+
 /// The elements of what has one axis and lies in order.
 fn elements<T: Copy>(view: &HostView) -> &[T] {
     debug_assert_eq!(view.dtype.size(), size_of::<T>());
@@ -56,14 +171,19 @@ fn elements<T: Copy>(view: &HostView) -> &[T] {
 fn count<T: Copy + Into<i64> + Sync>(keys: &[T], weights: Option<&[f64]>, least: usize) -> Result<Option<Array>> {
     let Some(bins) = bins_for(&keys[..keys.len().min(SAMPLE)], least)? else { return Ok(None) };
     if let Some(weights) = weights {
-        let sums = grown(keys, bins, |keys, at, sums| add(keys, &weights[at..at + keys.len()], sums))?;
+        let sums = grown(keys, bins, usize::MAX, |keys, at, sums| add(keys, &weights[at..at + keys.len()], sums))?;
         return sums.map(|sums| array(&sums, DType::F64)).transpose();
     }
+    totals(keys, bins, usize::MAX)?.map(|total| array(&total, DType::I64)).transpose()
+}
+
+/// How often each key occurs, where as many counters as are expected are a beginning; `None` if more are needed than `most`.
+fn totals<T: Copy + Into<i64> + Sync>(keys: &[T], bins: usize, most: usize) -> Result<Option<Vec<i64>>> {
     // As many sets of counters as there are threads, where adding them up is little beside the counting.
     let parts = if bins < keys.len() / 16 { pool::threads().min(keys.len().div_ceil(MANY)) } else { 1 };
     let part = |k: usize| &keys[k * keys.len() / parts..(k + 1) * keys.len() / parts];
     let sets: Vec<Mutex<Result<Option<Vec<i64>>>>> = (0..parts).map(|_| Mutex::new(Ok(None))).collect();
-    let one = |k: usize| *sets[k].lock() = grown(part(k), bins, |keys, _, counts| tally(keys, counts));
+    let one = |k: usize| *sets[k].lock() = grown(part(k), bins, most, |keys, _, counts| tally(keys, counts));
     pool::run(parts, &|k, _| one(k)).map_err(Error::Runtime)?;
     let mut total: Vec<i64> = Vec::new();
     for set in sets {
@@ -73,7 +193,7 @@ fn count<T: Copy + Into<i64> + Sync>(keys: &[T], weights: Option<&[f64]>, least:
         }
         total.iter_mut().zip(set).for_each(|(t, count)| *t += count);
     }
-    array(&total, DType::I64).map(Some)
+    Ok(Some(total))
 }
 
 /// The bins that keys need, at least `least`; `None` if one is negative.
@@ -89,16 +209,17 @@ fn bins_for<T: Copy + Into<i64>>(keys: &[T], least: usize) -> Result<Option<usiz
 }
 
 /// Goes through the keys with `f`, which gets some of them, the number of the first, and the bins, and says how many of the keys it
-/// has taken until one had no bin. `None` if a key is negative.
+/// has taken until one had no bin. `None` if a key is negative or there would be more than `most` bins.
 fn grown<T: Copy + Into<i64>, B: Clone + Default>(
     keys: &[T],
     bins: usize,
+    most: usize,
     f: impl Fn(&[T], usize, &mut [B]) -> usize,
 ) -> Result<Option<Vec<B>>> {
     let mut all = zeros::<B>(bins)?;
     let mut at = f(keys, 0, &mut all);
     if at < keys.len() {
-        let Some(bins) = bins_for(&keys[at..], bins)? else { return Ok(None) };
+        let Some(bins) = bins_for(&keys[at..], bins)?.filter(|&bins| bins <= most) else { return Ok(None) };
         all.try_reserve_exact(bins - all.len()).map_err(|_| Error::no_memory(&[bins], DType::I64))?;
         all.resize(bins, B::default());
         at += f(&keys[at..], at, &mut all);

@@ -34,6 +34,7 @@ impl Array {
             let mut s = lock_to_look();
             let version = self.base.current.get(&s.token).clone();
             let store = s.store_of(&version)?;
+            s.forget_found(Some(&store));
             if !store.is_exported() {
                 let alone = |v: &Shared<Version>, held: usize| Shared::count(v) == held;
                 if Arc::strong_count(&store) > 2 || !alone(&version, 2) {

@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use legate_jit_ir::shape::{c_strides, size};
 use legate_jit_vmath::{Isa, isa};
@@ -26,6 +26,35 @@ pub(crate) fn parallel(count: usize, task: &(dyn Fn(usize) + Sync)) -> Result<()
         return Ok(());
     }
     pool::run(count, &|i, _| task(i)).map_err(Error::Runtime)
+}
+
+/// The same for tasks that touch what the tasks of that number touched a moment ago: each thread has a range of its own, the same one
+/// each time, so that this is in its cache; who is done with his takes from the end of another's.
+pub(crate) fn parallel_again(count: usize, task: &(dyn Fn(usize) + Sync)) -> Result<()> {
+    if count < FEW {
+        (0..count).for_each(task);
+        return Ok(());
+    }
+    let threads = pool::threads();
+    let bounds = |k: usize| (k * count / threads) as u64 | (((k + 1) * count / threads) as u64) << 32;
+    // First and end of what is left of each range.
+    let left: SmallVec<[AtomicU64; 8]> = (0..threads).map(|k| AtomicU64::new(bounds(k))).collect();
+    let take = |of: usize, own: bool| {
+        let next = |range: u64| {
+            let (first, end) = (range as u32, (range >> 32) as u32);
+            (first < end).then(|| if own { range + 1 } else { range - (1 << 32) })
+        };
+        let range = left[of].fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
+        Some(if own { range as u32 as usize } else { (range >> 32) as usize - 1 })
+    };
+    let all = |_, thread: usize| {
+        for k in 0..threads {
+            while let Some(index) = take((thread + k) % threads, k == 0) {
+                task(index);
+            }
+        }
+    };
+    pool::run(threads, &all).map_err(Error::Runtime)
 }
 
 /// An address that threads share: each touches elements of its own.
@@ -139,7 +168,7 @@ pub(crate) fn compress(view: &HostView, selection: &Selection) -> Result<Arc<Sto
         return Ok(out);
     }
     let to = Addr(out.as_mut_ptr());
-    parallel(selection.chunks(), &|c| {
+    parallel_again(selection.chunks(), &|c| {
         let start = to.at((selection.before(c) * rows.bytes) as isize);
         match rows.scattered {
             None => by_size!(rows.bytes, compress_chunk(&rows, selection, c, start)),
@@ -150,11 +179,10 @@ pub(crate) fn compress(view: &HostView, selection: &Selection) -> Result<Arc<Sto
 }
 
 fn compress_chunk<const N: usize>(rows: &Rows, selection: &Selection, chunk: usize, mut to: *mut u8) {
-    let mask = selection.chunk(chunk);
     let bytes = rows.bytes;
     let mut words = Words::new();
-    rows.pieces(Selection::start(chunk), mask.len(), |first, n, from, step| {
-        let words = words.of(&mask[first..first + n]);
+    rows.pieces(Selection::start(chunk), selection.chunk_size(chunk), |first, n, from, step| {
+        let words = selection.places(chunk, first, n, &mut words);
         let near = n * step.unsigned_abs() < FAR;
         if (N == 4 || N == 8) && step == N as isize && isa() == Isa::Avx512 {
             // SAFETY: the processor has it; there are as many rows as the mask has places, and `to` has room for the chunk's own.
@@ -194,8 +222,10 @@ fn compress_chunk<const N: usize>(rows: &Rows, selection: &Selection, chunk: usi
     });
 }
 
-/// Words ahead of the one that is pressed whose elements are asked for.
+/// Words with places ahead of the one that is pressed whose elements are asked for.
 const SOON: usize = 6;
+/// Words that are looked through for places before any of them is pressed.
+const LOOKED_THROUGH: usize = 512;
 
 /// Elements of so many bytes, one behind the other, of which those that the words name go to `to`, a vector at a time; gives the
 /// address behind them.
@@ -207,32 +237,46 @@ macro_rules! pressed {
         unsafe fn $name<const NEAR: bool>(words: &[u64], from: *const u8, to: *mut u8) -> *mut u8 {
             const LANES: usize = <$mask>::BITS as usize;
             let (from, mut to) = (from.cast::<$t>(), to.cast::<$t>());
-            for (k, &word) in words.iter().enumerate() {
-                let place = |k: usize, group: usize| from.wrapping_add(64 * k + LANES * group);
-                let first_of = |word: u64| word.trailing_zeros() as usize / LANES;
-                let rest = |word: u64, group: usize| word & !((<$mask>::MAX as u64) << (LANES * group));
-                if !NEAR && let Some(&later) = words.get(k + SOON) {
-                    let mut later = later;
-                    while later != 0 {
-                        let group = first_of(later);
-                        // (A hint about an address: no memory is touched.)
-                        _mm_prefetch::<_MM_HINT_T0>(place(k + SOON, group).cast());
-                        later = rest(later, group);
+            let place = |k: usize, group: usize| from.wrapping_add(64 * k + LANES * group);
+            let first_of = |word: u64| word.trailing_zeros() as usize / LANES;
+            let rest = |word: u64, group: usize| word & !((<$mask>::MAX as u64) << (LANES * group));
+            let mut some = [0u16; LOOKED_THROUGH];
+            for (block, words) in words.chunks(LOOKED_THROUGH).enumerate() {
+                // Where masks select little, most words have no places.
+                let mut n = 0;
+                for (k, eight) in words.chunks(8).enumerate() {
+                    if eight.iter().fold(0, |all, w| all | w) != 0 {
+                        for (j, &word) in eight.iter().enumerate() {
+                            some[n] = (8 * k + j) as u16;
+                            n += (word != 0) as usize;
+                        }
                     }
                 }
-                let mut word = word;
-                while word != 0 {
-                    let group = first_of(word);
-                    let some = (word >> (LANES * group)) as $mask;
-                    // SAFETY: only elements that the word names are read and written.
-                    unsafe {
-                        let all = $load(some, place(k, group).cast());
-                        let n = some.count_ones();
-                        let room = ((1u32 << n) - 1) as $mask;
-                        $store(to.cast(), room, $press(some, all));
-                        to = to.add(n as usize);
+                let some = &some[..n];
+                for (k, &at) in some.iter().enumerate() {
+                    if !NEAR && let Some(&soon) = some.get(k + SOON) {
+                        let mut later = words[soon as usize];
+                        while later != 0 {
+                            let group = first_of(later);
+                            // (A hint about an address: no memory is touched.)
+                            _mm_prefetch::<_MM_HINT_T0>(place(LOOKED_THROUGH * block + soon as usize, group).cast());
+                            later = rest(later, group);
+                        }
                     }
-                    word = rest(word, group);
+                    let mut word = words[at as usize];
+                    while word != 0 {
+                        let group = first_of(word);
+                        let some = (word >> (LANES * group)) as $mask;
+                        // SAFETY: only elements that the word names are read and written.
+                        unsafe {
+                            let all = $load(some, place(LOOKED_THROUGH * block + at as usize, group).cast());
+                            let n = some.count_ones();
+                            let room = ((1u32 << n) - 1) as $mask;
+                            $store(to.cast(), room, $press(some, all));
+                            to = to.add(n as usize);
+                        }
+                        word = rest(word, group);
+                    }
                 }
             }
             to.cast()
@@ -245,10 +289,9 @@ pressed!(pressed_8, u64, u8, _mm512_maskz_loadu_epi64, _mm512_maskz_compress_epi
 
 fn compress_scattered(rows: &Rows, selection: &Selection, chunk: usize, mut to: *mut u8) {
     let Some((shape, strides, item)) = &rows.scattered else { return };
-    let mask = selection.chunk(chunk);
     let mut words = Words::new();
-    rows.pieces(Selection::start(chunk), mask.len(), |first, n, from, step| {
-        words.of(&mask[first..first + n]).runs(|at, length| {
+    rows.pieces(Selection::start(chunk), selection.chunk_size(chunk), |first, n, from, step| {
+        selection.places(chunk, first, n, &mut words).runs(|at, length| {
             for k in at..at + length {
                 // SAFETY: as in `compress_chunk`.
                 unsafe {
@@ -299,11 +342,10 @@ pub(crate) unsafe fn scatter(source: Source, selection: &Selection, to: &HostVie
 }
 
 fn scatter_chunk<const N: usize>(rows: &Rows, selection: &Selection, chunk: usize, mut from: *const u8, each: usize) {
-    let mask = selection.chunk(chunk);
     let bytes = rows.bytes;
     let mut words = Words::new();
-    rows.pieces(Selection::start(chunk), mask.len(), |first, n, to, step| {
-        words.of(&mask[first..first + n]).runs(|at, length| {
+    rows.pieces(Selection::start(chunk), selection.chunk_size(chunk), |first, n, to, step| {
+        selection.places(chunk, first, n, &mut words).runs(|at, length| {
             for k in at..at + length {
                 // SAFETY: the caller of `scatter` promises the rows on both sides.
                 unsafe {
@@ -504,7 +546,7 @@ pub(crate) fn coordinates(selection: &Selection) -> Result<Arc<Store>> {
     parallel(selection.chunks(), &|c| {
         let mut to = to.at((selection.before(c) * ndim * 8) as isize).cast::<i64>();
         let start = Selection::start(c);
-        Words::new().of(selection.chunk(c)).runs(|at, length| {
+        selection.places(c, 0, selection.chunk_size(c), &mut Words::new()).runs(|at, length| {
             for place in start + at..start + at + length {
                 // SAFETY: `to` has a row for each selected place, and the chunk's own begin where its first goes.
                 unsafe {
@@ -523,4 +565,23 @@ pub(crate) fn coordinates(selection: &Selection) -> Result<Arc<Store>> {
         });
     })?;
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_runs_once() {
+        for count in [0, 1, FEW, 31, 1000] {
+            let times: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+            for _ in 0..50 {
+                let task = |k: usize| {
+                    times[k].fetch_add(1, Ordering::Relaxed);
+                };
+                parallel_again(count, &task).unwrap();
+            }
+            assert!(times.iter().all(|t| t.load(Ordering::Relaxed) == 50));
+        }
+    }
 }

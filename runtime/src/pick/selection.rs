@@ -4,6 +4,7 @@
 //! A boundary file: it reads masks by address.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,65 +12,107 @@ use legate_jit_ir::{DType, Shape};
 use legate_jit_vmath::{Isa, isa};
 use smallvec::SmallVec;
 
-use super::moves::parallel;
+use super::found;
+use super::moves::{parallel, parallel_again};
 use crate::array::Array;
 use crate::array::host::gather;
+use crate::session::lock;
 use crate::{HostView, Result, Store};
 
 /// Places in a chunk: a multiple of a word's 64, and small enough that the threads share the work evenly.
-const CHUNK: usize = 1 << 15;
+pub(super) const CHUNK: usize = 1 << 15;
 /// Masks smaller than this are never called sparse.
 const SMALL: usize = 1 << 14;
 
-/// A mask in memory, C order, and how many places each chunk of it selects.
+/// The places that a mask selects, and how many of them are in each of its chunks.
 pub(crate) struct Selection {
     /// Of the mask.
     pub(crate) shape: Shape,
-    bytes: Bytes,
+    source: Source,
     /// Selected places before each chunk, and at the end all of them.
     before: SmallVec<[usize; 4]>,
 }
 
-/// One byte a place.
-enum Bytes {
+/// The mask in memory, C order.
+enum Source {
+    /// One byte a place.
     Seen(HostView),
     Copied(Arc<Store>),
-}
-
-impl Bytes {
-    fn ptr(&self) -> *const u8 {
-        match self {
-            Bytes::Seen(view) => view.ptr,
-            Bytes::Copied(store) => store.as_ptr(),
-        }
-    }
+    /// One bit a place.
+    Words(Arc<Store>),
 }
 
 impl Selection {
-    /// Computes the mask if it is pending.
-    pub(crate) fn of(mask: &Array) -> Result<Selection> {
+    /// Computes the mask if it is pending and says nothing that its places can be found by.
+    pub(crate) fn of(mask: &Array) -> Result<Arc<Selection>> {
         debug_assert_eq!(mask.dtype(), DType::Bool);
+        if let Some(known) = found::known(mask)? {
+            return Ok(known);
+        }
         let view = mask.host()?;
         let shape = view.shape.clone();
         let n = legate_jit_ir::shape::size(&shape);
-        let bytes = if mask.c_contiguous() {
-            Bytes::Seen(view)
+        let source = if mask.c_contiguous() {
+            Source::Seen(view)
         } else {
             let store = Store::alloc(n)?;
             // SAFETY: the view's address, shape and strides are within its store; the new store holds n bytes.
             unsafe { gather(view.ptr, &view.shape, &view.strides, 1, store.as_mut_ptr()) };
-            Bytes::Copied(store)
+            Source::Copied(store)
         };
-        let mut selection = Selection { shape, bytes, before: SmallVec::new() };
+        let mut selection = Selection { shape, source, before: SmallVec::new() };
         let counts: SmallVec<[AtomicUsize; 4]> = (0..n.div_ceil(CHUNK)).map(|_| AtomicUsize::new(0)).collect();
-        parallel(counts.len(), &|c| counts[c].store(count(selection.chunk(c)), Ordering::Relaxed))?;
+        parallel(counts.len(), &|c| counts[c].store(count(selection.bytes(c)), Ordering::Relaxed))?;
+        selection.count_up(counts);
+        Ok(Arc::new(selection))
+    }
+
+    /// The places of a mask of this shape whose bits `fill` writes, chunk by chunk, to these words. Behind the mask's end there are none.
+    pub(super) fn of_words(
+        shape: &[usize],
+        words: Arc<Store>,
+        fill: impl Fn(usize, &mut [u64]) + Sync,
+    ) -> Result<Selection> {
+        let n = legate_jit_ir::shape::size(shape).div_ceil(64);
+        let counts: SmallVec<[AtomicUsize; 4]> = (0..n.div_ceil(CHUNK / 64)).map(|_| AtomicUsize::new(0)).collect();
+        parallel_again(counts.len(), &|c| {
+            let from = c * (CHUNK / 64);
+            // (Each chunk's own.)
+            let out = elements_mut::<u64>(&words, from..n.min(from + CHUNK / 64));
+            fill(c, out);
+            counts[c].store(ones(out), Ordering::Relaxed);
+        })?;
+        let mut selection = Selection { shape: shape.into(), source: Source::Words(words), before: SmallVec::new() };
+        selection.count_up(counts);
+        Ok(selection)
+    }
+
+    fn count_up(&mut self, counts: SmallVec<[AtomicUsize; 4]>) {
         let mut total = 0;
-        selection.before.push(0);
+        self.before.push(0);
         for c in counts {
             total += c.into_inner();
-            selection.before.push(total);
+            self.before.push(total);
         }
-        Ok(selection)
+    }
+
+    /// The mask, one byte a place.
+    pub(super) fn spread(&self) -> Result<Arc<Store>> {
+        let n = legate_jit_ir::shape::size(&self.shape);
+        let store = Store::alloc(n)?;
+        parallel(self.chunks(), &|c| {
+            let from = c * CHUNK;
+            // (Each chunk's own.)
+            let out = elements_mut::<u8>(&store, from..n.min(from + CHUNK));
+            match &self.source {
+                Source::Words(words) => {
+                    let words = elements::<u64>(words, from / 64..(from + out.len()).div_ceil(64));
+                    spread(words, out);
+                }
+                Source::Seen(_) | Source::Copied(_) => out.copy_from_slice(self.bytes(c)),
+            }
+        })?;
+        Ok(store)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -90,14 +133,49 @@ impl Selection {
         chunk * CHUNK
     }
 
-    /// The mask's bytes in a chunk.
-    pub(crate) fn chunk(&self, chunk: usize) -> &[u8] {
-        let n = legate_jit_ir::shape::size(&self.shape);
-        let lo = chunk * CHUNK;
-        // SAFETY: the mask is n bytes one after the other, kept by self; nobody writes them (a store is immutable while
-        // somebody holds it, and foreign code that shares one may not write it while a call of ours looks at it).
-        unsafe { std::slice::from_raw_parts(self.bytes.ptr().wrapping_add(lo), CHUNK.min(n - lo)) }
+    /// Places in a chunk, selected or not.
+    pub(crate) fn chunk_size(&self, chunk: usize) -> usize {
+        CHUNK.min(legate_jit_ir::shape::size(&self.shape) - chunk * CHUNK)
     }
+
+    /// The places of a part of a chunk, which begins at its place `first` and has `n` of them.
+    pub(crate) fn places<'a>(&self, chunk: usize, first: usize, n: usize, words: &'a mut Words) -> &'a Words {
+        match &self.source {
+            Source::Words(all) => {
+                let from = chunk * CHUNK + first;
+                let end = legate_jit_ir::shape::size(&self.shape).div_ceil(64);
+                words.of_bits(elements(all, from / 64..end.min((from + n).div_ceil(64))), from % 64, n)
+            }
+            Source::Seen(_) | Source::Copied(_) => words.of(&self.bytes(chunk)[first..first + n]),
+        }
+    }
+
+    /// The bytes of a mask in a chunk.
+    fn bytes(&self, chunk: usize) -> &[u8] {
+        let ptr = match &self.source {
+            Source::Seen(view) => view.ptr.cast_const(),
+            Source::Copied(store) => store.as_ptr(),
+            Source::Words(_) => return &[],
+        };
+        // SAFETY: the mask is so many bytes one after the other, kept by self; nobody writes them (a store is immutable while
+        // somebody holds it, and foreign code that shares one may not write it while a call of ours looks at it).
+        unsafe { std::slice::from_raw_parts(ptr.wrapping_add(chunk * CHUNK), self.chunk_size(chunk)) }
+    }
+}
+
+/// Elements of a store, which nobody writes: it holds numbers of this type, one after the other.
+pub(super) fn elements<T: Copy>(store: &Store, range: Range<usize>) -> &[T] {
+    assert!(range.end * size_of::<T>() <= store.bytes() && range.start <= range.end);
+    // SAFETY: the store has so many bytes, aligned as stores are, and numbers may be any bytes; see above.
+    unsafe { std::slice::from_raw_parts(store.as_ptr().cast::<T>().add(range.start), range.len()) }
+}
+
+/// Elements of a store that has just been made, to be written. Who shares it among threads gives each its own.
+#[expect(clippy::mut_from_ref, reason = "threads write to parts of one store")]
+pub(super) fn elements_mut<T: Copy>(store: &Store, range: Range<usize>) -> &mut [T] {
+    assert!(range.end * size_of::<T>() <= store.bytes() && range.start <= range.end);
+    // SAFETY: as in `elements`; the callers have just made the store, and each range has one writer.
+    unsafe { std::slice::from_raw_parts_mut(store.as_mut_ptr().cast::<T>().add(range.start), range.len()) }
 }
 
 /// The next places of a mask as bits, at most 64; a byte that is not 0 selects.
@@ -160,6 +238,24 @@ impl Words {
         self.len = mask.len().div_ceil(64);
         if !rest.is_empty() {
             self.words[whole.len()] = word(rest);
+        }
+        self.words[self.len..self.len + AHEAD].fill(0);
+        self
+    }
+
+    /// `n` places from the bit `first` of these words on.
+    fn of_bits(&mut self, bits: &[u64], first: usize, n: usize) -> &Words {
+        self.len = n.div_ceil(64);
+        let words = &mut self.words[..self.len];
+        if first == 0 {
+            words.copy_from_slice(&bits[..words.len()]);
+        } else {
+            for (k, w) in words.iter_mut().enumerate() {
+                *w = bits[k] >> first | bits.get(k + 1).map_or(0, |next| next << (64 - first));
+            }
+        }
+        if let (Some(last), rest @ 1..) = (words.last_mut(), n % 64) {
+            *last &= (1 << rest) - 1;
         }
         self.words[self.len..self.len + AHEAD].fill(0);
         self
@@ -237,6 +333,31 @@ fn count_avx512(mask: &[[u8; 64]]) -> usize {
     mask.iter().map(|m| word_avx512(m).count_ones() as usize).sum()
 }
 
+fn ones(words: &[u64]) -> usize {
+    match isa() {
+        Isa::Base => words.iter().map(|w| w.count_ones() as usize).sum(),
+        // SAFETY: processors with AVX2 count bits, too.
+        Isa::Avx2 | Isa::Avx512 => unsafe { ones_popcnt(words) },
+    }
+}
+
+#[target_feature(enable = "popcnt")]
+fn ones_popcnt(words: &[u64]) -> usize {
+    words.iter().map(|w| w.count_ones() as usize).sum()
+}
+
+/// Bits as bytes.
+fn spread(words: &[u64], bytes: &mut [u8]) {
+    for (&w, bytes) in words.iter().zip(bytes.chunks_mut(64)) {
+        for (k, bytes) in bytes.chunks_mut(8).enumerate() {
+            // Each byte of the product has the eight bits; one of them is left in each.
+            let eight = ((w >> (8 * k) & 0xff) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+            let eight = (eight + 0x7f7f_7f7f_7f7f_7f7f) >> 7 & 0x0101_0101_0101_0101;
+            bytes.copy_from_slice(&eight.to_le_bytes()[..bytes.len()]);
+        }
+    }
+}
+
 /// Words ahead of the one that is visited whose places are announced.
 const AHEAD: usize = 6;
 
@@ -245,6 +366,9 @@ const AHEAD: usize = 6;
 pub(crate) fn is_sparse(mask: &Array) -> bool {
     if mask.size() < SMALL || !mask.c_contiguous() || !mask.at_rest() {
         return false;
+    }
+    if let Some(known) = found::remembered(&mut lock(), mask) {
+        return known.count() < mask.size() / 12;
     }
     let Ok(view) = mask.host() else { return false };
     const WORDS: usize = 64;
@@ -314,6 +438,26 @@ mod tests {
         }
         let turned = mask.index(&[crate::Index::Slice { start: i64::MAX, stop: i64::MIN, step: -1 }]).unwrap();
         assert_eq!(Selection::of(&turned).unwrap().count(), s.count());
+    }
+
+    #[test]
+    fn bits_select_what_bytes_do() {
+        let n = 2 * CHUNK + 77;
+        let bytes: Vec<u8> = (0..n as u32).map(|i| (i.wrapping_mul(2654435761) >> 20 & 5 == 0) as u8).collect();
+        let seen = Selection::of(&Array::from_bytes(&bytes, &[n], DType::Bool).unwrap()).unwrap();
+        let words = Store::alloc(n.div_ceil(64) * 8).unwrap();
+        let fill = |c: usize, out: &mut [u64]| out.copy_from_slice(Words::new().of(seen.bytes(c)).words());
+        let bits = Selection::of_words(&[n], words, fill).unwrap();
+        assert_eq!((bits.count(), bits.before(2), bits.chunks()), (seen.count(), seen.before(2), 3));
+        assert_eq!(bits.spread().unwrap().as_slice(), bytes);
+        assert_eq!(seen.spread().unwrap().as_slice(), bytes);
+        for (chunk, first, n) in
+            [(0, 0, CHUNK), (1, 64, 640), (1, 5, 64), (0, 63, 1), (2, 13, 64), (2, 1, 76), (2, 0, 77)]
+        {
+            let (mut a, mut b) = (Words::new(), Words::new());
+            let (a, b) = (bits.places(chunk, first, n, &mut a), seen.places(chunk, first, n, &mut b));
+            assert_eq!(a.words(), b.words(), "{n} places from {first} of chunk {chunk}");
+        }
     }
 
     #[test]
