@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::between::{self, Between, Search, Zones};
 use super::condition::{self, Condition, Term};
 use super::interval::by_type;
-use super::moves::parallel_again;
+use super::moves::parallel;
 use super::selection::{CHUNK, Selection, elements, elements_mut};
 use crate::array::Array;
 use crate::base::{State, Version};
@@ -222,7 +222,7 @@ fn zones_of<T: Between>(of: &Arc<Store>, n: usize) -> Option<Result<Arc<Zoned>>>
         let bytes = n.div_ceil(64) * size_of::<T>();
         let zoned = Zoned { least: Store::alloc(bytes)?, most: Store::alloc(bytes)? };
         let x = elements::<T>(of, 0..n);
-        parallel_again(n.div_ceil(CHUNK), &|c| {
+        parallel(n.div_ceil(CHUNK), &|c| {
             let x = &x[c * CHUNK..n.min((c + 1) * CHUNK)];
             let zones = c * CHUNK / 64..c * CHUNK / 64 + x.len().div_ceil(64);
             // (Each chunk's own.)

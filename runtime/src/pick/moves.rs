@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use legate_jit_ir::shape::{c_strides, size};
 use legate_jit_vmath::{Isa, isa};
@@ -26,35 +26,6 @@ pub(crate) fn parallel(count: usize, task: &(dyn Fn(usize) + Sync)) -> Result<()
         return Ok(());
     }
     pool::run(count, &|i, _| task(i)).map_err(Error::Runtime)
-}
-
-/// The same for tasks that touch what the tasks of that number touched a moment ago: each thread has a range of its own, the same one
-/// each time, so that this is in its cache; who is done with his takes from the end of another's.
-pub(crate) fn parallel_again(count: usize, task: &(dyn Fn(usize) + Sync)) -> Result<()> {
-    if count < FEW {
-        (0..count).for_each(task);
-        return Ok(());
-    }
-    let threads = pool::threads();
-    let bounds = |k: usize| (k * count / threads) as u64 | (((k + 1) * count / threads) as u64) << 32;
-    // First and end of what is left of each range.
-    let left: SmallVec<[AtomicU64; 8]> = (0..threads).map(|k| AtomicU64::new(bounds(k))).collect();
-    let take = |of: usize, own: bool| {
-        let next = |range: u64| {
-            let (first, end) = (range as u32, (range >> 32) as u32);
-            (first < end).then(|| if own { range + 1 } else { range - (1 << 32) })
-        };
-        let range = left[of].fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
-        Some(if own { range as u32 as usize } else { (range >> 32) as usize - 1 })
-    };
-    let all = |_, thread: usize| {
-        for k in 0..threads {
-            while let Some(index) = take((thread + k) % threads, k == 0) {
-                task(index);
-            }
-        }
-    };
-    pool::run(threads, &all).map_err(Error::Runtime)
 }
 
 /// An address that threads share: each touches elements of its own.
@@ -168,7 +139,7 @@ pub(crate) fn compress(view: &HostView, selection: &Selection) -> Result<Arc<Sto
         return Ok(out);
     }
     let to = Addr(out.as_mut_ptr());
-    parallel_again(selection.chunks(), &|c| {
+    parallel(selection.chunks(), &|c| {
         let start = to.at((selection.before(c) * rows.bytes) as isize);
         match rows.scattered {
             None => by_size!(rows.bytes, compress_chunk(&rows, selection, c, start)),
@@ -565,23 +536,4 @@ pub(crate) fn coordinates(selection: &Selection) -> Result<Arc<Store>> {
         });
     })?;
     Ok(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_task_runs_once() {
-        for count in [0, 1, FEW, 31, 1000] {
-            let times: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
-            for _ in 0..50 {
-                let task = |k: usize| {
-                    times[k].fetch_add(1, Ordering::Relaxed);
-                };
-                parallel_again(count, &task).unwrap();
-            }
-            assert!(times.iter().all(|t| t.load(Ordering::Relaxed) == 50));
-        }
-    }
 }

@@ -13,7 +13,7 @@ use legate_jit_vmath::{Isa, isa};
 use smallvec::SmallVec;
 
 use super::found;
-use super::moves::{parallel, parallel_again};
+use super::moves::parallel;
 use crate::array::Array;
 use crate::array::host::gather;
 use crate::session::lock;
@@ -75,7 +75,7 @@ impl Selection {
     ) -> Result<Selection> {
         let n = legate_jit_ir::shape::size(shape).div_ceil(64);
         let counts: SmallVec<[AtomicUsize; 4]> = (0..n.div_ceil(CHUNK / 64)).map(|_| AtomicUsize::new(0)).collect();
-        parallel_again(counts.len(), &|c| {
+        parallel(counts.len(), &|c| {
             let from = c * (CHUNK / 64);
             // (Each chunk's own.)
             let out = elements_mut::<u64>(&words, from..n.min(from + CHUNK / 64));
