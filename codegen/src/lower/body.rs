@@ -9,6 +9,7 @@ use super::build::{Build, Elem, V};
 use super::course::{Code, Course, Exit, Known};
 use super::emitter::{Emitter, OfTwo};
 use super::memory::{self, At, Row};
+use super::power;
 use super::quotient::Quotients;
 use super::rounds::{Unflat, some};
 use crate::{Error, Result};
@@ -118,12 +119,20 @@ impl<'c, 'b> Body<'c, 'b> {
             None if self.course.reciprocals => Quotients::of(&self.course.kernel, &code.body),
             None | Some(_) => None,
         };
+        let powers = power::pays(&code.body);
         for k in (0..code.body.insts.len()).filter(|&k| code.needed[k] && which(k)) {
             if let Some(all) = quotients.as_ref().filter(|_| values.iter().all(|values| values[k].is_none())) {
                 let value = |v: usize, r: Reg| values[v][r.0 as usize].expect("operands come first").one();
                 let quotients = all.lower(self.build, self.row, k, values.len(), value);
                 for (values, quotient) in values.iter_mut().zip(quotients.into_iter().flatten()) {
                     values[k] = Some(Val::One(quotient));
+                }
+            }
+            if powers && values.iter().all(|values| values[k].is_none()) {
+                let value = |v: usize, r: Reg| values[v][r.0 as usize].expect("operands come first").one();
+                let powers = power::lower(self.build, &code.body, k, values.len(), value);
+                for (values, power) in values.iter_mut().zip(powers.into_iter().flatten()) {
+                    values[k] = Some(Val::One(power));
                 }
             }
             if let [a, b] = &mut values[..]
@@ -155,6 +164,9 @@ impl<'c, 'b> Body<'c, 'b> {
                 if let Some(length) = &code.lengths[k] {
                     return Ok(Val::One(length.lower(b, body.dtype(length.of), value(length.of))));
                 }
+                if let Some(rounded) = code.rounded.get(k).copied().flatten() {
+                    return Ok(Val::One(rounded.lower(b, self.row, body, value(rounded.args()[0]).one())));
+                }
                 let types: Vec<DType> = args.iter().map(|&r| body.dtype(r)).collect();
                 let values: Vec<Val> = args.iter().map(|&r| value(r)).collect();
                 emit::lower(&mut Emitter::new(*b), *f, &types, &values)
@@ -173,7 +185,8 @@ impl<'c, 'b> Body<'c, 'b> {
         b: &[Option<Val<'c>>],
     ) -> Option<Result<OfEach<'c>>> {
         let Op::Map(f, args) = &code.body.insts[k].op else { return None };
-        if a[k].is_some() || b[k].is_some() || code.lengths[k].is_some() {
+        let own = code.lengths[k].is_some() || code.rounded.get(k).is_some_and(Option::is_some);
+        if a[k].is_some() || b[k].is_some() || own {
             return None;
         }
         let value = |values: &[Option<Val<'c>>], r: Reg| values[r.0 as usize].expect("operands come first");

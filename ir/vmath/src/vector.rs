@@ -712,6 +712,7 @@ mod tests {
                 [x, x * 10.0, x * 400.0, x * 1e-3, x * 1e-310, x * 1e300, x * 1e10][i % 7]
             })
             .chain([0.0, -0.0, 1.0, -1.0, 0.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::MAX, 5e-324])
+            .chain((-16..=16).map(|n| n as f64 / 2.0))
             .collect();
         let same = |a: f64, b: f64| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
         macro_rules! check {
