@@ -79,8 +79,8 @@ impl Steps {
         let strided = kernel.accesses.iter().any(|a| a.inner == InnerStride::Any);
         let calls = (0..kernel.body.insts.len()).any(|k| kernel.body.calls(k));
         let arithmetic = Arithmetic::of(kernel);
-        let vector_bytes =
-            target.vector_bytes(calls || arithmetic.powers || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32);
+        let vector_bytes = target
+            .vector_bytes(calls || arithmetic.long || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32);
         let vector = vector_bytes / widest;
         let apart = |a: &Access| matches!(a.inner, InnerStride::Apart { .. });
         let gaps = kernel.accesses.iter().any(|a| a.inner == InnerStride::Two || apart(a));
@@ -99,12 +99,8 @@ impl Steps {
             || kernel.accesses.iter().any(apart)
             || arithmetic.slow
             || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32;
-        let beside = match kernel.body.insts.len() {
-            _ if calls || arithmetic.depth < LONG_CHAIN => 1,
-            0..=24 => 4,
-            25..=48 => 2,
-            _ => 1,
-        };
+        let side_by_side = !calls && arithmetic.depth >= LONG_CHAIN && kernel.body.insts.len() <= WORTH_ALIGNING;
+        let beside = if side_by_side { 2 } else { 1 };
         Steps { vector_bytes, lanes, unroll, beside, masked, aligned, past, prefetch }
     }
 }
@@ -122,8 +118,8 @@ const LONG_ROW: u32 = 8;
 const ARITHMETIC_BOUND: u32 = 4;
 /// The most operations of a body with roots or quotients that is worth its code twice.
 const WORTH_TWICE: u32 = 40;
-/// Operations that wait for each other, from which on a scheduler (of 64 operations on a Zen 4) does not see enough of those beside them
-/// in one vector and the next.
+/// Operations that wait for each other, from which on a scheduler (of 64 operations on a Zen 4) does not see enough beside them in the
+/// next vector: forces by (r²)^-1.5 take 1.12 ns a pair two vectors at a time and 1.27 one at a time (1.2 three or four).
 const LONG_CHAIN: u32 = 10;
 /// The most instructions of a body with calls whose code is worth having for two vectors: functions of two at a time take a tenth to
 /// a third less time.
@@ -142,15 +138,15 @@ struct Arithmetic {
     depth: u32,
     /// Some operation is a root or a quotient.
     slow: bool,
-    /// Some operation is a power that is code of its own.
-    powers: bool,
+    /// Some operation is a power that is code of its own, or rounds a quotient (see `rounded`), which takes some ten operations.
+    long: bool,
 }
 
 impl Arithmetic {
     fn of(kernel: &Kernel) -> Arithmetic {
         let insts = &kernel.body.insts;
         let mut depth = vec![0u32; insts.len()];
-        let (mut ops, mut powers) = (0, false);
+        let (mut ops, mut long) = (0, false);
         let slow = insts.iter().any(|i| matches!(i.op, Op::Map(Ufunc::Divide | Ufunc::Sqrt, _)));
         for (k, inst) in insts.iter().enumerate() {
             let args = inst.op.args();
@@ -159,11 +155,11 @@ impl Arithmetic {
             }
             // (A power is some twenty operations, of which a dozen wait for each other.)
             let power = kernel.body.power(k).is_some();
-            powers |= power;
+            long |= power || rounded::is_one(&kernel.body, &inst.op);
             ops += if power { 20 } else { 1 };
             depth[k] = if power { 12 } else { 1 } + args.iter().map(|r| depth[r.0 as usize]).max().unwrap_or(0);
         }
-        Arithmetic { ops, depth: depth.into_iter().max().unwrap_or(0), slow, powers }
+        Arithmetic { ops, depth: depth.into_iter().max().unwrap_or(0), slow, long }
     }
 
     /// Whether a core that looks `WINDOW` operations ahead would mostly wait for results: an operation takes some 4 cycles,

@@ -128,6 +128,17 @@ impl<'c, 'b> Body<'c, 'b> {
                     values[k] = Some(Val::One(quotient));
                 }
             }
+            if let Some(rounded) = code.rounded.get(k).copied().flatten()
+                && values.iter().all(|values| values[k].is_none())
+            {
+                let dividend =
+                    |values: &Vec<Option<Val<'c>>>| values[rounded.args()[0].0 as usize].expect("it comes first");
+                let dividends: Vec<V<'c>> = values.iter().map(|values| dividend(values).one()).collect();
+                let nearest = rounded.lower(self.build, self.row, &code.body, &dividends);
+                for (values, nearest) in values.iter_mut().zip(nearest) {
+                    values[k] = Some(Val::One(nearest));
+                }
+            }
             if powers && values.iter().all(|values| values[k].is_none()) {
                 let value = |v: usize, r: Reg| values[v][r.0 as usize].expect("operands come first").one();
                 let powers = power::lower(self.build, &code.body, k, values.len(), value);
@@ -164,9 +175,6 @@ impl<'c, 'b> Body<'c, 'b> {
                 if let Some(length) = &code.lengths[k] {
                     return Ok(Val::One(length.lower(b, body.dtype(length.of), value(length.of))));
                 }
-                if let Some(rounded) = code.rounded.get(k).copied().flatten() {
-                    return Ok(Val::One(rounded.lower(b, self.row, body, value(rounded.args()[0]).one())));
-                }
                 let types: Vec<DType> = args.iter().map(|&r| body.dtype(r)).collect();
                 let values: Vec<Val> = args.iter().map(|&r| value(r)).collect();
                 emit::lower(&mut Emitter::new(*b), *f, &types, &values)
@@ -185,8 +193,7 @@ impl<'c, 'b> Body<'c, 'b> {
         b: &[Option<Val<'c>>],
     ) -> Option<Result<OfEach<'c>>> {
         let Op::Map(f, args) = &code.body.insts[k].op else { return None };
-        let own = code.lengths[k].is_some() || code.rounded.get(k).is_some_and(Option::is_some);
-        if a[k].is_some() || b[k].is_some() || own {
+        if a[k].is_some() || b[k].is_some() || code.lengths[k].is_some() {
             return None;
         }
         let value = |values: &[Option<Val<'c>>], r: Reg| values[r.0 as usize].expect("operands come first");

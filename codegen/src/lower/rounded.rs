@@ -13,6 +13,13 @@ use super::build::{Build, Elem, Math, V};
 use super::emitter::Emitter;
 use super::memory::Row;
 use super::quotient::{Format, of_row, row_number};
+use crate::target::Level;
+
+/// Whether an operation rounds a quotient.
+pub fn is_one(body: &Body, op: &Op) -> bool {
+    let divides = |r: &Reg| matches!(body.insts[r.0 as usize].op, Op::Map(Ufunc::Divide, _));
+    matches!(op, Op::Map(Ufunc::Rint, args) if args.iter().all(divides))
+}
 
 /// The quotient that is rounded.
 #[derive(Clone, Copy)]
@@ -48,19 +55,21 @@ impl Rounded {
         [self.dividend, self.divisor]
     }
 
-    /// The nearest integers to the quotients of `x`.
-    pub fn lower<'c>(&self, b: &Build<'c, '_>, row: &Row<'c>, body: &Body, x: V<'c>) -> V<'c> {
+    /// The nearest integers to the quotients of some vectors.
+    pub fn lower<'c>(&self, b: &Build<'c, '_>, row: &Row<'c>, body: &Body, x: &[V<'c>]) -> Vec<V<'c>> {
         let dtype = body.dtype(self.dividend);
         let format = Format::of(dtype).expect("a float");
         let one = b.with_lanes(1);
         let divisor = row_number(&one, row, body, self.divisor).expect("a row's number");
         let e = Elem::of(dtype);
         let d = b.splat(e, divisor);
-        let divided = |b: &Build<'c, '_>| b.op("math.roundeven", &[b.op("arith.divf", &[x, d], e)], e);
-        if b.lanes == 1 || b.math == Math::Gpu {
+        let divided = |b: &Build<'c, '_>| -> Vec<V<'c>> {
+            x.iter().map(|&x| b.op("math.roundeven", &[b.op("arith.divf", &[x, d], e)], e)).collect()
+        };
+        if b.lanes == 1 || !matches!(b.math, Math::Cpu(Level::V3 | Level::V4)) {
             return divided(b);
         }
-        // Two roundings are 2^-52 (or -23) of the quotient, and those of the bound itself less than what it leaves.
+        // Two roundings are 2^-52 (or -23) of the quotient, and that of the bound itself less than what it leaves.
         let (error, bound) = if dtype == DType::F32 {
             (2f64.powi(-21), 0.5 - 2f64.powi(-10))
         } else {
@@ -70,14 +79,19 @@ impl Rounded {
         let beyond = format.is_beyond(&one, divisor, format.divisors);
         let reciprocal = b.splat(e, one.select(beyond, one.float(e, f64::NAN), reciprocal));
         let emit = &mut Emitter::new(*b);
-        let quotient = emit.op2("arith.mulf", x, reciprocal);
-        let nearest = emit.op1("math.roundeven", quotient);
-        let rest = emit.op2("arith.subf", quotient, nearest);
-        let [rest, size] = [rest, quotient].map(|v| emit.op1("math.absf", v));
         let (error, bound) = (emit.float(dtype, error), emit.float(dtype, bound));
-        let off = emit.op2("arith.mulf", size, error);
-        let off = emit.op2("arith.addf", off, rest);
-        let uncertain = emit.cmpf(CmpF::Uge, off, bound);
-        b.if_else(b.any(uncertain), |inner| vec![divided(inner)], |_| vec![nearest])[0]
+        let (mut nearest, mut uncertain) = (Vec::new(), None);
+        for &x in x {
+            let quotient = emit.op2("arith.mulf", x, reciprocal);
+            let integer = emit.op1("math.roundeven", quotient);
+            let rest = emit.op2("arith.subf", quotient, integer);
+            let [rest, size] = [rest, quotient].map(|v| emit.op1("math.absf", v));
+            let off = emit.mul_add(size, error, rest);
+            let here = emit.cmpf(CmpF::Uge, off, bound);
+            nearest.push(integer);
+            uncertain = Some(uncertain.map_or(here, |other| emit.or(other, here)));
+        }
+        let uncertain = b.any(uncertain.expect("some vectors"));
+        b.if_else(uncertain, |inner| divided(inner), |_| nearest)
     }
 }

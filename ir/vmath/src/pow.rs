@@ -9,7 +9,8 @@ use crate::powers::{Double, Exponent, Pair, WHOLE, power};
 #[inline(always)]
 pub fn pow<V: Lanes>(x: V, y: V) -> V {
     let twice = y + y;
-    let short = round(twice).eq(twice) & twice.abs().le(V::all(WHOLE as f64));
+    // (To the power of 0 everything is 1.)
+    let short = round(twice).eq(twice) & twice.abs().le(V::all(WHOLE as f64)) & V::all(0.0).lt(twice.abs());
     if !V::any(short) {
         return general(x, y);
     }
@@ -21,9 +22,13 @@ pub fn pow<V: Lanes>(x: V, y: V) -> V {
         let (r, inside) = (power(Double(x), exponent).0, within(x, exponent));
         return if all(inside) { r } else { V::select(inside, r, general(x, y)) };
     }
-    let r = general(x, y);
     let whole = round(y).eq(y) & short;
-    let r = if V::any(whole) { V::select(whole & near(x, y), whole_power(x, y), r) } else { r };
+    let inside = whole & near(x, y);
+    if all(inside) {
+        return whole_power(x, y);
+    }
+    let r = general(x, y);
+    let r = if V::any(inside) { V::select(inside, whole_power(x, y), r) } else { r };
     r.mend2(short & !whole, x, y, half)
 }
 
@@ -70,8 +75,9 @@ fn half(x: f64, y: f64) -> f64 {
     }
 }
 
+/// Any other exponent.
 #[inline(always)]
-fn general<V: Lanes>(x: V, y: V) -> V {
+pub fn general<V: Lanes>(x: V, y: V) -> V {
     let a = x.abs();
     let log = log_precise(a);
     let hi = y * log.hi;

@@ -11,6 +11,7 @@ use crate::single;
 pub fn pow<V: Singles>(x: V, y: V) -> V {
     let twice = y + y;
     let short = ((twice + V::all(MAGIC)) - V::all(MAGIC)).eq(twice) & twice.abs().le(V::all(WHOLE as f32));
+    let short = short & V::all(0.0).lt(twice.abs());
     if !V::any(short) {
         return general(x, y);
     }
@@ -22,9 +23,13 @@ pub fn pow<V: Singles>(x: V, y: V) -> V {
         let (r, inside) = (power(Single(x), exponent).0, within(x, exponent));
         return if all(inside) { r } else { V::select(inside, r, general(x, y)) };
     }
-    let r = general(x, y);
     let whole = ((y + V::all(MAGIC)) - V::all(MAGIC)).eq(y) & short;
-    let r = if V::any(whole) { V::select(whole & near(x, y), whole_power(x, y), r) } else { r };
+    let inside = whole & near(x, y);
+    if all(inside) {
+        return whole_power(x, y);
+    }
+    let r = general(x, y);
+    let r = if V::any(inside) { V::select(inside, whole_power(x, y), r) } else { r };
     r.mend2(short & !whole, x, y, |x, y| half(x as f32, y as f32) as f64)
 }
 
@@ -68,7 +73,7 @@ fn half(x: f32, y: f32) -> f32 {
 }
 
 #[inline(always)]
-fn general<V: Singles>(x: V, y: V) -> V {
+pub fn general<V: Singles>(x: V, y: V) -> V {
     let a = x.abs();
     let (log, log_lo) = log_precise(a);
     let hi = y * log;
