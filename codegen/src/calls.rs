@@ -3,7 +3,7 @@
 use legate_jit_vmath::{self as vmath, Float, Func, Vector};
 
 /// Changes when the meaning of a name below does.
-pub const INTERFACE: &str = "vmath 5";
+pub const INTERFACE: &str = "vmath 6";
 
 /// A function outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -16,6 +16,8 @@ mod load;
 mod nests;
 #[path = "codegen/operations.rs"]
 mod operations;
+#[path = "codegen/powers.rs"]
+mod powers;
 #[path = "codegen/ptx.rs"]
 mod ptx;
 #[path = "codegen/quotients.rs"]

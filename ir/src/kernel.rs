@@ -9,6 +9,7 @@
 //! before its stores, and a store may name the element that the same point loaded (in-place work). No point reads what
 //! another point writes.
 
+use legate_jit_vmath::powers::Exponent;
 use smallvec::SmallVec;
 
 use crate::{DType, Scalar, Ufunc};
@@ -125,6 +126,21 @@ impl Body {
 
     pub fn dtype(&self, r: Reg) -> DType {
         self.insts[r.0 as usize].dtype
+    }
+
+    /// The base and the exponent of instruction k, if it is a power of floats to a number that has a way of its own.
+    pub fn power(&self, k: usize) -> Option<(Reg, Exponent)> {
+        let inst = &self.insts[k];
+        let Op::Map(Ufunc::Power | Ufunc::FloatPower, args) = &inst.op else { return None };
+        let &[x, y] = &args[..] else { return None };
+        let Op::Const(c) = self.insts[y.0 as usize].op else { return None };
+        let floats = inst.dtype.is_float() && self.dtype(x) == inst.dtype && c.dtype == inst.dtype;
+        Some((x, Exponent::of(c.as_f64())?)).filter(|_| floats)
+    }
+
+    /// Whether instruction k calls the vector math library, in code for processors that can multiply and add at once.
+    pub fn calls(&self, k: usize) -> bool {
+        matches!(self.insts[k].op, Op::Map(f, _) if f.vmath().is_some()) && self.power(k).is_none()
     }
 }
 

@@ -6,8 +6,11 @@
 
 use legate_jit_ir::graph::Graph;
 use legate_jit_ir::plan::{BufferId, Launch, Plan, Source, Step, Target};
-use legate_jit_ir::{Result, View};
+use legate_jit_ir::{Result, Type, View};
 
+/// Results take over memory that is larger than they are by so much of it at most, and of so many bytes at least.
+const LARGER: usize = 8;
+const WORTH_SHARING: usize = 64 << 10;
 /// How many of the buffers computed last are looked at for memory to take over.
 const LOOK_BACK: usize = 64;
 
@@ -97,8 +100,9 @@ fn take_over(graph: &Graph, plan: &mut Plan) {
             let fits = |b: BufferId| {
                 let from = plan.buffer(b);
                 let home = memory[b.0 as usize];
+                let same = from.ty.bytes() == ty.bytes();
                 home != out
-                    && from.ty.bytes() == ty.bytes()
+                    && (same || !plan.outputs.contains(&out) && is_within(ty, &plan.buffer(home).ty))
                     && from.ty.dtype.size() == ty.dtype.size()
                     && (last[home.0 as usize] < s && first[home.0 as usize] < s
                         || last[home.0 as usize] == s && read_only_in_place(plan, launch, &memory, home))
@@ -109,7 +113,7 @@ fn take_over(graph: &Graph, plan: &mut Plan) {
                 .take(LOOK_BACK)
                 .map(BufferId)
                 .filter(|&b| fits(b))
-                .max_by_key(|b| last[memory[b.0 as usize].0 as usize]);
+                .max_by_key(|b| (plan.buffer(*b).ty.bytes() == ty.bytes(), last[memory[b.0 as usize].0 as usize]));
             if let Some(from) = taken {
                 plan.buffers[out.0 as usize].source = Source::TakeOver(from);
                 let home = memory[from.0 as usize];
@@ -119,6 +123,14 @@ fn take_over(graph: &Graph, plan: &mut Plan) {
             }
         }
     }
+}
+
+/// Whether an array is a little smaller than another one, along some axes: windows of windows, as of stencils without a rim. Their sizes
+/// all differ, and each of them in memory of its own would leave the caches.
+fn is_within(ty: &Type, of: &Type) -> bool {
+    let (bytes, most) = (ty.bytes(), of.bytes());
+    let fits = ty.shape.len() == of.shape.len() && ty.shape.iter().zip(&of.shape).all(|(n, m)| n <= m);
+    fits && bytes >= WORTH_SHARING && bytes <= most && (most - bytes) * LARGER <= most
 }
 
 /// For each memory, the first step that uses it; inputs are there from the beginning.

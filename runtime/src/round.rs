@@ -513,10 +513,11 @@ impl Round {
         let mut operands = 0;
         for step in &self.steps {
             let mut args = [Arg::NONE; 3];
-            for (arg, operand) in args.iter_mut().zip(&step.operands) {
+            for (k, (arg, operand)) in args.iter_mut().zip(&step.operands).enumerate() {
                 let layout = moved.and_then(|m| m.layout(operands)).unwrap_or(&operand.layout);
                 operands += 1;
                 *arg = match operand.from {
+                    From::Number(value) if step.op.has_exponent(k) => trace.exponent(value),
                     From::Number(value) => trace.scalar(value),
                     From::Held(n) => trace.array(&s.token, &values[n as usize], layout, operand.part, operand.cast),
                     From::Local(n) => Arg {

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use legate_jit_ir::graph::Reduce;
 use legate_jit_ir::{DType, Scalar, Ufunc};
+use legate_jit_vmath::powers::Exponent;
 
 use crate::Store;
 use crate::base::{State, Token, Version};
@@ -35,6 +36,12 @@ pub(crate) enum Op {
 }
 
 impl Op {
+    /// Whether argument k is a power's exponent.
+    #[inline(always)]
+    pub(crate) fn has_exponent(self, k: usize) -> bool {
+        k == 1 && matches!(self, Op::Map(Ufunc::Power | Ufunc::FloatPower))
+    }
+
     pub(crate) fn word(self) -> u64 {
         match self {
             Op::Map(u) => u as u64,
@@ -273,13 +280,21 @@ impl Trace {
     /// An argument that is a scalar of the type the operation works in.
     #[inline(always)]
     pub(crate) fn scalar(&mut self, value: Scalar) -> Arg {
-        let src = if is_special(value) {
-            self.consts.push(value);
-            Src::Const(self.consts.len() as u32 - 1)
-        } else {
-            Src::Scalar(self.argument(value))
-        };
+        let src = if is_special(value) { self.constant(value) } else { Src::Scalar(self.argument(value)) };
         Arg { src, layout: u32::MAX, cast: value.dtype, part: Part::Whole }
+    }
+
+    /// The same of a power's exponent: code that knows it is shorter.
+    pub(crate) fn exponent(&mut self, value: Scalar) -> Arg {
+        if value.dtype.is_complex() || Exponent::of(value.as_f64()).is_none() {
+            return self.scalar(value);
+        }
+        Arg { src: self.constant(value), layout: u32::MAX, cast: value.dtype, part: Part::Whole }
+    }
+
+    fn constant(&mut self, value: Scalar) -> Src {
+        self.consts.push(value);
+        Src::Const(self.consts.len() as u32 - 1)
     }
 
     /// The number of a scalar argument. Numbers that come again after a few others, as a loop's do, are one argument, so that

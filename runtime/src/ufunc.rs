@@ -11,7 +11,7 @@ use crate::layout::Layout;
 use crate::promote::WeakScalar;
 use crate::session::{Session, lock};
 use crate::shared::Shared;
-use crate::trace::{Arg, Op};
+use crate::trace::{Arg, Op, Trace};
 use crate::{Casting, Error, Result};
 use legate_jit_ir::cast::cast;
 use legate_jit_ir::dtype::Kind;
@@ -111,8 +111,11 @@ fn record(s: &mut Session, op: Ufunc, operands: &[Operand], l: &Signature, full:
         return Ok(made(store, l.out, full, perm));
     }
     let mut recorded = [Arg::NONE; 3];
-    for ((arg, o), &to) in recorded.iter_mut().zip(operands).zip(l.ins()) {
-        *arg = s.operand(o, to)?;
+    for (k, ((arg, o), &to)) in recorded.iter_mut().zip(operands).zip(l.ins()).enumerate() {
+        *arg = match Op::Map(op).has_exponent(k) {
+            true => s.operand_by(o, to, Trace::exponent)?,
+            false => s.operand(o, to)?,
+        };
     }
     s.record(Op::Map(op), l.out, &recorded[..operands.len()], full, perm)
 }
@@ -199,6 +202,12 @@ impl Session {
     /// An operand as an argument of the type the operation works in. A 0-d array whose value is known is a scalar.
     #[inline(always)]
     pub(crate) fn operand(&mut self, o: &Operand, to: DType) -> Result<Arg> {
+        self.operand_by(o, to, Trace::scalar)
+    }
+
+    /// The same; `number` makes an argument of a number.
+    #[inline(always)]
+    fn operand_by(&mut self, o: &Operand, to: DType, number: impl Fn(&mut Trace, Scalar) -> Arg) -> Result<Arg> {
         let value = match o {
             Operand::Array(a) => match if a.ndim() == 0 { a.known(self) } else { None } {
                 Some(v) => cast(v, to),
@@ -207,7 +216,7 @@ impl Session {
             Operand::Weak(w) => w.value(to)?,
             Operand::Typed(v) => cast(*v, to),
         };
-        Ok(self.trace.scalar(value))
+        Ok(number(&mut self.trace, value))
     }
 }
 

@@ -9,6 +9,7 @@ use super::build::{Build, Elem, V};
 use super::course::{Code, Course, Exit, Known};
 use super::emitter::{Emitter, OfTwo};
 use super::memory::{self, At, Row};
+use super::power;
 use super::quotient::Quotients;
 use super::rounds::{Unflat, some};
 use crate::{Error, Result};
@@ -118,12 +119,31 @@ impl<'c, 'b> Body<'c, 'b> {
             None if self.course.reciprocals => Quotients::of(&self.course.kernel, &code.body),
             None | Some(_) => None,
         };
+        let powers = power::pays(&code.body);
         for k in (0..code.body.insts.len()).filter(|&k| code.needed[k] && which(k)) {
             if let Some(all) = quotients.as_ref().filter(|_| values.iter().all(|values| values[k].is_none())) {
                 let value = |v: usize, r: Reg| values[v][r.0 as usize].expect("operands come first").one();
                 let quotients = all.lower(self.build, self.row, k, values.len(), value);
                 for (values, quotient) in values.iter_mut().zip(quotients.into_iter().flatten()) {
                     values[k] = Some(Val::One(quotient));
+                }
+            }
+            if let Some(rounded) = code.rounded.get(k).copied().flatten()
+                && values.iter().all(|values| values[k].is_none())
+            {
+                let dividend =
+                    |values: &Vec<Option<Val<'c>>>| values[rounded.args()[0].0 as usize].expect("it comes first");
+                let dividends: Vec<V<'c>> = values.iter().map(|values| dividend(values).one()).collect();
+                let nearest = rounded.lower(self.build, self.row, &code.body, &dividends);
+                for (values, nearest) in values.iter_mut().zip(nearest) {
+                    values[k] = Some(Val::One(nearest));
+                }
+            }
+            if powers && values.iter().all(|values| values[k].is_none()) {
+                let value = |v: usize, r: Reg| values[v][r.0 as usize].expect("operands come first").one();
+                let powers = power::lower(self.build, &code.body, k, values.len(), value);
+                for (values, power) in values.iter_mut().zip(powers.into_iter().flatten()) {
+                    values[k] = Some(Val::One(power));
                 }
             }
             if let [a, b] = &mut values[..]

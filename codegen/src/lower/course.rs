@@ -12,6 +12,7 @@ use legate_jit_ir::kernel::Op;
 use legate_jit_ir::{Body, DType, Inst, Kernel, Reg, Scalar, Ufunc, cast};
 
 use super::length::Length;
+use super::rounded::Rounded;
 use super::rounds::Loop;
 
 /// Operations that an exit must save: a branch that is not foreseen takes as long as some of them.
@@ -42,6 +43,8 @@ pub struct Code {
     pub body: Body,
     /// For each instruction, whether it is a comparison that can do without its operand.
     pub lengths: Vec<Option<Length>>,
+    /// For each instruction, whether it rounds a quotient that is not needed otherwise; empty where that is not asked.
+    pub rounded: Vec<Option<Rounded>>,
     /// For each instruction, whether some other one or a store needs it.
     pub needed: Vec<bool>,
 }
@@ -49,6 +52,10 @@ pub struct Code {
 impl Code {
     /// The code of a body, of which these values are needed.
     pub fn new(body: Body, roots: impl Iterator<Item = Reg>) -> Code {
+        Code::with(body, roots, Vec::new())
+    }
+
+    fn with(body: Body, roots: impl Iterator<Item = Reg>, rounded: Vec<Option<Rounded>>) -> Code {
         let lengths: Vec<Option<Length>> = body.insts.iter().map(|i| Length::of(&body, &i.op)).collect();
         let mut needed = vec![false; body.insts.len()];
         roots.for_each(|r| needed[r.0 as usize] = true);
@@ -56,12 +63,13 @@ impl Code {
             if !needed[k] {
                 continue;
             }
-            match &lengths[k] {
-                Some(length) => needed[length.of.0 as usize] = true,
-                None => inst.op.args().iter().for_each(|r| needed[r.0 as usize] = true),
+            match (&lengths[k], rounded.get(k).copied().flatten()) {
+                (Some(length), _) => needed[length.of.0 as usize] = true,
+                (None, Some(rounded)) => rounded.args().iter().for_each(|r| needed[r.0 as usize] = true),
+                (None, None) => inst.op.args().iter().for_each(|r| needed[r.0 as usize] = true),
             }
         }
-        Code { body, lengths, needed }
+        Code { body, lengths, rounded, needed }
     }
 }
 
@@ -97,7 +105,8 @@ impl Course {
         };
         let roots = body.stores.iter().map(|s| s.1);
         let roots: Vec<Reg> = roots.chain(exits.iter().flat_map(|e| &e.stores).filter_map(of_exit)).collect();
-        Course { kernel, code: Code::new(body, roots.into_iter()), exits, rounds: None, reciprocals: true }
+        let rounded = Rounded::all(&kernel, &body, &roots);
+        Course { code: Code::with(body, roots.into_iter(), rounded), kernel, exits, rounds: None, reciprocals: true }
     }
 
     fn with_rounds(kernel: &Kernel, rounds: Loop) -> Course {

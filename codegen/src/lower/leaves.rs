@@ -44,30 +44,42 @@ pub fn leaves<'c>(build: &Build<'c, '_>, course: &Course, steps: Steps, argument
     build.for_state(zero, arguments.extent[0], one, &[zero], |b, leaf, at| {
         let from = at[0];
         let length = b.load(Elem::I64, b.offset(lengths, leaf, Elem::I64));
-        let whole = b.op("arith.andi", &[length, b.int(Elem::I64, -(LANES as i64))], Elem::I64);
-        let middle = b.op("arith.addi", &[from, whole], Elem::I64);
         let end = b.op("arith.addi", &[from, length], Elem::I64);
         // -0.0 plus anything is that.
         let start: Vec<V<'c>> = sums.iter().map(|&(_, e)| b.with_lanes(LANES).float(e, -0.0)).collect();
-        let mut part = |b: &Build<'c, '_>, i: V<'c>, state: Vec<V<'c>>| match add(b, course, &row, i, &state) {
-            Ok(next) => next,
-            Err(e) => {
-                result = Err(e);
-                state
-            }
-        };
-        let step = b.int(Elem::I64, LANES as i64);
-        let lanes = b.for_state(from, middle, step, &start, |b, i, state| {
-            let b = b.with_lanes(LANES);
-            if steps.prefetch {
+        let mut part = |b: &Build<'c, '_>, i: V<'c>, vectors: u32, state: Vec<V<'c>>| {
+            let at = |v: u32| match v {
+                0 => At::whole(i),
+                v => At::whole(b.with_lanes(1).op(
+                    "arith.addi",
+                    &[i, b.with_lanes(1).int(Elem::I64, (v * LANES) as i64)],
+                    Elem::I64,
+                )),
+            };
+            let at: Vec<At<'c>> = (0..vectors).map(at).collect();
+            if steps.prefetch && b.lanes > 1 {
                 (0..kernel.accesses.len() as u32)
                     .filter(|&a| !kernel.accesses[a as usize].write)
-                    .for_each(|a| row.prefetch(&b, kernel, a, &At::whole(i), AHEAD));
+                    .for_each(|a| at.iter().for_each(|at| row.prefetch(b, kernel, a, at, AHEAD)));
             }
-            part(&b, i, state)
-        });
+            add(b, course, &row, &at, &state).unwrap_or_else(|e| {
+                result = Err(e);
+                state
+            })
+        };
+        // Several vectors at a time, then the others one by one; they are added in order.
+        let (mut at, mut lanes) = (from, start);
+        for vectors in if steps.beside > 1 { vec![steps.beside, 1] } else { vec![1] } {
+            let step = (vectors * LANES) as i64;
+            let whole = b.op("arith.andi", &[length, b.int(Elem::I64, -step)], Elem::I64);
+            let until = b.op("arith.addi", &[from, whole], Elem::I64);
+            lanes = b.for_state(at, until, b.int(Elem::I64, step), &lanes, |b, i, state| {
+                part(&b.with_lanes(LANES), i, vectors, state)
+            });
+            at = until;
+        }
         let total: Vec<V<'c>> = lanes.iter().zip(&sums).map(|(&v, &(_, e))| across(b, e, v)).collect();
-        let total = b.for_state(middle, end, b.int(Elem::I64, 1), &total, |b, i, state| part(b, i, state));
+        let total = b.for_state(at, end, b.int(Elem::I64, 1), &total, |b, i, state| part(b, i, 1, state));
         for (&(a, e), &sum) in sums.iter().zip(&total) {
             b.store(e, sum, b.offset(row.address(a), leaf, e));
         }
@@ -76,25 +88,25 @@ pub fn leaves<'c>(build: &Build<'c, '_>, course: &Course, steps: Steps, argument
     result
 }
 
-/// The body at the points from `i` on, its results added to `state`.
-fn add<'c>(b: &Build<'c, '_>, course: &Course, row: &Row<'c>, i: V<'c>, state: &[V<'c>]) -> Result<Vec<V<'c>>> {
+/// The body at some vectors of points, its results added to `state`, those of one vector after the other.
+fn add<'c>(b: &Build<'c, '_>, course: &Course, row: &Row<'c>, parts: &[At<'c>], state: &[V<'c>]) -> Result<Vec<V<'c>>> {
     let kernel = &course.kernel;
-    let at = At::whole(i);
-    let mut values = Body::new(b, course, row).values(&[at])?;
-    let values = values.pop().expect("what is stored at one place");
-    let mut sums = state.iter();
-    let mut next = Vec::new();
-    for (&(a, _), value) in kernel.body.stores.iter().zip(values) {
-        let access = kernel.accesses[a as usize];
-        match (access.inner, value) {
-            (InnerStride::Leaves, Val::One(v)) => {
-                let sum = *sums.next().expect("a sum for each such access");
-                next.push(b.op("arith.addf", &[sum, v], Elem::of(access.dtype)));
+    let values = Body::new(b, course, row).values(parts)?;
+    let mut sums = state.to_vec();
+    for (at, values) in parts.iter().zip(values) {
+        let mut sum = sums.iter_mut();
+        for (&(a, _), value) in kernel.body.stores.iter().zip(values) {
+            let access = kernel.accesses[a as usize];
+            match (access.inner, value) {
+                (InnerStride::Leaves, Val::One(v)) => {
+                    let sum = sum.next().expect("a sum for each such access");
+                    *sum = b.op("arith.addf", &[*sum, v], Elem::of(access.dtype));
+                }
+                _ => row.store(b, kernel, a, at, value),
             }
-            _ => row.store(b, kernel, a, &at, value),
         }
     }
-    Ok(next)
+    Ok(sums)
 }
 
 /// ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7)).

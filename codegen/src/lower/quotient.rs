@@ -23,12 +23,12 @@ const MOST: usize = 12;
 
 /// What a type's numbers are in registers, and in which ranges divisors and quotients may be: powers of two, the upper one beyond.
 /// Quotients begin at `quotients` and have half of all exponents: what is infinite or NaN has none of those.
-struct Format {
+pub(super) struct Format {
     float: Elem,
     int: Elem,
     mantissa: u32,
     bias: i64,
-    divisors: (i64, i64),
+    pub(super) divisors: (i64, i64),
     quotients: i64,
 }
 
@@ -40,7 +40,7 @@ const F32: Format =
     Format { float: Elem::F32, int: Elem::I32, mantissa: 23, bias: 127, divisors: (-38, 40), quotients: -63 };
 
 impl Format {
-    fn of(dtype: DType) -> Option<&'static Format> {
+    pub(super) fn of(dtype: DType) -> Option<&'static Format> {
         match dtype {
             DType::F64 => Some(&F64),
             DType::F32 => Some(&F32),
@@ -49,7 +49,7 @@ impl Format {
     }
 
     /// Whether |x| is not within a range, of a number.
-    fn is_beyond<'c>(&self, b: &Build<'c, '_>, x: V<'c>, (low, high): (i64, i64)) -> V<'c> {
+    pub(super) fn is_beyond<'c>(&self, b: &Build<'c, '_>, x: V<'c>, (low, high): (i64, i64)) -> V<'c> {
         // Bits without the sign count up with the number. Moved down so that those within begin at the smallest integer,
         // one comparison tells both ends.
         let place = |exponent: i64| (exponent + self.bias) << (self.mantissa + 1);
@@ -90,6 +90,30 @@ pub fn pays(kernel: &Kernel, target: &CpuTarget) -> bool {
     others < hidden as usize * quotients
 }
 
+/// Whether a register of floats is one number for a whole row, by which it is worth not to divide.
+pub(super) fn of_row(kernel: &Kernel, body: &Body, d: Reg) -> bool {
+    match &body.insts[d.0 as usize].op {
+        Op::Load(a) => kernel.accesses[*a as usize].inner == InnerStride::Zero,
+        Op::Scalar(_) => true,
+        Op::Const(c) => {
+            // (By a power of two LLVM multiplies.)
+            let bits = if c.dtype == DType::F32 { c.bits[0] & 0xffff_ffff } else { c.bits[0] };
+            Format::of(c.dtype).is_some_and(|format| bits & ((1 << format.mantissa) - 1) != 0)
+        }
+        _ => false,
+    }
+}
+
+/// That number.
+pub(super) fn row_number<'c>(one: &Build<'c, '_>, row: &Row<'c>, body: &Body, d: Reg) -> Option<V<'c>> {
+    match &body.insts[d.0 as usize].op {
+        Op::Load(a) => Some(row.fixed[*a as usize]?.one()),
+        Op::Scalar(s) => Some(row.scalars[*s as usize].one()),
+        Op::Const(c) => Some(one.scalar(c.dtype, c.bits[0])),
+        _ => None,
+    }
+}
+
 /// Which of a body's instructions are such quotients.
 pub struct Quotients<'a> {
     kernel: &'a Kernel,
@@ -109,19 +133,9 @@ impl<'a> Quotients<'a> {
         let inst = &self.body.insts[k];
         let Op::Map(Ufunc::Divide, args) = &inst.op else { return None };
         let &[x, d] = &args[..] else { return None };
-        let format = Format::of(inst.dtype)?;
-        let of_row = match &self.body.insts[d.0 as usize].op {
-            Op::Load(a) => self.kernel.accesses[*a as usize].inner == InnerStride::Zero,
-            Op::Scalar(_) => true,
-            Op::Const(c) => {
-                // (By a power of two LLVM multiplies.)
-                let bits = if c.dtype == DType::F32 { c.bits[0] & 0xffff_ffff } else { c.bits[0] };
-                bits & ((1 << format.mantissa) - 1) != 0
-            }
-            _ => false,
-        };
+        Format::of(inst.dtype)?;
         let floats = self.body.dtype(x) == inst.dtype && self.body.dtype(d) == inst.dtype;
-        (of_row && floats).then_some((x, d))
+        (floats && of_row(self.kernel, self.body, d)).then_some((x, d))
     }
 
     /// Instruction k in the lanes of some vectors, if it is one, given the values of registers in each of them.
@@ -137,12 +151,7 @@ impl<'a> Quotients<'a> {
         let (x, d) = self.operands(k).filter(|_| fused && b.lanes > 1)?;
         let format = Format::of(self.body.insts[k].dtype)?;
         let one = b.with_lanes(1);
-        let divisor = match &self.body.insts[d.0 as usize].op {
-            Op::Load(a) => row.fixed[*a as usize]?.one(),
-            Op::Scalar(s) => row.scalars[*s as usize].one(),
-            Op::Const(c) => one.scalar(c.dtype, c.bits[0]),
-            _ => return None,
-        };
+        let divisor = row_number(&one, row, self.body, d)?;
         // Beyond the range it is NaN, and so is what comes of it. All of this moves out of the loop over the row.
         let e = format.float;
         let reciprocal = one.op("arith.divf", &[one.float(e, 1.0), divisor], e);

@@ -13,8 +13,18 @@ enum Divisor {
     Constant(Scalar),
 }
 
+/// What becomes of the quotients.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Then {
+    Stored,
+    /// Their nearest integers are.
+    Rounded,
+    /// Those of the first only; the second is stored.
+    OneRounded,
+}
+
 /// `out = x / d` and `more = y / d`, over rows. The divisor is access 2, or a scalar, or a constant.
-fn kernel(dtype: DType, divisor: Divisor) -> Kernel {
+fn kernel(dtype: DType, divisor: Divisor, then: Then) -> Kernel {
     let mut body = Body::default();
     let (x, y) = (load_access(&mut body, 0, dtype), load_access(&mut body, 1, dtype));
     let row = load_access(&mut body, 2, dtype);
@@ -24,7 +34,10 @@ fn kernel(dtype: DType, divisor: Divisor) -> Kernel {
         Divisor::Constant(c) => body.push(Op::Const(c), dtype),
     };
     for (k, x) in [x, y].into_iter().enumerate() {
-        let quotient = body.push(Op::Map(Ufunc::Divide, [x, d].into_iter().collect()), dtype);
+        let mut quotient = body.push(Op::Map(Ufunc::Divide, [x, d].into_iter().collect()), dtype);
+        if then == Then::Rounded || then == Then::OneRounded && k == 0 {
+            quotient = body.push(Op::Map(Ufunc::Rint, [quotient].into_iter().collect()), dtype);
+        }
         body.stores.push((3 + k as u32, quotient));
     }
     let unit = InnerStride::Unit;
@@ -96,8 +109,12 @@ fn odd_ones(dtype: DType) -> Vec<Scalar> {
 }
 
 fn check(bench: &Bench, dtype: DType, divisor: Divisor, x: &[Scalar], rows: &[Scalar]) {
+    check_then(bench, dtype, divisor, Then::Stored, x, rows);
+}
+
+fn check_then(bench: &Bench, dtype: DType, divisor: Divisor, then: Then, x: &[Scalar], rows: &[Scalar]) {
     let size = dtype.size() as i64;
-    let compiled_for = kernel(dtype, divisor);
+    let compiled_for = kernel(dtype, divisor, then);
     let compiled = bench.compile("quotients", &compiled_for);
     for n in [1, 7, 16, 33, x.len()] {
         let with = |values: &[Scalar], strides: [i64; 2]| Array { strides: strides.to_vec(), ..Array::of(values) };
@@ -181,6 +198,40 @@ fn quotients_at_the_ends_of_the_ranges() {
         check(&bench, dtype, Divisor::Scalar, &x, &rows[..60]);
         for c in [third, rows[3], rows[rows.len() - 1], of_bits(dtype, 0), number(dtype, 0, 3, true)] {
             check(&bench, dtype, Divisor::Constant(c), &x, &rows[..1]);
+        }
+    }
+}
+
+/// Quotients whose nearest integer is asked for: next to the middle between two, small and large ones, and what is out of range.
+#[test]
+fn nearest_integers_of_quotients() {
+    let bench = Bench::all();
+    let random = &mut Random(0xabcd_5678_9abc_def1);
+    for dtype in [DType::F32, DType::F64] {
+        let (m, bias, _) = format(dtype);
+        let of = |x: f64| if dtype == DType::F32 { Scalar::f32(x as f32) } else { Scalar::f64(x) };
+        let mut divisors: Vec<f64> = vec![1.0, 3.0, -0.7, 17.0, 1e-3, 16.9999, 1e30];
+        divisors.extend((0..12).map(|_| (random.below(1 << 40) as f64 + 1.0) / 1e9));
+        for (k, d) in divisors.into_iter().enumerate() {
+            let divisor = of(d);
+            let mut x = Vec::new();
+            // Ordinary ones first, in whole vectors.
+            x.extend((0..128).map(|_| of(d * (random.below(1 << 30) as f64 / 1e8 - 5.0))));
+            for _ in 0..600 {
+                let digits = (1 + random.below(m as u64 + 4)).min(52);
+                let whole = random.below(1 << digits) as f64 - 1.0;
+                let half = of((whole + 0.5) * d);
+                let near = half.bits[0].wrapping_add(random.below(5)).wrapping_sub(2);
+                x.push(of_bits(dtype, if dtype == DType::F32 { near & 0xffff_ffff } else { near }));
+            }
+            x.extend(odd_ones(dtype));
+            for then in [Then::Rounded, Then::OneRounded] {
+                check_then(&bench, dtype, Divisor::Row, then, &x, &[divisor, number(dtype, 0, bias + 1, false)]);
+                if k < 4 {
+                    check_then(&bench, dtype, Divisor::Scalar, then, &x, &[divisor]);
+                    check_then(&bench, dtype, Divisor::Constant(divisor), then, &x, &[divisor]);
+                }
+            }
         }
     }
 }

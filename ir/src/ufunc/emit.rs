@@ -5,6 +5,7 @@
 pub mod complex;
 pub mod float;
 pub mod int;
+pub mod power;
 #[cfg(test)]
 mod witness;
 

@@ -20,6 +20,8 @@ pub trait Lanes:
     const LANES: usize;
 
     fn all(x: f64) -> Self;
+    /// The first lane's number.
+    fn first(self) -> f64;
     /// A function of each lane.
     fn map(self, f: impl Fn(f64) -> f64) -> Self;
     /// The lanes of `mask` computed anew, one by one.
@@ -214,6 +216,10 @@ impl Lanes for f64 {
     #[inline(always)]
     fn all(x: f64) -> f64 {
         x
+    }
+    #[inline(always)]
+    fn first(self) -> f64 {
+        self
     }
     #[inline(always)]
     fn map(self, f: impl Fn(f64) -> f64) -> f64 {
@@ -449,6 +455,11 @@ vector!(F64x8, __m512d, 8, u8, {
         eq = _mm512_cmp_pd_mask::<_CMP_EQ_OQ>;
     }
     #[inline(always)]
+    fn first(self) -> f64 {
+        // SAFETY: as for the operations.
+        unsafe { _mm512_cvtsd_f64(self.0) }
+    }
+    #[inline(always)]
     fn all(x: f64) -> Self {
         // SAFETY: as for the operations.
         unsafe { F64x8(_mm512_set1_pd(x)) }
@@ -554,6 +565,11 @@ vector!(F64x4, __m256d, 4, Mask4, {
         lt = _mm256_cmp_pd::<_CMP_LT_OQ>;
         le = _mm256_cmp_pd::<_CMP_LE_OQ>;
         eq = _mm256_cmp_pd::<_CMP_EQ_OQ>;
+    }
+    #[inline(always)]
+    fn first(self) -> f64 {
+        // SAFETY: as for the operations.
+        unsafe { _mm256_cvtsd_f64(self.0) }
     }
     #[inline(always)]
     fn all(x: f64) -> Self {
@@ -696,6 +712,10 @@ impl<V: Lanes> Lanes for Two<V> {
     #[inline(always)]
     fn all(x: f64) -> Self {
         Two(V::all(x), V::all(x))
+    }
+    #[inline(always)]
+    fn first(self) -> f64 {
+        self.0.first()
     }
     #[inline(always)]
     fn map(self, f: impl Fn(f64) -> f64) -> Self {

@@ -10,6 +10,8 @@ pub trait Singles: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output =
     type Mask: Copy + BitAnd<Output = Self::Mask> + BitOr<Output = Self::Mask> + Not<Output = Self::Mask>;
 
     fn all(x: f32) -> Self;
+    /// The first lane's number.
+    fn first(self) -> f32;
     /// The lanes of `mask` computed anew, one by one, in f64.
     fn mend2(self, mask: Self::Mask, x: Self, y: Self, f: impl Fn(f64, f64) -> f64) -> Self;
 
@@ -185,6 +187,10 @@ fn scale_in_two<V: Singles>(x: V, n: V) -> V {
 impl Singles for f32 {
     type Mask = bool;
 
+    #[inline(always)]
+    fn first(self) -> f32 {
+        self
+    }
     #[inline(always)]
     fn all(x: f32) -> f32 {
         x
@@ -390,6 +396,11 @@ vector!(F32x16, __m512, 16, u16, {
         nearest_integer(x) = _mm512_castsi512_ps(_mm512_cvtps_epi32(x));
     }
     #[inline(always)]
+    fn first(self) -> f32 {
+        // SAFETY: as for the operations.
+        unsafe { _mm512_cvtss_f32(self.0) }
+    }
+    #[inline(always)]
     fn all(x: f32) -> Self {
         // SAFETY: as for the operations.
         unsafe { F32x16(_mm512_set1_ps(x)) }
@@ -521,6 +532,11 @@ vector!(F32x8, __m256, 8, Mask8, {
         nearest_integer(x) = _mm256_castsi256_ps(_mm256_cvtps_epi32(x));
     }
     #[inline(always)]
+    fn first(self) -> f32 {
+        // SAFETY: as for the operations.
+        unsafe { _mm256_cvtss_f32(self.0) }
+    }
+    #[inline(always)]
     fn all(x: f32) -> Self {
         // SAFETY: as for the operations.
         unsafe { F32x8(_mm256_set1_ps(x)) }
@@ -625,6 +641,10 @@ impl<V: Singles> Singles for Two<V> {
         integer_value(); nearest_integer(); log_of_odd(x);
     }
     compare_halves! { lt le eq not_lt }
+    #[inline(always)]
+    fn first(self) -> f32 {
+        self.0.first()
+    }
     #[inline(always)]
     fn all(x: f32) -> Self {
         Two(V::all(x), V::all(x))

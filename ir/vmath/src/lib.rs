@@ -21,6 +21,7 @@ mod lanes;
 mod lanes32;
 mod log;
 mod pow;
+pub mod powers;
 mod remainder;
 mod root;
 mod short;

@@ -1,99 +1,83 @@
 //! x^y = e^(y log x), f64: the logarithm and the product carry some 64 bits, so that the result stays near half a unit.
 
 use crate::exp::{exp_double, parts};
-use crate::lanes::{Double, Lanes, round, two_product};
+use crate::lanes::{self, Lanes, round};
 use crate::log::log_precise;
+use crate::powers::{Double, Exponent, Pair, WHOLE, power};
 
-/// Programs write few exponents more often than x², which is no power here: 1/r³ as (r²)^-1.5, roots, cubes. These have ways of their
-/// own, which take a fifth of the time. A lane's bits depend on its own exponent, whatever stands beside it.
+/// Exponents that have ways of their own take these. A lane's bits depend on its own numbers, whatever stands beside it.
 #[inline(always)]
 pub fn pow<V: Lanes>(x: V, y: V) -> V {
-    let is = |exponent: f64| y.eq(V::all(exponent));
-    let short = is(-1.5) | is(-0.5) | is(1.5) | is(3.0);
+    let twice = y + y;
+    // (To the power of 0 everything is 1.)
+    let short = round(twice).eq(twice) & twice.abs().le(V::all(WHOLE as f64)) & V::all(0.0).lt(twice.abs());
     if !V::any(short) {
         return general(x, y);
     }
-    // The magnitude from which and up to which the short ways neither overflow nor lose bits.
-    let (a, least, most) = (x.abs(), V::bits((1023 - 300) << 52), V::bits((1023 + 300) << 52));
-    let inside = least.le(a) & a.le(most);
     let all = |mask: V::Mask| !V::any(!mask);
-    let positive = V::all(0.0).lt(x) & inside;
-    if all(is(-1.5) & positive) {
-        return minus_three_halves(x);
+    let first = y.first();
+    if let Some(exponent) = Exponent::of(first)
+        && all(y.eq(V::all(first)))
+    {
+        let (r, inside) = (power(Double(x), exponent).0, within(x, exponent));
+        return if all(inside) { r } else { V::select(inside, r, general(x, y)) };
     }
-    if all(is(3.0) & inside) {
-        return cube(x);
+    let whole = round(y).eq(y) & short;
+    let inside = whole & near(x, y);
+    if all(inside) {
+        return whole_power(x, y);
     }
-    if all(is(1.5) & positive) {
-        return three_halves(x);
+    let r = general(x, y);
+    let r = if V::any(inside) { V::select(inside, whole_power(x, y), r) } else { r };
+    r.mend2(short & !whole, x, y, half)
+}
+
+/// Numbers within the reach of an exponent.
+#[inline(always)]
+fn within<V: Lanes>(x: V, exponent: Exponent) -> V::Mask {
+    let reach = exponent.reach(false);
+    let x = if exponent.is_whole() { x.abs() } else { x };
+    let two_to = |n: i32| V::bits(((1023 + n) as u64) << 52);
+    two_to(-reach).le(x) & x.lt(two_to(reach + 1))
+}
+
+/// The same of whole exponents that differ from lane to lane, which are in range.
+#[inline(always)]
+fn near<V: Lanes>(x: V, y: V) -> V::Mask {
+    let leading = (x.abs().high_bits() - V::all(1023.0)).abs();
+    leading.le(V::all(600.0)) & (leading * y.abs()).le(V::all(900.0))
+}
+
+/// x^y for whole numbers y within the range, by the same steps as [`power`].
+#[inline(always)]
+fn whole_power<V: Lanes>(x: V, y: V) -> V {
+    let one = V::all(1.0);
+    let mut n = y.abs();
+    let mut r = Pair::of(Double(V::select(V::all(8.0).le(n), x, one)));
+    n = V::select(V::all(8.0).le(n), n - V::all(8.0), n);
+    for bit in [4.0, 2.0, 1.0] {
+        r = r.squared();
+        let (more, set) = (r.times(Double(x)), V::all(bit).le(n));
+        r.hi = Double(V::select(set, more.hi.0, r.hi.0));
+        r.lo = Double(V::select(set, more.lo.0, r.lo.0));
+        n = V::select(set, n - V::all(bit), n);
     }
-    if all(is(-0.5) & positive) {
-        return minus_half(x);
+    let negative = y.lt(V::all(0.0));
+    if V::any(negative) { V::select(negative, r.reciprocal().0, r.sum().0) } else { r.sum().0 }
+}
+
+/// One number to the power of a number and a half.
+#[inline(always)]
+fn half(x: f64, y: f64) -> f64 {
+    match Exponent::of(y) {
+        Some(exponent) if within(x, exponent) => power(Double(x), exponent).0,
+        _ => general(x, y),
     }
-    let short = is(3.0) & inside | (is(-1.5) | is(-0.5) | is(1.5)) & positive;
-    general(x, y).mend2(short, x, y, |x, y| match y {
-        -1.5 => minus_three_halves(x),
-        -0.5 => minus_half(x),
-        1.5 => three_halves(x),
-        _ => cube(x),
-    })
 }
 
-/// y near x^-1/2, and how far 1 is from x y²: at most 2^-12.
+/// Any other exponent.
 #[inline(always)]
-fn inverse_root<V: Lanes>(x: V) -> (V, Double<V>, V) {
-    // Halving the bits halves the exponent; the constant makes the largest error smallest (3.4 %). Then one step of third order.
-    let y = V::bits(0x5fe6_eb50_c7b5_37a9).isub(x.shr::<1>());
-    let e = (y * y).fnma(x, V::all(1.0));
-    let y = (y * e).fma(e.fma(V::all(0.375), V::all(0.5)), y);
-    let square = two_product(y, y);
-    let e = x.fnma(square.lo, x.fnma(square.hi, V::all(1.0)));
-    (y, square, e)
-}
-
-/// y³ (1 - e)^(-3/2).
-#[inline(always)]
-fn minus_three_halves<V: Lanes>(x: V) -> V {
-    let (y, square, e) = inverse_root(x);
-    let p = two_product(square.hi, y);
-    let series = e.fma(V::all(315.0 / 128.0), V::all(35.0 / 16.0));
-    let series = e.fma(e.fma(series, V::all(1.875)), V::all(1.5));
-    let lo = square.lo.fma(y, p.lo);
-    p.hi + p.hi.fma(e * series, lo)
-}
-
-/// (1 - e)^(-1/2) - 1.
-#[inline(always)]
-fn root_series<V: Lanes>(e: V) -> V {
-    let series = e.fma(V::all(35.0 / 128.0), V::all(0.3125));
-    e * e.fma(e.fma(series, V::all(0.375)), V::all(0.5))
-}
-
-#[inline(always)]
-fn minus_half<V: Lanes>(x: V) -> V {
-    let (y, _, e) = inverse_root(x);
-    y.fma(root_series(e), y)
-}
-
-/// x² x^(-1/2).
-#[inline(always)]
-fn three_halves<V: Lanes>(x: V) -> V {
-    let (y, _, e) = inverse_root(x);
-    let square = two_product(x, x);
-    let p = two_product(square.hi, y);
-    let lo = square.lo.fma(y, p.lo);
-    p.hi + p.hi.fma(root_series(e), lo)
-}
-
-#[inline(always)]
-fn cube<V: Lanes>(x: V) -> V {
-    let square = two_product(x, x);
-    let p = two_product(square.hi, x);
-    p.hi + square.lo.fma(x, p.lo)
-}
-
-#[inline(always)]
-fn general<V: Lanes>(x: V, y: V) -> V {
+pub fn general<V: Lanes>(x: V, y: V) -> V {
     let a = x.abs();
     let log = log_precise(a);
     let hi = y * log.hi;
@@ -114,7 +98,7 @@ fn general<V: Lanes>(x: V, y: V) -> V {
 fn far<V: Lanes>(hi: V, lo: V) -> V {
     // Beyond this the result is 0 or infinite, and lo may be anything.
     let near = hi.abs().lt(V::all(800.0));
-    exp_double(Double { hi, lo: V::select(near, lo, V::all(0.0)) })
+    exp_double(lanes::Double { hi, lo: V::select(near, lo, V::all(0.0)) })
 }
 
 /// (-a)^y from a^y.

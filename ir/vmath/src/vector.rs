@@ -6,6 +6,7 @@ use std::arch::x86_64::*;
 
 use crate::lanes::{F64x4, F64x8, Lanes, Two};
 use crate::lanes32::{F32x8, F32x16, Singles};
+use crate::powers::Exponent;
 use crate::{Float, Func, Isa, functions, isa, remainder, short, single};
 
 /// A vector type: its elements and how many.
@@ -22,8 +23,11 @@ pub type Slice1 = unsafe extern "C" fn(src: *const u8, dst: *mut u8, n: usize);
 /// overlap it.
 pub type Slice2 = unsafe extern "C" fn(x: *const u8, xs: usize, y: *const u8, ys: usize, dst: *mut u8, n: usize);
 
+/// Powers to one exponent that has no way of its own: a loop over these keeps the constants of one way in registers.
+const OTHER_POWER: usize = Func::ALL.len();
+
 const fn func(f: usize) -> Func {
-    Func::ALL[f]
+    if f == OTHER_POWER { Func::Pow } else { Func::ALL[f] }
 }
 
 macro_rules! dispatch {
@@ -39,6 +43,9 @@ macro_rules! dispatch {
 
         #[inline(always)]
         fn double2<V: Lanes, const F: usize>(x: V, y: V) -> V {
+            if F == OTHER_POWER {
+                return crate::pow::general(x, y);
+            }
             match func(F) {
                 $(Func::$b => crate::$bm::$bn(x, y),)*
                 $(Func::$u => unreachable!("one argument"),)*
@@ -98,6 +105,9 @@ fn short1<V: Singles, const F: usize>(x: V) -> V {
 
 #[inline(always)]
 fn short2<V: Singles, const F: usize>(x: V, y: V) -> V {
+    if F == OTHER_POWER {
+        return short::other_power(x, y);
+    }
     match func(F) {
         Func::Atan2 => short::atan2(x, y),
         Func::Pow => short::pow(x, y),
@@ -309,6 +319,13 @@ macro_rules! width {
             ) {
                 // SAFETY: the caller gives n elements (1 where the step is 0) at each address.
                 unsafe {
+                    if F == Func::Pow as usize
+                        && ys == 0
+                        && n > 0
+                        && Exponent::of((y as *const $elem).read() as f64).is_none()
+                    {
+                        return slice2::<OTHER_POWER>(x, xs, y, ys, dst, n);
+                    }
                     let (x, y, dst) = (x as *const $elem, y as *const $elem, dst as *mut $elem);
                     let mut i = 0;
                     while n - i >= 2 * LANES {
@@ -712,6 +729,7 @@ mod tests {
                 [x, x * 10.0, x * 400.0, x * 1e-3, x * 1e-310, x * 1e300, x * 1e10][i % 7]
             })
             .chain([0.0, -0.0, 1.0, -1.0, 0.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, f64::MAX, 5e-324])
+            .chain((-16..=16).map(|n| n as f64 / 2.0))
             .collect();
         let same = |a: f64, b: f64| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
         macro_rules! check {

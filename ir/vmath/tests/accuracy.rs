@@ -202,38 +202,83 @@ fn signs_of_f32_powers() {
     }
 }
 
-/// Exponents that have ways of their own: within 1 ulp, the same bits among other exponents, and right where those ways end.
+/// Exponents that have ways of their own: within a hundredth of what rounding takes, the same bits among other exponents, and right
+/// where those ways end.
 #[test]
-fn short_powers_of_f64() {
-    let x: Vec<f64> = (0..40_000)
+fn powers_with_ways_of_their_own() {
+    let exponents = (-16..=16i32).filter(|n| n % 2 == 0 || n.abs() <= 7).map(|n| n as f64 / 2.0);
+    let exponents: Vec<f64> = exponents.collect();
+    let x: Vec<f64> = (0..20_000)
         .map(|i| {
             let t = (i as f64 * 0.618_033_988_749_894_9).fract();
             match i % 4 {
                 0 => 1.0 + 3.0 * t,
                 1 => (t - 0.5) * 20.0,
                 2 => 2f64.powf(2000.0 * t - 1000.0),
-                _ => 2f64.powi(if i % 8 == 3 { 300 } else { -300 }) * (1.0 + (i % 5 - 2) as f64 * f64::EPSILON),
+                // The ends of all ranges.
+                _ => 2f64.powi((i / 4) % 1300 - 650) * (1.0 + (i % 5 - 2) as f64 * f64::EPSILON),
             }
         })
         .chain([0.0, -0.0, 1.0, -1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 5e-324, -1e-310, f64::MAX])
         .collect();
-    for y in [-1.5, -0.5, 1.5, 3.0] {
+    for (k, &y) in exponents.iter().enumerate() {
         let alike = run(Func::Pow, Float::F64, &x, &vec![y; x.len()]);
         for (&x, &got) in x.iter().zip(&alike) {
             let want = f64::powf(x, y);
-            let same = got == want || (got.is_nan() && want.is_nan());
+            let same = got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan());
             // The library's own error is half a unit.
             assert!(same || (got - want).abs() <= 1.01 * place(want, 52, -1022), "{x:e} ** {y}: {got:e}, not {want:e}");
         }
-        // Every third lane has this exponent; and vectors in which a lane is beyond the short way's range.
-        let mixed: Vec<f64> = (0..x.len()).map(|i| if i % 3 == 0 { y } else { 0.7 }).collect();
-        let among = run(Func::Pow, Float::F64, &x, &mixed);
-        for i in (0..x.len()).step_by(3) {
-            assert_eq!(among[i].to_bits(), alike[i].to_bits(), "{:e} ** {y}", x[i]);
+        // Vectors with other exponents, with and without ways of their own, and a lane that is beyond the way's range.
+        for whole in [true, false] {
+            let other = |i: usize| match i % 2 {
+                _ if whole => (i % 17) as f64 - 8.0,
+                0 => 0.7,
+                _ => exponents[(i + k) % exponents.len()],
+            };
+            let mixed: Vec<f64> = (0..x.len()).map(|i| if i % 3 == 0 { y } else { other(i) }).collect();
+            let among = run(Func::Pow, Float::F64, &x, &mixed);
+            for i in (0..x.len()).step_by(3) {
+                let same = among[i].to_bits() == alike[i].to_bits() || (among[i].is_nan() && alike[i].is_nan());
+                assert!(same, "{:e} ** {y}: {:e} and {:e}", x[i], among[i], alike[i]);
+            }
         }
-        for i in 0..x.len() {
+        for i in (0..x.len()).step_by(3) {
             let alone = run(Func::Pow, Float::F64, &x[i..=i], &[y])[0];
-            assert_eq!(alone.to_bits(), alike[i].to_bits(), "{:e} ** {y}", x[i]);
+            let same = alone.to_bits() == alike[i].to_bits() || (alone.is_nan() && alike[i].is_nan());
+            assert!(same, "{:e} ** {y}", x[i]);
+        }
+    }
+    let x: Vec<f32> = (0..20_000)
+        .map(|i| {
+            let t = (i as f32 * 0.618_034).fract();
+            match i % 4 {
+                0 => 1.0 + 3.0 * t,
+                1 => (t - 0.5) * 20.0,
+                2 => 2f32.powf(250.0 * t - 124.0),
+                _ => 2f32.powi((i / 4) % 160 - 80) * (1.0 + (i % 5 - 2) as f32 * f32::EPSILON),
+            }
+        })
+        .chain([0.0, -0.0, 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e-45, -1e-40, f32::MAX])
+        .collect();
+    for (k, y) in exponents.iter().map(|&y| y as f32).enumerate() {
+        let alike = run(Func::Pow, Float::F32, &x, &vec![y; x.len()]);
+        for (&x, &got) in x.iter().zip(&alike) {
+            let want = f64::powf(x as f64, y as f64);
+            let same = got == want as f32 || (got.is_nan() && want.is_nan());
+            assert!(same || (got as f64 - want).abs() <= 0.6 * place(want, 23, -126), "{x:e}f32 ** {y}: {got:e}");
+        }
+        let other = |i: usize| {
+            if i.is_multiple_of(2) { (i % 17) as f32 - 8.0 } else { exponents[(i + k) % exponents.len()] as f32 }
+        };
+        let mixed: Vec<f32> = (0..x.len()).map(|i| if i % 3 == 0 { y } else { other(i) }).collect();
+        let among = run(Func::Pow, Float::F32, &x, &mixed);
+        for i in (0..x.len()).step_by(3) {
+            let alone = run(Func::Pow, Float::F32, &x[i..=i], &[y])[0];
+            for other in [among[i], alone] {
+                let same = other.to_bits() == alike[i].to_bits() || (other.is_nan() && alike[i].is_nan());
+                assert!(same, "{:e}f32 ** {y}: {other:e} and {:e}", x[i], alike[i]);
+            }
         }
     }
 }

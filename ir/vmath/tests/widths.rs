@@ -174,7 +174,17 @@ macro_rules! check {
         #[test]
         fn $test() {
             let special = SPECIAL.map(|v| v as $elem);
-            let (x, y) = pairs(&special, $inputs(1, count()), $inputs(2, count()));
+            let (x, mut y) = pairs(&special, $inputs(1, count()), $inputs(2, count()));
+            // Exponents that have ways of their own: whole vectors of one, and vectors of several.
+            let halves = |n: usize| (n % 33) as $elem / 2.0 - 8.0;
+            for (i, y) in y.iter_mut().enumerate().skip(SPECIAL.len() * SPECIAL.len()) {
+                match i / 64 % 8 {
+                    0 => *y = halves(i / 512),
+                    1 => *y = halves(i),
+                    2 => *y = halves(2 * (i % 17)),
+                    _ => {}
+                }
+            }
             for &func in Func::ALL {
                 // SAFETY: the address is that of a one-lane function of this type.
                 let one: Vec<$elem> = unsafe {

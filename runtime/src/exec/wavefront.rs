@@ -26,6 +26,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use legate_jit_ir::Type;
 use legate_jit_ir::plan::{BufferId, Launch, Operand, Plan, Step, Target};
 use legate_jit_ir::shape::size;
 
@@ -140,10 +141,25 @@ struct Use {
     writes: bool,
     /// Bytes of a row of the array; 0 for what is small.
     bytes: usize,
+    /// Bytes of a row, and how many there are.
+    pitch: usize,
+    height: usize,
+}
+
+impl Use {
+    /// Rows by which the places of equal rows differ, at most, where arrays of different widths have the same memory.
+    fn drift(&self, other: &Use) -> i64 {
+        let apart = self.pitch.abs_diff(other.pitch) * self.height.max(other.height);
+        apart.div_ceil(self.pitch.min(other.pitch).max(1)) as i64
+    }
 }
 
 /// Distances of what is not read at a constant one.
 const FAR: i64 = i64::MAX / 4;
+
+fn height_of(ty: &Type) -> usize {
+    ty.shape.first().copied().unwrap_or(1)
+}
 
 /// Launches that can be one run.
 #[derive(Default)]
@@ -151,6 +167,8 @@ struct Run {
     parts: Vec<Option<Uses>>,
     /// Lag of each lane in rows, and in columns.
     lags: Vec<[i64; 2]>,
+    /// Rows of the arrays that each lane writes.
+    heights: Vec<usize>,
 }
 
 /// How launches are worked off as one run.
@@ -218,6 +236,7 @@ pub fn find(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> Option<Sh
     let (_, length, budget, bands) = options.into_iter().find(|o| o.0 <= best * NEARLY)?;
     run.parts.truncate(length);
     run.lags.truncate(run.parts.iter().flatten().count());
+    let rows = run.heights[..run.lags.len()].iter().copied().fold(rows, usize::max);
     let (held, moved) = run.window(length);
     let narrow = |bytes: usize| match bands {
         Some(bands) => (bytes as f64 * bands.width as f64 / bands.columns as f64) as usize,
@@ -258,7 +277,14 @@ impl Run {
     fn grow(plan: &Plan, memory: &[BufferId], launches: &[&Launch], array_rows: usize) -> Run {
         let mut run = Run::default();
         for (k, launch) in launches.iter().take(MAX_LAUNCHES).enumerate() {
-            let lane = if self::array_rows(plan, launch) == array_rows { uses(plan, memory, launch) } else { None };
+            // Stencils without a rim write fewer rows each time. (A ring's rows are all there.)
+            let height = self::array_rows(plan, launch);
+            let near = array_rows.abs_diff(height) * 8 <= array_rows;
+            let lane = if near { uses(plan, memory, launch) } else { None };
+            let rings = run.parts.iter().flatten().chain(&lane).any(|uses| uses.ring);
+            if lane.is_some() && rings && run.heights.iter().chain([&height]).any(|&h| h != array_rows) {
+                break;
+            }
             match lane {
                 Some(uses) if !run.asks_for_results(plan, memory, &launches[..k], launch) => {
                     let lag = run.lag(&uses);
@@ -266,6 +292,7 @@ impl Run {
                         break;
                     }
                     run.lags.push(lag);
+                    run.heights.push(height);
                     run.parts.push(Some(uses));
                 }
                 None if is_single(plan, launch) => run.parts.push(None),
@@ -321,8 +348,10 @@ impl Run {
                     // The later one at row y touches row y + d of the memory, the earlier at row x touches x + e: they meet at
                     // x = y + d − e. Both directions count, because segments have an upper and a lower edge.
                     let distance = |d: i64, e: i64| if d == FAR || e == FAR { FAR } else { (d - e).abs() };
-                    lag[0] = lag[0].max(behind[0] + distance(mine.rows, other.rows) + earlier.slack);
-                    lag[1] = lag[1].max(behind[1] + distance(mine.columns, other.columns));
+                    let drift = mine.drift(other);
+                    let across = if drift == 0 { distance(mine.columns, other.columns) } else { FAR };
+                    lag[0] = lag[0].max(behind[0] + distance(mine.rows, other.rows) + drift + earlier.slack);
+                    lag[1] = lag[1].max(behind[1] + across);
                 }
             }
         }
@@ -443,6 +472,8 @@ fn uses(plan: &Plan, memory: &[BufferId], launch: &Launch) -> Option<Uses> {
             columns: column.unwrap_or(FAR),
             writes: written(plan, launch, o),
             bytes: if is_large { ty.bytes() / ty.shape[0].max(1) } else { 0 },
+            pitch: ty.bytes() / height_of(ty).max(1),
+            height: height_of(ty),
         }));
     }
     let width = size(&launch.domain[1..]).max(1);

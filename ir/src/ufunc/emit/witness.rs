@@ -2,7 +2,9 @@
 //! through both at the special values. What MLIR leaves undefined panics here.
 
 use legate_jit_vmath::Func;
+use legate_jit_vmath::powers::Exponent;
 
+use super::power::{is_beyond, power};
 use super::{CmpF, CmpI, Emit, Val, cast, lower};
 use crate::ufunc::native::{Float, Native};
 use crate::ufunc::special::{product, same, values};
@@ -295,4 +297,31 @@ fn every_cast_is_lowered_as_it_is_meant() {
             }
         }
     }
+}
+
+/// The steps of powers as code have the bits of the library, and are said to be beyond reach where they have not.
+#[test]
+fn powers_with_ways_of_their_own() {
+    let mut seen = 0;
+    for twice in (-16..=16).filter(|n: &i32| n % 2 == 0 || n.abs() <= 7) {
+        let y = twice as f64 / 2.0;
+        let exponent = Exponent::of(y).expect("it has one");
+        for dtype in [DType::F64, DType::F32] {
+            let of = |x: f64| if dtype == DType::F32 { Scalar::f32(x as f32) } else { Scalar::f64(x) };
+            let spread = (0..2000).map(|i| {
+                let t = (i as f64 * 0.618_033_988_749_894_9).fract();
+                let sign = if i % 3 == 0 { -1.0 } else { 1.0 };
+                sign * if i % 2 == 0 { 3.0 * t } else { 2f64.powi(i / 2 - 500) * (1.0 + t) }
+            });
+            for x in values(dtype).into_iter().chain(spread.map(of)) {
+                let want = Ufunc::Power.eval(&[x, of(y)]).expect("a value");
+                if is_beyond(&mut Elementwise, dtype, x, exponent).bits[0] == 0 {
+                    let got = power(&mut Elementwise, dtype, x, exponent);
+                    assert_eq!(got.bits, want.bits, "{x:?} ** {y}: {got:?}, {want:?}");
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen > 20_000);
 }

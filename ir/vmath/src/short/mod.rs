@@ -15,6 +15,6 @@ pub use exp::{cosh, exp, exp2, expm1, sinh};
 pub use inverse::{acos, asin, atan, atan2};
 pub use log::{log, log1p, log2, log10};
 pub use pieces::{erf, tanh};
-pub use pow::pow;
+pub use pow::{general as other_power, pow};
 pub use root::cbrt;
 pub use trig::{cos, sin, tan};

@@ -3,10 +3,77 @@
 use super::exp::exp_double;
 use super::log::log_precise;
 use crate::lanes32::{MAGIC, Singles};
+use crate::powers::{Exponent, Pair, Single, WHOLE, power};
 use crate::single;
 
+/// As for f64.
 #[inline(always)]
 pub fn pow<V: Singles>(x: V, y: V) -> V {
+    let twice = y + y;
+    let short = ((twice + V::all(MAGIC)) - V::all(MAGIC)).eq(twice) & twice.abs().le(V::all(WHOLE as f32));
+    let short = short & V::all(0.0).lt(twice.abs());
+    if !V::any(short) {
+        return general(x, y);
+    }
+    let all = |mask: V::Mask| !V::any(!mask);
+    let first = y.first();
+    if let Some(exponent) = Exponent::of(first as f64)
+        && all(y.eq(V::all(first)))
+    {
+        let (r, inside) = (power(Single(x), exponent).0, within(x, exponent));
+        return if all(inside) { r } else { V::select(inside, r, general(x, y)) };
+    }
+    let whole = ((y + V::all(MAGIC)) - V::all(MAGIC)).eq(y) & short;
+    let inside = whole & near(x, y);
+    if all(inside) {
+        return whole_power(x, y);
+    }
+    let r = general(x, y);
+    let r = if V::any(inside) { V::select(inside, whole_power(x, y), r) } else { r };
+    r.mend2(short & !whole, x, y, |x, y| half(x as f32, y as f32) as f64)
+}
+
+#[inline(always)]
+fn within<V: Singles>(x: V, exponent: Exponent) -> V::Mask {
+    let reach = exponent.reach(true);
+    let x = if exponent.is_whole() { x.abs() } else { x };
+    let two_to = |n: i32| V::bits(((127 + n) as u32) << 23);
+    two_to(-reach).le(x) & x.lt(two_to(reach + 1))
+}
+
+#[inline(always)]
+fn near<V: Singles>(x: V, y: V) -> V::Mask {
+    let leading = (x.abs().high_bits() - V::all(127.0)).abs();
+    leading.le(V::all(60.0)) & (leading * y.abs()).le(V::all(78.0))
+}
+
+#[inline(always)]
+fn whole_power<V: Singles>(x: V, y: V) -> V {
+    let one = V::all(1.0);
+    let mut n = y.abs();
+    let mut r = Pair::of(Single(V::select(V::all(8.0).le(n), x, one)));
+    n = V::select(V::all(8.0).le(n), n - V::all(8.0), n);
+    for bit in [4.0, 2.0, 1.0] {
+        r = r.squared();
+        let (more, set) = (r.times(Single(x)), V::all(bit).le(n));
+        r.hi = Single(V::select(set, more.hi.0, r.hi.0));
+        r.lo = Single(V::select(set, more.lo.0, r.lo.0));
+        n = V::select(set, n - V::all(bit), n);
+    }
+    let negative = y.lt(V::all(0.0));
+    if V::any(negative) { V::select(negative, r.reciprocal().0, r.sum().0) } else { r.sum().0 }
+}
+
+#[inline(always)]
+fn half(x: f32, y: f32) -> f32 {
+    match Exponent::of(y as f64) {
+        Some(exponent) if within(x, exponent) => power(Single(x), exponent).0,
+        _ => general(x, y),
+    }
+}
+
+#[inline(always)]
+pub fn general<V: Singles>(x: V, y: V) -> V {
     let a = x.abs();
     let (log, log_lo) = log_precise(a);
     let hi = y * log;

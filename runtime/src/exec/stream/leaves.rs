@@ -42,7 +42,7 @@ pub fn adding(launch: &Launch, kernel: &Kernel, walk: &Walk, places: &[Place]) -
     // Eight accumulators are all lanes of a vector of doubles only, and functions take two vectors at a time: where many rows follow
     // each other, that counts for more than what streams cost.
     let whole = walk.rank() == 1 || launch.streams.iter().all(|s| s.dtype == DType::F64);
-    let calls = walk.rank() > 1 && insts.iter().any(|i| matches!(i.op, Op::Map(f, _) if f.vmath().is_some()));
+    let calls = walk.rank() > 1 && (0..insts.len()).any(|k| kernel.body.calls(k));
     let fits = launch.pieces.len() == 1 && !launch.streams.is_empty() && launch.streams.iter().all(is_sum);
     if !fits || asks || !whole || calls {
         return None;

@@ -321,3 +321,55 @@ fn what_a_plan_needs_is_known() {
     assert!(many.has_wavefront());
     assert_eq!(many.need.most(), (short + narrow + wide, 3));
 }
+
+/// Sweeps of a stencil without a rim: each writes `less` rows and `narrower` columns fewer than the one before.
+fn without_a_rim(shape: [usize; 2], steps: usize, less: usize, narrower: usize, changes: bool) -> Graph {
+    let mut g = Graph { donated: vec![false], ..Graph::default() };
+    let mut p = g.push(Op::Input(0), &[], ty(&shape));
+    let (mut rows, mut columns) = (shape[0], shape[1]);
+    let mut outputs = Vec::new();
+    for step in 0..steps {
+        (rows, columns) = (rows - less, columns - narrower);
+        let inner = [rows, columns];
+        let starts = [[0, 0], [less as i64, 0], [0, narrower as i64], [less as i64 / 2, narrower as i64 / 2]];
+        let parts = starts.map(|start| read(&mut g, p, &start, &inner));
+        let mut sum = parts[0];
+        for &part in &parts[1..] {
+            sum = g.push(Op::Map(Ufunc::Add), &[sum, part], ty(&inner));
+        }
+        let before = parts[3];
+        p = times(&mut g, 0.24 + step as f64 / 1000.0, sum, &inner);
+        if changes {
+            outputs.push(change(&mut g, p, before, &inner));
+        }
+    }
+    outputs.push(p);
+    g.outputs = outputs;
+    g
+}
+
+#[test]
+fn windows_of_windows_share_memory_and_go_together() {
+    let (mut shared, mut met) = (0, 0);
+    for shape in [[300, 60], [301, 400], [700, 130], [2000, 40]] {
+        for (steps, less, narrower) in [(3, 2, 2), (9, 2, 2), (9, 2, 0), (9, 0, 2), (6, 4, 1), (5, 1, 6)] {
+            for changes in [false, true] {
+                let graph = without_a_rim(shape, steps, less, narrower, changes);
+                let plan = legate_jit_passes::compile(&graph, &Cx::default()).unwrap();
+                let smaller = |b: &legate_jit_ir::plan::Buffer| match b.source {
+                    legate_jit_ir::plan::Source::TakeOver(of) => plan.buffer(of).ty.bytes() > b.ty.bytes(),
+                    _ => false,
+                };
+                shared += plan.buffers.iter().filter(|b| smaller(b)).count();
+                let together = Prepared::build(plan.clone(), Tier::Vm, true).unwrap();
+                let apart = Prepared::build(plan, Tier::Vm, false).unwrap();
+                met += together.has_wavefront() as usize;
+                let of = |prepared| run_on(prepared, shape.iter().product());
+                let case =
+                    format!("{shape:?}, {steps} steps, {less} rows less, {narrower} columns, changes: {changes}");
+                assert!(of(&together) == of(&apart), "{case}");
+            }
+        }
+    }
+    assert!(shared > 100 && met > 20, "{shared} buffers in larger ones' memory, {met} wavefronts");
+}
