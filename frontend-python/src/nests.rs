@@ -143,7 +143,9 @@ enum Found<'py> {
     /// Nothing yet: the next access may be the one to look at.
     Next,
     /// A loop, which was taken, with others in it or without.
-    Taken { has_others: bool },
+    Taken {
+        has_others: bool,
+    },
     /// A `while` loop, whose rounds were done: what the access is given now.
     Rounds(Bound<'py, PyTuple>),
 }
