@@ -13,7 +13,7 @@ mod numbers;
 mod plan;
 mod rounds;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +24,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
+use crate::adopt::references;
 use crate::looks;
 use crate::loops::{self, frame};
 use crate::settings;
@@ -33,11 +34,12 @@ use numbers::as_seen;
 use plan::{Place, Plan, RawPlan};
 pub use rounds::Rounds;
 
-/// Accesses to elements before the first look, from one that finds a loop to the next, and the least and the most between two that find
-/// nothing.
+/// Accesses to elements before the first look, and the least and the most between two that find nothing.
 const FIRST: u32 = 512;
-const FOUND: u32 = 32;
 const PAUSE: (u32, u32) = (8, 1 << 14);
+/// From one that finds a loop to the next, where that has others in it, for the rounds that are left to Python, and where not: what has a
+/// loop is often called again. Every look that then finds nothing doubles what follows.
+const FOUND: (u32, u32) = (1, 8);
 /// Rounds that must be left, of a loop with others in it and of one without: to find and take a loop costs what some thirty accesses
 /// cost.
 const WORTH: (usize, usize) = (8, 32);
@@ -120,9 +122,10 @@ fn look<'py>(py: Python<'py>, operands: &[Object]) -> PyResult<Option<Bound<'py,
             searcher.pause = (2 * searcher.pause + 1).min(PAUSE.1);
             searcher.pause
         }
-        Ok(Found::Taken | Found::Rounds(_)) => {
-            searcher.pause = FOUND;
-            if searcher.follow.is_some() { 1 } else { FOUND }
+        Ok(Found::Taken { .. } | Found::Rounds(_)) => {
+            let others = matches!(found, Ok(Found::Taken { has_others: true }));
+            searcher.pause = if others { FOUND.0 } else { FOUND.1 };
+            if searcher.follow.is_some() { 1 } else { searcher.pause }
         }
         Err(_) => searcher.pause,
     };
@@ -139,8 +142,10 @@ enum Found<'py> {
     Nothing,
     /// Nothing yet: the next access may be the one to look at.
     Next,
-    /// A loop, which was taken.
-    Taken,
+    /// A loop, which was taken, with others in it or without.
+    Taken {
+        has_others: bool,
+    },
     /// A `while` loop, whose rounds were done: what the access is given now.
     Rounds(Bound<'py, PyTuple>),
 }
@@ -192,7 +197,7 @@ struct Fate {
 struct Searcher {
     tools: Tools,
     range_iterator: Py<PyAny>,
-    codes: HashMap<usize, Code>,
+    codes: BTreeMap<usize, Code>,
     pause: u32,
     /// The access for which the next ones are looked at.
     follow: Option<Follow>,
@@ -229,7 +234,7 @@ impl Searcher {
         Ok(Some(Searcher {
             tools,
             range_iterator: range.call1((1,))?.try_iter()?.into_any().get_type().into_any().unbind(),
-            codes: HashMap::new(),
+            codes: BTreeMap::new(),
             pause: PAUSE.0,
             follow: None,
         }))
@@ -280,7 +285,7 @@ impl Searcher {
                     && let Some(plan) = translated(true)?
                 {
                     rounds.get().take(plan);
-                    return Ok(Found::Taken);
+                    return Ok(Found::Taken { has_others });
                 }
                 continue;
             }
@@ -289,16 +294,18 @@ impl Searcher {
                 (_, true) => WORTH.0,
                 (_, false) => WORTH.1,
             };
-            if !iterator.get_type().is(&self.range_iterator) || loops::left(&iterator)? < worth {
+            // (Whoever else has the iterator sees how far it is: the stack has it, and we have.)
+            let shared = references(&iterator) > 2;
+            if shared || !iterator.get_type().is(&self.range_iterator) || loops::left(&iterator)? < worth {
                 continue;
             }
             let Some(plan) = translated(false)? else {
                 continue;
             };
-            let rounds = Rounds::new(&iterator, plan, l.known.fate.clone())?;
+            let rounds = Rounds::new(&iterator, plan, l.known.fate.clone(), has_others)?;
             // SAFETY: as above; no instruction but those of the loop's head uses the iterator.
             unsafe { layout.replace(&frame, place, Bound::new(py, rounds)?.into_any()) };
-            return Ok(Found::Taken);
+            return Ok(Found::Taken { has_others });
         }
         self.enter(py, &frame, (address, at), operands, &layout)
     }

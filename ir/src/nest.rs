@@ -5,6 +5,7 @@
 //! at all: it can be left at any point, and what it wrote is then taken back.
 
 mod apart;
+mod beside;
 mod bits;
 pub mod code;
 mod foreseen;
@@ -15,6 +16,7 @@ use std::ffi::c_void;
 
 use crate::{DType, Error, Result};
 pub use apart::UNWRITTEN;
+pub use beside::Beside;
 pub use bits::fits;
 use code::{Ins, Map, Op, Operand};
 pub use foreseen::{Foreseen, Index, Place};
@@ -220,6 +222,8 @@ pub struct Frame {
     pub rounds: i64,
     /// Not zero: the round at hand is the last for now.
     pub last: i64,
+    /// Not zero: rounds have nothing to do with each other, as [`Program::independent`] means it.
+    pub apart: i64,
     /// Elements of all operations on rows, and how many operations there were.
     pub mapped: u64,
     pub maps: u64,

@@ -7,6 +7,7 @@
 //! The result of every operation that may raise one of the processor's floating-point exceptions is used, or said to be, so that
 //! LLVM leaves none out: NumPy would warn of it, and whoever runs the code looks at the exceptions.
 
+mod beside;
 mod calls;
 mod chains;
 mod control;
@@ -42,6 +43,7 @@ use super::build::{Build, Common, Elem, Math, V};
 use super::{Lowered, add_function};
 use crate::Result;
 use crate::target::{CpuTarget, Level};
+use beside::Own;
 use chains::Chains;
 use flat::Way;
 use foreseen::Fast;
@@ -150,6 +152,8 @@ struct Nest<'c, 'b> {
     way: RefCell<Option<Way<'c>>>,
     /// For loops whose rounds carry an element on, its type and where it is in the function's frame.
     carried: BTreeMap<usize, (Elem, V<'c>)>,
+    /// What belongs to each of several rounds that are done beside each other, but for the first.
+    others: Vec<Own<'c>>,
     /// For each piece of memory where it is and how many bytes it has, in the function's frame.
     pieces: Vec<[V<'c>; 2]>,
     /// For each instruction that is jumped to, or that follows a jump.
@@ -347,6 +351,7 @@ impl<'c, 'b> Nest<'c, 'b> {
             fast: None,
             way: RefCell::new(None),
             carried,
+            others: Vec::new(),
             pieces,
             blocks: vec![None; program.code.len()],
             head: region.append_block(Block::new(&[])),
@@ -361,11 +366,18 @@ impl<'c, 'b> Nest<'c, 'b> {
         for n in leaders(code) {
             self.blocks[n] = Some(self.new_block());
         }
+        let beside = self.beside_of().map(|(plan, others)| {
+            self.others = others;
+            plan
+        });
         self.jump(self.head);
         self.b.block = self.head;
         let next = self.b.load(Elem::I64, self.next);
         self.set_int(self.program.variable as u16, next);
-        self.jump(self.target(0));
+        match beside {
+            Some(plan) => self.do_beside(&plan, self.target(0)),
+            None => self.jump(self.target(0)),
+        }
         self.instructions(0..code.len(), false);
         for (block, end) in [(self.leave.get(), LEFT), (self.long.get(), LONG)] {
             if let Some(block) = block {
@@ -385,6 +397,7 @@ impl<'c, 'b> Nest<'c, 'b> {
                 }
                 self.b.block = block;
                 open = true;
+                self.forget_indices(|_| true);
             }
             // (What cannot be reached is left out.)
             if open {
@@ -397,6 +410,13 @@ impl<'c, 'b> Nest<'c, 'b> {
     /// One instruction, whose result is used; whether the next one may come after it.
     fn step(&mut self, n: usize, ins: &Ins) -> bool {
         let open = self.instruction(n, ins);
+        if self.fast.is_some() {
+            ins.writes(|bank, written| {
+                if bank == 0 {
+                    self.forget_indices(|r| r as usize == written);
+                }
+            });
+        }
         if open && may_raise(ins.op) && !self.is_used(n, ins.a) {
             let value = self.float(ins.a);
             self.use_of(value);
@@ -508,13 +528,14 @@ impl<'c, 'b> Nest<'c, 'b> {
             Op::Equal => self.compare_floats(ins, FLOAT_EQUAL),
             Op::ToFloat => {
                 let x = self.int(ins.b);
-                let shifted = b.op("arith.addi", &[x, b.int(Elem::I64, EXACT)], Elem::I64);
-                let most = b.int(Elem::I64, 2 * EXACT + 1);
-                self.leave_if(b.compare("arith.cmpi", NOT_BELOW, shifted, most));
+                if !self.is_foreseen(n) {
+                    self.leave_if(self.is_inexact(x));
+                }
                 self.set_float(ins.a, self.b.op("arith.sitofp", &[x], Elem::F64));
             }
             Op::ToInt => {
-                let x = b.op("llvm.intr.trunc", &[self.float(ins.b)], Elem::F64);
+                // (From that size on all floats are integers.)
+                let x = self.float(ins.b);
                 let size = b.op("llvm.intr.fabs", &[x], Elem::F64);
                 let fits = b.compare("arith.cmpf", FLOAT_LESS_EQUAL, size, b.float(Elem::F64, EXACT as f64));
                 let out = b.op("arith.xori", &[fits, b.int(Elem::I1, 1)], Elem::I1);
@@ -599,7 +620,7 @@ impl<'c, 'b> Nest<'c, 'b> {
                 return false;
             }
             Op::EndRound => {
-                self.end_round();
+                self.end_rounds(1);
                 return false;
             }
             Op::Leave => {

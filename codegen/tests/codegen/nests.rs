@@ -66,6 +66,40 @@ fn a_product_that_nobody_uses_is_computed() {
     assert_eq!(count(&text(ADDS, Stage::Asm)), 1 + count(&text(&without, Stage::Asm)));
 }
 
+/// How often orbits visit each part of an interval: the inner loop's rounds wait for each other, the outer one's do not.
+const ORBITS: &str = "nest ints 20 floats 9 views 2 memories 0 variable i0 {
+  v0 = i64 2 written
+  v1 = f64 1
+  i4 = 1
+  f0 = 0.5
+  f7 = 1.0
+  0: move_float f1 f0
+  1: start_range i6 i1 i2 i4
+  2: next_of_range i6 i9 ->13
+  3: load_f64_1 f2 v1 i0
+  4: multiply f3 f2 f1
+  5: subtract f4 f7 f1
+  6: multiply f1 f3 f4
+  7: multiply f5 f1 f8
+  8: to_int i10 f5
+  9: load_i64_2 i11 v0 i0 i10
+  10: add_int i11 i11 i4
+  11: store_i64_2 i11 v0 i0 i10
+  12: again i6 i9 ->3
+  13: end_round
+}
+";
+
+#[test]
+fn rounds_that_wait_are_done_beside_each_other() {
+    // Four beside each other; one alone, with its elements foreseen, and without.
+    let count = |text: &str| text.matches("mulsd").count();
+    assert_eq!(count(&text(ORBITS, Stage::Asm)), 3 * (4 + 1 + 1));
+    // Not where a round begins with what the one before has left.
+    let carried = ORBITS.replace("0: move_float f1 f0", "0: move_float f3 f0");
+    assert_eq!(count(&text(&carried, Stage::Asm)), 3 * (1 + 1));
+}
+
 unsafe extern "C" fn no_instruction(_: *mut c_void, _: u64) -> u64 {
     LEFT
 }
@@ -111,6 +145,7 @@ fn frame(log: *mut Old) -> Frame {
         step: 1,
         rounds: 0,
         last: 0,
+        apart: 0,
         mapped: 0,
         maps: 0,
         run: std::ptr::null_mut(),

@@ -9,7 +9,7 @@ use legate_jit_runtime::nest::{Ran, Stop};
 use pyo3::prelude::*;
 
 use super::plan::Plan;
-use super::{Fate, TRIES};
+use super::{Fate, TRIES, look_soon};
 use crate::error;
 use crate::looks;
 use crate::loops::numbers::Numbers;
@@ -29,6 +29,8 @@ pub struct Rounds {
     plan: Mutex<Option<Arc<Plan>>>,
     /// Of the loop.
     fate: Arc<Fate>,
+    /// It has other loops in it.
+    has_others: bool,
     /// Rounds that were done, and how often Python had to do one in between.
     done: AtomicUsize,
     leaves: AtomicUsize,
@@ -36,11 +38,17 @@ pub struct Rounds {
 
 impl Rounds {
     /// In place of an iterator over a range.
-    pub(super) fn new(iterator: &Bound<'_, PyAny>, plan: Arc<Plan>, fate: Arc<Fate>) -> PyResult<Rounds> {
+    pub(super) fn new(
+        iterator: &Bound<'_, PyAny>,
+        plan: Arc<Plan>,
+        fate: Arc<Fate>,
+        has_others: bool,
+    ) -> PyResult<Rounds> {
         Ok(Rounds {
             numbers: Numbers::of(iterator)?.0,
             plan: Mutex::new(Some(plan)),
             fate,
+            has_others,
             done: AtomicUsize::new(0),
             leaves: AtomicUsize::new(0),
         })
@@ -136,6 +144,10 @@ impl Rounds {
         let this = slf.get();
         if let Some(plan) = this.plan() {
             this.run(slf, &plan)?;
+            if this.has_others {
+                // Python's round has loops of its own.
+                look_soon();
+            }
         }
         Ok(this.numbers.take())
     }

@@ -144,6 +144,17 @@ impl Program {
         n
     }
 
+    /// The same behind jumps back, which count.
+    fn reached(&self, mut n: usize) -> usize {
+        for _ in 0..self.code.len() {
+            match self.code[n] {
+                Ins { op: Op::Jump | Op::JumpBack, a, .. } => n = a as usize,
+                _ => break,
+            }
+        }
+        n
+    }
+
     /// What is known of the rounds of the loop whose head is here, if it has no other loop in it.
     pub fn foreseen(&self, head: usize) -> Option<Foreseen> {
         let Ins { op: Op::NextOfRange, a: range, b: number, .. } = self.code[head] else { return None };
@@ -193,11 +204,11 @@ impl<'a> Rounds<'a> {
     fn new(program: &'a Program, head: usize, first: usize, bits: Vec<u32>) -> Option<Rounds<'a>> {
         let code = &program.code;
         let Ins { a: range, b: number, c: over, .. } = code[head];
-        let over = program.followed(over as usize);
+        let over = program.reached(over as usize);
         let is_end = |n: usize| {
             let ins = &code[n];
             let again = ins.op == Op::Again && (ins.a, ins.b) == (range, number);
-            again && program.followed(ins.c as usize) == first && program.followed(n + 1) == over
+            again && program.followed(ins.c as usize) == first && program.reached(n + 1) == over
         };
         // All that can come after the head without it, and what of that can come before an end.
         let (mut found, mut todo, mut before) = (BTreeSet::from([first]), vec![first], BTreeMap::<_, Vec<_>>::new());
@@ -527,6 +538,26 @@ mod tests {
         // Not of rows that differ by the round.
         let body = ["to_int i10 f1", "store_i64_2 i11 v0 i9 i10", "again i6 i9 ->2"];
         assert_eq!(foreseen(&body), None);
+    }
+
+    #[test]
+    fn a_loop_at_the_end_of_another_ends_where_that_goes_on() {
+        // (What leaves it at its head is a jump back that counts, and what leaves it at its end is one that does not.)
+        let code = [
+            "start_range i10 i1 i2 i4",
+            "next_of_range i10 i13 ->8",
+            "start_range i6 i1 i2 i4",
+            "next_of_range i6 i9 ->7",
+            "load_f64_1 f1 v4 i9",
+            "again i6 i9 ->4",
+            "jump ->1",
+            "jump_back ->1",
+            "end_round",
+        ];
+        let code: Vec<String> = code.iter().enumerate().map(|(n, line)| format!("  {n}: {line}\n")).collect();
+        let head = "nest ints 20 floats 9 views 9 memories 1 variable i0 {\n  v4 = f64 1\n  i4 = 1\n";
+        let program = format!("{head}{}}}\n", code.concat()).parse::<Program>().unwrap();
+        assert_eq!(program.foreseen(3).unwrap().body, [4, 5]);
     }
 
     #[test]

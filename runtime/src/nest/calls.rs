@@ -25,6 +25,7 @@ pub(super) const FRAME: Frame = Frame {
     step: 0,
     rounds: 0,
     last: 0,
+    apart: 0,
     mapped: 0,
     maps: 0,
     run: std::ptr::null_mut(),

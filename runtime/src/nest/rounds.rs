@@ -33,7 +33,7 @@ const LONGEST_BATCH: i64 = 1_000_000;
 /// Jumps back in a long round before it asks for more.
 pub(super) const MORE: i64 = 1 << 13;
 /// The same for rounds that several threads do at once, and the least time of each thread's that is worth it, in nanoseconds.
-const PART: i64 = 1 << 15;
+const PART: i64 = 1 << 16;
 const WORTH_SHARING: i64 = 10_000;
 /// What they note, in bytes: it should stay in the caches.
 const NOTES_OF_PART: i64 = 1 << 18;
@@ -256,6 +256,7 @@ impl Run<'_> {
         frame.views = self.views.as_mut_ptr().cast();
         (frame.next, frame.step, frame.rounds) = (next, step, most);
         (frame.log, frame.fuel, frame.last) = (log, fuel, 0);
+        frame.apart = i64::from(self.shares);
         frame.room = ROWS as i64;
         frame.run = run;
         self.given = fuel;
@@ -309,7 +310,8 @@ impl Run<'_> {
         let mut numbers = vec![begin; pool::threads()];
         let mut rooms = std::mem::take(&mut self.rooms_of_parts).into_iter();
         let mut new = |numbers| {
-            let run = Run::with_rooms(self.program, numbers, self.arrays, rooms.next().unwrap_or_default());
+            let mut run = Run::with_rooms(self.program, numbers, self.arrays, rooms.next().unwrap_or_default());
+            run.shares = true;
             Part { run, did: (0, None), taken: None }
         };
         let parts: Vec<Mutex<Part<'_>>> = numbers.iter_mut().map(|numbers| Mutex::new(new(numbers))).collect();

@@ -78,13 +78,15 @@ impl<'c> Nest<'c, '_> {
         b.effect("llvm.return", &[b.int(Elem::I64, how as i64)], &[]);
     }
 
-    pub(super) fn end_round(&mut self) {
+    /// The end of so many rounds.
+    pub(super) fn end_rounds(&mut self, rounds: i64) {
         let b = self.b;
         let next = b.load(Elem::I64, self.next);
         let step = b.load(Elem::I64, self.field(std::mem::offset_of!(Frame, step)));
-        b.store(Elem::I64, b.op("arith.addi", &[next, step], Elem::I64), self.next);
-        let left = self.less_one(self.left);
-        let fuel = self.less_one(self.fuel);
+        let by = if rounds == 1 { step } else { b.op("arith.muli", &[step, b.int(Elem::I64, rounds)], Elem::I64) };
+        b.store(Elem::I64, b.op("arith.addi", &[next, by], Elem::I64), self.next);
+        let left = self.less(self.left, rounds);
+        let fuel = self.less(self.fuel, rounds);
         let zero = b.int(Elem::I64, 0);
         let last = b.load(Elem::I64, self.field(std::mem::offset_of!(Frame, last)));
         let fresh = self.both(b.compare("arith.cmpi", EQUAL, last, zero), b.compare("arith.cmpi", GREATER, fuel, zero));
@@ -101,16 +103,16 @@ impl<'c> Nest<'c, '_> {
         self.end(GO_ON);
     }
 
-    pub(super) fn less_one(&self, room: V<'c>) -> V<'c> {
+    fn less(&self, room: V<'c>, by: i64) -> V<'c> {
         let b = self.b;
-        let less = b.op("arith.subi", &[b.load(Elem::I64, room), b.int(Elem::I64, 1)], Elem::I64);
+        let less = b.op("arith.subi", &[b.load(Elem::I64, room), b.int(Elem::I64, by)], Elem::I64);
         b.store(Elem::I64, less, room);
         less
     }
 
     /// Counts a jump back.
     pub(super) fn count_jump(&mut self) {
-        let fuel = self.less_one(self.fuel);
+        let fuel = self.less(self.fuel, 1);
         let out = self.b.compare("arith.cmpi", LESS_EQUAL, fuel, self.b.int(Elem::I64, 0));
         let (refuel, on) = (self.new_block(), self.new_block());
         self.branch("llvm.cond_br", &[out], &[refuel, on], Some([1, 4000]));

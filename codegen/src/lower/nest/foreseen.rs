@@ -18,6 +18,9 @@ const ALONG: i64 = 1 << 11;
 /// Bytes of what follows a row in the log, and of what may be written behind it before.
 const AROUND_ROW: i64 = 3 * size_of::<Old>() as i64;
 
+/// See [`Nest::rows_before`].
+type RowBefore<'c> = (usize, V<'c>, V<'c>, V<'c>, Elem);
+
 /// The rounds that are being built.
 pub(super) struct Fast<'c> {
     pub(super) plan: Foreseen,
@@ -27,6 +30,10 @@ pub(super) struct Fast<'c> {
     pub(super) end: BlockRef<'c, 'c>,
     /// Where the elements of the round are.
     pub(super) addresses: BTreeMap<Place, V<'c>>,
+    /// Integers that rounds write.
+    pub(super) written: BTreeSet<u16>,
+    /// Indices from the front that were found to be within bounds in the block at hand: by view, axis and register.
+    pub(super) wrapped: BTreeMap<(u16, usize, u16), V<'c>>,
     /// The element that is carried from round to round: in the function's frame, and what it was when the round began.
     pub(super) carried: Option<(V<'c>, V<'c>)>,
 }
@@ -34,43 +41,103 @@ pub(super) struct Fast<'c> {
 impl<'c> Nest<'c, '_> {
     /// Does the rounds of a loop that has some and goes on with `end`, or goes on here where it cannot.
     pub(super) fn foresee(&mut self, head: usize, plan: &Foreseen, end: BlockRef<'c, 'c>) {
-        let Ins { a: range, b: number, .. } = self.program.code[head];
         let single = self.new_block();
+        self.look_ahead(head, plan, single);
+        self.foreseen_rounds(head, plan, 1, end, single);
+        self.b.block = single;
+    }
+
+    /// Looks whether the rounds of a loop are as they have to be.
+    pub(super) fn look_ahead(&mut self, head: usize, plan: &Foreseen, single: BlockRef<'c, 'c>) {
+        let range = self.program.code[head].a;
         let total = self.int(range + 2);
         self.go_if(self.b.compare("arith.cmpi", LESS, total, self.b.int(Elem::I64, FEWEST)), single);
         self.within_bounds(plan, range, single);
         self.none_too_long(plan, total, single);
+        let steady: Vec<usize> = plan.body.iter().copied().filter(|&n| self.is_steady(plan, n)).collect();
+        for n in steady {
+            let x = self.int(self.program.code[n].b);
+            self.unlikely(self.is_inexact(x), single);
+        }
+    }
 
+    /// The rounds of a loop, done for so many rounds of the outer loop at once.
+    pub(super) fn foreseen_rounds(
+        &mut self,
+        head: usize,
+        plan: &Foreseen,
+        beside: usize,
+        end: BlockRef<'c, 'c>,
+        single: BlockRef<'c, 'c>,
+    ) {
+        let Ins { a: range, b: number, .. } = self.program.code[head];
         let (some, each, over, further) = (self.new_block(), self.new_block(), self.new_block(), self.new_block());
         let code = &self.program.code;
         let mut stores = plan.body.iter().filter(|&&n| code[n].op.notes_one());
         let paid = stores.all(|n| plan.noted.contains_key(n));
-        let carried = self.carried.get(&head).copied();
         self.jump(some);
         self.b.block = some;
         let b = self.b;
         let left = self.int(range + 2);
         let count = b.op("arith.minsi", &[left, b.int(Elem::I64, SOME)], Elem::I64);
-        let first = b.op("arith.addi", &[self.int(range), self.int(range + 1)], Elem::I64);
-        self.note_before(plan, (first, self.int(range + 1)), count, paid, single);
-        if let (Some((elem, room)), Some((from, _))) = (carried, &plan.carried) {
-            let at = self.place(from, first);
-            let value = self.load_element(elem, at);
-            self.b.store(elem, value, room);
+        let step = self.int(range + 1);
+        let first = b.op("arith.addi", &[self.int(range), step], Elem::I64);
+        let rows: Vec<_> =
+            (0..beside).map(|k| self.among(k, |nest| nest.rows_before(plan, (first, step), count))).collect();
+        self.make_room(&rows, paid.then_some((count, beside)), single);
+        for (k, rows) in rows.into_iter().enumerate() {
+            self.among(k, |nest| {
+                for (n, ptr, length, stride, elem) in rows {
+                    let to = Leaf { ptr, strides: vec![stride] };
+                    nest.note_rows(n, &to, &[length], length, elem, single);
+                }
+                if let (Some((elem, room)), Some((from, _))) = (nest.carried.get(&head).copied(), &plan.carried) {
+                    let at = nest.place(from, first);
+                    let value = nest.load_element(elem, at);
+                    nest.b.store(elem, value, room);
+                }
+            });
         }
         let stop = self.b.op("arith.subi", &[left, count], Elem::I64);
         self.jump(each);
 
         self.b.block = each;
         self.next_number(range, number, true);
-        let mut fast =
-            Fast { plan: plan.clone(), blocks: BTreeMap::new(), end: over, addresses: BTreeMap::new(), carried: None };
         let now = self.int(number);
+        for k in 0..beside {
+            let next = if k + 1 < beside { self.new_block() } else { over };
+            self.among(k, |nest| nest.foreseen_round(head, plan, now, next));
+            self.b.block = next;
+        }
+
+        if !paid {
+            self.count_jump();
+        }
+        let b = self.b;
+        let left = self.int(range + 2);
+        self.jump_if(b.compare("arith.cmpi", NOT_EQUAL, left, stop), each, further);
+        self.b.block = further;
+        self.jump_if(self.has_next(range), some, end);
+    }
+
+    /// One round, for this number.
+    fn foreseen_round(&mut self, head: usize, plan: &Foreseen, now: V<'c>, end: BlockRef<'c, 'c>) {
+        self.set_int(self.program.code[head].b, now);
+        let mut fast = Fast {
+            plan: plan.clone(),
+            blocks: BTreeMap::new(),
+            end,
+            addresses: BTreeMap::new(),
+            written: self.written_in(plan),
+            wrapped: BTreeMap::new(),
+            carried: None,
+        };
         for place in plan.elements.values() {
             if !fast.addresses.contains_key(place) {
                 fast.addresses.insert(place.clone(), self.place(place, now));
             }
         }
+        let carried = self.carried.get(&head).copied();
         fast.carried = carried.map(|(elem, room)| (room, self.b.load(elem, room)));
         if plan.flat {
             self.fast = Some(fast);
@@ -85,17 +152,6 @@ impl<'c> Nest<'c, '_> {
             self.instructions(body.into_iter(), false);
         }
         self.fast = None;
-
-        self.b.block = over;
-        if !paid {
-            self.count_jump();
-        }
-        let b = self.b;
-        let left = self.int(range + 2);
-        self.jump_if(b.compare("arith.cmpi", NOT_EQUAL, left, stop), each, further);
-        self.b.block = further;
-        self.jump_if(self.has_next(range), some, end);
-        self.b.block = single;
     }
 
     /// What an index is for a round's number.
@@ -189,15 +245,9 @@ impl<'c> Nest<'c, '_> {
         }
     }
 
-    /// Pays for some rounds, from one with the first number on, and notes what they write.
-    fn note_before(
-        &mut self,
-        plan: &Foreseen,
-        (first, step): (V<'c>, V<'c>),
-        count: V<'c>,
-        paid: bool,
-        single: BlockRef<'c, 'c>,
-    ) {
+    /// What some rounds write, from one with the first number on: by an instruction that does, where it begins, how many elements it has,
+    /// how many bytes the next is away, and their type.
+    fn rows_before(&self, plan: &Foreseen, (first, step): (V<'c>, V<'c>), count: V<'c>) -> Vec<RowBefore<'c>> {
         // By place, with the first instruction that stores there.
         let mut places: BTreeMap<&Place, usize> = BTreeMap::new();
         for (&n, place) in &plan.noted {
@@ -221,30 +271,71 @@ impl<'c> Nest<'c, '_> {
             };
             rows.push((n, self.place(place, first), length, stride, element_of(self.program.code[n].op)));
         }
+        rows
+    }
+
+    /// Sees to it that there is room for the notes of some rounds, and pays for so many, for so many rounds of the outer loop at once.
+    fn make_room(&mut self, rows: &[Vec<RowBefore<'c>>], pays: Option<(V<'c>, usize)>, single: BlockRef<'c, 'c>) {
         let b = self.b;
         let int = |n: i64| b.int(Elem::I64, n);
-        let bytes = rows.iter().map(|&(_, _, length, _, elem)| {
+        let bytes = rows.iter().flatten().map(|&(_, _, length, _, elem)| {
             let bytes = b.op("arith.muli", &[length, int(elem.bytes() as i64)], Elem::I64);
             b.op("arith.addi", &[bytes, int(AROUND_ROW)], Elem::I64)
         });
         let bytes = bytes.reduce(|x, y| b.op("arith.addi", &[x, y], Elem::I64)).unwrap_or(int(0));
         self.unlikely(b.compare("arith.cmpi", GREATER, bytes, int(ROWS as i64)), single);
-        if paid {
-            let short = self.b.compare("arith.cmpi", LESS_EQUAL, self.b.load(Elem::I64, self.fuel), count);
+        let b = self.b;
+        let price = pays.map(|(count, beside)| match beside {
+            1 => count,
+            // (After the inner loop, each of the rounds may note what it notes between two jumps.)
+            _ => {
+                let each = b.op("arith.addi", &[count, b.int(Elem::I64, 1)], Elem::I64);
+                b.op("arith.muli", &[each, b.int(Elem::I64, beside as i64)], Elem::I64)
+            }
+        });
+        if let Some(price) = price {
+            let short = self.b.compare("arith.cmpi", LESS_EQUAL, self.b.load(Elem::I64, self.fuel), price);
             self.ask_if(short, std::mem::offset_of!(Frame, refuel));
         }
         let room = self.b.load(Elem::I64, self.field(std::mem::offset_of!(Frame, room)));
         let narrow = self.b.compare("arith.cmpi", LESS, room, bytes);
         self.ask_if(narrow, std::mem::offset_of!(Frame, widen));
-        if paid {
+        if let Some(price) = price {
             let b = self.b;
-            let left = b.op("arith.subi", &[b.load(Elem::I64, self.fuel), count], Elem::I64);
+            let left = b.op("arith.subi", &[b.load(Elem::I64, self.fuel), price], Elem::I64);
             b.store(Elem::I64, left, self.fuel);
         }
-        for (n, ptr, length, stride, elem) in rows {
-            let to = Leaf { ptr, strides: vec![stride] };
-            self.note_rows(n, &to, &[length], length, elem, single);
+    }
+
+    /// Forgets what is known of indices in some registers.
+    pub(super) fn forget_indices(&mut self, gone: impl Fn(u16) -> bool) {
+        if let Some(fast) = &mut self.fast {
+            fast.wrapped.retain(|key, _| !gone(key.2));
         }
+    }
+
+    /// Whether an instruction makes a float of an integer that is the same one in all rounds.
+    fn is_steady(&self, plan: &Foreseen, n: usize) -> bool {
+        let Ins { op: Op::ToFloat, b: of, .. } = self.program.code[n] else { return false };
+        !self.written_in(plan).contains(&of)
+    }
+
+    /// The integers that rounds write.
+    fn written_in(&self, plan: &Foreseen) -> BTreeSet<u16> {
+        let mut written = BTreeSet::new();
+        for &n in &plan.body {
+            self.program.code[n].writes(|bank, r| {
+                if bank == 0 {
+                    written.insert(r as u16);
+                }
+            });
+        }
+        written
+    }
+
+    /// Whether it is known of an instruction in the rounds that are being built that it does not leave them.
+    pub(super) fn is_foreseen(&self, n: usize) -> bool {
+        self.fast.as_ref().is_some_and(|fast| self.is_steady(&fast.plan, n))
     }
 
     /// Whether an instruction's element is noted before the rounds that are being built.

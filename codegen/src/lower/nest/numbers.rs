@@ -75,6 +75,13 @@ impl<'c, 'b> Nest<'c, 'b> {
         value
     }
 
+    /// Whether a float may have another value than an integer.
+    pub(super) fn is_inexact(&self, x: V<'c>) -> V<'c> {
+        let b = self.b;
+        let shifted = b.op("arith.addi", &[x, b.int(Elem::I64, EXACT)], Elem::I64);
+        b.compare("arith.cmpi", NOT_BELOW, shifted, b.int(Elem::I64, 2 * EXACT + 1))
+    }
+
     /// Quotient and remainder as Python's: the remainder has the divisor's sign.
     pub(super) fn divided(&mut self, x: V<'c>, y: V<'c>) -> (V<'c>, V<'c>) {
         let compare = |b: Build<'c, 'b>, how, x, y| b.compare("arith.cmpi", how, x, y);

@@ -131,15 +131,53 @@ impl<'c> Nest<'c, '_> {
         i
     }
 
+    /// The same where it is worth the instructions that what is within bounds takes no other way than to be compared.
+    fn wrapped_apart(&mut self, i: V<'c>, n: V<'c>) -> V<'c> {
+        let from_end = self.b.op("arith.addi", &[i, n], Elem::I64);
+        let location = self.b.common.location;
+        let on = self.region.append_block(Block::new(&[(self.b.ty(Elem::I64), location)]));
+        let goes_on = |block: BlockRef<'c, 'c>, i: V<'c>| {
+            let jump = OperationBuilder::new("llvm.br", location).add_operands(&[i]).add_successors(&[&on]);
+            block.append_operation(jump.build().expect("a branch"));
+        };
+        let outside = self.new_block();
+        self.unlikely(self.b.compare("arith.cmpi", NOT_BELOW, i, n), outside);
+        goes_on(self.b.block, i);
+        self.b.block = outside;
+        // (What is too large is so from the end, too.)
+        self.leave_if(self.b.compare("arith.cmpi", NOT_BELOW, from_end, n));
+        goes_on(self.b.block, from_end);
+        self.b.block = on;
+        on.argument(0).expect("an index").into()
+    }
+
     /// The address of an element; leaves the round where it is out of bounds.
     pub(super) fn address(&mut self, v: u16, indices: &[u16]) -> V<'c> {
         let seen = self.view(v, indices.len());
         let mut at = seen.ptr;
         for (axis, &r) in indices.iter().enumerate() {
-            let i = self.wrapped(self.int(r), seen.shape[axis]);
+            let i = self.wrapped_in_rounds((v, axis, r), seen.shape[axis]);
             at = self.stepped(at, i, seen.strides[axis]);
         }
         at
+    }
+
+    /// An index from the front, which is compared once in foreseen rounds where several instructions use it.
+    fn wrapped_in_rounds(&mut self, key: (u16, usize, u16), n: V<'c>) -> V<'c> {
+        let i = self.int(key.2);
+        // (What stays was compared before the rounds, which LLVM sees.)
+        let changes = self.fast.as_ref().is_some_and(|fast| fast.written.contains(&key.2));
+        if !changes || self.way.borrow().is_some() {
+            return self.wrapped(i, n);
+        }
+        if let Some(&known) = self.fast.as_ref().and_then(|fast| fast.wrapped.get(&key)) {
+            return known;
+        }
+        let i = self.wrapped_apart(i, n);
+        if let Some(fast) = &mut self.fast {
+            fast.wrapped.insert(key, i);
+        }
+        i
     }
 
     pub(super) fn stepped(&self, from: V<'c>, by: V<'c>, stride: V<'c>) -> V<'c> {
