@@ -23,7 +23,7 @@ pub fn pow<V: Lanes>(x: V, y: V) -> V {
         return if all(inside) { r } else { V::select(inside, r, general(x, y)) };
     }
     let whole = round(y).eq(y) & short;
-    let inside = whole & near(x, y);
+    let inside = whole & near(x, y) | y.eq(V::all(0.0));
     if all(inside) {
         return whole_power(x, y);
     }
