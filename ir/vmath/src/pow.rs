@@ -23,8 +23,8 @@ pub fn pow<V: Lanes>(x: V, y: V) -> V {
         return if all(inside) { r } else { V::select(inside, r, general(x, y)) };
     }
     let whole = round(y).eq(y) & short;
-    let inside = whole & near(x, y) | y.eq(V::all(0.0));
-    if all(inside) {
+    let inside = whole & near(x, y);
+    if all(inside | y.eq(V::all(0.0))) {
         return whole_power(x, y);
     }
     let r = general(x, y);
