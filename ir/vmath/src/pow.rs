@@ -24,7 +24,7 @@ pub fn pow<V: Lanes>(x: V, y: V) -> V {
     }
     let whole = round(y).eq(y) & short;
     let inside = whole & near(x, y);
-    if all(inside) {
+    if all(inside | y.eq(V::all(0.0))) {
         return whole_power(x, y);
     }
     let r = general(x, y);

@@ -25,7 +25,7 @@ pub fn pow<V: Singles>(x: V, y: V) -> V {
     }
     let whole = ((y + V::all(MAGIC)) - V::all(MAGIC)).eq(y) & short;
     let inside = whole & near(x, y);
-    if all(inside) {
+    if all(inside | y.eq(V::all(0.0))) {
         return whole_power(x, y);
     }
     let r = general(x, y);
