@@ -5,7 +5,9 @@
 //! raw numbers a normal one takes, or an integer of a range that is no power of two, depends on the raw numbers themselves (some are
 //! rejected). There each thread draws from a block of raw numbers as if a draw began with the block's first. Where the draws of
 //! the block before really end is known afterwards; nearly always, a draw of this block begins just there, and what comes after it
-//! is what one thread would have drawn. Else the few draws until the two meet are made by themselves ([`link`]).
+//! is what one thread would have drawn. Else the few draws until the two meet are made by themselves (`Block::link`).
+//!
+//! A boundary file: it fills fresh memory.
 
 mod pcg64;
 mod tables;

@@ -131,23 +131,25 @@ fn general(s: &mut Session, op: Ufunc, operands: &[Operand], types: &[ArgType], 
     let casting = args.casting.unwrap_or(Casting::SameKind);
     let l = match args.dtype {
         None => resolve(op, types)?,
-        Some(d) => {
-            let l = loop_in(op, d, types.len())?;
-            for (i, (t, &to)) in types.iter().zip(l.ins()).enumerate() {
-                if !t.weak && !can_cast(t.dtype, to, casting) {
-                    let nth = if types.len() > 1 { format!(" {i}") } else { String::new() };
-                    return Err(Error::UfuncType(format!(
-                        "Cannot cast ufunc '{}' input{nth} from dtype('{}') to dtype('{}') with casting rule '{}'",
-                        op.name(),
-                        t.dtype.numpy_name(),
-                        to.numpy_name(),
-                        casting.name()
-                    )));
-                }
-            }
-            l
-        }
+        // What answers yes or no has no other type, whatever it is asked of.
+        Some(DType::Bool) if is_question(op, types.len()) => resolve(op, types)?,
+        Some(_) if is_question(op, types.len()) => return Err(no_loop(op)),
+        Some(d) => loop_in(op, d, types.len())?,
     };
+    if args.dtype.is_some() || args.casting.is_some() {
+        for (i, (t, &to)) in types.iter().zip(l.ins()).enumerate() {
+            if !t.weak && !can_cast(t.dtype, to, casting) {
+                let nth = if types.len() > 1 { format!(" {i}") } else { String::new() };
+                return Err(Error::UfuncType(format!(
+                    "Cannot cast ufunc '{}' input{nth} from dtype('{}') to dtype('{}') with casting rule '{}'",
+                    op.name(),
+                    t.dtype.numpy_name(),
+                    to.numpy_name(),
+                    casting.name()
+                )));
+            }
+        }
+    }
     if let Some(constant) = beyond(op, operands, l.ins(), args)? {
         return constant_result(s, operands, constant);
     }
@@ -235,10 +237,18 @@ fn loop_in(op: Ufunc, dtype: DType, n: usize) -> Result<&'static Signature> {
     if l.out == dtype || l.ins()[0] == dtype {
         return Ok(l);
     }
-    Err(Error::UfuncType(format!(
-        "No loop matching the specified signature and casting was found for ufunc {}",
-        op.name()
-    )))
+    Err(no_loop(op))
+}
+
+/// Whether its results are truth values, whatever its operands are.
+fn is_question(op: Ufunc, n: usize) -> bool {
+    resolve(op, &vec![DType::F64.into(); n]).is_ok_and(|l| l.out == DType::Bool)
+}
+
+#[cold]
+fn no_loop(op: Ufunc) -> Error {
+    let words = "No loop matching the specified signature and casting was found for ufunc";
+    Error::Type(format!("{words} {}", op.name()))
 }
 
 /// A comparison with a Python integer that the array's type cannot hold has the same answer everywhere.

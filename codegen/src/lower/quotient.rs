@@ -57,7 +57,7 @@ impl Format {
         let bits = b.op("arith.bitcast", &[x], self.int);
         let twice = b.op("arith.addi", &[bits, bits], self.int);
         let moved = b.op("arith.addi", &[twice, b.int(self.int, smallest.wrapping_sub(place(low)))], self.int);
-        let end = b.int(self.int, smallest.wrapping_add(place(high) - place(low)));
+        let end = b.int(self.int, smallest.wrapping_add(place(high).wrapping_sub(place(low))));
         Emitter::new(*b).cmpi(CmpI::Sge, moved, end)
     }
 

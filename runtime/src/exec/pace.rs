@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Runs that are timed in each way; the shortest counts.
-const TRIED: u32 = 4;
+const TRIED: u32 = 8;
 /// Runs from one trial to the next: the first time kernels may not be compiled yet.
 const SOON: u32 = 64;
-const PERIOD: u32 = 4096;
+const PERIOD: u32 = 1024;
 
 #[derive(Default)]
 pub struct Pace {
