@@ -40,7 +40,7 @@ pub fn ufunc(op: Ufunc, operands: &[Operand], args: &UfuncArgs) -> Result<Array>
     if rounds_each_product(op, operands, args.out, args.where_.is_some()) {
         return Err(Error::Unsupported("complex64 products of what lies backwards".into()));
     }
-    let plain = args.out.is_none() && args.where_.is_none() && args.dtype.is_none();
+    let plain = args.out.is_none() && args.where_.is_none() && args.dtype.is_none() && args.casting.is_none();
     let mut s = lock();
     if plain && let Some(done) = alike_now(&mut s, op, operands)? {
         return Ok(done);
