@@ -20,8 +20,8 @@ use pcg64::{Numbers, Pcg64};
 
 /// The ziggurat's last layer ends here, and the reciprocal of that: Doornik, "An Improved Ziggurat Method to Generate Normal Random
 /// Samples", 2005, with NumPy's 256 layers.
-const R: f64 = 3.654152885361008796;
-const R_INVERSE: f64 = 0.27366123732975827203;
+const R: f64 = 3.654_152_885_361_009;
+const R_INVERSE: f64 = 0.273_661_237_329_758_3;
 
 /// Numbers of a task whose draws take one raw number each.
 const TASK: usize = 1 << 14;
