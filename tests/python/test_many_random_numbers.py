@@ -93,6 +93,8 @@ def test_they_do_not_depend_on_the_number_of_threads():
         lambda g: g.integers(0, 2**63 + 1, 40_000),
         lambda g: g.random((-1, 40_000, 40_000)),
         lambda g: g.random((40_000, 1.5)),
+        lambda g: g.random((2**40, 2**40)),
+        lambda g: g.standard_normal(2**62),
         lambda g: g.standard_normal(40_000, dtype=int),
         lambda g: g.random(40_000, out=numpy.empty(3)),
     ],

@@ -25,6 +25,8 @@ def _drawing(name, function, many=None):
 def _draws(generator, law, a, b, size):
     bits = generator.bit_generator
     shape = size if type(size) is tuple else (size,)
+    if math.prod(shape) >> 48:
+        return NotImplemented
     with bits.lock:
         state = bits.state
         lcg = state["state"]
