@@ -46,4 +46,4 @@ def planned():
     """Everything is recorded, and every trace gets a plan when it is first met."""
     legate_jit._native.set_inline(False)
     yield
-    legate_jit._native.set_inline(legate_jit.config()["LEGATE_JIT_INLINE"] != "off")
+    legate_jit._native.set_inline(legate_jit.config()["LEGATE_JIT_INLINE"][0] != "off")

@@ -481,7 +481,7 @@ def test_random_loops(body, n, m, dtype, hold, records):
         for g, w in zip(got, want, strict=True):
             assert_same(g, w)
     finally:
-        legate_jit._native.set_inline(legate_jit.config()["LEGATE_JIT_INLINE"] != "off")
+        legate_jit._native.set_inline(legate_jit.config()["LEGATE_JIT_INLINE"][0] != "off")
 
 
 def test_a_filter_is_not_taken_apart(planned):

@@ -5,7 +5,7 @@ import pytest
 import legate_jit
 from test_nests import in_a_process
 
-pytestmark = pytest.mark.skipif(legate_jit.config()["LEGATE_JIT_LOOPS"] == "off", reason="loops are left to Python here")
+pytestmark = pytest.mark.skipif(legate_jit.config()["LEGATE_JIT_LOOPS"][0] == "off", reason="loops are left to Python here")
 
 SETTINGS = {"LEGATE_JIT_TIER": "compiled", "LEGATE_JIT_CACHE": "off"}
 

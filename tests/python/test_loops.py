@@ -15,7 +15,7 @@ import legate_jit.numpy as ours
 from same import assert_equal, assert_same, counted
 
 pytestmark = pytest.mark.skipif(
-    legate_jit.config()["LEGATE_JIT_LOOPS"] == "off", reason="loops are left to Python here"
+    legate_jit.config()["LEGATE_JIT_LOOPS"][0] == "off", reason="loops are left to Python here"
 )
 
 N = 40

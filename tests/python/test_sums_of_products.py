@@ -9,7 +9,7 @@ import pytest
 
 import legate_jit
 
-pytestmark = pytest.mark.skipif(legate_jit.config()["LEGATE_JIT_LOOPS"] == "off", reason="loops are left to Python here")
+pytestmark = pytest.mark.skipif(legate_jit.config()["LEGATE_JIT_LOOPS"][0] == "off", reason="loops are left to Python here")
 
 GATHERED = """
 import numpy, legate_jit, legate_jit.numpy as np

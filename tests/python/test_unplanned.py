@@ -19,7 +19,7 @@ def forgotten():
     """What earlier programs were like does not count."""
     legate_jit._native.set_inline(True)
     yield
-    legate_jit._native.set_inline(legate_jit.config()["LEGATE_JIT_INLINE"] != "off")
+    legate_jit._native.set_inline(legate_jit.config()["LEGATE_JIT_INLINE"][0] != "off")
 
 
 def array(np, shape, dtype, seed):

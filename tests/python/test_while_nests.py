@@ -22,7 +22,7 @@ from same import assert_equal, check_text
 from test_nests import check, in_a_process, left_to_python, some, translated
 
 pytestmark = [
-    pytest.mark.skipif(legate_jit.config()["LEGATE_JIT_LOOPS"] == "off", reason="loops are left to Python here"),
+    pytest.mark.skipif(legate_jit.config()["LEGATE_JIT_LOOPS"][0] == "off", reason="loops are left to Python here"),
     # A translation that fails is said so there.
     pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"),
 ]
