@@ -73,6 +73,10 @@ def _integers(generator, low, high=None, size=None, dtype=_np.int64, endpoint=Fa
     last = high if endpoint else high - 1
     if not -(1 << 63) <= low <= last < 1 << 63:
         return NotImplemented
+    # Halves of raw numbers take a thread longer than they take NumPy: of fewer all threads together have them no sooner.
+    many = math.prod(size) if type(size) is tuple else size
+    if last - low < 1 << 32 and many < 1 << 19:
+        return NotImplemented
     return _draws(generator, "integers", low, last - low, size)
 
 
