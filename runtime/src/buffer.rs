@@ -18,10 +18,12 @@ use crate::unread::Fate;
 use crate::{Error, Result};
 
 mod available;
+mod fresh;
 mod pool;
 mod region;
 mod reused;
 
+pub(crate) use fresh::Fresh;
 pub(crate) use pool::{CHECKED, forget_waiting, hold, mapped_bytes, missing, size_text, touch_some};
 pub use pool::{bytes_live, bytes_peak, could_fit, kept_bytes, release_kept};
 pub(crate) use reused::let_go;

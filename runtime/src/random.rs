@@ -6,8 +6,6 @@
 //! rejected). There each thread draws from a block of raw numbers as if a draw began with the block's first. Where the draws of
 //! the block before really end is known afterwards; nearly always, a draw of this block begins just there, and what comes after it
 //! is what one thread would have drawn. Else the few draws until the two meet are made by themselves (`Block::link`).
-//!
-//! A boundary file: it fills fresh memory.
 
 mod pcg64;
 mod tables;
@@ -15,6 +13,7 @@ mod tables;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::buffer::Fresh;
 use crate::{Error, Result, Store, pool};
 use pcg64::{Numbers, Pcg64};
 
@@ -60,11 +59,9 @@ pub struct State {
 
 /// Draws so many numbers of eight bytes; the store that they are in.
 pub fn draw(law: Law, from: &mut State, n: usize) -> Result<Arc<Store>> {
-    let store = Store::alloc(n * 8)?;
-    // SAFETY: freshly allocated, aligned for every element type, and nobody else has it.
-    let numbers = unsafe { std::slice::from_raw_parts_mut(store.as_mut_ptr() as *mut u64, n) };
-    fill(law, from, numbers).map_err(Error::Runtime)?;
-    Ok(store)
+    let mut numbers = Fresh::new(n)?;
+    fill(law, from, numbers.elements()).map_err(Error::Runtime)?;
+    Ok(numbers.done())
 }
 
 fn fill(law: Law, from: &mut State, numbers: &mut [u64]) -> Result<(), String> {

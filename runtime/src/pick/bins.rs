@@ -8,6 +8,7 @@ use legate_jit_ir::DType;
 use parking_lot::Mutex;
 
 use crate::array::Array;
+use crate::buffer::Fresh;
 use crate::{Error, HostView, Result, Store, pool};
 
 /// Elements below which one thread counts alone.
@@ -68,18 +69,18 @@ pub(super) fn counted(x: &Array, most: usize) -> Result<Option<Vec<i64>>> {
 /// For each of so many labels, how often it occurs and the sum of the rows that have it, added in their order; `None` where there are
 /// other labels.
 pub(super) fn rows_added(labels: &HostView, rows: &HostView, bins: usize) -> Result<Option<(Vec<i64>, Arc<Store>)>> {
-    let (&[n, width], item) = (&rows.shape[..], rows.dtype.size()) else { unreachable!("rows have two axes") };
-    let sums = Store::alloc(bins * width * item)?;
+    let &[n, width] = &rows.shape[..] else { unreachable!("rows have two axes") };
     let mut counts = vec![0; bins];
     macro_rules! added {
         ($label:ty, $t:ty) => {{
-            let out = super::selection::elements_mut::<$t>(&sums, 0..bins * width);
+            let mut sums = Fresh::<$t>::new(bins * width)?;
             // SAFETY: the view keeps its memory, which holds so many elements in C order, and nobody writes them.
             let rows = unsafe { std::slice::from_raw_parts(rows.ptr.cast::<$t>().cast_const(), n * width) };
-            add_rows(elements::<$label>(labels), rows, width, out, &mut counts)
+            let all = add_rows(elements::<$label>(labels), rows, width, sums.elements(), &mut counts);
+            (all, sums.done())
         }};
     }
-    let all = match (labels.dtype, rows.dtype) {
+    let (all, sums) = match (labels.dtype, rows.dtype) {
         (DType::I64, DType::F64) => added!(i64, f64),
         (DType::I32, DType::F64) => added!(i32, f64),
         (DType::U8, DType::F64) => added!(u8, f64),

@@ -12,9 +12,10 @@ use super::between::{self, Between, Search, Zones};
 use super::condition::{self, Condition, Term};
 use super::interval::by_type;
 use super::moves::parallel;
-use super::selection::{CHUNK, Selection, elements, elements_mut};
+use super::selection::{CHUNK, Selection, elements};
 use crate::array::Array;
 use crate::base::{State, Version};
+use crate::buffer::Fresh;
 use crate::layout::Class;
 use crate::session::{Session, lock_to_look};
 use crate::shared::Shared;
@@ -219,17 +220,15 @@ fn find(mask: &Array, times: u32) -> Result<Option<Arc<Selection>>> {
 fn zones_of<T: Between>(of: &Arc<Store>, n: usize) -> Option<Result<Arc<Zoned>>> {
     // (One element a zone is nothing to gain.)
     let zones = || {
-        let bytes = n.div_ceil(64) * size_of::<T>();
-        let zoned = Zoned { least: Store::alloc(bytes)?, most: Store::alloc(bytes)? };
+        let (mut least, mut most) = (Fresh::new(n.div_ceil(64))?, Fresh::new(n.div_ceil(64))?);
         let x = elements::<T>(of, 0..n);
-        parallel(n.div_ceil(CHUNK), &|c| {
+        let (all_least, all_most) = (least.chunks(CHUNK / 64), most.chunks(CHUNK / 64));
+        parallel(all_least.len(), &|c| {
             let x = &x[c * CHUNK..n.min((c + 1) * CHUNK)];
-            let zones = c * CHUNK / 64..c * CHUNK / 64 + x.len().div_ceil(64);
-            // (Each chunk's own.)
-            let (least, most) = (elements_mut(&zoned.least, zones.clone()), elements_mut(&zoned.most, zones));
-            between::zones(x, least, most);
+            between::zones(x, &mut all_least[c].lock(), &mut all_most[c].lock());
         })?;
-        Ok(Arc::new(zoned))
+        drop((all_least, all_most));
+        Ok(Arc::new(Zoned { least: least.done(), most: most.done() }))
     };
     Some(zones())
 }
@@ -241,9 +240,8 @@ pub(super) fn search(
     zoned: &[Option<Arc<Zoned>>],
 ) -> Result<(Selection, usize)> {
     let n = legate_jit_ir::shape::size(shape);
-    let words = Store::alloc(n.div_ceil(64) * 8)?;
     let looked = std::sync::atomic::AtomicUsize::new(0);
-    let selection = Selection::of_words(shape, words, |c, out| {
+    let selection = Selection::of_words(shape, |c, out| {
         let mut other = [0; CHUNK / 64];
         for (k, (term, zoned)) in condition.iter().zip(zoned).enumerate() {
             let into = if k == 0 { &mut *out } else { &mut other[..out.len()] };

@@ -16,6 +16,7 @@ use super::found;
 use super::moves::parallel;
 use crate::array::Array;
 use crate::array::host::gather;
+use crate::buffer::Fresh;
 use crate::session::lock;
 use crate::{HostView, Result, Store};
 
@@ -67,22 +68,19 @@ impl Selection {
         Ok(Arc::new(selection))
     }
 
-    /// The places of a mask of this shape whose bits `fill` writes, chunk by chunk, to these words. Behind the mask's end there are none.
-    pub(super) fn of_words(
-        shape: &[usize],
-        words: Arc<Store>,
-        fill: impl Fn(usize, &mut [u64]) + Sync,
-    ) -> Result<Selection> {
-        let n = legate_jit_ir::shape::size(shape).div_ceil(64);
-        let counts: SmallVec<[AtomicUsize; 4]> = (0..n.div_ceil(CHUNK / 64)).map(|_| AtomicUsize::new(0)).collect();
+    /// The places of a mask of this shape whose bits `fill` writes, chunk by chunk. Behind the mask's end there are none.
+    pub(super) fn of_words(shape: &[usize], fill: impl Fn(usize, &mut [u64]) + Sync) -> Result<Selection> {
+        let mut words = Fresh::new(legate_jit_ir::shape::size(shape).div_ceil(64))?;
+        let chunks = words.chunks(CHUNK / 64);
+        let counts: SmallVec<[AtomicUsize; 4]> = chunks.iter().map(|_| AtomicUsize::new(0)).collect();
         parallel(counts.len(), &|c| {
-            let from = c * (CHUNK / 64);
-            // (Each chunk's own.)
-            let out = elements_mut::<u64>(&words, from..n.min(from + CHUNK / 64));
-            fill(c, out);
-            counts[c].store(ones(out), Ordering::Relaxed);
+            let mut out = chunks[c].lock();
+            fill(c, &mut out);
+            counts[c].store(ones(&out), Ordering::Relaxed);
         })?;
-        let mut selection = Selection { shape: shape.into(), source: Source::Words(words), before: SmallVec::new() };
+        drop(chunks);
+        let source = Source::Words(words.done());
+        let mut selection = Selection { shape: shape.into(), source, before: SmallVec::new() };
         selection.count_up(counts);
         Ok(selection)
     }
@@ -98,21 +96,20 @@ impl Selection {
 
     /// The mask, one byte a place.
     pub(super) fn spread(&self) -> Result<Arc<Store>> {
-        let n = legate_jit_ir::shape::size(&self.shape);
-        let store = Store::alloc(n)?;
-        parallel(self.chunks(), &|c| {
-            let from = c * CHUNK;
-            // (Each chunk's own.)
-            let out = elements_mut::<u8>(&store, from..n.min(from + CHUNK));
+        let mut mask = Fresh::<u8>::new(legate_jit_ir::shape::size(&self.shape))?;
+        let chunks = mask.chunks(CHUNK);
+        parallel(chunks.len(), &|c| {
+            let (from, mut out) = (c * CHUNK, chunks[c].lock());
             match &self.source {
                 Source::Words(words) => {
                     let words = elements::<u64>(words, from / 64..(from + out.len()).div_ceil(64));
-                    spread(words, out);
+                    spread(words, &mut out);
                 }
                 Source::Seen(_) | Source::Copied(_) => out.copy_from_slice(self.bytes(c)),
             }
         })?;
-        Ok(store)
+        drop(chunks);
+        Ok(mask.done())
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -168,14 +165,6 @@ pub(super) fn elements<T: Copy>(store: &Store, range: Range<usize>) -> &[T] {
     assert!(range.end * size_of::<T>() <= store.bytes() && range.start <= range.end);
     // SAFETY: the store has so many bytes, aligned as stores are, and numbers may be any bytes; see above.
     unsafe { std::slice::from_raw_parts(store.as_ptr().cast::<T>().add(range.start), range.len()) }
-}
-
-/// Elements of a store that has just been made, to be written. Who shares it among threads gives each its own.
-#[expect(clippy::mut_from_ref, reason = "threads write to parts of one store")]
-pub(super) fn elements_mut<T: Copy>(store: &Store, range: Range<usize>) -> &mut [T] {
-    assert!(range.end * size_of::<T>() <= store.bytes() && range.start <= range.end);
-    // SAFETY: as in `elements`; the callers have just made the store, and each range has one writer.
-    unsafe { std::slice::from_raw_parts_mut(store.as_mut_ptr().cast::<T>().add(range.start), range.len()) }
 }
 
 /// The next places of a mask as bits, at most 64; a byte that is not 0 selects.
@@ -445,9 +434,8 @@ mod tests {
         let n = 2 * CHUNK + 77;
         let bytes: Vec<u8> = (0..n as u32).map(|i| (i.wrapping_mul(2654435761) >> 20 & 5 == 0) as u8).collect();
         let seen = Selection::of(&Array::from_bytes(&bytes, &[n], DType::Bool).unwrap()).unwrap();
-        let words = Store::alloc(n.div_ceil(64) * 8).unwrap();
         let fill = |c: usize, out: &mut [u64]| out.copy_from_slice(Words::new().of(seen.bytes(c)).words());
-        let bits = Selection::of_words(&[n], words, fill).unwrap();
+        let bits = Selection::of_words(&[n], fill).unwrap();
         assert_eq!((bits.count(), bits.before(2), bits.chunks()), (seen.count(), seen.before(2), 3));
         assert_eq!(bits.spread().unwrap().as_slice(), bytes);
         assert_eq!(seen.spread().unwrap().as_slice(), bytes);
