@@ -30,8 +30,9 @@ use crate::{Config, Result, Store, helper, pool};
 use cycle::Watch;
 use relay::Relay;
 
-/// Rounds of a batch: the first of a loop whose length is not known, and of one that is known to go on for long.
+/// Rounds of a batch: of a loop whose length is not known, at most of one that is known, and of one that is known to go on for long.
 const ROUNDS: usize = 8;
+const SOME_ROUNDS: usize = 12;
 const MANY_ROUNDS: usize = 16;
 /// Outputs of at most so many bytes are kept for every round.
 const SMALL: usize = 1 << 12;
@@ -104,6 +105,13 @@ pub(crate) struct History {
     links: Links,
     /// Flushes; 0 if working ahead has turned out not to be possible.
     rounds: usize,
+}
+
+/// Several rounds of a loop as one plan.
+pub(crate) struct Unrolled {
+    links: Links,
+    rounds: usize,
+    plan: Prepared,
 }
 
 /// Rounds that are computed.
@@ -251,7 +259,7 @@ impl Ahead {
         // A loop that was met before goes on for as long as it did then; a new one, for some rounds.
         let rounds = match expected {
             Some(0) => return None,
-            Some(n) if number <= n => (n - number + 1).min(if n >= 3 * MANY_ROUNDS { MANY_ROUNDS } else { ROUNDS }),
+            Some(n) if number <= n => share(n - number + 1, if n >= 3 * MANY_ROUNDS { MANY_ROUNDS } else { SOME_ROUNDS }),
             Some(_) if !seen => return None,
             None if !seen => return None,
             _ => ROUNDS,
@@ -259,7 +267,8 @@ impl Ahead {
         if rounds < 2 || !is_carried(graph, &links) {
             return None;
         }
-        match Batch::compute(key, graph, links, inputs, scalars, rounds, config) {
+        let first = self.last.as_ref()?;
+        match Batch::compute(first, graph, links, inputs, rounds, config) {
             Ok(Some(mut batch)) => {
                 let stores = batch.give(inputs);
                 self.batch = Some(batch);
@@ -363,6 +372,11 @@ fn address(store: &Arc<Store>) -> usize {
     Arc::as_ptr(store) as usize
 }
 
+/// The rounds of the next of as few batches as possible, all of about the same length.
+fn share(rounds: usize, most: usize) -> usize {
+    rounds.div_ceil(rounds.div_ceil(most).max(1))
+}
+
 /// Whether the large outputs, and only they, are inputs of the next round.
 fn is_carried(graph: &Graph, links: &[Link]) -> bool {
     let carried = |m: usize| links.contains(&Link::Output(m as u32));
@@ -391,24 +405,29 @@ pub(crate) fn kind(graph: Graph, config: &Config) -> Kind {
 impl Batch {
     /// `None` where the rounds cannot be computed in fewer passes over memory.
     fn compute(
-        key: Key,
+        first: &Round,
         graph: &Arc<Graph>,
         links: Links,
         inputs: &[Arc<Store>],
-        scalars: &[[u64; 2]],
         rounds: usize,
         config: &Config,
     ) -> Result<Option<Batch>> {
+        let Round { key, entry, scalars, .. } = first;
         let bytes: SmallVec<[usize; 4]> = graph.outputs.iter().map(|o| graph.ty(*o).bytes()).collect();
         let is_wanted = |round: usize, m: usize| round + 1 == rounds || bytes[m] <= SMALL;
-        let Some(unrolled) = unroll(graph, &links, rounds, is_wanted) else { return Ok(None) };
-        let plan = Prepared::new(legate_jit_passes::compile(&unrolled, &config.cx)?, config.tier)?;
+        let make = || {
+            let Some(graph) = unroll(graph, &links, rounds, is_wanted) else { return Ok(None) };
+            let plan = Prepared::new(legate_jit_passes::compile(&graph, &config.cx)?, config.tier)?;
+            Ok(plan.has_wavefront().then(|| Unrolled { links: links.clone(), rounds, plan }))
+        };
+        let is_it = |u: &Unrolled| u.rounds == rounds && u.links == links;
+        let Some(unrolled) = entry.unrolled(is_it, make)? else { return Ok(None) };
         // What a promise may need later is to be there then.
-        if !plan.has_wavefront() || !crate::buffer::could_fit(4 * bytes.iter().sum::<usize>()) {
+        if !crate::buffer::could_fit(4 * bytes.iter().sum::<usize>()) {
             return Ok(None);
         }
-        plan.check_memory()?;
-        let mut stores = plan.run(inputs, scalars)?.into_iter();
+        unrolled.plan.check_memory()?;
+        let mut stores = unrolled.plan.run(inputs, scalars)?.into_iter();
         let results = (0..rounds)
             .map(|round| (0..bytes.len()).map(|m| if is_wanted(round, m) { stores.next() } else { None }).collect())
             .collect();
@@ -416,11 +435,11 @@ impl Batch {
             graph: graph.clone(),
             links: links.clone(),
             inputs: inputs.to_vec(),
-            scalars: scalars.into(),
+            scalars: scalars.clone(),
             config: config.clone(),
         };
         let next = SmallVec::new();
-        Ok(Some(Batch { key, links, start: Arc::new(start), given: 0, rounds, results, bytes, next }))
+        Ok(Some(Batch { key: *key, links, start: Arc::new(start), given: 0, rounds, results, bytes, next }))
     }
 
     /// The outputs of the next round, whose inputs are these.

@@ -8,7 +8,7 @@ use legate_jit_ir::Graph;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use crate::ahead::{self, History, Kind};
+use crate::ahead::{self, History, Kind, Unrolled};
 use crate::exec::Prepared;
 use crate::trace::Key;
 use crate::unread::Late;
@@ -30,6 +30,8 @@ pub(crate) struct Entry {
     /// All kernels are compiled, or will not be.
     settled: AtomicBool,
     history: Mutex<Option<History>>,
+    /// Several rounds of a loop as one plan, the one made last behind the others.
+    unrolled: Mutex<Vec<Arc<Unrolled>>>,
 }
 
 enum Runner {
@@ -54,6 +56,9 @@ struct Known {
 
 /// Plans that are kept; beyond it the half that was not used for longest goes.
 const KEPT: usize = 4096;
+
+/// Plans of several rounds that are kept with the plan of one.
+const KEPT_UNROLLED: usize = 4;
 
 /// Plans that wait for the helper at a time.
 const COMING: usize = 4;
@@ -170,6 +175,7 @@ impl Entry {
             brief: AtomicU32::new(0),
             settled: AtomicBool::new(false),
             history: Mutex::new(None),
+            unrolled: Mutex::new(Vec::new()),
         }))
     }
 
@@ -243,6 +249,27 @@ impl Entry {
 
     pub(crate) fn history(&self) -> Option<History> {
         self.history.lock().clone()
+    }
+
+    /// A plan of several rounds that is wanted; of those that `make` has made some are kept.
+    pub(crate) fn unrolled(
+        &self,
+        is_it: impl Fn(&Unrolled) -> bool,
+        make: impl FnOnce() -> Result<Option<Unrolled>>,
+    ) -> Result<Option<Arc<Unrolled>>> {
+        let known = self.unrolled.lock().iter().find(|u| is_it(u)).cloned();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let made = make()?.map(Arc::new);
+        if let Some(made) = &made {
+            let mut all = self.unrolled.lock();
+            if all.len() == KEPT_UNROLLED {
+                all.remove(0);
+            }
+            all.push(made.clone());
+        }
+        Ok(made)
     }
 
     pub(crate) fn remember(&self, history: History) {

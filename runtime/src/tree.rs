@@ -11,6 +11,7 @@ mod arg;
 pub(crate) mod array;
 mod extreme;
 mod fold;
+pub mod open;
 mod pairwise;
 pub mod parts;
 mod short;
@@ -55,6 +56,11 @@ pub fn supported(reducer: Reducer, dtype: DType) -> bool {
 
 pub fn is_arg(reducer: Reducer) -> bool {
     matches!(reducer, Reducer::ArgMin | Reducer::ArgMax)
+}
+
+/// Whether it is a sum that follows NumPy's tree.
+pub fn is_pairwise(reducer: Reducer, dtype: DType) -> bool {
+    matches!(kind(reducer, dtype), Some(Kind::Pairwise))
 }
 
 /// The reduction of no elements, where there is one.

@@ -2,6 +2,8 @@
 //!
 //! A leaf's eight accumulators are the lanes of one vector, which stays in a register until the leaf is done. Written to memory and
 //! read again, even from the first-level cache, the values take twice as long. The same order as in the runtime's `tree::pairwise`.
+//!
+//! The first leaf may have been begun elsewhere, and the last one may end elsewhere: accumulators come from memory and go there.
 
 use melior::ir::Value;
 use melior::ir::block::BlockLike;
@@ -39,53 +41,81 @@ pub fn leaves<'c>(build: &Build<'c, '_>, course: &Course, steps: Steps, argument
         .filter(|(_, access)| access.inner == InnerStride::Leaves)
         .map(|(a, access)| (a, Elem::of(access.dtype)))
         .collect();
+    let lines = Lines { kernel, row, sums, course, steps };
+    // What the first leaf begins with, and, of one that does not end here, how many points there are and where its accumulators go.
+    let [begins, open, ends] = [16, 24, 32].map(|at| build.offset_bytes(extent, at));
+    let (begins, open, ends) = (build.load_ptr(begins), build.load(Elem::I64, open), build.load_ptr(ends));
+    let of = |table: V<'c>, access: u32| build.load_ptr(build.offset_bytes(table, 8 * access as i32));
+    let begin = lines.sums.iter().map(|&(a, e)| build.with_lanes(LANES).load(e, of(begins, a)));
+    let ends: Vec<V<'c>> = lines.sums.iter().map(|&(a, _)| of(ends, a)).collect();
     let mut result = Ok(());
     let (zero, one) = (build.int(Elem::I64, 0), build.int(Elem::I64, 1));
-    build.for_state(zero, arguments.extent[0], one, &[zero], |b, leaf, at| {
-        let from = at[0];
+    let state: Vec<V<'c>> = std::iter::once(zero).chain(begin).collect();
+    let state = build.for_state(zero, arguments.extent[0], one, &state, |b, leaf, state| {
+        let from = state[0];
         let length = b.load(Elem::I64, b.offset(lengths, leaf, Elem::I64));
         let end = b.op("arith.addi", &[from, length], Elem::I64);
-        // -0.0 plus anything is that.
-        let start: Vec<V<'c>> = sums.iter().map(|&(_, e)| b.with_lanes(LANES).float(e, -0.0)).collect();
-        let mut part = |b: &Build<'c, '_>, i: V<'c>, vectors: u32, state: Vec<V<'c>>| {
-            let at = |v: u32| match v {
-                0 => At::whole(i),
-                v => At::whole(b.with_lanes(1).op(
-                    "arith.addi",
-                    &[i, b.with_lanes(1).int(Elem::I64, (v * LANES) as i64)],
-                    Elem::I64,
-                )),
-            };
-            let at: Vec<At<'c>> = (0..vectors).map(at).collect();
-            if steps.prefetch && b.lanes > 1 {
-                (0..kernel.accesses.len() as u32)
-                    .filter(|&a| !kernel.accesses[a as usize].write)
-                    .for_each(|a| at.iter().for_each(|at| row.prefetch(b, kernel, a, at, AHEAD)));
-            }
-            add(b, course, &row, &at, &state).unwrap_or_else(|e| {
-                result = Err(e);
-                state
-            })
-        };
         // Several vectors at a time, then the others one by one; they are added in order.
-        let (mut at, mut lanes) = (from, start);
+        let (mut at, mut lanes) = (from, state[1..].to_vec());
         for vectors in if steps.beside > 1 { vec![steps.beside, 1] } else { vec![1] } {
             let step = (vectors * LANES) as i64;
             let whole = b.op("arith.andi", &[length, b.int(Elem::I64, -step)], Elem::I64);
             let until = b.op("arith.addi", &[from, whole], Elem::I64);
             lanes = b.for_state(at, until, b.int(Elem::I64, step), &lanes, |b, i, state| {
-                part(&b.with_lanes(LANES), i, vectors, state)
+                lines.part(&b.with_lanes(LANES), i, vectors, state, &mut result)
             });
             at = until;
         }
-        let total: Vec<V<'c>> = lanes.iter().zip(&sums).map(|(&v, &(_, e))| across(b, e, v)).collect();
-        let total = b.for_state(at, end, b.int(Elem::I64, 1), &total, |b, i, state| part(b, i, 1, state));
-        for (&(a, e), &sum) in sums.iter().zip(&total) {
-            b.store(e, sum, b.offset(row.address(a), leaf, e));
+        let total: Vec<V<'c>> = lanes.iter().zip(&lines.sums).map(|(&v, &(_, e))| across(b, e, v)).collect();
+        let total =
+            b.for_state(at, end, b.int(Elem::I64, 1), &total, |b, i, state| lines.part(b, i, 1, state, &mut result));
+        for (&(a, e), &sum) in lines.sums.iter().zip(&total) {
+            b.store(e, sum, b.offset(lines.row.address(a), leaf, e));
         }
-        vec![end]
+        // -0.0 plus anything is that.
+        let fresh = lines.sums.iter().map(|&(_, e)| b.with_lanes(LANES).float(e, -0.0));
+        std::iter::once(end).chain(fresh).collect()
+    });
+    let (from, step) = (state[0], build.int(Elem::I64, LANES as i64));
+    let until = build.op("arith.addi", &[from, open], Elem::I64);
+    build.for_state(from, until, step, &state[1..], |b, i, state| {
+        let b = b.with_lanes(LANES);
+        let state = lines.part(&b, i, 1, state, &mut result);
+        lines.sums.iter().zip(state.iter().zip(&ends)).for_each(|(&(_, e), (&v, &to))| b.store(e, v, to));
+        state
     });
     result
+}
+
+/// What a run along the leaves works on.
+struct Lines<'c, 'a> {
+    kernel: &'a Kernel,
+    row: Row<'c>,
+    /// The accesses whose values are added up.
+    sums: Vec<(u32, Elem)>,
+    course: &'a Course,
+    steps: Steps,
+}
+
+impl<'c> Lines<'c, '_> {
+    /// Some vectors of points from number `i` on, added to `state`.
+    fn part(&self, b: &Build<'c, '_>, i: V<'c>, vectors: u32, state: Vec<V<'c>>, result: &mut Result<()>) -> Vec<V<'c>> {
+        let one = b.with_lanes(1);
+        let at = |v: u32| match v {
+            0 => At::whole(i),
+            v => At::whole(one.op("arith.addi", &[i, one.int(Elem::I64, (v * LANES) as i64)], Elem::I64)),
+        };
+        let at: Vec<At<'c>> = (0..vectors).map(at).collect();
+        if self.steps.prefetch && b.lanes > 1 {
+            (0..self.kernel.accesses.len() as u32)
+                .filter(|&a| !self.kernel.accesses[a as usize].write)
+                .for_each(|a| at.iter().for_each(|at| self.row.prefetch(b, self.kernel, a, at, AHEAD)));
+        }
+        add(b, self.course, &self.row, &at, &state).unwrap_or_else(|e| {
+            *result = Err(e);
+            state
+        })
+    }
 }
 
 /// The body at some vectors of points, its results added to `state`, those of one vector after the other.

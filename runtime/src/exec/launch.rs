@@ -10,7 +10,7 @@ use super::packing::Packing;
 use super::piece::{Cut, Place, PreparedPiece};
 use super::runner::Runner;
 use super::space::{Walk, asks_for_index, specialise};
-use super::stream::{Direct, Element, Partials, Streams};
+use super::stream::{Direct, Element, Leafwise, Partials, Streams, Sums};
 use crate::pool;
 use crate::{Error, Result, Tier, later, machine};
 
@@ -246,6 +246,10 @@ impl PreparedLaunch {
         self.streams.is_some()
     }
 
+    pub(super) fn streams(&self) -> Option<&Streams> {
+        self.streams.as_ref()
+    }
+
     /// The buffers that its kernels read or write, and whether they do that. Results of streams are not among them.
     pub(super) fn touches(&self) -> &[(u32, bool)] {
         &self.touches
@@ -259,11 +263,6 @@ impl PreparedLaunch {
     /// Nanoseconds that it takes one thread, about, with its operands in the second-level cache.
     pub(super) fn near_ns(&self) -> f64 {
         self.pieces.iter().map(|p| p.near_ns * p.walk.points() as f64).sum()
-    }
-
-    #[cfg(test)]
-    pub(super) fn streams(&self) -> Option<&Streams> {
-        self.streams.as_ref()
     }
 
     /// What runs its kernels.
@@ -466,6 +465,28 @@ impl PreparedLaunch {
     ) {
         if let Some(streams) = &self.streams {
             streams.run_chunks(self, frame, all, chunks, partials, first);
+        }
+    }
+
+    /// Reduces the [leaves](Leafwise) that end among some points of a row, on the calling thread. No other thread is given the same
+    /// points.
+    pub fn run_leaves_here(
+        &self,
+        frame: &Frame,
+        leafwise: &Leafwise,
+        row: usize,
+        part: std::ops::Range<usize>,
+        sums: &Sums,
+    ) {
+        if let Some(streams) = &self.streams {
+            streams.run_leaves(self, frame, leafwise, row, part, sums);
+        }
+    }
+
+    /// Combines what the leaves have given to stream `s` and writes its result.
+    pub fn finish_leaves(&self, frame: &Frame, leafwise: &Leafwise, s: usize, sums: &Sums) {
+        if let Some(streams) = &self.streams {
+            streams.finish_leaves(frame, leafwise, s, sums);
         }
     }
 

@@ -44,12 +44,15 @@ impl Need {
                     bytes -= held[*slot as usize] as i128;
                     arrays = arrays.saturating_sub(1);
                 }
+                Action::Wavefront(wavefront) => {
+                    let most = (bytes + wavefront.room() as i128).max(need.bytes as i128);
+                    need.bytes = most as usize;
+                }
                 // (What it takes the place of is given back with it.)
                 Action::Reuse { .. } => arrays += 1,
                 Action::Launch(_)
                 | Action::Calls(_)
                 | Action::Team(_)
-                | Action::Wavefront(_)
                 | Action::Rowwise(_)
                 | Action::Banded(_)
                 | Action::Opaque { .. } => {}

@@ -145,14 +145,24 @@ impl PreparedPiece {
         self.runner.sums().is_some()
     }
 
-    /// Adds up leaves of these lengths, the first of which begins at a point of the walk and which follow each other along its
+    /// Adds up leaves, the first of which begins at point `lo` of the walk (or goes on there) and which follow each other along its
     /// last axis; `sums[k]` gets those of stream k.
     ///
     /// # Safety
     /// The kernel [adds up](Self::adds_up) leaves, the leaves lie in the walk, and there is room for their sums. No other
     /// thread writes what is read or written.
-    pub unsafe fn run_leaves(&self, frame: &Frame, lo: &[i64], lengths: &[i64], sums: &[*mut u8]) {
-        let extent = [lengths.len() as i64, lengths.as_ptr() as i64];
+    pub unsafe fn run_leaves(&self, frame: &Frame, lo: &[i64], leaves: LeafRun, sums: &[*mut u8]) {
+        let (mut begins, mut ends) = (Short::<_, 16>::of(std::ptr::null_mut()), Short::<_, 16>::of(std::ptr::null_mut()));
+        let table = |short: &mut Short<*mut u8, 16>, of: &[*mut u8]| -> i64 {
+            let fill = |a: usize| match self.places[a] {
+                Place::Stream(k) => of[k as usize],
+                Place::Buffer(_) => std::ptr::null_mut(),
+            };
+            short.fill(self.places.len(), fill).as_ptr() as i64
+        };
+        let begins = table(&mut begins, leaves.begins);
+        let ends = if leaves.open > 0 { table(&mut ends, leaves.ends) } else { begins };
+        let extent = [leaves.lengths.len() as i64, leaves.lengths.as_ptr() as i64, begins, leaves.open as i64, ends];
         // SAFETY: the caller's promise. (The strides along the one axis of such a kernel are known to it.)
         unsafe { self.add_up(frame, lo, &self.strides, &extent, sums) };
     }
@@ -184,6 +194,17 @@ impl PreparedPiece {
         // SAFETY: the caller's promise.
         unsafe { entry(ptrs.as_ptr(), strides.as_ptr(), scalars.as_ptr(), lo.as_ptr(), extent.as_ptr()) };
     }
+}
+
+/// Leaves that follow each other, see `KernelFn`.
+#[derive(Clone, Copy)]
+pub struct LeafRun<'a> {
+    pub lengths: &'a [i64],
+    /// For each stream the accumulators with which the first leaf begins.
+    pub begins: &'a [*mut u8],
+    /// Points behind the leaves, of one that does not end there, and for each stream where its accumulators go.
+    pub open: usize,
+    pub ends: &'a [*mut u8],
 }
 
 /// Room for a list that is mostly short. Small launches are made of little else than such lists: extending a vector element by

@@ -8,6 +8,7 @@ mod chunks;
 mod direct;
 mod down;
 mod in_order;
+mod leafwise;
 mod leaves;
 
 use std::cell::RefCell;
@@ -27,6 +28,7 @@ use boxes::boxes;
 pub use chunks::Partials;
 pub use direct::Direct;
 use down::Down;
+pub use leafwise::{Leafwise, Sums};
 use leaves::Leaves;
 pub use leaves::adding;
 
@@ -152,6 +154,8 @@ pub struct Streams {
     /// Elements of a chunk, and of one that stays in the first-level cache.
     chunk: usize,
     fine: usize,
+    /// For each stream what a leaf begins with.
+    begins: SmallVec<[tree::open::Open; 2]>,
     /// The streams are complex sums, whose tree is cut elsewhere.
     complex: bool,
     /// The leaves of the chunks of each length, where the launch's kernel adds them up itself.
@@ -252,6 +256,7 @@ impl Streams {
         let cuts = cuts.filter(|_| !matches!(mode, Mode::InOrder { .. }));
         Ok(Streams {
             cuts,
+            begins: list.iter().map(|info| tree::open::fresh(info.reducer, info.dtype)).collect(),
             chunk,
             fine,
             list,

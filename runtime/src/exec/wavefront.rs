@@ -7,8 +7,8 @@
 //! whole run. The same points are computed by the same kernels, so the bits are the same.
 //!
 //! A launch that reduces the whole array to one element (the residual of a sweep) takes part chunk by chunk: the chunks of its
-//! tree that lie wholly in the rows it may handle. Launches of single elements (the square root of two sums) are put off
-//! until all rows are done, where nothing in the run asks for their results.
+//! tree that lie wholly in the rows it may handle; in bands of columns (below) leaf by leaf. Launches of single elements (the square
+//! root of two sums) are put off until all rows are done, where nothing in the run asks for their results.
 //!
 //! Where so many whole rows do not fit the second-level cache (a row of an array with three axes is a plane), the wavefront
 //! goes down one band of columns after the other. Bands lean: a launch that lags behind in rows lags behind in columns too, so
@@ -23,17 +23,19 @@
 //! distances between rows that is: j's front stays at least `lag(j, i)` rows behind i's, upwards and downwards; more by the rows
 //! that i's last chunk may leave undone.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod uses;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use legate_jit_ir::Type;
-use legate_jit_ir::plan::{BufferId, Launch, Operand, Plan, Step, Target};
+use legate_jit_ir::plan::{BufferId, Launch, Plan, Step};
 use legate_jit_ir::shape::size;
 
 use super::Frame;
 use super::launch::PreparedLaunch;
-use super::stream::Partials;
+use super::stream::{Leafwise, Partials, Sums};
 use crate::{Error, Result, Tier, pool};
+use uses::{Columns, FAR, Parts, Uses, array_columns, array_rows, buffers, distinct, is_single, uses};
 
 /// Bytes that the rows between the fronts may take in the last-level cache: a share that one thread can count on.
 const FAR_BYTES: usize = if cfg!(test) { 64 << 10 } else { 6 << 20 };
@@ -45,8 +47,6 @@ const LONG_ROWS_COST: f64 = 0.35;
 const FAR_COST: f64 = 0.5;
 /// Bytes of a row from which on it is long.
 const LONG_ROW_BYTES: usize = if cfg!(test) { 1 << 10 } else { 12 << 10 };
-/// A run is as short as costs so little more than the best one: what is left over makes up a longer run next.
-const NEARLY: f64 = 1.04;
 /// Elements of a band's rows, at least: kernels are called for each.
 const BAND_ELEMENTS: usize = if cfg!(test) { 4 } else { 512 };
 /// Below this many bytes a sweep's data stays in cache anyway. (Tests have small arrays.)
@@ -99,15 +99,6 @@ struct Lane {
     across: Option<(i64, Columns)>,
 }
 
-/// The columns that a launch handles.
-#[derive(Clone, Copy)]
-struct Columns {
-    /// Array column of the first one.
-    start: i64,
-    /// The domain's axis along the columns, and its points; none where all of the launch works on one column.
-    axis: Option<(usize, usize)>,
-}
-
 /// The parts that a launch can be divided into.
 enum Work {
     /// Any rows of its domain.
@@ -116,49 +107,8 @@ enum Work {
     OneRow(usize),
     /// Chunks of a reduction: ranges of points, of which a row has `width`.
     Chunks { ranges: Vec<Range<usize>>, width: usize },
-}
-
-/// How a launch uses memory row by row.
-struct Uses {
-    rows: usize,
-    start: i64,
-    list: Vec<Use>,
-    one_row: bool,
-    /// Rows at the edge of a range that may stay undone, because a chunk reaches over it.
-    slack: i64,
-    /// It reads from the last row to the first or from the first to the last.
-    ring: bool,
-    /// None where the launch does not go column by column at constant distances.
-    columns: Option<Columns>,
-}
-
-struct Use {
-    memory: BufferId,
-    /// Array row − launch row.
-    rows: i64,
-    /// Array column − launch column.
-    columns: i64,
-    writes: bool,
-    /// Bytes of a row of the array; 0 for what is small.
-    bytes: usize,
-    /// Bytes of a row, and how many there are.
-    pitch: usize,
-    height: usize,
-}
-
-impl Use {
-    /// Rows by which the places of equal rows differ, at most, where arrays of different widths have the same memory.
-    fn drift(&self, other: &Use) -> i64 {
-        let apart = self.pitch.abs_diff(other.pitch) * self.height.max(other.height);
-        apart.div_ceil(self.pitch.min(other.pitch).max(1)) as i64
-    }
-}
-
-/// Distances of what is not read at a constant one.
-const FAR: i64 = i64::MAX / 4;
-
-fn height_of(ty: &Type) -> usize {
-    ty.shape.first().copied().unwrap_or(1)
+    /// Leaves of a reduction over so many rows, and the points of a column of one.
+    Leaves { leafwise: Leafwise, rows: usize, column: usize },
 }
 
 /// Launches that can be one run.
@@ -180,60 +130,49 @@ pub struct Shape {
     bands: Option<Bands>,
 }
 
+/// One way to work off the first launches of a run.
+struct Choice {
+    /// Of a sweep, where one over memory costs 1.
+    cost: f64,
+    /// Launches, and sweeps among them.
+    length: usize,
+    sweeps: usize,
+    /// Bytes that the rows between the fronts may take.
+    budget: usize,
+    bands: Option<Bands>,
+}
+
+/// What a sweep costs whose data is in the second-level cache, with rows of so many bytes.
+fn near_cost(row: usize) -> f64 {
+    if row > LONG_ROW_BYTES { LONG_ROWS_COST } else { NEAR_COST }
+}
+
 /// The run of launches that begins with the first of these; `None` where there is nothing to gain. `memory` names the first
 /// buffer of each memory.
 pub fn find(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> Option<Shape> {
-    let first = uses(plan, memory, launches.first()?)?;
+    let first = uses(plan, memory, launches.first()?, Parts::Chunks)?;
     let rows = array_rows(plan, launches[0]);
     if rows * distinct(&first).values().sum::<usize>() < WORTHWHILE_BYTES {
         return None;
     }
-    let mut run = Run::grow(plan, memory, launches, rows);
-    let columns = array_columns(plan, launches[0]);
-    let widths = launches.iter().map(|l| array_columns(plan, l));
-    // Bands of columns are for as many launches as have the same ones.
-    let banded = run.parts.iter().zip(widths).take_while(|(part, width)| match part {
-        Some(uses) => uses.columns.is_some() && *width == columns,
-        None => true,
-    });
-    let banded = banded.count();
-    let mut options = Vec::new();
-    for length in 1..=run.parts.len() {
-        // What is at the end and waits for the rows anyway gains nothing here.
-        if run.parts[length - 1].is_none() || run.sweeps(length, rows) < 2 {
-            continue;
-        }
-        let sweeps = run.sweeps(length, rows) as f64;
-        let (held, moved) = run.window(length);
-        let (fixed, each) = (held as f64, moved.max(1) as f64);
-        let row = 8 * run.elements(length);
-        let near = |row: usize| if row > LONG_ROW_BYTES { LONG_ROWS_COST } else { NEAR_COST };
-        if fixed + each <= near_bytes() as f64 {
-            options.push((near(row) + 1.0 / sweeps, length, near_bytes(), None));
-            if row <= LONG_ROW_BYTES {
-                continue;
-            }
-        } else if fixed + each <= FAR_BYTES as f64 {
-            options.push((FAR_COST + 1.0 / sweeps, length, FAR_BYTES, None));
-        }
-        if length <= banded && columns > 0 {
-            let deepest = run.deepest(length, 1);
-            let column = (row / columns as usize).max(1);
-            let least = BAND_ELEMENTS.div_ceil((column / 8).max(1)).max(2 * deepest as usize + 1);
-            let width = (near_bytes() as f64 * columns as f64 / (fixed + each)) as i64;
-            // Narrow enough for the first-level cache, where that leaves enough of a band.
-            let narrow = LONG_ROW_BYTES / column;
-            let width = if narrow >= 2 * least { width.min(narrow as i64) } else { width };
-            if width >= least as i64 && width < columns {
-                // At a band's edge each sweep reads what has left the cache.
-                let edge = 2.0 * FAR_COST * deepest as f64 / (sweeps * width as f64);
-                let bands = Bands { width, columns, deepest };
-                options.push((near(column * width as usize) + edge + 1.0 / sweeps, length, near_bytes(), Some(bands)));
-            }
-        }
-    }
-    let best = options.iter().map(|o| o.0).min_by(f64::total_cmp)?;
-    let (_, length, budget, bands) = options.into_iter().find(|o| o.0 <= best * NEARLY)?;
+    let mut whole = Run::grow(plan, memory, launches, rows, Parts::Chunks);
+    let reduces = whole.parts.iter().flatten().any(|uses| uses.reduces);
+    let mut in_bands = reduces.then(|| Run::grow(plan, memory, launches, rows, Parts::Leaves));
+    let mut options = whole.in_rows(rows);
+    options.extend(in_bands.as_ref().unwrap_or(&whole).in_bands(plan, launches, rows));
+    // With what each of them leaves over.
+    let sweeps = options.iter().map(|o| o.sweeps).max()?;
+    let of = |n: usize| match n {
+        0 => 0.0,
+        n => n as f64 * options.iter().filter(|o| o.sweeps == n).map(|o| o.cost).fold(1.0, f64::min),
+    };
+    let in_all = |o: &Choice| (sweeps / o.sweeps * o.sweeps) as f64 * o.cost + of(sweeps % o.sweeps);
+    let best = options.iter().min_by(|a, b| in_all(a).total_cmp(&in_all(b)))?;
+    let &Choice { length, budget, bands, .. } = best;
+    let mut run = match bands {
+        Some(_) => in_bands.take().unwrap_or(whole),
+        None => std::mem::take(&mut whole),
+    };
     run.parts.truncate(length);
     run.lags.truncate(run.parts.iter().flatten().count());
     let rows = run.heights[..run.lags.len()].iter().copied().fold(rows, usize::max);
@@ -255,16 +194,6 @@ pub(super) fn near_bytes() -> usize {
     if cfg!(test) { 16 << 10 } else { crate::machine::second_level_cache() / 8 * 5 }
 }
 
-/// Bytes of a row of each memory.
-fn distinct(uses: &Uses) -> BTreeMap<BufferId, usize> {
-    let mut all = BTreeMap::new();
-    for u in &uses.list {
-        let bytes = all.entry(u.memory).or_insert(0);
-        *bytes = u.bytes.max(*bytes);
-    }
-    all
-}
-
 impl Shape {
     /// Launches of the run.
     pub fn length(&self) -> usize {
@@ -274,13 +203,13 @@ impl Shape {
 
 impl Run {
     /// The longest run from the first of these launches on.
-    fn grow(plan: &Plan, memory: &[BufferId], launches: &[&Launch], array_rows: usize) -> Run {
+    fn grow(plan: &Plan, memory: &[BufferId], launches: &[&Launch], array_rows: usize, parts: Parts) -> Run {
         let mut run = Run::default();
         for (k, launch) in launches.iter().take(MAX_LAUNCHES).enumerate() {
             // Stencils without a rim write fewer rows each time. (A ring's rows are all there.)
             let height = self::array_rows(plan, launch);
             let near = array_rows.abs_diff(height) * 8 <= array_rows;
-            let lane = if near { uses(plan, memory, launch) } else { None };
+            let lane = if near { uses(plan, memory, launch, parts) } else { None };
             let rings = run.parts.iter().flatten().chain(&lane).any(|uses| uses.ring);
             if lane.is_some() && rings && run.heights.iter().chain([&height]).any(|&h| h != array_rows) {
                 break;
@@ -288,7 +217,7 @@ impl Run {
             match lane {
                 Some(uses) if !run.asks_for_results(plan, memory, &launches[..k], launch) => {
                     let lag = run.lag(&uses);
-                    if lag[0] + uses.slack > array_rows as i64 / 8 {
+                    if lag[0] + uses.slack[0] > array_rows as i64 / 8 {
                         break;
                     }
                     run.lags.push(lag);
@@ -300,6 +229,68 @@ impl Run {
             }
         }
         run
+    }
+
+    /// The lengths at which the run pays, with the number of sweeps, the bytes of the rows between the fronts, and of those by which
+    /// they move. What is at the end and waits for the rows anyway gains nothing here.
+    fn lengths(&self, rows: usize) -> impl Iterator<Item = (usize, usize, [usize; 2])> {
+        (1..=self.parts.len()).filter(|&length| self.parts[length - 1].is_some()).filter_map(move |length| {
+            let sweeps = self.sweeps(length, rows);
+            let (held, moved) = self.window(length);
+            (sweeps >= 2).then_some((length, sweeps, [held, moved.max(1)]))
+        })
+    }
+
+    /// The ways to go down the arrays in whole rows.
+    fn in_rows(&self, rows: usize) -> Vec<Choice> {
+        let mut choices = Vec::new();
+        for (length, sweeps, [held, moved]) in self.lengths(rows) {
+            let mut choose = |cost: f64, budget| {
+                choices.push(Choice { cost: cost + 1.0 / sweeps as f64, length, sweeps, budget, bands: None });
+            };
+            if held + moved <= near_bytes() {
+                choose(near_cost(8 * self.elements(length)), near_bytes());
+            } else if held + moved <= FAR_BYTES {
+                choose(FAR_COST, FAR_BYTES);
+            }
+        }
+        choices
+    }
+
+    /// The ways to go down in bands of columns, for as many launches as have the same ones; where whole rows are short and fit the
+    /// second-level cache there is none.
+    fn in_bands(&self, plan: &Plan, launches: &[&Launch], rows: usize) -> Vec<Choice> {
+        let width_of = |launch: &&Launch| array_columns(plan, launch);
+        let columns = launches[..self.parts.len()].iter().map(width_of).max().unwrap_or(0);
+        let banded = launches.iter().zip(&self.parts).take_while(|(launch, part)| match part {
+            Some(uses) if uses.reduces => uses.columns.is_some(),
+            Some(uses) => uses.columns.is_some() && width_of(launch) == columns,
+            None => true,
+        });
+        let banded = banded.count();
+        let mut choices = Vec::new();
+        for (length, sweeps, [held, moved]) in self.lengths(rows).filter(|&(length, ..)| length <= banded && columns > 0) {
+            let row = 8 * self.elements(length);
+            if held + moved <= near_bytes() && row <= LONG_ROW_BYTES {
+                continue;
+            }
+            let deepest = self.deepest(length, 1);
+            let column = (row / columns as usize).max(1);
+            let least = BAND_ELEMENTS.div_ceil((column / 8).max(1));
+            let widest = (near_bytes() as f64 * columns as f64 / (held + moved) as f64) as i64;
+            // Narrow enough for the first-level cache, too.
+            for width in [widest, widest.min((LONG_ROW_BYTES / column) as i64)] {
+                if width < least as i64 || width >= columns || deepest >= columns {
+                    continue;
+                }
+                // At a band's edge each sweep reads what has left the cache.
+                let edge = 2.0 * FAR_COST * deepest as f64 / (sweeps as f64 * width as f64);
+                let cost = near_cost(column * width as usize) + edge + 1.0 / sweeps as f64;
+                let bands = Some(Bands { width, columns, deepest });
+                choices.push(Choice { cost, length, sweeps, budget: near_bytes(), bands });
+            }
+        }
+        choices
     }
 
     /// The lanes among the first parts, with their lags.
@@ -314,8 +305,7 @@ impl Run {
 
     /// How far the last lane lags behind, in rows (0) or columns (1).
     fn deepest(&self, length: usize, axis: usize) -> i64 {
-        let slack = |uses: &Uses| if axis == 0 { uses.slack } else { 0 };
-        self.lanes(length).map(|(uses, lag)| lag[axis] + slack(uses)).max().unwrap_or(0)
+        self.lanes(length).map(|(uses, lag)| lag[axis] + uses.slack[axis]).max().unwrap_or(0)
     }
 
     /// Bytes of the rows between the fronts, and of the rows that they move on by at a step of one.
@@ -324,7 +314,7 @@ impl Run {
         for (uses, [lag, _]) in self.lanes(length) {
             for (memory, bytes) in distinct(uses) {
                 let (first, last, most) = used.entry(memory).or_insert((lag, lag, 0));
-                (*first, *last, *most) = (lag.min(*first), (lag + uses.slack).max(*last), bytes.max(*most));
+                (*first, *last, *most) = (lag.min(*first), (lag + uses.slack[0]).max(*last), bytes.max(*most));
             }
         }
         let held = |(first, last, bytes): &(i64, i64, usize)| (last - first + 1) as usize * bytes;
@@ -350,8 +340,8 @@ impl Run {
                     let distance = |d: i64, e: i64| if d == FAR || e == FAR { FAR } else { (d - e).abs() };
                     let drift = mine.drift(other);
                     let across = if drift == 0 { distance(mine.columns, other.columns) } else { FAR };
-                    lag[0] = lag[0].max(behind[0] + distance(mine.rows, other.rows) + drift + earlier.slack);
-                    lag[1] = lag[1].max(behind[1] + across);
+                    lag[0] = lag[0].max(behind[0] + distance(mine.rows, other.rows) + drift + earlier.slack[0]);
+                    lag[1] = lag[1].max(behind[1] + across + earlier.slack[1]);
                 }
             }
         }
@@ -377,148 +367,6 @@ impl Run {
     }
 }
 
-/// A launch of one point, whose time is of no importance.
-fn is_single(plan: &Plan, launch: &Launch) -> bool {
-    launch.streams.is_empty() && size(&launch.domain) == 1 && buffers(launch).all(|b| plan.buffer(b).ty.size() == 1)
-}
-
-fn buffers(launch: &Launch) -> impl Iterator<Item = BufferId> {
-    launch.targets.iter().filter_map(|t| match t {
-        Target::Buffer(o) => Some(o.buffer),
-        Target::Stream(_) => None,
-    })
-}
-
-/// Rows of the arrays that a launch writes, or else reduces; 0 if it writes arrays of several heights.
-fn array_rows(plan: &Plan, launch: &Launch) -> usize {
-    let mut heights = launch.targets.iter().filter_map(|t| match t {
-        Target::Buffer(o) if written(plan, launch, o) => plan.buffer(o.buffer).ty.shape.first().copied(),
-        _ => None,
-    });
-    let Some(first) = heights.next() else { return launch.domain.first().copied().unwrap_or(0) };
-    if heights.all(|h| h == first) { first } else { 0 }
-}
-
-fn written(plan: &Plan, launch: &Launch, operand: &Operand) -> bool {
-    launch.pieces.iter().any(|piece| {
-        plan.kernels[piece.kernel as usize].body.stores.iter().any(|&(access, _)| {
-            matches!(&launch.targets[piece.accesses[access as usize] as usize], Target::Buffer(o) if o == operand)
-        })
-    })
-}
-
-/// `None` where the launch does not go row by row at constant distances.
-fn uses(plan: &Plan, memory: &[BufferId], launch: &Launch) -> Option<Uses> {
-    if launch.domain.is_empty() || launch.domain.contains(&0) {
-        return None;
-    }
-    if launch.streams.iter().any(|s| s.reduce.axes.len() != launch.domain.len()) {
-        return None;
-    }
-    let operands = || {
-        launch.targets.iter().filter_map(|t| match t {
-            Target::Buffer(o) => Some(o),
-            Target::Stream(_) => None,
-        })
-    };
-    // A launch on one row has no axis that goes along the arrays' rows.
-    let along = |o: &Operand| o.view.axes.first().is_some_and(|m| !m.terms.is_empty());
-    let one_row = launch.streams.is_empty() && operands().filter(|o| written(plan, launch, o)).all(|o| !along(o));
-    let rows = if one_row { 1 } else { launch.domain[0] };
-    // The array row of the launch's row 0, for a map of the array's first axis. A row of the array that only pieces of single rows
-    // use lies at another distance from each of them. None where that depends on the row.
-    let rows_of = |o: &Operand| -> Option<BTreeSet<i64>> {
-        let map = o.view.axes.first()?;
-        match map.terms[..] {
-            [] if rows == 1 => Some(BTreeSet::from([map.start])),
-            [] if !one_row => single_rows(launch, o).map(|row| Some(map.start - row?)).collect(),
-            [(0, 1)] if !one_row && o.view.axes[1..].iter().all(|m| m.terms.iter().all(|t| t.0 != 0)) => {
-                Some(BTreeSet::from([map.start]))
-            }
-            _ => None,
-        }
-    };
-    let mut start = (!launch.streams.is_empty()).then_some(0);
-    for o in operands() {
-        if written(plan, launch, o) {
-            for row in rows_of(o)? {
-                if *start.get_or_insert(row) != row {
-                    return None;
-                }
-            }
-        }
-    }
-    let start = start?;
-    let height = array_rows(plan, launch) as i64;
-    let mut ring = false;
-    // More than half of the rows in one direction are fewer in the other.
-    let mut around = |distance: i64, o: &Operand| {
-        let turns = (2 * distance.abs() > height && plan.buffer(o.buffer).ty.shape[0] as i64 == height) as i64;
-        ring |= turns != 0;
-        distance - turns * distance.signum() * height
-    };
-    let axis = !one_row as usize;
-    let columns = columns(launch, axis, operands().filter(|o| written(plan, launch, o)));
-    let mut list = Vec::new();
-    for o in operands() {
-        let ty = &plan.buffer(o.buffer).ty;
-        let is_large = ty.shape.len() >= 2 || ty.shape.first() == Some(&rows);
-        let column = columns.and_then(|c| Some(column_of(o, axis, c.axis.is_none())? - c.start));
-        // Only what the run does not write may be read in any other way; `FAR` says so.
-        let distances = rows_of(o).map_or(vec![FAR], |rows| rows.iter().map(|row| around(row - start, o)).collect());
-        list.extend(distances.into_iter().map(|rows| Use {
-            memory: memory[o.buffer.0 as usize],
-            rows,
-            columns: column.unwrap_or(FAR),
-            writes: written(plan, launch, o),
-            bytes: if is_large { ty.bytes() / ty.shape[0].max(1) } else { 0 },
-            pitch: ty.bytes() / height_of(ty).max(1),
-            height: height_of(ty),
-        }));
-    }
-    let width = size(&launch.domain[1..]).max(1);
-    let slack = if launch.streams.is_empty() { 0 } else { PreparedLaunch::FINE_CHUNK.div_ceil(width) as i64 };
-    Some(Uses { rows, start, list, one_row, slack, ring, columns })
-}
-
-/// The domain's row of each piece that uses an operand; None for one that has several.
-fn single_rows<'a>(launch: &'a Launch, operand: &'a Operand) -> impl Iterator<Item = Option<i64>> + 'a {
-    let is_it = move |target: u32| matches!(&launch.targets[target as usize], Target::Buffer(o) if o == operand);
-    let users = launch.pieces.iter().filter(move |p| p.accesses.iter().any(|&a| is_it(a)));
-    users.map(|p| (p.hi[0] == p.lo[0] + 1).then_some(p.lo[0] as i64))
-}
-
-/// The columns that a launch writes, where the domain's axis `axis` goes along them or it has one only. Chunks of a reduction are
-/// of whole rows.
-fn columns<'a>(launch: &Launch, axis: usize, mut written: impl Iterator<Item = &'a Operand>) -> Option<Columns> {
-    let first = written.next().filter(|_| launch.streams.is_empty())?;
-    let is_one = first.view.axes.get(1)?.terms.is_empty();
-    let start = column_of(first, axis, is_one)?;
-    let axis_points = if is_one { None } else { Some((axis, *launch.domain.get(axis)?)) };
-    written.all(|o| column_of(o, axis, is_one) == Some(start)).then_some(Columns { start, axis: axis_points })
-}
-
-/// The array column of a launch's first column; of one that works on one column, that one.
-fn column_of(operand: &Operand, axis: usize, is_one: bool) -> Option<i64> {
-    let map = operand.view.axes.get(1)?;
-    let alone = |axis| operand.view.axes.iter().enumerate().all(|(k, m)| k == 1 || m.terms.iter().all(|t| t.0 != axis));
-    match map.terms[..] {
-        [] if is_one => Some(map.start),
-        [(along, 1)] if !is_one && along as usize == axis && alone(along) => Some(map.start),
-        _ => None,
-    }
-}
-
-/// Columns of the arrays that a launch writes; 0 if they have no such axis, or differ.
-fn array_columns(plan: &Plan, launch: &Launch) -> i64 {
-    let mut widths = launch.targets.iter().filter_map(|t| match t {
-        Target::Buffer(o) if written(plan, launch, o) => plan.buffer(o.buffer).ty.shape.get(1).copied().or(Some(0)),
-        _ => None,
-    });
-    let Some(first) = widths.next() else { return 0 };
-    if widths.all(|w| w == first) { first as i64 } else { 0 }
-}
-
 impl Wavefront {
     pub fn launches(&self) -> &[PreparedLaunch] {
         &self.launches
@@ -539,7 +387,11 @@ impl Wavefront {
                 None => Part::Deferred,
                 Some(uses) => {
                     let [lag, behind] = lags.next().expect("one a lane");
-                    let work = if !launch.streams.is_empty() {
+                    let work = if uses.reduces && bands.is_some() {
+                        let (rows, width) = (launch.domain[0], size(&launch.domain[1..]));
+                        let leafwise = Leafwise::new(rows, width);
+                        Work::Leaves { leafwise, rows, column: size(&launch.domain[2..]) }
+                    } else if uses.reduces {
                         ready = ready.cut_finely();
                         let ranges = ready.chunks();
                         if ranges.is_empty() {
@@ -564,19 +416,44 @@ impl Wavefront {
         // A segment must be taller than the wedges at its two edges.
         let segments = pool::threads().min(self.rows / (4 * self.deepest as usize + 1)).max(1);
         let cut = |s: usize| (self.rows * s / segments) as i64;
-        let partials: Vec<Partials> = self.launches.iter().map(PreparedLaunch::room_for_partials).collect();
-        let now = Now { wavefront: self, frame, partials: &partials };
+        let results = self.launches.iter().zip(&self.parts).map(|(launch, part)| Results::of(launch, part));
+        let results = results.collect::<Result<Vec<Results>>>()?;
+        let now = Now { wavefront: self, frame, results: &results };
         pool::run(segments, &|s, _| now.segment(cut(s), cut(s + 1), self.ring || s > 0, self.ring || s + 1 < segments))
             .map_err(Error::Runtime)?;
         let wedge = |s: usize| if s + 1 < segments { now.wedge(&[cut(s + 1)]) } else { now.wedge(&[0, cut(segments)]) };
         pool::run(segments - !self.ring as usize, &|s, _| wedge(s)).map_err(Error::Runtime)?;
-        for ((launch, part), partials) in self.launches.iter().zip(&self.parts).zip(&partials) {
-            match part {
-                Part::Lane(_) => launch.finish(frame, partials.as_slice()),
-                Part::Deferred => launch.run(frame)?,
+        self.finish(frame, &results)
+    }
+
+    /// Combines what the rows have given to reductions, and does what was put off.
+    fn finish(&self, frame: &Frame, results: &[Results]) -> Result<()> {
+        let mut by_leaves = Vec::new();
+        for ((l, lane), results) in self.lanes().map(|lane| (lane, &results[lane.0])) {
+            match (&lane.work, results) {
+                (Work::Leaves { leafwise, .. }, Results::Leaves(sums)) => {
+                    by_leaves.extend((0..self.launches[l].results().count()).map(|s| (l, leafwise, s, sums)));
+                }
+                (_, Results::Chunks(partials)) => self.launches[l].finish(frame, partials.as_slice()),
+                _ => {}
             }
         }
-        Ok(())
+        pool::run(by_leaves.len(), &|k, _| {
+            let (l, leafwise, s, sums) = by_leaves[k];
+            self.launches[l].finish_leaves(frame, leafwise, s, sums);
+        })
+        .map_err(Error::Runtime)?;
+        let put_off = self.launches.iter().zip(&self.parts).filter(|(_, part)| matches!(part, Part::Deferred));
+        put_off.map(|(launch, _)| launch).try_for_each(|launch| launch.run(frame))
+    }
+
+    /// Bytes of what leaves give, beside the plan's buffers.
+    pub fn room(&self) -> usize {
+        let of = |(l, lane): (usize, &Lane)| match &lane.work {
+            Work::Leaves { leafwise, .. } => self.launches[l].streams().map_or(0, |streams| leafwise.bytes(streams)),
+            _ => 0,
+        };
+        self.lanes().map(of).sum()
     }
 
     fn lanes(&self) -> impl Iterator<Item = (usize, &Lane)> {
@@ -598,7 +475,25 @@ struct Now<'a> {
     wavefront: &'a Wavefront,
     frame: &'a Frame<'a>,
     /// For each launch.
-    partials: &'a [Partials],
+    results: &'a [Results],
+}
+
+/// What the parts of a reduction have given.
+enum Results {
+    None,
+    Chunks(Partials),
+    Leaves(Sums),
+}
+
+impl Results {
+    fn of(launch: &PreparedLaunch, part: &Part) -> Result<Results> {
+        let Part::Lane(lane) = part else { return Ok(Results::None) };
+        Ok(match (&lane.work, launch.streams()) {
+            (Work::Leaves { leafwise, .. }, Some(streams)) => Results::Leaves(streams.room_for_leaves(leafwise)?),
+            (Work::Chunks { .. }, _) => Results::Chunks(launch.room_for_partials()),
+            _ => Results::None,
+        })
+    }
 }
 
 impl Now<'_> {
@@ -639,7 +534,7 @@ impl Now<'_> {
                     let row = |y: i64| y.max(0) as usize * width;
                     let from = ranges.partition_point(|r| r.end <= row(at - lane.lag));
                     let to = ranges.partition_point(|r| r.start < row(at + lane.lag));
-                    self.wavefront.launches[l].run_chunks_here(self.frame, ranges, from..to, &self.partials[l], 0);
+                    self.chunks(l, ranges, from..to);
                 }
                 _ => self.rows(l, lane, i64::MIN, at - lane.lag..at + lane.lag, &band),
             }
@@ -681,8 +576,22 @@ impl Now<'_> {
             Work::Chunks { ranges, width } => {
                 let end = |y: i64| ranges.partition_point(|r| r.end <= y.max(0) as usize * width);
                 let from = end(rows.start).max(ranges.partition_point(|r| r.start < first.max(0) as usize * width));
-                launch.run_chunks_here(self.frame, ranges, from..end(rows.end).max(from), &self.partials[l], 0);
+                self.chunks(l, ranges, from..end(rows.end).max(from));
             }
+            Work::Leaves { leafwise, rows: n, column } => {
+                let (Results::Leaves(sums), Some((_, columns))) = (&self.results[l], columns) else { return };
+                for row in clamp(&rows, *n) {
+                    let part = columns.start * column..columns.end * column;
+                    launch.run_leaves_here(self.frame, leafwise, row, part, sums);
+                }
+            }
+        }
+    }
+
+    /// Reduces some chunks.
+    fn chunks(&self, l: usize, ranges: &[Range<usize>], some: Range<usize>) {
+        if let Results::Chunks(partials) = &self.results[l] {
+            self.wavefront.launches[l].run_chunks_here(self.frame, ranges, some, partials, 0);
         }
     }
 }

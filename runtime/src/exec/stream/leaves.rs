@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use super::{Element, Mode, Streams, with_scratch};
 use crate::exec::Frame;
 use crate::exec::launch::PreparedLaunch;
-use crate::exec::piece::Place;
+use crate::exec::piece::{LeafRun, Place};
 use crate::exec::space::{Walk, specialise};
 use crate::tree;
 
@@ -91,6 +91,11 @@ impl Streams {
         !self.leaves.is_empty() && launch.pieces[0].adds_up()
     }
 
+    /// For each stream what a leaf begins with, which nobody writes.
+    pub(super) fn begins(&self) -> SmallVec<[*mut u8; 4]> {
+        self.begins.iter().map(|open| (&raw const *open).cast_mut().cast()).collect()
+    }
+
     /// The partial results of a chunk of an output's row, for each stream, where [`adds_leaves`](Self::adds_leaves) says so.
     pub(super) fn sum_leaves(
         &self,
@@ -120,8 +125,9 @@ impl Streams {
                 (*at, rest) = ((rest % n as usize) as i64, rest / n as usize);
             }
             lo[last] = range.start as i64;
+            let leaves = LeafRun { lengths: &shape.lengths, begins: &self.begins(), open: 0, ends: &[] };
             // SAFETY: the range lies in a row of the domain; there is room for a sum of each leaf.
-            unsafe { launch.pieces[0].run_leaves(frame, &lo, &shape.lengths, &sums) };
+            unsafe { launch.pieces[0].run_leaves(frame, &lo, leaves, &sums) };
             for (s, info) in self.list.iter().enumerate() {
                 // SAFETY: the kernel has written a sum for each leaf.
                 each(s, unsafe { tree::join_leaves(info.dtype, range.len(), sums[s], shape.lengths.len()) });

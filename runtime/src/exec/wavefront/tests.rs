@@ -264,6 +264,74 @@ fn bands_of_columns_have_the_bits_of_one_sweep_after_the_other() {
     assert!(banded > 8, "{banded} wavefronts in bands");
 }
 
+/// The largest |a - b|, and how often they differ.
+fn largest_change(g: &mut Graph, a: Value, b: Value, shape: &[usize]) -> [Value; 2] {
+    let difference = g.push(Op::Map(Ufunc::Subtract), &[a, b], ty(shape));
+    let size = g.push(Op::Map(Ufunc::Absolute), &[difference], ty(shape));
+    let of = |dtype, shape: &[usize]| Type::new(dtype, shape);
+    let differ = g.push(Op::Map(Ufunc::NotEqual), &[a, b], of(DType::Bool, shape));
+    let differ = g.push(Op::Cast, &[differ], of(DType::I64, shape));
+    let mut reduce = |ufunc, v, dtype| {
+        let axes = (0..shape.len() as u32).collect();
+        let reduce = Reduce { reducer: Reducer::Ufunc(ufunc), axes, order: Order::Tree };
+        g.push(Op::Reduce(reduce), &[v], of(dtype, &[]))
+    };
+    [reduce(Ufunc::Maximum, size, DType::F64), reduce(Ufunc::Add, differ, DType::I64)]
+}
+
+/// Sweeps over wide rows, each with a look at how much it has changed the array, or what lies inside its rim (`rim`).
+fn with_changes(shape: &[usize], steps: usize, rim: bool, largest: bool) -> Graph {
+    let mut g = Graph { donated: vec![true], ..Graph::default() };
+    let mut p = g.push(Op::Input(0), &[], ty(shape));
+    let inner: Vec<usize> = shape.iter().map(|n| n - 2).collect();
+    let mut outputs = Vec::new();
+    for step in 0..steps {
+        let before = p;
+        let mut starts = vec![vec![1; shape.len()]; 4];
+        (starts[0][0], starts[1][0], starts[2][1], starts[3][1]) = (0, 2, 0, 2);
+        let parts: Vec<Value> = starts.iter().map(|start| read(&mut g, p, start, &inner)).collect();
+        let mut sum = parts[0];
+        for &part in &parts[1..] {
+            sum = g.push(Op::Map(Ufunc::Add), &[sum, part], ty(&inner));
+        }
+        let value = times(&mut g, 0.24 + step as f64 / 1000.0, sum, &inner);
+        let at = vec![1; shape.len()];
+        p = g.push(Op::Update(window(&at, &inner)), &[p, value], ty(shape));
+        let (after, before, of) = match rim {
+            true => (p, before, shape),
+            false => (read(&mut g, p, &at, &inner), read(&mut g, before, &at, &inner), &inner[..]),
+        };
+        match largest {
+            true => outputs.extend(largest_change(&mut g, after, before, of)),
+            false => outputs.push(change(&mut g, after, before, of)),
+        }
+    }
+    outputs.push(p);
+    g.outputs = outputs;
+    g
+}
+
+#[test]
+fn reductions_go_down_bands_leaf_by_leaf() {
+    let mut met = 0;
+    let shapes = [&[97, 700][..], &[120, 1501], &[70, 2048], &[300, 513], &[90, 40, 20], &[64, 33, 50]];
+    for shape in shapes {
+        for (steps, rim, largest) in [(2, true, false), (5, true, false), (6, false, false), (4, true, true)] {
+            for tier in [Tier::Vm, Tier::Compiled] {
+                let plan = legate_jit_passes::compile(&with_changes(shape, steps, rim, largest), &Cx::default()).unwrap();
+                let together = Prepared::build(plan.clone(), tier, true).unwrap();
+                let apart = Prepared::build(plan, Tier::Vm, false).unwrap();
+                let in_bands = |a: &&Action| matches!(a, Action::Wavefront(w) if w.bands.is_some() && w.room() > 0);
+                met += together.actions.iter().filter(in_bands).count();
+                let of = |prepared| run_on(prepared, shape.iter().product());
+                let case = format!("{shape:?}, {steps} steps, rim: {rim}, largest: {largest}, {tier:?}");
+                assert!(of(&together) == of(&apart), "{case}");
+            }
+        }
+    }
+    assert!(met > 24, "{met} wavefronts with reductions in bands");
+}
+
 #[test]
 fn elements_of_an_array_with_one_axis_are_not_handled_one_by_one() {
     let n = 5000;
