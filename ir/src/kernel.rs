@@ -154,10 +154,10 @@ impl Body {
 /// * `extent[d]`: points along each axis, all ≥ 1. Strides of an [`InnerStride::Down`] access along the axes between do not matter.
 ///
 /// Of a kernel with [`InnerStride::Leaves`], which has one axis, `extent` is: the number of leaves; the address of their lengths,
-/// i64; the address of one address for each access, of the eight accumulators with which the first leaf begins (-0.0 if it begins
-/// here; else some points of it, a multiple of eight, were added elsewhere, and do not count); the number of points behind these
-/// leaves, of one that does not end here, a multiple of eight; and the address of one address for each access, where its
-/// accumulators go (not looked at if there are no such points). Of accesses that are read there is anything in both tables.
+/// i64; how many points of the first one were added elsewhere, a multiple of eight, which lie before the box; the address of one
+/// address for each access, of the eight accumulators with which it goes on (or begins: -0.0); the number of points behind these
+/// leaves, of one that does not end here, a multiple of eight; and the address of one address for each access, where its accumulators
+/// go (not looked at if there are no such points). Of accesses that are read there is anything in both tables.
 pub type KernelFn = unsafe extern "C" fn(
     ptrs: *const *mut u8,
     strides: *const i64,

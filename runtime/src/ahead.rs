@@ -259,7 +259,9 @@ impl Ahead {
         // A loop that was met before goes on for as long as it did then; a new one, for some rounds.
         let rounds = match expected {
             Some(0) => return None,
-            Some(n) if number <= n => share(n - number + 1, if n >= 3 * MANY_ROUNDS { MANY_ROUNDS } else { SOME_ROUNDS }),
+            Some(n) if number <= n => {
+                share(n - number + 1, if n >= 3 * MANY_ROUNDS { MANY_ROUNDS } else { SOME_ROUNDS })
+            }
             Some(_) if !seen => return None,
             None if !seen => return None,
             _ => ROUNDS,

@@ -42,21 +42,24 @@ pub fn leaves<'c>(build: &Build<'c, '_>, course: &Course, steps: Steps, argument
         .map(|(a, access)| (a, Elem::of(access.dtype)))
         .collect();
     let lines = Lines { kernel, row, sums, course, steps };
-    // What the first leaf begins with, and, of one that does not end here, how many points there are and where its accumulators go.
-    let [begins, open, ends] = [16, 24, 32].map(|at| build.offset_bytes(extent, at));
-    let (begins, open, ends) = (build.load_ptr(begins), build.load(Elem::I64, open), build.load_ptr(ends));
+    // Points of the first leaf that were added elsewhere, and what they have given; and, of one that does not end here, how many
+    // points there are and where its accumulators go.
+    let [begun, begins, open, ends] = [16, 24, 32, 40].map(|at| build.offset_bytes(extent, at));
+    let [begun, open] = [begun, open].map(|at| build.load(Elem::I64, at));
+    let [begins, ends] = [begins, ends].map(|at| build.load_ptr(at));
     let of = |table: V<'c>, access: u32| build.load_ptr(build.offset_bytes(table, 8 * access as i32));
     let begin = lines.sums.iter().map(|&(a, e)| build.with_lanes(LANES).load(e, of(begins, a)));
     let ends: Vec<V<'c>> = lines.sums.iter().map(|&(a, _)| of(ends, a)).collect();
     let mut result = Ok(());
     let (zero, one) = (build.int(Elem::I64, 0), build.int(Elem::I64, 1));
-    let state: Vec<V<'c>> = std::iter::once(zero).chain(begin).collect();
+    let state: Vec<V<'c>> = [zero, begun].into_iter().chain(begin).collect();
     let state = build.for_state(zero, arguments.extent[0], one, &state, |b, leaf, state| {
         let from = state[0];
         let length = b.load(Elem::I64, b.offset(lengths, leaf, Elem::I64));
+        let length = b.op("arith.subi", &[length, state[1]], Elem::I64);
         let end = b.op("arith.addi", &[from, length], Elem::I64);
         // Several vectors at a time, then the others one by one; they are added in order.
-        let (mut at, mut lanes) = (from, state[1..].to_vec());
+        let (mut at, mut lanes) = (from, state[2..].to_vec());
         for vectors in if steps.beside > 1 { vec![steps.beside, 1] } else { vec![1] } {
             let step = (vectors * LANES) as i64;
             let whole = b.op("arith.andi", &[length, b.int(Elem::I64, -step)], Elem::I64);
@@ -74,11 +77,11 @@ pub fn leaves<'c>(build: &Build<'c, '_>, course: &Course, steps: Steps, argument
         }
         // -0.0 plus anything is that.
         let fresh = lines.sums.iter().map(|&(_, e)| b.with_lanes(LANES).float(e, -0.0));
-        std::iter::once(end).chain(fresh).collect()
+        [end, b.int(Elem::I64, 0)].into_iter().chain(fresh).collect()
     });
     let (from, step) = (state[0], build.int(Elem::I64, LANES as i64));
     let until = build.op("arith.addi", &[from, open], Elem::I64);
-    build.for_state(from, until, step, &state[1..], |b, i, state| {
+    build.for_state(from, until, step, &state[2..], |b, i, state| {
         let b = b.with_lanes(LANES);
         let state = lines.part(&b, i, 1, state, &mut result);
         lines.sums.iter().zip(state.iter().zip(&ends)).for_each(|(&(_, e), (&v, &to))| b.store(e, v, to));
@@ -99,7 +102,14 @@ struct Lines<'c, 'a> {
 
 impl<'c> Lines<'c, '_> {
     /// Some vectors of points from number `i` on, added to `state`.
-    fn part(&self, b: &Build<'c, '_>, i: V<'c>, vectors: u32, state: Vec<V<'c>>, result: &mut Result<()>) -> Vec<V<'c>> {
+    fn part(
+        &self,
+        b: &Build<'c, '_>,
+        i: V<'c>,
+        vectors: u32,
+        state: Vec<V<'c>>,
+        result: &mut Result<()>,
+    ) -> Vec<V<'c>> {
         let one = b.with_lanes(1);
         let at = |v: u32| match v {
             0 => At::whole(i),

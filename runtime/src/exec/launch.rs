@@ -395,11 +395,18 @@ impl PreparedLaunch {
     /// made [for that](Self::in_bands), of the second.
     pub fn run_box_here(&self, frame: &Frame, parts: &[Option<(usize, std::ops::Range<usize>)>]) {
         for piece in &self.pieces {
-            let (mut lo, mut hi) = (piece.walk.lo.clone(), piece.walk.hi.clone());
-            for (axis, part) in parts.iter().flatten() {
+            let of = |(axis, part): &(usize, std::ops::Range<usize>)| {
                 let each = piece.per_axis[*axis];
-                lo[*axis] = lo[*axis].max(part.start as i64 * each);
-                hi[*axis] = hi[*axis].min(part.end as i64 * each);
+                let from = piece.walk.lo[*axis].max(part.start as i64 * each);
+                (*axis, from, piece.walk.hi[*axis].min(part.end as i64 * each))
+            };
+            // Most boxes have something of one or two pieces.
+            if parts.iter().flatten().map(of).any(|(_, from, to)| from >= to) {
+                continue;
+            }
+            let (mut lo, mut hi) = (piece.walk.lo.clone(), piece.walk.hi.clone());
+            for (axis, from, to) in parts.iter().flatten().map(of) {
+                (lo[axis], hi[axis]) = (from, to);
             }
             // SAFETY: as in `run`; the caller gives no two threads the same points.
             unsafe { piece.run(frame, &lo, &hi, &[]) };

@@ -10,6 +10,7 @@ use super::Frame;
 use super::packing::Packing;
 use super::runner::Runner;
 use super::space::Walk;
+use crate::tree::open::Open;
 
 /// What an access of a prepared piece names.
 #[derive(Clone, Copy, PartialEq)]
@@ -152,17 +153,20 @@ impl PreparedPiece {
     /// The kernel [adds up](Self::adds_up) leaves, the leaves lie in the walk, and there is room for their sums. No other
     /// thread writes what is read or written.
     pub unsafe fn run_leaves(&self, frame: &Frame, lo: &[i64], leaves: LeafRun, sums: &[*mut u8]) {
-        let (mut begins, mut ends) = (Short::<_, 16>::of(std::ptr::null_mut()), Short::<_, 16>::of(std::ptr::null_mut()));
-        let table = |short: &mut Short<*mut u8, 16>, of: &[*mut u8]| -> i64 {
+        let (mut begins, mut ends) = (Short::<_, 16>::of(0), Short::<_, 16>::of(0));
+        let table = |short: &mut Short<i64, 16>, of: &dyn Fn(usize) -> i64| -> i64 {
             let fill = |a: usize| match self.places[a] {
-                Place::Stream(k) => of[k as usize],
-                Place::Buffer(_) => std::ptr::null_mut(),
+                Place::Stream(k) => of(k as usize),
+                Place::Buffer(_) => 0,
             };
             short.fill(self.places.len(), fill).as_ptr() as i64
         };
-        let begins = table(&mut begins, leaves.begins);
-        let ends = if leaves.open > 0 { table(&mut ends, leaves.ends) } else { begins };
-        let extent = [leaves.lengths.len() as i64, leaves.lengths.as_ptr() as i64, begins, leaves.open as i64, ends];
+        let state = |k: usize| leaves.states[k] as i64;
+        let fresh = |k: usize| &raw const *leaves.fresh[k] as i64;
+        let begins = if leaves.begun > 0 { table(&mut begins, &state) } else { table(&mut begins, &fresh) };
+        let ends = if leaves.open > 0 { table(&mut ends, &state) } else { begins };
+        let (lengths, [begun, open]) = (leaves.lengths, [leaves.begun, leaves.open].map(|n| n as i64));
+        let extent = [lengths.len() as i64, lengths.as_ptr() as i64, begun, begins, open, ends];
         // SAFETY: the caller's promise. (The strides along the one axis of such a kernel are known to it.)
         unsafe { self.add_up(frame, lo, &self.strides, &extent, sums) };
     }
@@ -200,11 +204,14 @@ impl PreparedPiece {
 #[derive(Clone, Copy)]
 pub struct LeafRun<'a> {
     pub lengths: &'a [i64],
-    /// For each stream the accumulators with which the first leaf begins.
-    pub begins: &'a [*mut u8],
-    /// Points behind the leaves, of one that does not end there, and for each stream where its accumulators go.
+    /// Points of the first leaf that come before these.
+    pub begun: usize,
+    /// For each stream what a leaf begins with.
+    pub fresh: &'a [&'static Open],
+    /// Points behind the leaves, of one that does not end there.
     pub open: usize,
-    pub ends: &'a [*mut u8],
+    /// For each stream where a leaf that goes on has its accumulators.
+    pub states: &'a [*mut Open],
 }
 
 /// Room for a list that is mostly short. Small launches are made of little else than such lists: extending a vector element by

@@ -155,7 +155,7 @@ pub struct Streams {
     chunk: usize,
     fine: usize,
     /// For each stream what a leaf begins with.
-    begins: SmallVec<[tree::open::Open; 2]>,
+    fresh: SmallVec<[&'static tree::open::Open; 2]>,
     /// The streams are complex sums, whose tree is cut elsewhere.
     complex: bool,
     /// The leaves of the chunks of each length, where the launch's kernel adds them up itself.
@@ -256,7 +256,7 @@ impl Streams {
         let cuts = cuts.filter(|_| !matches!(mode, Mode::InOrder { .. }));
         Ok(Streams {
             cuts,
-            begins: list.iter().map(|info| tree::open::fresh(info.reducer, info.dtype)).collect(),
+            fresh: list.iter().map(|info| tree::open::fresh(info.reducer, info.dtype)).collect(),
             chunk,
             fine,
             list,

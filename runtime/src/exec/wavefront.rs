@@ -47,6 +47,10 @@ const LONG_ROWS_COST: f64 = 0.35;
 const FAR_COST: f64 = 0.5;
 /// Bytes of a row from which on it is long.
 const LONG_ROW_BYTES: usize = if cfg!(test) { 1 << 10 } else { 12 << 10 };
+/// Bytes of a row of a block, of which the first-level cache has a few, and the fewest columns of one. (Blocks of planes' columns are
+/// no faster than whole bands.)
+const BLOCK_BYTES: usize = if cfg!(test) { 1 << 9 } else { 5 << 10 };
+const FEW_COLUMNS: usize = 64;
 /// Elements of a band's rows, at least: kernels are called for each.
 const BAND_ELEMENTS: usize = if cfg!(test) { 4 } else { 512 };
 /// Below this many bytes a sweep's data stays in cache anyway. (Tests have small arrays.)
@@ -77,6 +81,8 @@ pub struct Wavefront {
 #[derive(Clone, Copy)]
 struct Bands {
     width: i64,
+    /// Columns that a launch works off at a time: of several rows that it reads of them the first-level cache has all.
+    block: usize,
     /// Columns of the arrays.
     columns: i64,
     /// How far the last lane's band lies behind the first one's.
@@ -269,26 +275,30 @@ impl Run {
         });
         let banded = banded.count();
         let mut choices = Vec::new();
-        for (length, sweeps, [held, moved]) in self.lengths(rows).filter(|&(length, ..)| length <= banded && columns > 0) {
+        for (length, sweeps, [held, moved]) in
+            self.lengths(rows).filter(|&(length, ..)| length <= banded && columns > 0)
+        {
             let row = 8 * self.elements(length);
             if held + moved <= near_bytes() && row <= LONG_ROW_BYTES {
                 continue;
             }
             let deepest = self.deepest(length, 1);
             let column = (row / columns as usize).max(1);
-            let least = BAND_ELEMENTS.div_ceil((column / 8).max(1));
-            let widest = (near_bytes() as f64 * columns as f64 / (held + moved) as f64) as i64;
-            // Narrow enough for the first-level cache, too.
-            for width in [widest, widest.min((LONG_ROW_BYTES / column) as i64)] {
-                if width < least as i64 || width >= columns || deepest >= columns {
-                    continue;
-                }
-                // At a band's edge each sweep reads what has left the cache.
-                let edge = 2.0 * FAR_COST * deepest as f64 / (sweeps as f64 * width as f64);
-                let cost = near_cost(column * width as usize) + edge + 1.0 / sweeps as f64;
-                let bands = Some(Bands { width, columns, deepest });
-                choices.push(Choice { cost, length, sweeps, budget: near_bytes(), bands });
+            let least = BAND_ELEMENTS.div_ceil((column / 8).max(1)).max(2 * deepest as usize + 1);
+            let width = (near_bytes() as f64 * columns as f64 / (held + moved) as f64) as i64;
+            // Narrow enough for the first-level cache, where that leaves enough of a band.
+            let narrow = LONG_ROW_BYTES / column;
+            let width = if narrow >= 2 * least { width.min(narrow as i64) } else { width };
+            if width < least as i64 || width >= columns {
+                continue;
             }
+            // At a band's edge each sweep reads what has left the cache.
+            let edge = 2.0 * FAR_COST * deepest as f64 / (sweeps as f64 * width as f64);
+            let cost = near_cost(column * width as usize) + edge + 1.0 / sweeps as f64;
+            let block = BLOCK_BYTES / column;
+            let block = if block >= FEW_COLUMNS { block } else { width as usize };
+            let bands = Some(Bands { width, block, columns, deepest });
+            choices.push(Choice { cost, length, sweeps, budget: near_bytes(), bands });
         }
         choices
     }
@@ -465,7 +475,8 @@ impl Wavefront {
 
     /// The columns that a lane with no lag handles in each band; one empty range where there are no bands.
     fn bands(&self) -> impl Iterator<Item = Range<i64>> {
-        let Bands { width, columns, deepest } = self.bands.unwrap_or(Bands { width: 1, columns: 1, deepest: 0 });
+        let Bands { width, columns, deepest, .. } =
+            self.bands.unwrap_or(Bands { width: 1, block: 1, columns: 1, deepest: 0 });
         (0..(columns + deepest + width - 1) / width).map(move |k| k * width..(k + 1) * width)
     }
 }
@@ -564,8 +575,16 @@ impl Now<'_> {
         match &lane.work {
             Work::Rows(n) => {
                 let rows = clamp(&rows, *n);
-                if !rows.is_empty() {
-                    launch.run_box_here(self.frame, &[Some((0, rows)), columns]);
+                match columns {
+                    _ if rows.is_empty() => {}
+                    Some((axis, columns)) if rows.len() > 1 => {
+                        let block = self.wavefront.bands.map_or(columns.len(), |bands| bands.block);
+                        for from in columns.clone().step_by(block.max(1)) {
+                            let part = from..columns.end.min(from + block);
+                            launch.run_box_here(self.frame, &[Some((0, rows.clone())), Some((axis, part))]);
+                        }
+                    }
+                    columns => launch.run_box_here(self.frame, &[Some((0, rows)), columns]),
                 }
             }
             Work::OneRow(n) => {

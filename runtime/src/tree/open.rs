@@ -13,11 +13,14 @@ pub type Open = [u64; 8];
 pub const GROUP: usize = 8;
 
 /// Of no elements. (-0.0 plus anything is that.)
-pub fn fresh(reducer: Reducer, dtype: DType) -> Open {
+pub fn fresh(reducer: Reducer, dtype: DType) -> &'static Open {
+    static F32: Open = [1 << 63 | 1 << 31; 8];
+    static F64: Open = [1 << 63; 8];
+    static NONE: Open = [0; 8];
     match (is_pairwise(reducer, dtype), dtype) {
-        (true, DType::F32) => [1 << 63 | 1 << 31; 8],
-        (true, _) => [1 << 63; 8],
-        (false, _) => [0; 8],
+        (true, DType::F32) => &F32,
+        (true, _) => &F64,
+        (false, _) => &NONE,
     }
 }
 
@@ -111,7 +114,7 @@ mod tests {
                     // SAFETY: there are 128 numbers.
                     let whole = unsafe { reduce(reducer, dtype, bytes(dtype), n) };
                     for cut in (0..n).step_by(GROUP) {
-                        let mut open = fresh(reducer, dtype);
+                        let mut open = *fresh(reducer, dtype);
                         // SAFETY: as above.
                         let parts = unsafe {
                             go_on(reducer, dtype, &mut open, bytes(dtype), cut / 16 * 8);

@@ -20,7 +20,7 @@ use super::{Element, Info, Streams};
 use crate::buffer::Store;
 use crate::exec::Frame;
 use crate::exec::launch::PreparedLaunch;
-use crate::exec::piece::LeafRun;
+use crate::exec::piece::{LeafRun, Short};
 use crate::tree::open::{GROUP, Open};
 use crate::{Result, tree};
 
@@ -69,11 +69,12 @@ struct Across {
 
 /// Leaves that follow each other in a row.
 struct Which<'a> {
-    /// How many points of them there are; of the first one those that are left, if it was begun before.
     lengths: &'a [i64],
     /// The first one's number.
     first: usize,
-    begun: bool,
+    /// Points of the first one that were met before, and points of the one behind the last one.
+    begun: usize,
+    open: usize,
     row: usize,
 }
 
@@ -239,15 +240,11 @@ impl Streams {
         let (mut chunk, mut leaf) = leafwise.leaf_at(from);
         let start = leafwise.range(chunk, leaf).start;
         let mut at = start + (from - start) / GROUP * GROUP;
-        let mut begun = at > start;
+        let mut begun = at - start;
         loop {
             let Chunk { start, first, shape } = leafwise.chunks[chunk];
             let Shape { lengths, ends } = &leafwise.shapes[shape];
             let until = leaf + ends[leaf..].iter().take_while(|&&end| start + end <= to).count();
-            let mut run: SmallVec<[i64; 64]> = lengths[leaf..until].into();
-            if let Some(length) = run.first_mut() {
-                *length = (start + ends[leaf] - at) as i64;
-            }
             let done = if until > leaf { start + ends[until - 1] } else { at };
             // Of the leaf that goes on, whole groups from its first point on.
             let open = match ends.get(until) {
@@ -257,15 +254,14 @@ impl Streams {
                 }
                 None => 0,
             };
-            let points = at..done + open;
-            if !points.is_empty() {
-                let which = Which { lengths: &run, first: first + leaf, begun, row };
-                self.reduce_leaves(launch, frame, points, which, sums);
+            if done + open > at {
+                let which = Which { lengths: &lengths[leaf..until], first: first + leaf, begun, open, row };
+                self.reduce_leaves(launch, frame, at, which, sums);
             }
             if until < ends.len() || done == to {
                 return;
             }
-            (chunk, leaf, at, begun) = (chunk + 1, 0, done, false);
+            (chunk, leaf, at, begun) = (chunk + 1, 0, done, 0);
         }
     }
 
@@ -284,39 +280,40 @@ impl Streams {
         });
     }
 
-    /// Reduces leaves that follow each other, and what comes after them of one that goes on.
-    fn reduce_leaves(&self, launch: &PreparedLaunch, frame: &Frame, points: Range<usize>, which: Which, sums: &Sums) {
-        let Which { lengths, first, begun, row } = which;
-        let open = points.len() - lengths.iter().sum::<i64>() as usize;
+    /// Reduces leaves that follow each other, from point `at` on, and what comes after them of one that goes on.
+    fn reduce_leaves(&self, launch: &PreparedLaunch, frame: &Frame, at: usize, which: Which, sums: &Sums) {
+        let Which { lengths, first, begun, open, row } = which;
+        let mut states = Short::<_, 4>::of(std::ptr::null_mut());
+        let states = states.fill(self.list.len(), |s| sums.open(s, row));
         let to = |s: usize, leaf: usize| sums.leaf(s, first + leaf, self.list[s].dtype.size());
-        let states: SmallVec<[*mut u8; 4]> = (0..self.list.len()).map(|s| sums.open(s, row).cast()).collect();
         if self.adds_leaves(launch) {
-            let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, self.domain.len());
-            lo[self.domain.len() - 1] = points.start as i64;
-            let out: SmallVec<[*mut u8; 4]> = (0..self.list.len()).map(|s| to(s, 0)).collect();
-            let fresh = self.begins();
-            let leaves = LeafRun { lengths, begins: if begun { &states } else { &fresh }, open, ends: &states };
+            let (mut lo, last) = (Short::<_, 4>::of(0), self.domain.len() - 1);
+            let lo = lo.fill(last + 1, |d| if d == last { at as i64 } else { 0 });
+            let mut out = Short::<_, 4>::of(std::ptr::null_mut());
+            let out = out.fill(self.list.len(), |s| to(s, 0));
+            let leaves = LeafRun { lengths, begun, fresh: &self.fresh, open, states };
             // SAFETY: the points lie in the one row that such a launch has; there is room for the sum of each leaf, and for what the
             // last one has given, which nobody else touches: it belongs to the row.
-            unsafe { launch.pieces[0].run_leaves(frame, &lo, leaves, &out) };
+            unsafe { launch.pieces[0].run_leaves(frame, lo, leaves, out) };
             return;
         }
-        self.compute(launch, frame, points, |ptrs| {
+        let points = lengths.iter().sum::<i64>() as usize - if lengths.is_empty() { 0 } else { begun } + open;
+        self.compute(launch, frame, at..at + points, |ptrs| {
             for (s, info) in self.list.iter().enumerate() {
                 let (mut from, size) = (ptrs[s], info.dtype.size());
                 // SAFETY: as above; the leaves are what was computed.
                 unsafe {
-                    let state: *mut Open = states[s].cast();
-                    let mut begin = if begun { *state } else { self.begins[s] };
-                    for (leaf, &n) in lengths.iter().enumerate() {
-                        let partial = tree::open::close(info.reducer, info.dtype, &begin, from, n as usize);
+                    let (mut so_far, mut before) = (if begun > 0 { *states[s] } else { *self.fresh[s] }, begun);
+                    for (leaf, &length) in lengths.iter().enumerate() {
+                        let n = length as usize - before;
+                        let partial = tree::open::close(info.reducer, info.dtype, &so_far, from, n);
                         to(s, leaf).copy_from_nonoverlapping(partial.as_ptr() as *const u8, size);
-                        begin = self.begins[s];
-                        from = from.wrapping_add(n as usize * size);
+                        (so_far, before) = (*self.fresh[s], 0);
+                        from = from.wrapping_add(n * size);
                     }
                     if open > 0 {
-                        tree::open::go_on(info.reducer, info.dtype, &mut begin, from, open);
-                        *state = begin;
+                        tree::open::go_on(info.reducer, info.dtype, &mut so_far, from, open);
+                        states[s].write(so_far);
                     }
                 }
             }

@@ -91,11 +91,6 @@ impl Streams {
         !self.leaves.is_empty() && launch.pieces[0].adds_up()
     }
 
-    /// For each stream what a leaf begins with, which nobody writes.
-    pub(super) fn begins(&self) -> SmallVec<[*mut u8; 4]> {
-        self.begins.iter().map(|open| (&raw const *open).cast_mut().cast()).collect()
-    }
-
     /// The partial results of a chunk of an output's row, for each stream, where [`adds_leaves`](Self::adds_leaves) says so.
     pub(super) fn sum_leaves(
         &self,
@@ -125,7 +120,7 @@ impl Streams {
                 (*at, rest) = ((rest % n as usize) as i64, rest / n as usize);
             }
             lo[last] = range.start as i64;
-            let leaves = LeafRun { lengths: &shape.lengths, begins: &self.begins(), open: 0, ends: &[] };
+            let leaves = LeafRun { lengths: &shape.lengths, begun: 0, fresh: &self.fresh, open: 0, states: &[] };
             // SAFETY: the range lies in a row of the domain; there is room for a sum of each leaf.
             unsafe { launch.pieces[0].run_leaves(frame, &lo, leaves, &sums) };
             for (s, info) in self.list.iter().enumerate() {

@@ -318,7 +318,8 @@ fn reductions_go_down_bands_leaf_by_leaf() {
     for shape in shapes {
         for (steps, rim, largest) in [(2, true, false), (5, true, false), (6, false, false), (4, true, true)] {
             for tier in [Tier::Vm, Tier::Compiled] {
-                let plan = legate_jit_passes::compile(&with_changes(shape, steps, rim, largest), &Cx::default()).unwrap();
+                let plan =
+                    legate_jit_passes::compile(&with_changes(shape, steps, rim, largest), &Cx::default()).unwrap();
                 let together = Prepared::build(plan.clone(), tier, true).unwrap();
                 let apart = Prepared::build(plan, Tier::Vm, false).unwrap();
                 let in_bands = |a: &&Action| matches!(a, Action::Wavefront(w) if w.bands.is_some() && w.room() > 0);

@@ -238,4 +238,3 @@ pub(super) fn array_columns(plan: &Plan, launch: &Launch) -> i64 {
     let Some(first) = widths.next() else { return launch.domain.get(1).map_or(0, |&n| n as i64) };
     if widths.all(|w| w == first) { first as i64 } else { 0 }
 }
-
