@@ -4,7 +4,7 @@
 
 use std::ffi::CStr;
 
-use legate_jit_ir::Scalar;
+use legate_jit_ir::{DType, Scalar};
 use legate_jit_runtime::{Array, Error, Export, HostView, Loan};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -74,7 +74,7 @@ impl Drop for Keeper {
 
 /// NumPy's array (0-d for scalars) over the memory of ours, which both share from now on. Computes what is pending.
 pub fn host_array<'py>(obj: &Bound<'py, Value>) -> PyResult<Bound<'py, PyAny>> {
-    if let Some((shown, loan)) = lend::shown(obj)? {
+    if let Some((shown, loan)) = lend::shown(obj.py(), obj.get().get())? {
         lend::keep(&shown, obj, loan)?;
         return Ok(shown);
     }
@@ -141,6 +141,13 @@ const SMALL: usize = 1024;
 pub fn references(obj: &Bound<PyAny>) -> isize {
     // SAFETY: a live object.
     unsafe { pyo3::ffi::Py_REFCNT(obj.as_ptr()) }
+}
+
+/// The type of an array of NumPy's with memory of its own in C order, to which there are no more references than those `held`.
+#[inline]
+pub fn own_alone(obj: &Bound<PyAny>, held: isize) -> Option<DType> {
+    let info = capi::array_info(obj).filter(|info| info.own_run && references(obj) == held)?;
+    dtypes::of_descr(obj.py(), info.descr)
 }
 
 /// What a function of NumPy's has returned, as ours: as [`adopt`]. A small array that nobody but the caller has, whose references

@@ -255,6 +255,17 @@ pub fn int64(obj: &Bound<PyAny>) -> Option<i64> {
     Some(unsafe { obj.as_ptr().byte_add(HEADER).cast::<i64>().read() })
 }
 
+/// The value of a NumPy float64.
+#[inline(always)]
+pub fn float64(obj: &Bound<PyAny>) -> Option<f64> {
+    let made = api(obj.py()).made[DType::F64 as usize].as_ref()?;
+    if obj.get_type_ptr() != made.class {
+        return None;
+    }
+    // SAFETY: as above.
+    Some(unsafe { obj.as_ptr().byte_add(HEADER).cast::<f64>().read() })
+}
+
 /// What a NumPy array says about itself; strides are in bytes.
 pub struct ArrayInfo<'a> {
     pub data: *mut u8,
@@ -360,81 +371,52 @@ unsafe fn brief_array<'py>(
     }
 }
 
-/// Sorts memory along its last axis, as NumPy does.
-///
-/// # Safety
-/// As for [`array_over`]; nobody else sees the memory, and the caller keeps it.
-pub unsafe fn sort(py: Python, dtype: DType, shape: &[isize], strides: &[isize], data: *mut u8) -> PyResult<()> {
-    // SAFETY: the caller's promise; a live array that has axes.
-    unsafe {
-        let array = brief_array(py, dtype, shape, strides, data, true)?;
-        if (api(py).sort)(array.as_ptr(), shape.len() as c_int - 1, 0) < 0 {
-            return Err(PyErr::fetch(py));
-        }
-    }
-    Ok(())
+/// Sorts the elements of an array of NumPy's with axes along the last one.
+pub fn sort(array: &Bound<PyAny>) -> PyResult<()> {
+    let py = array.py();
+    // SAFETY: a live array, and an axis of its.
+    if unsafe { (api(py).sort)(array.as_ptr(), last_axis(array), 0) } < 0 { Err(PyErr::fetch(py)) } else { Ok(()) }
 }
 
-/// The indices that would sort memory along its last axis, as NumPy finds them: an array of NumPy's.
-///
-/// # Safety
-/// As for [`array_over`]; nobody writes the memory, and the caller keeps it.
-pub unsafe fn arg_sort<'py>(
-    py: Python<'py>,
-    dtype: DType,
-    shape: &[isize],
-    strides: &[isize],
-    data: *mut u8,
-) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: as in `sort`.
-    unsafe {
-        let array = brief_array(py, dtype, shape, strides, data, false)?;
-        Bound::from_owned_ptr_or_err(py, (api(py).arg_sort)(array.as_ptr(), shape.len() as c_int - 1, 0))
-    }
+/// The indices that would sort them.
+pub fn arg_sort<'py>(array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = array.py();
+    // SAFETY: as above; what is made is a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, (api(py).arg_sort)(array.as_ptr(), last_axis(array), 0)) }
 }
 
-/// Puts the element that belongs at place `k` of the last axis there, with the smaller ones before it, as NumPy does.
-///
-/// # Safety
-/// As for [`sort`].
-pub unsafe fn partition(
-    py: Python,
-    dtype: DType,
-    shape: &[isize],
-    strides: &[isize],
-    data: *mut u8,
-    mut k: i64,
-) -> PyResult<()> {
-    // SAFETY: as in `sort`; the place is read before this returns.
-    unsafe {
-        let array = brief_array(py, dtype, shape, strides, data, true)?;
-        let place = brief_array(py, DType::I64, &[], &[], (&raw mut k).cast(), false)?;
-        if (api(py).partition)(array.as_ptr(), place.as_ptr(), shape.len() as c_int - 1, 0) < 0 {
-            return Err(PyErr::fetch(py));
-        }
-    }
-    Ok(())
+/// Puts the element that belongs at place `k` of the last axis there, with the smaller ones before it.
+pub fn partition(array: &Bound<PyAny>, k: i64) -> PyResult<()> {
+    let (py, place) = (array.py(), place(array.py(), k)?);
+    // SAFETY: as above.
+    let done = unsafe { (api(py).partition)(array.as_ptr(), place.as_ptr(), last_axis(array), 0) };
+    if done < 0 { Err(PyErr::fetch(py)) } else { Ok(()) }
 }
 
-/// The indices that would do so: an array of NumPy's.
-///
-/// # Safety
-/// As for [`arg_sort`].
-pub unsafe fn arg_partition<'py>(
-    py: Python<'py>,
-    dtype: DType,
-    shape: &[isize],
-    strides: &[isize],
-    data: *mut u8,
-    mut k: i64,
-) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: as in `partition`.
+/// The indices that would do so.
+pub fn arg_partition<'py>(array: &Bound<'py, PyAny>, k: i64) -> PyResult<Bound<'py, PyAny>> {
+    let (py, place) = (array.py(), place(array.py(), k)?);
+    // SAFETY: as above.
     unsafe {
-        let array = brief_array(py, dtype, shape, strides, data, false)?;
-        let place = brief_array(py, DType::I64, &[], &[], (&raw mut k).cast(), false)?;
-        let order = (api(py).arg_partition)(array.as_ptr(), place.as_ptr(), shape.len() as c_int - 1, 0);
+        let order = (api(py).arg_partition)(array.as_ptr(), place.as_ptr(), last_axis(array), 0);
         Bound::from_owned_ptr_or_err(py, order)
     }
+}
+
+fn last_axis(array: &Bound<PyAny>) -> c_int {
+    array_info(array).map_or(0, |info| info.shape.len() as c_int) - 1
+}
+
+/// An array of NumPy's without axes that holds this number until the next one is asked for: NumPy makes a copy before it does anything.
+fn place(py: Python<'_>, k: i64) -> PyResult<Bound<'_, PyAny>> {
+    static PLACE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let array = PLACE.get_or_try_init(py, || {
+        // SAFETY: without an address, NumPy gives the array memory of its own.
+        unsafe { brief_array(py, DType::I64, &[], &[], ptr::null_mut(), true).map(Bound::unbind) }
+    })?;
+    // SAFETY: one element of 8 bytes, which nobody else knows of.
+    unsafe { (*array.as_ptr().cast::<ArrayHead>()).data.cast::<i64>().write(k) };
+    Ok(array.bind(py).clone())
 }
 
 /// A NumPy array over foreign memory. `owner` is kept alive as the array's base.

@@ -42,6 +42,9 @@ pub fn quick<'a>(obj: &'a Bound<'_, PyAny>) -> Option<Operand<'a>> {
     if obj.is_exact_instance_of::<PyInt>() {
         return weak_int(obj);
     }
+    if let Some(v) = capi::float64(obj) {
+        return Some(Operand::Typed(Scalar::f64(v)));
+    }
     rarer(obj)
 }
 

@@ -44,7 +44,7 @@ impl<'py> Call<'py> {
         static UNWRAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let py = x.py();
         if value::is_array(x) {
-            return self.lending.show(x.cast()?);
+            return self.lending.show(x);
         }
         if is_plain(x) || is_simple_slice(x) {
             return Ok(x.clone());
@@ -116,16 +116,19 @@ impl<'py> Call<'py> {
     }
 }
 
-/// Calls a function of NumPy's as Python calls ours. `direct` is the function without its search for other classes.
+/// Calls a function of NumPy's as Python calls ours. `direct` is the function without its search for other classes; `first` stands in the
+/// place of the first argument.
 pub fn pass<'py>(
     py: Python<'py>,
     function: &Bound<'py, PyAny>,
     direct: Option<&Bound<'py, PyAny>>,
+    first: Option<&Bound<'py, PyAny>>,
     args: Args,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut call = Call::default();
     let mut real = Positional::new();
-    for i in 0..args.len() {
+    real.extend(first.cloned());
+    for i in real.len()..args.len() {
         real.push(call.real(&args.get(py, i))?);
     }
     let mut out = None;
@@ -271,6 +274,9 @@ fn ours<'py>(result: &Bound<'py, PyAny>, shared: bool, held: isize, depth: usize
     static WRAP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = result.py();
     if capi::is_array(result) {
+        if let Some(dtype) = adopt::own_alone(result, held) {
+            return Ok(value::new_made(result.clone(), dtype)?.into_bound(py));
+        }
         return match adopt::adopt_made(result, shared, held)? {
             Some(array) => Ok(value::new_array(py, array)?.into_bound(py)),
             None => Ok(result.clone()),
@@ -306,13 +312,16 @@ fn is_number(x: &Bound<PyAny>) -> bool {
 
 /// What goes to NumPy, and comes from it, as it is.
 fn is_plain(x: &Bound<PyAny>) -> bool {
-    is_number(x)
-        || x.is_none()
-        || x.is_exact_instance_of::<PyString>()
-        || dtypes::of_scalar_type(x.py(), x.get_type_ptr()).is_some()
-        || dtypes::quick(x).is_some()
-        || x.cast_exact::<PyList>().is_ok_and(|list| list.iter().all(|item| is_number(&item)))
-        || x.cast_exact::<PyTuple>().is_ok_and(|tuple| tuple.iter_borrowed().all(|item| is_number(&item)))
+    if is_number(x) || x.is_none() || x.is_exact_instance_of::<PyString>() {
+        return true;
+    }
+    if let Ok(list) = x.cast_exact::<PyList>() {
+        return list.iter().all(|item| is_number(&item));
+    }
+    if let Ok(tuple) = x.cast_exact::<PyTuple>() {
+        return tuple.iter_borrowed().all(|item| is_number(&item));
+    }
+    dtypes::of_scalar_type(x.py(), x.get_type_ptr()).is_some() || dtypes::quick(x).is_some()
 }
 
 /// `...`, and a slice of numbers.

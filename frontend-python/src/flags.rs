@@ -10,11 +10,11 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyString, PyType};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
-use crate::lean::{self, Get, Lean};
+use crate::lean::{self, Get, Item, Lean, Own};
 use crate::value::{self, Value};
 
 #[pyclass(frozen, subclass, name = "flagsobj", module = "numpy._core.multiarray")]
-pub struct Flags(Py<PyAny>);
+pub struct Flags(Own);
 
 impl Lean for Flags {
     const CALLED: &'static CStr = c"numpy._core.multiarray.flagsobj";
@@ -23,6 +23,8 @@ impl Lean for Flags {
         (c"f_contiguous", |f, py| truth(py, f.array(py).f_contiguous())),
         (c"owndata", |f, py| truth(py, !f.array(py).is_view())),
     ];
+
+    const ITEM: Option<Item<Flags>> = Some(|f, name| truth(name.py(), f.__getitem__(name.py(), name)?));
 
     fn class() -> &'static PyOnceLock<Py<PyType>> {
         static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -36,7 +38,7 @@ fn truth(py: Python, is: bool) -> PyResult<Py<PyAny>> {
 
 /// `a.flags` of an array or a scalar of ours.
 pub fn new(a: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
-    lean::object(a.py(), Flags(a.clone().unbind()))
+    lean::object(a.py(), Flags(Own::new(a.clone())))
 }
 
 /// The same for Python.

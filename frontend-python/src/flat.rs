@@ -15,28 +15,22 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 use smallvec::SmallVec;
 
 use crate::error::{attempt, direct};
-use crate::lean::{self, Lean, Next};
+use crate::lean::{self, Item, Lean, Next, Own};
 use crate::value::{self, Value};
 use crate::{adopt, convert, fallback, index, slots};
 
 #[pyclass(frozen, subclass, name = "flatiter", module = "legate_jit.numpy")]
 pub struct Flat {
-    array: Py<PyAny>,
+    array: Own,
     /// The array in one axis, where that is a view.
-    line: Option<Py<PyAny>>,
+    line: Option<Own>,
     next: AtomicUsize,
 }
 
 impl Lean for Flat {
     const CALLED: &'static CStr = c"legate_jit.numpy.flatiter";
-    const NEXT: Option<Next<Flat>> = Some(|flat, py| {
-        let at = flat.next.load(Ordering::Relaxed);
-        if at >= flat.array(py).size() {
-            return Ok(None);
-        }
-        flat.next.store(at + 1, Ordering::Relaxed);
-        flat.element(py, at).map(Some)
-    });
+    const ITEM: Option<Item<Flat>> = Some(|flat, key| flat.__getitem__(key.py(), key));
+    const NEXT: Option<Next<Flat>> = Some(Flat::following);
 
     fn class() -> &'static PyOnceLock<Py<PyType>> {
         static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -46,12 +40,18 @@ impl Lean for Flat {
 
 /// `a.flat` of an array of ours.
 pub fn new(py: Python<'_>, a: &Bound<PyAny>, array: &Array) -> PyResult<Py<PyAny>> {
+    lean::object(py, made(py, a, array)?)
+}
+
+fn made(py: Python<'_>, a: &Bound<PyAny>, array: &Array) -> PyResult<Flat> {
     let line = match array.ndim() {
-        1 => Some(a.clone().unbind()),
-        _ if array.c_contiguous() => Some(value::new_array(py, direct(py, || array.ravel())?)?),
+        1 => Some(Own::new(a.clone())),
+        _ if array.c_contiguous() => {
+            Some(Own::new(value::new_array(py, direct(py, || array.ravel())?)?.into_bound(py)))
+        }
         _ => None,
     };
-    lean::object(py, Flat { array: a.clone().unbind(), line, next: AtomicUsize::new(0) })
+    Ok(Flat { array: Own::new(a.clone()), line, next: AtomicUsize::new(0) })
 }
 
 /// `a.flat = new`; false where that is no number.
@@ -64,7 +64,23 @@ pub fn set_all(a: &Bound<PyAny>, array: &Value, new: &Bound<PyAny>) -> PyResult<
 }
 
 impl Flat {
-    fn array<'a>(&'a self, py: Python<'a>) -> &'a Array {
+    /// Of an array of ours.
+    pub fn over(py: Python<'_>, a: &Bound<PyAny>) -> PyResult<Flat> {
+        made(py, a, value::value(a).expect("an array of ours").get())
+    }
+
+    /// The next element.
+    #[inline]
+    pub fn following(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let at = self.next.load(Ordering::Relaxed);
+        if at >= self.array(py).size() {
+            return Ok(None);
+        }
+        self.next.store(at + 1, Ordering::Relaxed);
+        self.element(py, at).map(Some)
+    }
+
+    pub fn array<'a>(&'a self, py: Python<'a>) -> &'a Array {
         value::value(self.array.bind(py)).expect("an array of ours").get()
     }
 
@@ -91,7 +107,7 @@ impl Flat {
 }
 
 /// The indices of an element by its number in C order.
-fn coordinates(array: &Array, mut at: usize) -> SmallVec<[i64; 4]> {
+pub fn coordinates(array: &Array, mut at: usize) -> SmallVec<[i64; 4]> {
     let mut all: SmallVec<[i64; 4]> = SmallVec::from_elem(0, array.ndim());
     for (i, &n) in all.iter_mut().zip(array.shape()).rev() {
         *i = (at % n.max(1)) as i64;
@@ -155,7 +171,7 @@ impl Flat {
     }
 
     #[getter]
-    fn index(&self) -> usize {
+    pub fn index(&self) -> usize {
         self.next.load(Ordering::Relaxed)
     }
 

@@ -114,7 +114,7 @@ fn add_part(item: &Bound<PyAny>, out: &mut Parts) -> PyResult<bool> {
 const QUICK: usize = 4;
 
 /// A full index of plain ints, the commonest of all: how many there are, or `None` for any other index.
-#[inline]
+#[inline(always)]
 fn exact_ints(key: &Bound<PyAny>, ndim: usize, at: &mut [i64; QUICK]) -> Option<usize> {
     if key.is_exact_instance_of::<PyTuple>() {
         // SAFETY: an exact tuple, which holds its items while the caller holds the key; `i` is below its length.
@@ -144,6 +144,7 @@ fn places(parts: &[Index], ndim: usize) -> Option<SmallVec<[i64; 4]>> {
 }
 
 /// `a[key]`
+#[inline(always)]
 pub fn get(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
     let py = slf.py();
     let array = v.get();
@@ -151,6 +152,13 @@ pub fn get(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>) -> PyResult<Py<PyA
     if let Some(n) = exact_ints(key, array.ndim(), &mut at) {
         return element(py, array, &at[..n]);
     }
+    get_other(slf, v, key)
+}
+
+/// What is no single element by plain ints. (A function of its own: single elements are read in less time than this one takes to begin.)
+#[inline(never)]
+fn get_other(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
+    let (py, array) = (slf.py(), v.get());
     if value::is_array(key)
         && let Some(index) = value::value(key).and_then(Value::array)
         && index.dtype() == DType::I64
@@ -207,12 +215,11 @@ pub fn element(py: Python<'_>, array: &Array, at: &[i64]) -> PyResult<Py<PyAny>>
 
 #[cold]
 fn distant_element(py: Python<'_>, array: &Array, at: &[i64]) -> PyResult<Py<PyAny>> {
-    if rt::hardly_pending() {
-        // Computing it all takes less time than recording a read, which somebody is going to look at.
-        direct(py, rt::sync)?;
-        if let Some(number) = array.peek(at) {
-            return capi::scalar(py, number);
-        }
+    // Computing it all takes less time than recording a read, which somebody is going to look at.
+    if direct(py, rt::sync_if_hardly_pending)?
+        && let Some(number) = array.peek(at)
+    {
+        return capi::scalar(py, number);
     }
     match direct(py, || array.get_item(at))? {
         Element::Value(s) => capi::scalar(py, s),
@@ -254,6 +261,13 @@ pub fn set(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>
             _ => {}
         }
     }
+    set_other(slf, v, key, new)
+}
+
+/// What is no number for a single element by plain ints.
+#[inline(never)]
+fn set_other(slf: &Bound<PyAny>, v: &Value, key: &Bound<PyAny>, new: &Bound<PyAny>) -> PyResult<()> {
+    let (py, array) = (slf.py(), v.get());
     if value::is_array(key)
         && let Some(index) = value::value(key).and_then(Value::array)
         && index.dtype() == DType::I64

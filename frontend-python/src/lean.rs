@@ -4,7 +4,8 @@
 //! A boundary file, as `slots.rs`.
 
 use std::ffi::{CStr, c_void};
-use std::mem::size_of;
+use std::mem::{ManuallyDrop, size_of};
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -16,7 +17,36 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
 
 use crate::slots::{self, Object, enter, enter_object, slot};
 
+/// A reference that another object's contents hold. PyO3's own would be put on a list until somebody attaches to the interpreter, which
+/// the slots here do not.
+pub struct Own(ManuallyDrop<Py<PyAny>>);
+
+impl Own {
+    pub fn new(object: Bound<PyAny>) -> Own {
+        Own(ManuallyDrop::new(object.unbind()))
+    }
+}
+
+impl Deref for Own {
+    type Target = Py<PyAny>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Py<PyAny> {
+        &self.0
+    }
+}
+
+impl Drop for Own {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: the reference is this one's own. It goes when the object does that it is in, and Python lets go of objects with
+        // the interpreter lock held.
+        unsafe { ffi::Py_DECREF(self.0.as_ptr()) };
+    }
+}
+
 pub type Get<T> = fn(&T, Python<'_>) -> PyResult<Py<PyAny>>;
+pub type Item<T> = fn(&T, &Bound<PyAny>) -> PyResult<Py<PyAny>>;
 pub type Next<T> = fn(&T, Python<'_>) -> PyResult<Option<Py<PyAny>>>;
 
 /// A class of PyO3's (frozen, open to subclasses, not to Python's garbage collector) with such objects.
@@ -24,6 +54,8 @@ pub trait Lean: PyClass + 'static {
     const CALLED: &'static CStr;
     /// Attributes that are asked for often; PyO3's class knows the others.
     const GETTERS: &'static [(&'static CStr, Get<Self>)] = &[];
+    /// `x[key]`
+    const ITEM: Option<Item<Self>> = None;
     /// What an iterator gives.
     const NEXT: Option<Next<Self>> = None;
 
@@ -50,6 +82,14 @@ unsafe extern "C" fn next<T: Lean>(object: Object) -> Object {
         let next = T::NEXT.expect("only iterators have this slot");
         // SAFETY: Python hands over an object of the class. (No object and no error is the end.)
         Ok(next(unsafe { contents(object) }, py)?.map_or(ptr::null_mut(), Py::into_ptr))
+    })
+}
+
+unsafe extern "C" fn item<T: Lean>(object: Object, key: Object) -> Object {
+    enter_object(|py| {
+        let item = T::ITEM.expect("only what has items has this slot");
+        // SAFETY: Python hands over an object of the class, and another one.
+        unsafe { item(contents(object), &slots::seen(py, key)) }
     })
 }
 
@@ -90,6 +130,9 @@ pub fn class<T: Lean>(py: Python<'_>) -> PyResult<&'static Py<PyType>> {
             slot(ffi::Py_tp_traverse, traverse as *mut c_void),
             slot(ffi::Py_tp_getset, getters.leak().as_mut_ptr().cast()),
         ];
+        if T::ITEM.is_some() {
+            all.push(slot(ffi::Py_mp_subscript, item::<T> as *mut c_void));
+        }
         if T::NEXT.is_some() {
             all.push(slot(ffi::Py_tp_iternext, next::<T> as *mut c_void));
         }

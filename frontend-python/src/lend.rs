@@ -6,7 +6,7 @@
 //!
 //! A boundary file: it hands addresses over, with something that keeps them good.
 
-use legate_jit_runtime::Loan;
+use legate_jit_runtime::{Array, Loan};
 use pyo3::prelude::*;
 use pyo3::{Bound, PyAny, PyResult};
 use smallvec::SmallVec;
@@ -15,7 +15,7 @@ use crate::adopt::{self, Owner};
 use crate::capi::lent;
 use crate::error::direct;
 use crate::lean;
-use crate::value::Value;
+use crate::value;
 
 /// What a call has been lent.
 #[derive(Default)]
@@ -23,20 +23,25 @@ pub struct Lending<'py>(SmallVec<[Lent<'py>; 3]>);
 
 struct Lent<'py> {
     shown: Bound<'py, PyAny>,
-    of: Bound<'py, Value>,
+    of: Bound<'py, PyAny>,
     /// None for what has an owner from the beginning.
     loan: Option<Loan>,
 }
 
 impl<'py> Lending<'py> {
-    /// NumPy's array over the memory of ours; the same one for the same object.
-    pub fn show(&mut self, obj: &Bound<'py, Value>) -> PyResult<Bound<'py, PyAny>> {
+    /// NumPy's array over the memory of ours, an array; the same one for the same object.
+    #[inline]
+    pub fn show(&mut self, obj: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         if let Some(known) = self.0.iter().find(|lent| lent.of.is(obj)) {
             return Ok(known.shown.clone());
         }
-        let (shown, loan) = match shown(obj)? {
+        let lent = match value::value(obj) {
+            Some(value) => shown(obj.py(), value.get())?,
+            None => None,
+        };
+        let (shown, loan) = match lent {
             Some((shown, loan)) => (shown, Some(loan)),
-            None => (adopt::host_array(obj)?, None),
+            None => (adopt::host_array(obj.cast()?)?, None),
         };
         self.0.push(Lent { shown: shown.clone(), of: obj.clone(), loan });
         Ok(shown)
@@ -44,7 +49,7 @@ impl<'py> Lending<'py> {
 
     /// The object of ours as which NumPy's array was shown.
     pub fn original(&self, shown: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-        self.0.iter().find(|lent| lent.shown.is(shown)).map(|lent| lent.of.clone().into_any())
+        self.0.iter().find(|lent| lent.shown.is(shown)).map(|lent| lent.of.clone())
     }
 
     /// The call has returned, and its arguments are gone.
@@ -60,20 +65,25 @@ impl<'py> Lending<'py> {
 }
 
 /// NumPy's array over the memory of ours, with what has to be kept for it; `None` for what is not simply in memory.
-pub fn shown<'py>(obj: &Bound<'py, Value>) -> PyResult<Option<(Bound<'py, PyAny>, Loan)>> {
-    let py = obj.py();
-    match direct(py, || obj.get().get().lend())? {
-        Some(loan) if (loan.first() as usize).is_multiple_of(loan.dtype().size().min(8)) => {
+#[inline]
+pub fn shown<'py>(py: Python<'py>, array: &Array) -> PyResult<Option<(Bound<'py, PyAny>, Loan)>> {
+    match direct(py, || array.lend())? {
+        Some(loan) if (loan.first(array) as usize).is_multiple_of(array.dtype().size().min(8)) => {
             // SAFETY: the callers keep the loan until the array has been taken back, or with its owner.
-            Ok(Some((unsafe { lent::show(py, &loan)? }, loan)))
+            Ok(Some((unsafe { lent::show(py, array, loan.first(array))? }, loan)))
         }
         _ => Ok(None),
     }
 }
 
 /// Gives an array of `shown` an owner.
-pub fn keep(array: &Bound<PyAny>, of: &Bound<Value>, loan: Loan) -> PyResult<()> {
-    match Owner::of(loan, of.get().get()) {
+pub fn keep(array: &Bound<PyAny>, of: &Bound<PyAny>, loan: Loan) -> PyResult<()> {
+    let Some(value) = value::value(of) else {
+        // (Only arrays of ours are lent.)
+        std::mem::forget(loan);
+        return Ok(());
+    };
+    match Owner::of(loan, value.get()) {
         Ok(owner) => lent::own(array, lean::object(of.py(), owner)?.into_bound(of.py())),
         // The object has become another array meanwhile. The memory stays.
         Err(loan) => std::mem::forget(loan),

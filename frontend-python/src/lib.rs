@@ -10,6 +10,7 @@ mod convert;
 mod convertible;
 mod counted;
 mod dtypes;
+mod enumerated;
 mod error;
 mod fallback;
 mod flags;
@@ -35,6 +36,7 @@ mod sequence;
 mod settings;
 mod slots;
 mod sort;
+mod source;
 mod ufunc;
 mod value;
 
@@ -66,9 +68,11 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     legate_jit_runtime::prepare();
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add_class::<value::Value>()?;
+    m.add_class::<source::Source>()?;
     slots::init(m)?;
     m.add("owner", lean::class::<adopt::Owner>(py)?)?;
     m.add("flagsobj", lean::class::<flags::Flags>(py)?)?;
+    m.add("ndenumerate", lean::class::<enumerated::Enumerated>(py)?)?;
     m.add("flatiter", lean::class::<flat::Flat>(py)?)?;
     m.add("ufunc", slots::ufunc_class(py)?)?;
     m.add_function(wrap_pyfunction!(sync, m)?)?;
@@ -119,6 +123,8 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("asanyarray", m.getattr("asarray")?)?;
     m.add_function(wrap_pyfunction!(functions::adopt_array, m)?)?;
     m.add_function(wrap_pyfunction!(random::draw, m)?)?;
+    m.add_function(wrap_pyfunction!(source::source_class, m)?)?;
+    m.add_function(wrap_pyfunction!(source::around, m)?)?;
     m.add_function(wrap_pyfunction!(functions::host, m)?)?;
     m.add_function(wrap_pyfunction!(flags::flags_of, m)?)?;
     m.add_function(wrap_pyfunction!(fallback::run_in_numpy, m)?)?;

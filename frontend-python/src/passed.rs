@@ -7,14 +7,14 @@ use std::mem::size_of;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyInt, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use pyo3::{Bound, Py, PyAny, PyResult, PyTypeInfo, Python, ffi, intern};
 
 use crate::counted::Counter;
-use crate::quick::Args;
+use crate::quick::{Args, int};
 use crate::slots::{self, Object, enter_object};
 use crate::value;
-use crate::{capi, fallback};
+use crate::{fallback, source};
 
 /// What such a function is. The class of the objects themselves derives from it.
 #[pyclass(frozen, subclass, name = "function", module = "legate_jit")]
@@ -27,6 +27,8 @@ pub struct Passed {
     direct: Option<Py<PyAny>>,
     /// A method's name.
     method: Option<Py<PyString>>,
+    /// It is a method of generators.
+    of_sources: bool,
     /// What is asked first where much is wanted.
     many: Option<Many>,
 }
@@ -34,6 +36,7 @@ pub struct Passed {
 /// A Python function that takes the same arguments, and may say `NotImplemented`; and which argument says how many are wanted.
 struct Many {
     function: Py<PyAny>,
+    /// The object itself counts, for a method.
     at: usize,
 }
 
@@ -52,7 +55,7 @@ impl Many {
 
 /// Elements of a size given as a number or a tuple of numbers; 0 for anything else.
 fn count(size: &Bound<PyAny>) -> usize {
-    let number = |n: &Bound<PyAny>| n.cast_exact::<PyInt>().ok().and_then(|n| n.extract().ok()).unwrap_or(0);
+    let number = |n: &Bound<PyAny>| int(n).map_or(0, |n| n.max(0) as usize);
     match size.cast_exact::<PyTuple>() {
         Ok(shape) => shape.iter().map(|n| number(&n)).fold(1, usize::saturating_mul),
         Err(_) => number(size),
@@ -75,7 +78,12 @@ impl Passed {
         }
         self.count(py)?;
         let direct = self.direct.as_ref().map(|f| f.bind(py));
-        fallback::pass(py, self.real.bind(py), direct, args).map(Bound::unbind)
+        if self.of_sources && args.len() > 0 {
+            let slf = args.get(py, 0);
+            let slf = source::real(&slf).map(|real| real.bind(py));
+            return fallback::pass(py, self.real.bind(py), direct, slf, args).map(Bound::unbind);
+        }
+        fallback::pass(py, self.real.bind(py), direct, None, args).map(Bound::unbind)
     }
 
     fn count(&self, py: Python) -> PyResult<()> {
@@ -105,6 +113,14 @@ impl Passed {
             return self.call_of_another(py, args, kwargs);
         }
         self.count(py)?;
+        if self.of_sources
+            && let Ok(slf) = args.get_item(0)
+            && let Some(real) = source::real(&slf)
+        {
+            let rest = args.iter().skip(1);
+            let args = PyTuple::new(py, [real.bind(py).clone()].into_iter().chain(rest).collect::<Vec<_>>())?;
+            return fallback::call_numpy(self.real.bind(py), &args, kwargs).map(Bound::unbind);
+        }
         fallback::call_numpy(self.real.bind(py), args, kwargs).map(Bound::unbind)
     }
 
@@ -138,16 +154,19 @@ unsafe extern "C" fn call(f: Object, args: *const Object, flags: usize, names: O
 
 /// As a function's: it becomes the method of what it is found in.
 unsafe extern "C" fn bind(f: Object, of: Object, _class: Object) -> Object {
-    static METHOD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    // SAFETY: Python hands over such a function, and an object or null.
-    enter_object(|py| unsafe {
-        let f = slots::seen(py, f).to_owned();
+    // SAFETY: Python hands over such a function, and an object or null; what is made is a new reference, or null with an exception set.
+    unsafe {
         if of.is_null() || of == ffi::Py_None() {
-            return Ok(f.unbind());
+            ffi::Py_INCREF(f);
+            return f;
         }
-        let method = METHOD.import(py, "types", "MethodType")?;
-        capi::call(method, &[f, slots::seen(py, of).to_owned()], None).map(Bound::unbind)
-    })
+        PyMethod_New(f, of)
+    }
+}
+
+unsafe extern "C" {
+    /// (All Pythons have it, though it is not of the stable interface: what `types.MethodType` calls.)
+    fn PyMethod_New(function: Object, of: Object) -> Object;
 }
 
 /// The class of all of them.
@@ -167,20 +186,21 @@ fn class(py: Python<'_>) -> PyResult<&'static Py<PyType>> {
 }
 
 /// A function that calls NumPy's: `label` is the name under which calls are counted, `method` the name of a method, `many` a function
-/// that is asked first where the argument of the given number says that much is wanted.
+/// that is asked first where the argument of the given number says that much is wanted, `of_sources` says that it is a method of generators.
 #[pyfunction]
-#[pyo3(signature = (real, label=None, method=None, many=None))]
+#[pyo3(signature = (real, label=None, method=None, many=None, of_sources=false))]
 pub fn passed(
     real: &Bound<PyAny>,
     label: Option<&str>,
     method: Option<Py<PyString>>,
     many: Option<(Py<PyAny>, usize)>,
+    of_sources: bool,
 ) -> PyResult<Py<PyAny>> {
     let py = real.py();
     let direct = fallback::direct(real)?.map(Bound::unbind);
     let counter = label.map(Counter::of);
     let many = many.map(|(function, at)| Many { function, at });
-    let contents = Passed { counter, real: real.clone().unbind(), direct, method, many };
+    let contents = Passed { counter, real: real.clone().unbind(), direct, method, of_sources, many };
     // SAFETY: fresh, zeroed memory for an object of the class, whose parts are written here; the base class's deallocation
     // drops the contents, the class's own the attributes.
     unsafe {

@@ -22,21 +22,23 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{PyTypeInfo, ffi};
 
-pub use args::Args;
+pub use args::{Args, int};
 use create::{array, asarray, ascontiguousarray, diag, empty, eye, fromiter, identity, linspace, ones, zeros};
-use elements::{fill, item, take, take_of, tobytes, tolist};
+use elements::{as_numpys, byteswap, fill, item, place, put, putmask, take, take_of, tobytes, tolist};
 use join::{column_stack_of, concatenate, dstack_of, hstack_of, stack_of, vstack_of};
 use order::{
     argpartition, argpartition_of, argsort, argsort_of, bincount, interp, nonzero, nonzero_of, partition, partition_of,
     searchsorted, searchsorted_of, sort, sort_of,
 };
+pub use reductions::ufunc_reduce;
 use reductions::*;
 use types::{can_cast, result_type};
 pub use ufuncs::ufunc;
 use ufuncs::{array_ufunc, dot, dot_of, round, where_};
 use views::*;
 
-use crate::slots::{Object, enter_object, seen};
+use crate::slots::{self, Object, enter_object, seen};
+use crate::ufunc::UfuncObject;
 use crate::value::NdArray;
 
 macro_rules! entries {
@@ -145,6 +147,9 @@ entries! {
     m_searchsorted c"searchsorted" = searchsorted;
     m_nonzero c"nonzero" = nonzero;
     m_fill c"fill" = fill;
+    m_put c"put" = put;
+    m_byteswap c"byteswap" = byteswap;
+    m_array c"__array__" = as_numpys;
     m_array_ufunc c"__array_ufunc__" = array_ufunc;
     }
     functions {
@@ -198,9 +203,29 @@ entries! {
     p_result_type c"result_type" "(*arrays_and_dtypes)" = result_type;
     p_can_cast c"can_cast" "(from_, to, casting='safe')" = can_cast;
     p_eye c"eye" "(N, M=None, k=0, dtype=float, order='C', *, device=None, like=None)" = eye;
+    p_place c"place" "(arr, mask, vals)" = place;
+    p_putmask c"putmask" "(a, /, mask, values)" = putmask;
     p_count_nonzero c"count_nonzero" "(a, axis=None, *, keepdims=False)" = count_nonzero_of;
     p_linspace c"linspace" "(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None)" = linspace;
     }
+}
+
+unsafe extern "C" fn ufunc_reduce_method(f: Object, args: *const Object, n: isize, names: Object) -> Object {
+    // SAFETY: Python calls this as a method of ufuncs with the flags given in `entry`.
+    enter_object(|py| unsafe {
+        let args = Args::new(args, n as usize, names);
+        if let Some(done) = slots::ufunc_in(f).reduce_quickly(py, args)? {
+            return Ok(done);
+        }
+        let (args, named) = args.general(py, Some(&seen(py, f)))?;
+        let method = UfuncObject::type_object(py).getattr("reduce")?;
+        Ok(method.call(args, named.as_ref())?.unbind())
+    })
+}
+
+/// `reduce`, for the class of ufuncs.
+pub fn reduce_method() -> ffi::PyMethodDef {
+    entry(c"reduce", ufunc_reduce_method)
 }
 
 fn entry(name: &'static CStr, function: ffi::PyCFunctionFastWithKeywords) -> ffi::PyMethodDef {

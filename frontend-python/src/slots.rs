@@ -7,7 +7,7 @@
 //! A boundary file. What all slots rely on: Python calls them with the interpreter lock held and with live objects; the
 //! object that a slot belongs to is of one of the two classes, so `contents` is its value.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::mem::size_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -405,8 +405,18 @@ unsafe extern "C" fn real(a: Object, _: *mut c_void) -> Object {
 }
 
 unsafe extern "C" fn imag(a: Object, _: *mut c_void) -> Object {
-    // SAFETY: see the head of the file.
-    enter_object(|py| value::new_array(py, direct(py, || unsafe { contents(a) }.get().imag())?))
+    enter_object(|py| {
+        // SAFETY: see the head of the file.
+        let array = unsafe { contents(a) }.get();
+        let dtype = array.dtype();
+        if !dtype.is_complex()
+            && let Some(mut zeros) = Array::full_of_few(array.shape(), Scalar { dtype, bits: [0; 2] })
+        {
+            zeros.set_writable(false);
+            return value::new_array(py, zeros);
+        }
+        value::new_array(py, direct(py, || array.imag())?)
+    })
 }
 
 unsafe extern "C" fn set_imag(a: Object, new: Object, _: *mut c_void) -> c_int {
@@ -593,6 +603,23 @@ unsafe extern "C" fn call_ufunc(f: Object, args: *const Object, flags: usize, na
     })
 }
 
+unsafe extern "C" fn attribute_of_ufunc(f: Object, name: *mut c_void) -> Object {
+    // SAFETY: Python's protocol: `f` is a ufunc, and the name is the one in the table.
+    enter_object(|py| unsafe {
+        let name = CStr::from_ptr(name.cast()).to_str().expect("a word");
+        (*f.byte_add(CONTENTS).cast::<UfuncObject>()).attribute(py, name)
+    })
+}
+
+/// The ufunc in an object of their class.
+///
+/// # Safety
+/// It must be one, and live.
+pub unsafe fn ufunc_in<'a>(f: Object) -> &'a UfuncObject {
+    // SAFETY: the caller's promise.
+    unsafe { &*f.byte_add(CONTENTS).cast::<UfuncObject>() }
+}
+
 /// The class of all ufuncs.
 pub fn ufunc_class(py: Python<'_>) -> PyResult<&'static Py<PyType>> {
     /// `Py_TPFLAGS_HAVE_VECTORCALL`
@@ -602,7 +629,26 @@ pub fn ufunc_class(py: Python<'_>) -> PyResult<&'static Py<PyType>> {
         check_size(&base, UFUNC_CALL)?;
         let size = UFUNC_CALL + size_of::<Object>();
         let places = [(c"__vectorcalloffset__", UFUNC_CALL)];
-        let made = class_with(&base, c"numpy.ufunc", size, HAVE_VECTORCALL, &places, Vec::new())?;
+        // Attributes are looked for as in any class, so that Python finds methods without making objects of them. What NumPy's objects
+        // know besides (`nin`, `types`, `identity`) is asked for by name.
+        let (mut getters, known) = (Vec::new(), base.dir()?);
+        for name in py.import("numpy")?.getattr("add")?.dir()? {
+            let name: String = name.extract()?;
+            if !known.contains(name.as_str())? {
+                let name: &'static CStr = Box::leak(CString::new(name)?.into_boxed_c_str());
+                let closure = name.as_ptr().cast_mut().cast();
+                getters.push(ffi::PyGetSetDef { closure, ..getter(name, attribute_of_ufunc, None) });
+            }
+        }
+        // SAFETY: an empty definition ends the table.
+        getters.push(unsafe { std::mem::zeroed() });
+        let methods = vec![quick::reduce_method(), ffi::PyMethodDef::zeroed()];
+        let slots = vec![
+            slot(ffi::Py_tp_getattro, ffi::PyObject_GenericGetAttr as *mut c_void),
+            slot(ffi::Py_tp_getset, getters.leak().as_mut_ptr().cast()),
+            slot(ffi::Py_tp_methods, methods.leak().as_mut_ptr().cast()),
+        ];
+        let made = class_with(&base, c"numpy.ufunc", size, HAVE_VECTORCALL, &places, slots)?;
         // Each object has words of its own.
         made.setattr("__doc__", base.getattr("__dict__")?.get_item("__doc__")?)?;
         Ok(made.unbind())

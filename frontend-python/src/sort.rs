@@ -8,8 +8,9 @@ use legate_jit_runtime::{self as rt, Array, HostView, Operand, WeakScalar};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
 use smallvec::SmallVec;
 
+use crate::capi::{self, lent};
 use crate::error::{direct, guarded};
-use crate::{adopt, capi, convert, value};
+use crate::{adopt, convert, value};
 
 /// The elements of an array with axes, one after the other; computed if they are pending.
 fn together(py: Python, array: &Array) -> PyResult<Option<HostView>> {
@@ -28,8 +29,18 @@ fn anywhere(py: Python, array: &Array) -> PyResult<Option<HostView>> {
     adopt::detached(py, || array.host()).map(Some)
 }
 
-fn dims(view: &HostView) -> (SmallVec<[isize; 4]>, SmallVec<[isize; 4]>) {
-    (view.shape.iter().map(|&n| n as isize).collect(), view.strides.iter().map(|&s| s as isize).collect())
+/// Calls a function of NumPy's with an array of NumPy's over these elements.
+fn shown<'py, T>(
+    py: Python<'py>,
+    array: &Array,
+    elements: &HostView,
+    f: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<T>,
+) -> PyResult<T> {
+    // SAFETY: the view keeps the memory until the array has been taken back, and nobody else knows of either.
+    let shown = unsafe { lent::show(py, array, elements.ptr)? };
+    let result = f(&shown);
+    lent::take_back(shown);
+    result
 }
 
 /// Elements that are sorted here: NumPy's call takes longer than that.
@@ -92,9 +103,7 @@ pub fn sorted(py: Python<'_>, array: &Array) -> PyResult<Option<Array>> {
     }
     drop(view);
     let Some((new, made)) = copied(py, array)? else { return Ok(None) };
-    let (shape, strides) = dims(&made);
-    // SAFETY: the view keeps the new array's memory, which nobody else knows.
-    unsafe { capi::sort(py, made.dtype, &shape, &strides, made.ptr)? };
+    shown(py, &new, &made, capi::sort)?;
     Ok(Some(new))
 }
 
@@ -108,9 +117,7 @@ pub fn sort(py: Python<'_>, array: &Array) -> PyResult<bool> {
         }
         return Ok(true);
     }
-    let (shape, strides) = dims(&view);
-    // SAFETY: the view keeps the memory, which is the array's own.
-    unsafe { capi::sort(py, view.dtype, &shape, &strides, view.ptr)? };
+    shown(py, array, &view, capi::sort)?;
     Ok(true)
 }
 
@@ -134,27 +141,21 @@ fn copied(py: Python, array: &Array) -> PyResult<Option<(Array, HostView)>> {
 /// `np.partition(a, k)`; `None` where it is not plain.
 pub fn partitioned(py: Python<'_>, array: &Array, k: i64) -> PyResult<Option<Array>> {
     let Some((new, made)) = copied(py, array)? else { return Ok(None) };
-    let (shape, strides) = dims(&made);
-    // SAFETY: the view keeps the new array's memory, which nobody else knows.
-    unsafe { capi::partition(py, made.dtype, &shape, &strides, made.ptr, k)? };
+    shown(py, &new, &made, |shown| capi::partition(shown, k))?;
     Ok(Some(new))
 }
 
 /// `a.partition(k)` in the array's own memory; false where that is not to be had.
 pub fn partition(py: Python<'_>, array: &Array, k: i64) -> PyResult<bool> {
     let Some(view) = own(py, array)? else { return Ok(false) };
-    let (shape, strides) = dims(&view);
-    // SAFETY: the view keeps the memory, which is the array's own.
-    unsafe { capi::partition(py, view.dtype, &shape, &strides, view.ptr, k)? };
+    shown(py, array, &view, |shown| capi::partition(shown, k))?;
     Ok(true)
 }
 
 /// `np.argpartition(a, k)`; `None` where it is not plain.
 pub fn partitioned_order(py: Python<'_>, array: &Array, k: i64) -> PyResult<Option<Py<PyAny>>> {
     let Some(view) = anywhere(py, array)? else { return Ok(None) };
-    let (shape, strides) = dims(&view);
-    // SAFETY: the view keeps the memory, and nobody writes it meanwhile.
-    let order = unsafe { capi::arg_partition(py, view.dtype, &shape, &strides, view.ptr, k)? };
+    let order = shown(py, array, &view, |shown| capi::arg_partition(shown, k))?;
     adopt::adopt_made(&order, false, 1)?.map(|order| value::new_array(py, order)).transpose()
 }
 
@@ -170,9 +171,7 @@ pub fn order(py: Python<'_>, array: &Array) -> PyResult<Option<Py<PyAny>>> {
         let order = direct(py, || from_words(&places[..all.len()], DType::I64))?;
         return value::new_array(py, order).map(Some);
     }
-    let (shape, strides) = dims(&view);
-    // SAFETY: the view keeps the memory, and nobody writes it meanwhile.
-    let order = unsafe { capi::arg_sort(py, view.dtype, &shape, &strides, view.ptr)? };
+    let order = shown(py, array, &view, capi::arg_sort)?;
     adopt::adopt_made(&order, false, 1)?.map(|order| value::new_array(py, order)).transpose()
 }
 

@@ -407,14 +407,22 @@ impl UfuncObject {
         let get = py.import("legate_jit._native")?.getattr("_unpickle_ufunc")?;
         (get, (slf.get().name,)).into_pyobject(py)
     }
-
-    /// `nin`, `types`, `identity` and whatever else NumPy's object knows.
-    fn __getattr__<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().real.bind(slf.py()).getattr(name)
-    }
 }
 
 impl UfuncObject {
+    /// What NumPy's object knows besides.
+    pub fn attribute(&self, py: Python, name: &str) -> PyResult<Py<PyAny>> {
+        self.real.bind(py).getattr(name).map(Bound::unbind)
+    }
+
+    /// `ufunc.reduce` in the forms that programs call most.
+    pub fn reduce_quickly(&self, py: Python, args: quick::Args) -> PyResult<Option<Py<PyAny>>> {
+        match self.kind {
+            Kind::One(op) if op.nin() == 2 && reducible(op) => quick::ufunc_reduce(py, op, args),
+            _ => Ok(None),
+        }
+    }
+
     fn call_generally(&self, args: &Bound<PyTuple>, kwargs: Option<&Bound<PyDict>>) -> PyResult<Py<PyAny>> {
         let (py, me) = (args.py(), self);
         let n = args.len();

@@ -13,13 +13,22 @@ use legate_jit_runtime::{Array, Error, Picked};
 use pyo3::prelude::*;
 use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, Python, ffi};
 
-use crate::slots;
+use crate::lean::Own;
+use crate::{adopt, slots};
 
 /// What a value stands for.
 enum Content {
     Array(Array),
     /// What a mask selects, until somebody asks for elements or for how many there are.
     Picked(Picked),
+    /// What a function of NumPy's has returned, until somebody wants more of it than its type.
+    Made(Made),
+}
+
+/// An array of NumPy's, with memory of its own, that nobody else has.
+struct Made {
+    array: Own,
+    dtype: DType,
 }
 
 /// The state of a value. The interpreter lock is its lock.
@@ -61,10 +70,11 @@ impl Value {
     #[inline(always)]
     pub fn array(&self) -> Option<&Array> {
         // SAFETY: the lock is held by whoever has a reference to a Python object's insides, and the content is only
-        // replaced where no reference to it is alive (`set`, `set_picked`, `selected`).
+        // replaced where no reference to it is alive (`set`, `set_picked`, `selected`, `taken_over`).
         match unsafe { &*self.held.0.get() } {
             Content::Array(array) => Some(array),
             Content::Picked(_) => None,
+            Content::Made(_) => Some(self.taken_over()),
         }
     }
 
@@ -74,6 +84,7 @@ impl Value {
         match unsafe { &*self.held.0.get() } {
             Content::Array(array) => array.dtype(),
             Content::Picked(picked) => picked.dtype(),
+            Content::Made(made) => made.dtype,
         }
     }
 
@@ -81,7 +92,7 @@ impl Value {
     pub fn picked(&self) -> Option<Picked> {
         // SAFETY: as in `array`.
         match unsafe { &*self.held.0.get() } {
-            Content::Array(_) => None,
+            Content::Array(_) | Content::Made(_) => None,
             Content::Picked(picked) => Some(picked.clone()),
         }
     }
@@ -104,8 +115,39 @@ impl Value {
         }
     }
 
+    /// Makes an array of ours of what a function of NumPy's has returned.
+    #[cold]
+    fn taken_over(&self) -> &Array {
+        // SAFETY: the lock is held, see `array`; no reference to the content is kept.
+        let (py, content) = unsafe { (Python::assume_attached(), &*self.held.0.get()) };
+        if let Content::Made(made) = content {
+            let (found, dtype) = (made.array.bind(py).clone(), made.dtype);
+            // (References: the one of the content, and this one.)
+            let array = match adopt::adopt_made(&found, false, 2) {
+                Ok(Some(array)) => array,
+                Ok(None) => Array::failed(broken(), &[0], dtype),
+                Err(e) => Array::failed(Error::Memory(e.to_string()), &[0], dtype),
+            };
+            drop(found);
+            self.replace(Content::Array(array));
+        }
+        match self.array() {
+            Some(array) => array,
+            None => unreachable!("the content has just become an array"),
+        }
+    }
+
     /// The array's length, if it has one.
+    #[inline(always)]
     pub fn length(&self) -> Option<usize> {
+        match self.array() {
+            Some(array) => array.shape().first().copied(),
+            None => self.length_of_picked(),
+        }
+    }
+
+    #[cold]
+    fn length_of_picked(&self) -> Option<usize> {
         if let Some(picked) = self.picked()
             && let Ok(Ok(Some(n))) = catch_unwind(AssertUnwindSafe(|| picked.count()))
         {
@@ -175,6 +217,13 @@ pub fn new_array(py: Python<'_>, array: Array) -> PyResult<Py<PyAny>> {
 
 pub fn new_picked(py: Python<'_>, picked: Picked) -> PyResult<Py<PyAny>> {
     let value = Value { held: Held(UnsafeCell::new(Content::Picked(picked))) };
+    slots::object(py, ARRAY_TYPE.load(Ordering::Relaxed), value)
+}
+
+/// An array that a function of NumPy's has made: of a type that we have, with memory of its own in C order. Nobody else has it.
+pub fn new_made(array: Bound<PyAny>, dtype: DType) -> PyResult<Py<PyAny>> {
+    let py = array.py();
+    let value = Value { held: Held(UnsafeCell::new(Content::Made(Made { array: Own::new(array), dtype }))) };
     slots::object(py, ARRAY_TYPE.load(Ordering::Relaxed), value)
 }
 

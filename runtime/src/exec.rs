@@ -282,7 +282,11 @@ impl Prepared {
     pub fn run(&self, inputs: &[Arc<Store>], scalars: &[[u64; 2]]) -> Result<SmallVec<[Arc<Store>; 4]>> {
         match crate::ranks::run(self, inputs, scalars) {
             Some(outputs) => outputs,
-            None => self.work(self.memory(inputs)?, scalars, &[]),
+            None => {
+                let mut memory = Memory::from_elem(None, self.slots);
+                self.put(inputs, &mut memory)?;
+                self.work(&mut memory, scalars, &[])
+            }
         }
     }
 
@@ -306,24 +310,25 @@ impl Prepared {
         scalars: &[[u64; 2]],
         places: &[Option<Arc<Store>>],
     ) -> Result<SmallVec<[Arc<Store>; 4]>> {
-        let memory = self.memory(inputs)?;
+        let mut memory = Memory::from_elem(None, self.slots);
+        self.put(inputs, &mut memory)?;
         inputs.clear();
-        self.work(memory, scalars, places)
+        self.work(&mut memory, scalars, places)
     }
 
     /// What is in the memory slots at the start.
-    fn memory(&self, inputs: &[Arc<Store>]) -> Result<Memory> {
-        let mut memory = Memory::from_elem(None, self.slots);
+    #[inline]
+    fn put(&self, inputs: &[Arc<Store>], memory: &mut Memory) -> Result<()> {
         for &(n, slot) in &self.inputs {
             inputs[n as usize].keep_promise()?;
             memory[slot as usize] = Some(inputs[n as usize].clone());
         }
-        Ok(memory)
+        Ok(())
     }
 
     fn work(
         &self,
-        mut memory: Memory,
+        memory: &mut Memory,
         scalars: &[[u64; 2]],
         places: &[Option<Arc<Store>>],
     ) -> Result<SmallVec<[Arc<Store>; 4]>> {

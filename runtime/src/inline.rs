@@ -45,6 +45,9 @@ pub(crate) use when::Inline;
 /// Bytes of a base of which a copy is made at once when somebody else keeps the old contents.
 const COPIED: usize = 4096;
 
+/// Elements that are brought into another order by one move: what a pass looks at first takes as long.
+const MOVED: usize = 1024;
+
 /// Where the elements of a handle begin, if they are in memory here.
 #[inline(always)]
 pub(crate) fn at_rest(s: &Session, a: &Array) -> Option<*mut u8> {
@@ -233,6 +236,7 @@ impl Session {
     }
 
     /// The elements of a handle as a new array, broadcast and cast; `None` where that has to be recorded.
+    #[inline(always)]
     pub(crate) fn copy_now(
         &mut self,
         a: &Array,
@@ -240,27 +244,42 @@ impl Session {
         full: &Shared<Layout>,
         perm: PackedPerm,
     ) -> Result<Option<Array>> {
+        Ok(self.copied_store(a, dtype, full, perm)?.map(|store| made(store, dtype, full, perm)))
+    }
+
+    /// Its memory (see `full_store`).
+    fn copied_store(
+        &mut self,
+        a: &Array,
+        dtype: DType,
+        full: &Shared<Layout>,
+        perm: PackedPerm,
+    ) -> Result<Option<Arc<Store>>> {
         if !self.inline.allows_more(full.size) {
             return Ok(None);
         }
-        let store = if perm == 0 && a.layout.c_contiguous && a.size() == full.size {
+        let (shape, item) = (full.shape(), dtype.size());
+        let as_it_is = perm == 0 && a.size() == full.size;
+        let store = if as_it_is && (a.layout.c_contiguous || a.dtype == dtype && full.size <= MOVED) {
             let Some(p) = at_rest(self, a) else { return Ok(None) };
-            let store = Store::alloc(full.size * dtype.size())?;
-            // SAFETY: so many elements, one after the other; the memory is new and has room for them.
+            let store = Store::alloc(full.size * item)?;
+            // SAFETY: so many elements, where the layout says; the memory is new and has room for them.
             unsafe {
-                if a.dtype == dtype {
-                    store.raw_ptr().copy_from_nonoverlapping(p, full.size * dtype.size());
-                } else {
-                    cast_loop(a.dtype, dtype)(&p.cast_const(), store.raw_ptr(), full.size);
+                match (a.layout.c_contiguous, a.dtype == dtype) {
+                    (true, true) => store.raw_ptr().copy_from_nonoverlapping(p, full.size * item),
+                    (true, false) => cast_loop(a.dtype, dtype)(&p.cast_const(), store.raw_ptr(), full.size),
+                    (false, _) => {
+                        copy(shape, p, &steps(&a.layout, shape, item), store.raw_ptr(), &packed(shape, item), item);
+                    }
                 }
             }
             store
         } else {
-            let Some(feed) = self.feed(a, dtype, full.shape(), perm) else { return Ok(None) };
-            self.passed(feed, full.shape(), perm)?
+            let Some(feed) = self.feed(a, dtype, shape, perm) else { return Ok(None) };
+            self.passed(feed, shape, perm)?
         };
         self.counters.inline += 1;
-        Ok(Some(made(store, dtype, full, perm)))
+        Ok(Some(store))
     }
 
     /// What a feed gives, in new memory; the feed's steps are in the order `perm` of the shape's axes.

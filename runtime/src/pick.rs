@@ -126,7 +126,7 @@ impl Array {
     }
 
     /// What stands for a value that could not be computed: asking for it gives the error.
-    fn failed(error: Error, shape: &[usize], dtype: DType) -> Array {
+    pub fn failed(error: Error, shape: &[usize], dtype: DType) -> Array {
         let full = Layout::identity(shape);
         Array::fresh(Version::new(State::Failed(Arc::new(error)), full.clone(), dtype), full, dtype)
     }

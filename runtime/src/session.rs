@@ -4,6 +4,7 @@
 //! other threads see it as one long call.
 
 use std::any::Any;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -114,6 +115,8 @@ pub(crate) fn bury(owner: Box<dyn Any + Send + Sync>) {
 /// The session, held.
 pub(crate) struct Held {
     guard: Option<MutexGuard<'static, Option<Box<Session>>>>,
+    /// The session in the guard, which is asked for again and again.
+    session: NonNull<Session>,
 }
 
 impl std::ops::Deref for Held {
@@ -121,20 +124,16 @@ impl std::ops::Deref for Held {
 
     #[inline(always)]
     fn deref(&self) -> &Session {
-        match self.guard.as_deref() {
-            Some(Some(s)) => s,
-            _ => unreachable!("made by `lock`"),
-        }
+        // SAFETY: the guard holds the session as long as this lives, and hands it to nobody else.
+        unsafe { self.session.as_ref() }
     }
 }
 
 impl std::ops::DerefMut for Held {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut Session {
-        match self.guard.as_deref_mut() {
-            Some(Some(s)) => s,
-            _ => unreachable!("made by `lock`"),
-        }
+        // SAFETY: as above.
+        unsafe { self.session.as_mut() }
     }
 }
 
@@ -160,10 +159,8 @@ pub(crate) fn lock() -> Held {
     let mut guard = SESSION.lock();
     // Only who holds the session changes it.
     EPOCH.store(epoch() + 1, Ordering::Relaxed);
-    if guard.is_none() {
-        *guard = Some(Box::new(Session::new()));
-    }
-    Held { guard: Some(guard) }
+    let session = NonNull::from(&mut **guard.get_or_insert_with(|| Box::new(Session::new())));
+    Held { guard: Some(guard), session }
 }
 
 /// The session for who looks at what is in memory, or writes there: a round that does so is no mere recording.
@@ -286,6 +283,25 @@ impl Session {
 
     /// Computes every pending value that somebody still holds.
     pub(crate) fn flush(&mut self) -> Result<()> {
+        if self.seen.is_some() {
+            return self.flush_under_observation();
+        }
+        if self.trace.is_empty() {
+            self.limit = self.records_allowed();
+            self.trace.clear();
+            self.inputs_then = 0;
+            return Ok(());
+        }
+        let result = self.run(None);
+        self.seen = None;
+        self.trace.clear();
+        self.has_run();
+        result
+    }
+
+    /// The same while a round is watched. (What is known of it is large, and taken out meanwhile.)
+    #[cold]
+    fn flush_under_observation(&mut self) -> Result<()> {
         let mut seen = self.seen.take();
         if seen.as_ref().is_some_and(|seen| !seen.may_run()) {
             seen = None;
@@ -670,9 +686,14 @@ const LITTLE: usize = 50_000;
 /// Elements that are worked through in less time than a few records take.
 const HARDLY: usize = 1000;
 
-/// Whether what is pending is next to nothing.
-pub fn hardly_pending() -> bool {
-    lock().trace.elements < HARDLY
+/// Runs what is pending if that is next to nothing; false if it is more.
+pub fn sync_if_hardly_pending() -> Result<bool> {
+    let mut s = lock();
+    let hardly = s.trace.elements < HARDLY;
+    if hardly {
+        s.flush()?;
+    }
+    Ok(hardly)
 }
 
 /// Notes that somebody reads a single element of what is pending; how many there were since values were last computed. It

@@ -9,13 +9,14 @@ use crate::trace::{PackedPerm, unpack};
 use crate::vm::moves::{self, Rect};
 
 /// The bytes from an index to the next along each axis of `shape`, to which the layout's own shape is broadcast.
+#[inline(always)]
 pub(crate) fn steps(layout: &Layout, shape: &[usize], item: usize) -> Strides {
-    let lead = shape.len() - layout.ndim();
-    let mut out = Strides::from_elem(0, shape.len());
-    for (d, &n) in layout.shape().iter().enumerate() {
-        if n != 1 {
-            out[lead + d] = layout.strides[d] * item as i64;
-        }
+    let mut out = Strides::new();
+    for _ in layout.ndim()..shape.len() {
+        out.push(0);
+    }
+    for (&n, &s) in layout.shape().iter().zip(&layout.strides) {
+        out.push(if n == 1 { 0 } else { s * item as i64 });
     }
     out
 }
@@ -70,7 +71,12 @@ pub(crate) fn reach(p: *const u8, layout: &Layout, item: usize) -> (usize, usize
     if layout.c_contiguous {
         return (p as usize, p as usize + layout.size * item);
     }
-    span(p, layout.shape(), &steps(layout, layout.shape(), item), item)
+    let (mut low, mut high) = (p as isize, p as isize + item as isize);
+    for (&n, &s) in layout.shape().iter().zip(&layout.strides) {
+        let far = (n as isize - 1) * s as isize * item as isize;
+        if far < 0 { low += far } else { high += far }
+    }
+    (low as usize, high as usize)
 }
 
 pub(crate) fn apart(a: (usize, usize), b: (usize, usize)) -> bool {

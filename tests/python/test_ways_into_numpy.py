@@ -171,7 +171,7 @@ def test_results_share_memory_where_numpys_do():
 def test_calls_and_methods_are_counted():
     a, before = ours.arange(6.0), dict(_fallback.calls)
     ours.correlate(a, a)
-    a.put([1], 2.0)
+    a.put([[1]], 2.0)
     a.byteswap()
     a.reshape(2, 3)[:, [[1, 2]]]
     more = {k: n - before.get(k, 0) for k, n in _fallback.calls.items() if n != before.get(k, 0)}

@@ -120,6 +120,8 @@ class Callable:
     # A callable object of NumPy's (a ufunc that is not ours, an instance of `numpy.vectorize`): its calls and those of its
     # methods are counted and give arrays of ours.
 
+    __slots__ = ("_name", "_real", "__dict__")
+
     def __init__(self, name, real):
         self._name = name
         self._real = real
@@ -142,19 +144,19 @@ class Callable:
 
 
 # Objects whose `obj[...]` makes arrays (`np.r_`, `np.mgrid`, ...).
-class Indexer:
-    def __init__(self, name, real):
-        self._real = real
-        self._get = passed(real.__getitem__, name)
-
-    def __getitem__(self, key):
-        return self._get(key)
+class Indexer(_native.source):
+    __slots__ = ()
 
     def __getattr__(self, attribute):
         return getattr(self._real, attribute)
 
     def __repr__(self):
         return repr(self._real)
+
+
+def _indexer(name, real):
+    get = passed(type(real).__getitem__, name, of_sources=True)
+    return _native.around(type("Indexer", (Indexer,), {"__slots__": (), "__getitem__": get}), real)
 
 
 _INDEXERS = frozenset({"r_", "c_", "mgrid", "ogrid"})
@@ -170,7 +172,7 @@ class _Class(type):
 
 def _callable_class(name, real):
     def new(cls, *args, **kwargs):
-        return Callable(name, real(*unwrap(args), **unwrap(kwargs)))
+        return Callable(name, real(*args, **kwargs))
 
     return _Class(real.__name__, (), {"__new__": new, "_class": real, "__doc__": real.__doc__})
 
@@ -190,7 +192,7 @@ def attribute(name, value):
     if isinstance(value, numpy.ndarray):
         return wrap(value)
     if name in _INDEXERS:
-        return Indexer(name, value)
+        return _indexer(name, value)
     if isinstance(value, numpy.ufunc):
         return Callable(name, value)
     if callable(value):

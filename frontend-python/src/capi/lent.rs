@@ -6,7 +6,7 @@
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
-use legate_jit_runtime::Loan;
+use legate_jit_runtime::Array;
 use pyo3::{Bound, PyAny, PyResult, Python, ffi};
 use smallvec::SmallVec;
 
@@ -42,38 +42,38 @@ static mut REST: Rest = Rest { objects: [[ptr::null_mut(); KEPT]; AXES + 1], cou
 /// `None`, so that it is not taken for an array with memory of its own.
 ///
 /// # Safety
-/// The caller keeps the loan for so long; the first element lies as its type demands.
-pub unsafe fn show<'py>(py: Python<'py>, loan: &Loan) -> PyResult<Bound<'py, PyAny>> {
+/// `first` is where the elements begin that `array` shows, as its type demands; the caller keeps the loan for so long.
+pub unsafe fn show<'py>(py: Python<'py>, array: &Array, first: *mut u8) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: objects at rest are arrays with so many axes that nobody else has; all that says what an array shows is
     // written here. NumPy keeps dimensions and strides in one block that has room for both.
     unsafe {
         let rest = &mut *ptr::addr_of_mut!(REST);
-        let (shape, dtype) = (loan.shape(), loan.dtype());
+        let (shape, dtype) = (array.shape(), array.dtype());
         let nd = shape.len();
         if nd > AXES || rest.counts[nd] == 0 {
             let shape: SmallVec<[isize; 4]> = shape.iter().map(|&n| n as isize).collect();
-            let strides: SmallVec<[isize; 4]> = loan.strides().collect();
-            let made = brief_array(py, dtype, &shape, &strides, loan.first(), loan.writable())?;
+            let strides: SmallVec<[isize; 4]> = array.strides_in_bytes().map(|n| n as isize).collect();
+            let made = brief_array(py, dtype, &shape, &strides, first, array.writable())?;
             (*made.as_ptr().cast::<ArrayHead>()).base = py.None().into_ptr();
             return Ok(made);
         }
         rest.counts[nd] -= 1;
         let object = rest.objects[nd][rest.counts[nd]];
         let head = &mut (*object).head;
-        head.data = loan.first().cast::<c_char>();
-        for (d, (&n, stride)) in shape.iter().zip(loan.strides()).enumerate() {
+        head.data = first.cast::<c_char>();
+        for (d, (&n, stride)) in shape.iter().zip(array.strides_in_bytes()).enumerate() {
             *head.dimensions.add(d) = n as isize;
-            *head.strides.add(d) = stride;
+            *head.strides.add(d) = stride as isize;
         }
         let descr = dtypes::descr_ptr(py, dtype);
         if head.descr != descr {
             ffi::Py_INCREF(descr);
             ffi::Py_DECREF(std::mem::replace(&mut head.descr, descr));
         }
-        let (c, f) = loan.contiguous();
+        let (c, f) = (array.c_contiguous(), array.f_contiguous());
         let flag = |is: bool, flag: c_int| if is { flag } else { 0 };
         let order = flag(c, C_CONTIGUOUS) | flag(f, F_CONTIGUOUS);
-        head.flags = ALIGNED | order | flag(loan.writable(), WRITEABLE);
+        head.flags = ALIGNED | order | flag(array.writable(), WRITEABLE);
         Ok(Bound::from_owned_ptr(py, object.cast()))
     }
 }

@@ -138,7 +138,7 @@ pub(super) fn ints(py: Python, args: Args) -> Option<SmallVec<[i64; 4]>> {
 }
 
 #[inline]
-pub(super) fn int(x: &Bound<PyAny>) -> Option<i64> {
+pub fn int(x: &Bound<PyAny>) -> Option<i64> {
     if !x.is_exact_instance_of::<PyInt>() {
         return None;
     }

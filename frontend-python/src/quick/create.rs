@@ -139,6 +139,10 @@ pub(super) fn filled(py: Python, args: Args, fill: Fill) -> Done {
         Fill::Anything => Array::empty(shape, dtype),
     };
     if let Some((shape, ndim)) = short_shape(py, &args.get(py, 0)) {
+        let one = if fill == Fill::One { cast(Scalar::bool(true), dtype) } else { Scalar { dtype, bits: [0; 2] } };
+        if let Some(array) = Array::full_of_few(&shape[..ndim], one) {
+            return value::new_array(py, array).map(Some);
+        }
         return value::new_array(py, direct(py, || make(&shape[..ndim]))?).map(Some);
     }
     let Some(shape) = ints(py, args.only_first()) else { return NOT_PLAIN };

@@ -3,9 +3,9 @@
 //! A boundary file, as `quick.rs`.
 
 use legate_jit_ir::{DType, Scalar};
-use legate_jit_runtime::{self as rt, Casting, Element, HostView};
+use legate_jit_runtime::{self as rt, Array, Casting, Element, HostView, Operand, WeakScalar};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 use pyo3::{ffi, intern};
 
 use super::args::{Args, Done, NOT_PLAIN, array_of, int, ints};
@@ -147,6 +147,102 @@ pub(super) fn tobytes(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
         }
         _ => NOT_PLAIN,
     }
+}
+
+/// A number that an array takes as it is, or as the float that it is.
+fn fitting<'a>(array: &Array, number: &'a Bound<PyAny>) -> Option<Operand<'a>> {
+    match (convert::quick(number)?, array.dtype()) {
+        (one @ Operand::Weak(WeakScalar::Float(_)), DType::F64 | DType::F32) => Some(one),
+        (one @ Operand::Weak(WeakScalar::Int(n)), DType::F64 | DType::I64) if n.unsigned_abs() < 1 << 53 => Some(one),
+        (one @ Operand::Typed(n), dtype) if n.dtype == dtype => Some(one),
+        _ => None,
+    }
+}
+
+/// `a.put([1, 2], number)` of an array of one axis
+pub(super) fn put(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), 2, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    let (at, number) = (args.get(py, 0), args.get(py, 1));
+    let Some(number) = fitting(array, &number) else { return NOT_PLAIN };
+    if array.ndim() != 1 || !array.writable() {
+        return NOT_PLAIN;
+    }
+    let index = match array_of(&at) {
+        Some(index) => index.clone(),
+        None => match int_list(&at)? {
+            Some(index) => index,
+            None => return NOT_PLAIN,
+        },
+    };
+    if index.dtype() != DType::I64 || index.ndim() != 1 || index.size() == 0 {
+        return NOT_PLAIN;
+    }
+    // (For places that are not there NumPy has the words.)
+    let done = array.put_at(&[rt::IndexPart::Array(&index)], number, Casting::Unsafe);
+    Ok(done.is_ok().then(|| py.None()))
+}
+
+/// `np.putmask(a, mask, number)`
+pub(super) fn putmask(py: Python, args: Args) -> Done {
+    if args.len() != 3 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let number = args.get(py, 2);
+    filled_where(py, args, &number)
+}
+
+/// `np.place(a, mask, [number])`
+pub(super) fn place(py: Python, args: Args) -> Done {
+    if args.len() != 3 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let numbers = args.get(py, 2);
+    match numbers.cast_exact::<PyList>() {
+        Ok(list) if list.len() == 1 => filled_where(py, args, &list.get_item(0)?),
+        _ => NOT_PLAIN,
+    }
+}
+
+fn filled_where(py: Python, args: Args, number: &Bound<PyAny>) -> Done {
+    let (a, mask) = (args.get(py, 0), args.get(py, 1));
+    let (Some(array), Some(mask)) = (array_of(&a), array_of(&mask)) else { return NOT_PLAIN };
+    let Some(number) = fitting(array, number) else { return NOT_PLAIN };
+    if mask.dtype() != DType::Bool || mask.shape() != array.shape() || array.ndim() == 0 || !array.writable() {
+        return NOT_PLAIN;
+    }
+    match attempt(py, || array.assign_selected(mask, number, Casting::Unsafe))? {
+        Some(true) => Ok(Some(py.None())),
+        _ => NOT_PLAIN,
+    }
+}
+
+/// `a.__array__()`
+pub(super) fn as_numpys(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    if args.len() > 0 || args.has_names() || array_of(a).is_none() {
+        return NOT_PLAIN;
+    }
+    let _ = py;
+    Ok(Some(adopt::host_array(a.cast()?)?.unbind()))
+}
+
+/// Bytes that are turned round on the stack.
+const TURNED: usize = 1024;
+
+/// `a.byteswap()` of few elements that lie together
+pub(super) fn byteswap(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+    let (Some(array), 0, false) = (array_of(a), args.len(), args.has_names()) else { return NOT_PLAIN };
+    let (n, dtype) = (array.nbytes(), array.dtype());
+    if n > TURNED {
+        return NOT_PLAIN;
+    }
+    let Some((_kept, first)) = array.bytes_at_rest() else { return NOT_PLAIN };
+    let mut turned = [0; TURNED];
+    // SAFETY: so many bytes, which are kept, and nobody writes them meanwhile.
+    turned[..n].copy_from_slice(unsafe { std::slice::from_raw_parts(first, n) });
+    // (Of a complex number each part for itself.)
+    let unit = if dtype.is_complex() { dtype.size() / 2 } else { dtype.size() };
+    turned[..n].chunks_exact_mut(unit).for_each(<[u8]>::reverse);
+    value::new_array(py, direct(py, || Array::from_bytes(&turned[..n], array.shape(), dtype))?).map(Some)
 }
 
 /// `a.fill(number)`

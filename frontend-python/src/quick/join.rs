@@ -27,7 +27,7 @@ pub(super) fn concatenate(py: Python, args: Args) -> Done {
         static FLAT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let function = FLAT.import(py, "numpy", "concatenate")?;
         count(intern!(py, "concatenate"))?;
-        return fallback::pass(py, function, None, args).map(|made| Some(made.unbind()));
+        return fallback::pass(py, function, None, None, args).map(|made| Some(made.unbind()));
     }
     let plain = args.len() == 1 && (!args.has_names() || args.single_name(py).is_some())
         || args.len() == 2 && !args.has_names();

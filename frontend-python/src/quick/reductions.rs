@@ -70,7 +70,31 @@ fn of_selected_rows(py: Python, value: &value::Value, args: Args, mean: bool) ->
 
 #[inline]
 pub(super) fn reduction(py: Python, reducer: Reducer, array: &Array, args: Args) -> Done {
-    let Some(plain) = plain(py, args) else { return NOT_PLAIN };
+    match plain(py, args) {
+        Some(plain) => with(py, reducer, array, plain),
+        None => NOT_PLAIN,
+    }
+}
+
+/// `np.add.reduce(a)`, which goes along the first axis unless an axis is said
+#[inline]
+pub fn ufunc_reduce(py: Python, op: Ufunc, args: Args) -> Done {
+    if args.len() == 0 {
+        return NOT_PLAIN;
+    }
+    let first = args.get(py, 0);
+    let (Some(array), Some(mut plain)) = (array_of(&first), plain(py, args.behind(1))) else { return NOT_PLAIN };
+    if array.ndim() == 0 {
+        return NOT_PLAIN;
+    }
+    if plain.axes.is_none() && array.ndim() > 1 {
+        plain.axes = Some(SmallVec::from_slice(&[0]));
+    }
+    with(py, Reducer::Ufunc(op), array, plain)
+}
+
+#[inline]
+fn with(py: Python, reducer: Reducer, array: &Array, plain: Plain) -> Done {
     // (A place has one axis: NumPy says so.)
     let one = matches!(reducer, Reducer::ArgMin | Reducer::ArgMax);
     if array.ndim() == 0 && plain.axes.is_some() || one && plain.tuple {

@@ -16,7 +16,21 @@ use crate::{Casting, Error, Result, Store};
 use legate_jit_ir::cast::cast;
 use legate_jit_ir::promote::{can_cast, promote};
 
+/// Elements that there is memory for.
+const FEW: usize = 1 << 16;
+
 impl Array {
+    /// The same where few elements are made at once; `None` for [`full`](Array::full) and [`empty`](Array::empty) to do.
+    #[inline(always)]
+    pub fn full_of_few(shape: &[usize], value: Scalar) -> Option<Array> {
+        let full = Layout::identity(shape);
+        if full.size > FEW {
+            return None;
+        }
+        let store = lock().full_store(value, full.size).ok()??;
+        Some(Array::fresh(Version::new(State::Store(store), full.clone(), value.dtype), full, value.dtype))
+    }
+
     /// Every element the same.
     pub fn full(shape: &[usize], value: Scalar) -> Result<Array> {
         check_memory(shape, value.dtype)?;
@@ -212,6 +226,10 @@ impl Array {
     ) -> Result<Array> {
         let item = dtype.size() as i64;
         let n = size(shape);
+        if n == 0 {
+            // There is nothing to share, and no order.
+            return Array::from_store(Store::alloc(0)?, shape, dtype);
+        }
         let elements: crate::layout::Strides = strides.iter().map(|s| s / item).collect();
         let aligned = (ptr as usize).is_multiple_of((item as usize).min(8)) && strides.iter().all(|s| s % item == 0);
         let mut order: crate::layout::Perm = (0..shape.len() as u32).collect();

@@ -11,7 +11,7 @@ use legate_jit_ir::{DType, Shape};
 
 use super::Array;
 use crate::base::{State, Version};
-use crate::layout::{Layout, Strides};
+use crate::layout::Strides;
 use crate::session::{lock, lock_to_look};
 use crate::shared::Shared;
 use crate::trace::Part;
@@ -35,12 +35,7 @@ pub struct Export {
 }
 
 /// Memory that foreign code sees for the length of a call, as an array did: while this lives, calls on it run at once.
-pub struct Loan {
-    store: Arc<Store>,
-    layout: Shared<Layout>,
-    dtype: DType,
-    writable: bool,
-}
+pub struct Loan(Arc<Store>);
 
 // SAFETY: the address belongs to the store, which is Send + Sync.
 unsafe impl Send for HostView {}
@@ -133,8 +128,7 @@ impl Array {
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if first.is_some() => {
                 store.exports.fetch_add(1, Ordering::AcqRel);
-                let (store, layout) = (store.clone(), self.layout.clone());
-                Ok(Some(Loan { store, layout, dtype: self.dtype, writable: self.writable() }))
+                Ok(Some(Loan(store.clone())))
             }
             State::Store(_) | State::Pending(_) | State::Failed(_) => Ok(None),
         }
@@ -169,7 +163,7 @@ impl Array {
         }
         *last = *last * old / new;
         let (ptr, owner): (_, Box<dyn Any + Send + Sync>) = match self.lend()? {
-            Some(loan) => (loan.first(), Box::new(loan)),
+            Some(loan) => (loan.first(self), Box::new(loan)),
             None => {
                 let export = self.export()?;
                 (export.view.ptr, Box::new(export))
@@ -200,43 +194,21 @@ impl Array {
 }
 
 impl Loan {
-    pub fn first(&self) -> *mut u8 {
-        self.store.raw_ptr().wrapping_offset((self.layout.offset * self.dtype.size() as i64) as isize)
-    }
-
-    pub fn dtype(&self) -> DType {
-        self.dtype
-    }
-
-    pub fn writable(&self) -> bool {
-        self.writable
-    }
-
-    pub fn shape(&self) -> &[usize] {
-        self.layout.shape()
-    }
-
-    /// In bytes.
-    pub fn strides(&self) -> impl Iterator<Item = isize> {
-        let item = self.dtype.size() as i64;
-        self.layout.strides.iter().map(move |&s| (s * item) as isize)
-    }
-
-    /// Whether the elements are in C order, and in Fortran's.
-    pub fn contiguous(&self) -> (bool, bool) {
-        (self.layout.c_contiguous, self.layout.f_contiguous)
+    /// Where the elements begin that the array shows which has lent the memory.
+    pub fn first(&self, of: &Array) -> *mut u8 {
+        self.0.raw_ptr().wrapping_offset(of.offset() as isize)
     }
 
     /// Where the memory starts of which the array shows a part.
     pub fn start(&self) -> *const u8 {
-        self.store.raw_ptr()
+        self.0.raw_ptr()
     }
 
     /// Whether it is still the array's memory.
     pub fn is_of(&self, array: &Array) -> bool {
         let s = lock();
         match array.base.current.get(&s.token).state.get(&s.token) {
-            State::Store(store) => Arc::ptr_eq(store, &self.store),
+            State::Store(store) => Arc::ptr_eq(store, &self.0),
             State::Pending(_) | State::Failed(_) => false,
         }
     }
@@ -244,7 +216,7 @@ impl Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        self.store.exports.fetch_sub(1, Ordering::AcqRel);
+        self.0.exports.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A boundary file, as `inline.rs`.
 
+use std::sync::Arc;
+
 use legate_jit_ir::{DType, Scalar};
 
 use super::{at_rest, made};
@@ -19,10 +21,17 @@ impl Session {
     /// A new array that is the same everywhere.
     #[inline]
     pub(crate) fn full_now(&mut self, value: Scalar, full: &Shared<Layout>, perm: PackedPerm) -> Result<Option<Array>> {
-        if !self.inline.allows_more(full.size) {
+        Ok(self.full_store(value, full.size)?.map(|store| made(store, value.dtype, full, perm)))
+    }
+
+    /// Its memory. (An array that is put together here and handed back is read, on its way, in pieces other than those in which it was
+    /// written, which the processor waits for: longer than all of this takes.)
+    #[inline(never)]
+    pub(crate) fn full_store(&mut self, value: Scalar, n: usize) -> Result<Option<Arc<Store>>> {
+        if !self.inline.allows_more(n) {
             return Ok(None);
         }
-        let (item, n) = (value.dtype.size(), full.size);
+        let item = value.dtype.size();
         let store = Store::alloc(n * item)?;
         // SAFETY: the memory is new and of this size.
         unsafe {
@@ -33,7 +42,7 @@ impl Session {
             }
         }
         self.counters.inline += 1;
-        Ok(Some(made(store, value.dtype, full, perm)))
+        Ok(Some(store))
     }
 
     /// Arrays joined along an axis of a new one.

@@ -2,11 +2,12 @@
 //!
 //! A boundary file, as `inline.rs`.
 
-use legate_jit_ir::DType;
+use legate_jit_ir::{DType, Scalar};
 use smallvec::SmallVec;
 
 use super::{at_rest, made, own, writes_apart};
 use crate::array::{Array, Operand};
+use crate::base::State;
 use crate::layout::Layout;
 use crate::session::Session;
 use crate::shared::Shared;
@@ -16,7 +17,45 @@ use crate::{Result, Store};
 /// Elements that are taken one by one in less time than it takes to look for another way.
 pub(super) const GATHERED: usize = 1 << 14;
 
+/// Elements that are looked at one by one in less time than it takes to count what a mask selects.
+const CHOSEN: usize = 128;
+
 impl Session {
+    /// `a[mask] = value` for a mask of the array's shape that says true or false for few elements; false where another way is to be found.
+    pub(crate) fn fill_where_now(&mut self, a: &Array, mask: &Array, value: Scalar) -> Result<bool> {
+        let n = a.size();
+        let plain = a.shape() == mask.shape() && a.layout.c_contiguous && mask.layout.c_contiguous;
+        if self.inline.limit == 0 || n > CHOSEN || n == 0 || !plain || Shared::ptr_eq(&mask.base, &a.base) {
+            return Ok(false);
+        }
+        if at_rest(self, mask).is_none() {
+            return Ok(false);
+        }
+        let store = match a.base.current.get(&self.token).state.get(&self.token) {
+            State::Store(store) => store.clone(),
+            State::Pending(_) | State::Failed(_) => return Ok(false),
+        };
+        self.forget_found(Some(&store));
+        drop(store);
+        let Some(to) = own(self, a)? else { return Ok(false) };
+        let Some(chosen) = at_rest(self, mask) else { return Ok(false) };
+        let (bytes, item) = (value.to_bytes(), a.dtype.size());
+        // SAFETY: n elements of the array and as many truth values, which lie one after the other each.
+        unsafe {
+            for k in 0..n {
+                if chosen.add(k).read() == 0 {
+                    continue;
+                }
+                match item {
+                    8 => to.cast::<u64>().add(k).write_unaligned(value.bits[0]),
+                    _ => to.add(k * item).copy_from_nonoverlapping(bytes.as_ptr(), item),
+                }
+            }
+        }
+        self.counters.inline += 1;
+        Ok(true)
+    }
+
     /// `a[index]` for one array of 64-bit integers, over the first axis.
     pub(crate) fn take_now(&mut self, a: &Array, index: &Array) -> Result<Option<Array>> {
         let (n, row) = (index.size(), a.shape()[1..].iter().product::<usize>());

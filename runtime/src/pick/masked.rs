@@ -75,6 +75,9 @@ impl Array {
         if !rest.is_empty() || !mask.at_rest() || self.size() > SMALL && !is_sparse(mask) {
             return Ok(false);
         }
+        if lock_to_look().fill_where_now(self, mask, one)? {
+            return Ok(true);
+        }
         let selection = Selection::of(mask)?;
         let to = self.own_memory()?;
         // SAFETY: the memory is this array's alone; the element is not in it.

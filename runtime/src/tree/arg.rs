@@ -13,9 +13,23 @@ fn better<T: Ordered, const MAX: bool>(x: T, y: T) -> bool {
     beats::<T, MAX>(x, y) | (y.is_nan() & !x.is_nan())
 }
 
+/// Elements that are looked at one after the other.
+const FEW: usize = 24;
+
 /// The best of each block, which is then looked for in the first block that has it: it is in the first-level cache.
 #[inline(always)]
 fn first_best<T: Ordered, const MAX: bool>(x: &[T]) -> usize {
+    if let [first, rest @ ..] = x
+        && rest.len() < FEW
+    {
+        // Of few elements the two passes below would be mostly their beginnings and ends. (A search for the next better one, not a choice
+        // for each: choices wait for each other.)
+        let (mut best, mut at, mut left) = (*first, 0, rest);
+        while let Some(k) = left.iter().position(|&v| better::<T, MAX>(best, v)) {
+            (best, at, left) = (left[k], at + k + 1, &left[k + 1..]);
+        }
+        return at;
+    }
     let block = 8192 / size_of::<T>();
     let (mut best, mut start) = (None, 0);
     for (k, some) in x.chunks(block).enumerate() {

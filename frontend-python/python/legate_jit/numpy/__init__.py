@@ -19,6 +19,7 @@ from .._native import (
     full,
     full_like,
     ndarray,
+    ndenumerate,
     ones,
     ones_like,
     where,

@@ -37,7 +37,7 @@ def seterr(all=None, divide=None, over=None, under=None, invalid=None):
 
 
 class errstate(_np.errstate):
-    _asked = False
+    __slots__ = ("_asked",)
 
     def __enter__(self):
         result = super().__enter__()

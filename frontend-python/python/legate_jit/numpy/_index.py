@@ -112,21 +112,8 @@ def extract(condition, arr):
     return take(arr, nonzero(condition)[0])
 
 
-def _alike(a, mask, value):
-    """Whether `a[mask] = value` is all there is to do: a mask of the array's shape, a float for floats."""
-    if type(a) is ndarray and type(mask) is ndarray and type(value) is float:
-        return a.dtype is _FLOAT and mask.dtype is _BOOL and a.ndim > 0 and a.shape == mask.shape
-    return False
-
-
-_FLOAT, _BOOL = _np.dtype(float), _np.dtype(bool)
-
-
 def place(arr, mask, vals):
-    if type(vals) is list and len(vals) == 1 and _alike(arr, mask, vals[0]):
-        arr[mask] = vals[0]
-        return
-    if _ours(arr):
+    if _ours(arr) and arr.flags.writeable:
         where, value = asarray(mask), asarray(vals)
         if _ours(where) and where.shape == arr.shape and value.size == 1 and value.dtype == arr.dtype:
             arr[_mask(where)] = value.reshape(())
@@ -135,10 +122,7 @@ def place(arr, mask, vals):
 
 
 def putmask(a, /, mask, values):
-    if _alike(a, mask, values):
-        a[mask] = values
-        return
-    if _ours(a):
+    if _ours(a) and a.flags.writeable:
         where, new = asarray(mask), asarray(values)
         if _ours(where) and where.shape == a.shape and new.dtype == a.dtype:
             if new.size == 1:

@@ -567,13 +567,10 @@ def from_dlpack(x, /, *, device=None, copy=None):
     return _fallback.wrap(_np.from_dlpack(_fallback.unwrap(x), device=device, copy=copy))
 
 
-def array_repr(arr, max_line_width=None, precision=None, suppress_small=None):
-    return _np.array_repr(_fallback.unwrap(arr), max_line_width, precision, suppress_small)
+def _looks(name):
+    # (Text is no arithmetic, and is not counted.)
+    real = getattr(_np, name)
+    return _fallback._dress(_fallback.passed(real), name, real)
 
 
-def array_str(a, max_line_width=None, precision=None, suppress_small=None):
-    return _np.array_str(_fallback.unwrap(a), max_line_width, precision, suppress_small)
-
-
-def array2string(a, *args, **kwargs):
-    return _np.array2string(_fallback.unwrap(a), *args, **kwargs)
+array_repr, array_str, array2string = map(_looks, ("array_repr", "array_str", "array2string"))

@@ -6,7 +6,7 @@ Many numbers of NumPy's default generator (PCG64) are drawn by all threads (`run
 generator is left in the state in which NumPy leaves it.
 """
 
-import functools
+import copy
 import math
 import sys
 import types
@@ -18,12 +18,14 @@ from .. import _fallback, _native
 _real = _np.random
 
 
-def _drawing(name, function, many=None):
-    return _fallback._dress(_fallback.passed(function, many=many), name, function)
+def _drawing(name, function):
+    return _fallback._dress(_fallback.passed(function), name, function)
 
 
 def _draws(generator, law, a, b, size):
-    bits = generator.bit_generator
+    bits = generator._real.bit_generator
+    if type(bits) is not _real.PCG64:
+        return NotImplemented
     shape = size if type(size) is tuple else (size,)
     if math.prod(shape) >> 48:
         return NotImplemented
@@ -80,90 +82,81 @@ def _integers(generator, low, high=None, size=None, dtype=_np.int64, endpoint=Fa
     return _draws(generator, "integers", low, last - low, size)
 
 
-# What is drawn by all threads, and which argument says how much.
+# What is drawn by all threads, and which argument says how much (the generator is the first).
 _MANY = {
-    "random": (_random, 0),
-    "uniform": (_uniform, 2),
-    "standard_normal": (_standard_normal, 0),
-    "normal": (_normal, 2),
-    "integers": (_integers, 2),
+    "random": (_random, 1),
+    "uniform": (_uniform, 3),
+    "standard_normal": (_standard_normal, 1),
+    "normal": (_normal, 3),
+    "integers": (_integers, 3),
 }
 
 
-class _Source:
-    """A generator object whose arrays are ours; everything else is the real one's."""
-
-    __slots__ = ("_real", "__dict__")
-
-    def __init__(self, *args, **kwargs):
-        object.__setattr__(self, "_real", type(self)._class(*args, **kwargs))
-
-    @classmethod
-    def _of(cls, real):
-        self = object.__new__(cls)
-        object.__setattr__(self, "_real", real)
-        return self
-
-    def __getattr__(self, name):
-        value = getattr(self._real, name)
-        if isinstance(value, (types.BuiltinMethodType, types.MethodType)):
-            if name == "spawn":
-                return lambda n: [type(self)._of(g) for g in value(n)]
-            value = self.__dict__[name] = _drawing(name, value, self._many(name))
-        return value
-
-    def _many(self, name):
-        return None
-
-    def __setattr__(self, name, value):
-        setattr(self._real, name, value)
-
-    def __repr__(self):
-        return repr(self._real)
-
-    def __dir__(self):
-        return dir(self._real)
-
-    def __reduce__(self):
-        return _restore, (type(self), self._real)
-
-    def __copy__(self):
-        import copy
-
-        return type(self)._of(copy.copy(self._real))
-
-    def __deepcopy__(self, memo):
-        import copy
-
-        return type(self)._of(copy.deepcopy(self._real, memo))
+def _method(name, real, many):
+    return _fallback._dress(_fallback.passed(real, many=many, of_sources=True), name, real)
 
 
-class Generator(_Source):
-    _class = _real.Generator
+def _attribute(name, real):
+    def get(self):
+        return getattr(self._real, name)
 
-    def _many(self, name):
-        if name not in _MANY or type(self._real.bit_generator) is not _real.PCG64:
-            return None
-        draw, at = _MANY[name]
-        return functools.partial(draw, self._real), at
+    def set(self, new):
+        setattr(self._real, name, new)
+
+    return property(get, set, doc=getattr(real, "__doc__", None))
 
 
-class RandomState(_Source):
-    _class = _real.RandomState
+def _spawn(self, n_children):
+    return [_native.around(type(self), made) for made in self._real.spawn(n_children)]
+
+
+def _set(self, name, value):
+    setattr(self._real, name, value)
+
+
+def _copy(self):
+    return _native.around(type(self), copy.copy(self._real))
+
+
+def _deepcopy(self, memo):
+    return _native.around(type(self), copy.deepcopy(self._real, memo))
+
+
+def _class(name):
+    """The class whose objects stand for those of NumPy's class of this name: their arrays are ours, everything else is NumPy's."""
+    made, real = _native.source_class(name), getattr(_real, name)
+    made._class, made.__doc__, made.__module__ = real, real.__doc__, __name__
+    many = _MANY if real is _real.Generator else {}
+    for attribute in dir(real):
+        if attribute.startswith("__"):
+            continue
+        value = getattr(real, attribute)
+        setattr(made, attribute, _method(attribute, value, many.get(attribute)) if callable(value) else _attribute(attribute, value))
+    if hasattr(real, "spawn"):
+        _spawn.__doc__ = real.spawn.__doc__
+        made.spawn = _spawn
+    made.__repr__ = lambda self: repr(self._real)
+    made.__str__ = lambda self: str(self._real)
+    made.__reduce__ = lambda self: (_restore, (type(self), self._real))
+    made.__copy__, made.__deepcopy__, made.__setattr__ = _copy, _deepcopy, _set
+    return made
+
+
+Generator, RandomState = _class("Generator"), _class("RandomState")
 
 
 def _restore(cls, real):
-    return cls._of(real)
+    return _native.around(cls, real)
 
 
 def default_rng(seed=None):
     if type(seed) is int or seed is None:
-        return Generator._of(_real.default_rng(seed))
+        return _native.around(Generator, _real.default_rng(seed))
     if isinstance(seed, Generator):
         return seed
     if isinstance(seed, RandomState):
         seed = seed._real
-    return Generator._of(_real.default_rng(_fallback.unwrap(seed)))
+    return _native.around(Generator, _real.default_rng(_fallback.unwrap(seed)))
 
 
 class _Random(types.ModuleType):
