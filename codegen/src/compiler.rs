@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, RwLockReadGuard, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -141,13 +141,14 @@ impl Slot {
 
     /// The same, unless there is code now.
     ///
-    /// Who has worked for longer than compiling takes waits for it once, not longer than that again: the compiler is of low
-    /// priority, and beside loops on all cores it would get a tenth of one.
+    /// Where there is only one processor, who has worked for longer than compiling takes waits for it once, not longer than that again:
+    /// the compiler is of low priority, and beside the loops it would get a tenth of that processor. Where there are several, the loops
+    /// leave it one ([`Compiler::is_at_work`]).
     #[inline]
     pub fn code_or_work(self: &Arc<Slot>, operations: u64) -> Option<KernelFn> {
         self.worked(operations);
         let long = self.work.load(Ordering::Relaxed) - operations >= WORTH_WAITING;
-        if long && !self.is_settled() { self.wait_once() } else { self.entry() }
+        if long && !self.is_settled() && has_one_processor() { self.wait_once() } else { self.entry() }
     }
 
     #[cold]
@@ -165,7 +166,10 @@ impl Slot {
     fn enqueue(self: &Arc<Slot>) {
         let Some(shared) = self.shared.upgrade() else { return };
         if self.outcome.get().is_none() && !self.queued.swap(true, Ordering::Relaxed) {
-            lock(shared.state).queue.push(self.clone());
+            let mut state = lock(shared.state);
+            state.queue.push(self.clone());
+            shared.count(&state);
+            drop(state);
             watch_main_thread();
             shared.ensure_worker();
         }
@@ -238,6 +242,9 @@ struct Shared {
     untrimmed: AtomicBool,
     /// Lives for ever, so that a fork can hold it.
     state: &'static Mutex<State>,
+    /// What is in the queue or being compiled, and in which process: a fork has no threads for it until it asks for code itself.
+    at_work: AtomicUsize,
+    at_work_in: AtomicU64,
     work: Condvar,
     done: Condvar,
 }
@@ -258,6 +265,8 @@ impl Compiler {
             counters: Atomics::default(),
             untrimmed: AtomicBool::new(false),
             state,
+            at_work: AtomicUsize::new(0),
+            at_work_in: AtomicU64::new(fork::generation()),
             work: Condvar::new(),
             done: Condvar::new(),
         });
@@ -265,10 +274,11 @@ impl Compiler {
         Compiler { shared }
     }
 
-    /// Whether something is being compiled or waits for it.
+    /// Whether something is being compiled or waits for it: loops on all processors had better leave it one.
+    #[inline]
     pub fn is_at_work(&self) -> bool {
-        // (Who has the state is about to have something compiled, or has just done so.)
-        self.shared.state.try_lock().map_or(true, |state| state.busy > 0 || !state.queue.is_empty())
+        self.shared.at_work.load(Ordering::Relaxed) > 0
+            && self.shared.at_work_in.load(Ordering::Relaxed) == fork::generation()
     }
 
     /// The kernel's slot, with its code if the cache has that.
@@ -360,6 +370,13 @@ impl Shared {
         })
     }
 
+    /// Counts what there is to do, after that has changed.
+    fn count(&self, state: &State) {
+        let left = if state.stop { 0 } else { state.queue.len() + state.busy };
+        self.at_work_in.store(state.generation, Ordering::Relaxed);
+        self.at_work.store(left, Ordering::Relaxed);
+    }
+
     /// All slots.
     fn all(&self) -> Vec<Arc<Slot>> {
         let state = lock(self.state);
@@ -375,6 +392,7 @@ impl Shared {
             state.workers.drain(..).for_each(std::mem::forget);
             state.idle = 0;
             state.busy = 0;
+            self.count(&state);
         }
         if state.stop {
             return false;
@@ -413,6 +431,7 @@ impl Shared {
             slot.fill(outcome);
             let mut state = lock(self.state);
             state.busy = state.busy.saturating_sub(1);
+            self.count(&state);
             let nothing_left = state.queue.is_empty();
             drop(state);
             self.done.notify_all();
@@ -553,6 +572,7 @@ impl Shared {
     fn shut_down(&self) {
         let mut state = lock(self.state);
         state.stop = true;
+        self.count(&state);
         let mut workers = std::mem::take(&mut state.workers);
         if state.generation != fork::generation() {
             workers.drain(..).for_each(std::mem::forget);
@@ -568,6 +588,12 @@ impl Shared {
 /// Locks are held for a few instructions that do not panic, so a poisoned one is as good as any.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Whether the process has a single processor.
+fn has_one_processor() -> bool {
+    static ONE: OnceLock<bool> = OnceLock::new();
+    *ONE.get_or_init(|| std::thread::available_parallelism().is_ok_and(|n| n.get() == 1))
 }
 
 /// Compiling must not take time from the loops that compute meanwhile.

@@ -65,6 +65,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     dtypes::init(py)?;
     capi::init(py)?;
     settings::init(py)?;
+    looks::init(m)?;
     legate_jit_runtime::prepare();
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add_class::<value::Value>()?;
@@ -83,6 +84,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(settings::set_tier, m)?)?;
     m.add_function(wrap_pyfunction!(settings::set_inline, m)?)?;
     m.add_function(wrap_pyfunction!(settings::plan_only, m)?)?;
+    m.add_function(wrap_pyfunction!(settings::end_blas_threads, m)?)?;
     m.add_function(wrap_pyfunction!(settings::fallback_is_error, m)?)?;
     m.add_function(wrap_pyfunction!(ufunc::ufuncs, m)?)?;
     m.add_function(wrap_pyfunction!(ufunc::_unpickle_ufunc, m)?)?;

@@ -248,6 +248,15 @@ fn blas_paths(py: Python) -> PyResult<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Lets the threads of NumPy's BLAS end that look for work, if there is no other thread of Python's that could be inside it.
+#[pyfunction]
+pub fn end_blas_threads(py: Python<'_>) -> PyResult<()> {
+    if py.import("sys")?.call_method0("_current_frames")?.len()? == 1 {
+        rt::library::blas::end_threads();
+    }
+    Ok(())
+}
+
 fn apply(py: Python) -> PyResult<()> {
     rt::library::blas::set_paths(blas_paths(py)?);
     let mut config: Config = rt::config();

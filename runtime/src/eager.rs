@@ -62,9 +62,10 @@ const WORTH: f64 = 3.0;
 /// For as long as planning it takes is enough while all plans together take less than this part of what ran here.
 const PART: f64 = 0.25;
 
-/// Nanoseconds that an addition of one element takes, and a byte that lies in the second-level cache or further away.
+/// Nanoseconds that an addition of one element takes, and a byte that lies in the second-level cache, in the last one or in memory.
 const OPERATION: f64 = 0.04;
 const NEAR: f64 = 0.02;
+const MIDDLE: f64 = 0.03;
 const FAR: f64 = 0.07;
 
 /// Nanoseconds that planning a trace takes, its first run and the compilation of its kernels aside.
@@ -97,8 +98,12 @@ fn of_record(trace: &Trace, rec: &Rec) -> f64 {
             (made * length * item / 8.0, made * item)
         }
     };
-    let near = bytes < machine::second_level_cache() as f64;
-    operations * OPERATION + bytes * if near { NEAR } else { FAR }
+    let near = match bytes as usize {
+        n if n < machine::second_level_cache() => NEAR,
+        n if n < machine::last_level_cache() / 4 => MIDDLE,
+        _ => FAR,
+    };
+    operations * OPERATION + bytes * near
 }
 
 pub(crate) struct Eager {

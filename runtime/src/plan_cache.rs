@@ -110,6 +110,7 @@ impl PlanCache {
         let (place, config) = (Arc::new(OnceLock::new()), config.clone());
         let there = place.clone();
         let started = crate::helper::start(Box::new(move || {
+            let _beside = crate::pool::Beside::begin();
             let _ = there.set(Entry::new(graph, &config));
         }));
         if started {

@@ -27,6 +27,8 @@ use step::Steps;
 /// takes the caller some microseconds and the worker tens: of short jobs that come that often it would do next to nothing.
 const SPIN: Duration = Duration::from_micros(40);
 const LONG_SPIN: Duration = Duration::from_micros(150);
+/// How long a worker that gives way sleeps before it looks whether it still has to, where jobs keep coming.
+const NAP: Duration = Duration::from_micros(200);
 
 type Task<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
@@ -99,6 +101,30 @@ fn allowed() -> usize {
     })
 }
 
+/// Other threads of ours that are at work on what the program will need.
+static BESIDE: AtomicUsize = AtomicUsize::new(0);
+
+/// While this lives, the pool leaves a processor to the thread that has made it.
+pub(crate) struct Beside(());
+
+impl Beside {
+    pub(crate) fn begin() -> Beside {
+        BESIDE.fetch_add(1, Ordering::Relaxed);
+        Beside(())
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        BESIDE.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether another thread had better have one of the pool's processors.
+pub(crate) fn has_company() -> bool {
+    BESIDE.load(Ordering::Relaxed) > 0 || crate::tier::is_compiling()
+}
+
 /// Runs `task(index, thread)` for every index below `count`, on all threads, and returns when all are done. The error is the
 /// message of a task that panicked; the others have run or were left out.
 pub fn run(count: usize, task: &(dyn Fn(usize, usize) + Sync)) -> Result<(), String> {
@@ -132,8 +158,12 @@ pub(crate) fn in_turn(counts: &[u32], task: &(dyn Fn(usize, usize) + Sync)) -> R
 }
 
 /// The pool, if there are several threads and it does nothing. The caller has it until its job is [done](Pool::run).
+///
+/// While something is compiled or planned elsewhere, the jobs do without the last thread: the compiler, which gives way to everybody, would
+/// get a tenth of its processor, and each job would wait for the part that is done beside it.
 fn free() -> Option<&'static Pool> {
-    let pool = if threads() > 1 { current() } else { None };
+    let enough = threads() > 2 || threads() == 2 && !has_company();
+    let pool = if enough { current() } else { None };
     pool.filter(|p| !p.busy.swap(true, Ordering::Acquire))
 }
 
@@ -169,8 +199,9 @@ impl Pool {
         let mut started = 1;
         for thread in 1..threads() {
             let shared = shared.clone();
-            let spawned =
-                std::thread::Builder::new().name(format!("legate-jit-{thread}")).spawn(move || shared.serve(thread));
+            let gives_way = thread + 1 == threads();
+            let serve = move || shared.serve(thread, gives_way);
+            let spawned = std::thread::Builder::new().name(format!("legate-jit-{thread}")).spawn(serve);
             started += spawned.is_ok() as usize;
         }
         // Lives as long as the process: its threads never end.
@@ -223,14 +254,20 @@ impl Pool {
 }
 
 impl Shared {
-    fn serve(&self, thread: usize) {
+    /// A worker's life. One that gives way does nothing while there is company.
+    fn serve(&self, thread: usize, gives_way: bool) {
         self.places.enter(thread - 1);
         let (mut seen, mut spin) = (0, SPIN);
         loop {
             let idle = Instant::now();
-            seen = self.wait(seen, spin);
-            // (The compiler's thread, which gives way to everybody, has better use for the core.)
-            let long = idle.elapsed() < LONG_SPIN && !crate::tier::is_compiling();
+            seen = self.wait(seen, spin, gives_way);
+            let company = has_company();
+            if company && gives_way {
+                std::thread::sleep(NAP);
+                continue;
+            }
+            // (Other threads have better use for the core.)
+            let long = idle.elapsed() < LONG_SPIN && !company;
             spin = if long { LONG_SPIN } else { SPIN };
             // First the mark, then the look: `finish` takes the job away first and then looks at the mark.
             self.inside.fetch_add(1, Ordering::SeqCst);
@@ -259,8 +296,8 @@ impl Shared {
         }
     }
 
-    /// Waits for a job after the one seen last, awake for so long.
-    fn wait(&self, seen: usize, spin: Duration) -> usize {
+    /// Waits for a job after the one seen last, awake for so long, or until there is company that it gives way to.
+    fn wait(&self, seen: usize, spin: Duration, gives_way: bool) -> usize {
         let start = Instant::now();
         loop {
             for _ in 0..64 {
@@ -270,7 +307,7 @@ impl Shared {
                 }
                 std::hint::spin_loop();
             }
-            if start.elapsed() > spin {
+            if start.elapsed() > spin || gives_way && has_company() {
                 break;
             }
         }
@@ -318,6 +355,22 @@ mod tests {
         let e = run(10, &|i, _| assert!(i != 7, "task seven")).unwrap_err();
         assert!(e.contains("task seven"), "{e}");
         run(10, &|_, _| ()).unwrap();
+    }
+
+    #[test]
+    fn jobs_beside_other_threads_end() {
+        let total = AtomicUsize::new(0);
+        for beside in [true, false, true] {
+            let _beside = beside.then(Beside::begin);
+            let before = shared_jobs();
+            for _ in 0..200 {
+                run(5, &|i, _| _ = total.fetch_add(i, Ordering::Relaxed)).unwrap();
+                in_step(&[2, 1, 2], &|phase, _| _ = total.fetch_add(phase, Ordering::Relaxed)).unwrap();
+            }
+            // (Of two threads, one is left.)
+            assert!(!beside || threads() != 2 || shared_jobs() == before);
+        }
+        assert_eq!(total.into_inner(), 3 * 200 * (10 + 5));
     }
 
     #[test]

@@ -505,7 +505,9 @@ impl Session {
                 }
                 plan
             }
+            // (What has run operation by operation had no rounds that go together.)
             None if !self.in_part
+                && !self.eager.has_met(key)
                 && let Some(stores) = self.run_in_parts(outputs)? =>
             {
                 return Ok(stores);

@@ -49,6 +49,7 @@ pub(crate) fn begin() {
 }
 
 fn make_ready() {
+    let _beside = pool::Beside::begin();
     machine::last_level_cache();
     buffer::touch_some();
     if let Ok(graph) = SAMPLE.parse::<Graph>() {

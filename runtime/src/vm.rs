@@ -245,6 +245,26 @@ impl Program {
         });
     }
 
+    /// Runs the steps over so many elements.
+    ///
+    /// # Safety
+    /// The slots hold as many, or one where a step takes one.
+    #[inline]
+    unsafe fn step_by_step(&self, slots: &[*mut u8], n: usize) {
+        for step in &self.steps {
+            let args = step.args.map(|a| slots[a as usize] as *const u8);
+            let out = slots[step.out as usize];
+            // SAFETY: the caller's promise.
+            unsafe {
+                match step.run {
+                    Run::Loop(f) => f(args.as_ptr(), out, n),
+                    Run::Math1(f) => f(args[0], out, n),
+                    Run::Math2(f, steps) => f(args[0], steps[0] as usize, args[1], steps[1] as usize, out, n),
+                }
+            }
+        }
+    }
+
     fn block_at(&self, scratch: *mut u8, block: u32) -> *mut u8 {
         scratch.wrapping_add(block as usize * self.block_bytes)
     }
@@ -511,12 +531,15 @@ impl Walk<'_> {
         let p = self.program;
         let short = rank > 1 && columns < SHORT_ROW && self.extent[rank - 2] > 1;
         let outer = if short { rank - 2 } else { rank - 1 };
+        let straight = if short { None } else { self.straight(ptrs) };
         let mut current: SmallVec<[*mut u8; 16]> = ptrs.into();
         let mut at: SmallVec<[i64; 4]> = SmallVec::from_elem(0, outer);
         loop {
             // SAFETY: the box's elements are valid (`Program::run`).
             unsafe {
-                if short {
+                if let Some(in_place) = &straight {
+                    self.straight_row(slots, &current, in_place);
+                } else if short {
                     let (rows, step) = (self.extent[rank - 2] as usize, (p.block / columns).max(1));
                     for row in (0..rows).step_by(step) {
                         self.tile(slots, &current, &at, (row, step.min(rows - row)), (0, columns));
@@ -579,6 +602,67 @@ impl Walk<'_> {
             })
     }
 
+    /// Where all arrays can be read and written where they are, in every row: for each store whether its step writes to the array itself.
+    /// What [`Walk::tile`] finds out for each block is known for all rows then.
+    fn straight(&self, ptrs: &[*mut u8]) -> Option<SmallVec<[bool; 4]>> {
+        let (p, inner) = (self.program, self.rank() - 1);
+        let columns = self.extent[inner] as usize;
+        let direct = |access: u32, size: usize, align: usize| {
+            let a = access as usize;
+            let all = (0..inner).fold(ptrs[a] as usize, |all, d| all | self.stride(a, d) as usize);
+            self.stride(a, inner) == size as i64 && all & (align - 1) == 0
+        };
+        let fits = p.indices.is_empty()
+            && p.loads.iter().all(|l| !l.keep && direct(l.access, l.size, l.align))
+            && p.stores.iter().all(|s| !s.fill && direct(s.access, s.size, s.align));
+        if !fits {
+            return None;
+        }
+        // Whether a row that is written shares no memory with the same row of what is read.
+        let apart = |l: &Load, s: &Store| {
+            let (from, to) = (l.access as usize, s.access as usize);
+            let ([low, high], [first, last]) = (self.span(ptrs, from, l.size), self.span(ptrs, to, s.size));
+            high <= first
+                || last <= low
+                || (0..inner).all(|d| self.stride(from, d) == self.stride(to, d))
+                    && !overlap(ptrs[to], columns * s.size, ptrs[from], columns * l.size)
+        };
+        let in_place: SmallVec<[bool; 4]> =
+            p.stores.iter().map(|s| s.in_place && p.loads.iter().all(|l| apart(l, s))).collect();
+        let whole = !p.temporaries && p.stores.iter().zip(&in_place).all(|(s, in_place)| *in_place || !s.in_place);
+        (whole || columns <= p.block).then_some(in_place)
+    }
+
+    /// The first byte of an access's elements, and the first one behind them.
+    fn span(&self, ptrs: &[*mut u8], access: usize, size: usize) -> [i64; 2] {
+        let start = ptrs[access] as i64;
+        let reach = |[low, high]: [i64; 2], d: usize| {
+            let far = self.stride(access, d) * (self.extent[d] - 1);
+            [low + far.min(0), high + far.max(0)]
+        };
+        (0..self.rank()).fold([start, start + size as i64], reach)
+    }
+
+    /// One whole row, where that is [straight](Walk::straight).
+    unsafe fn straight_row(&self, slots: &mut [*mut u8], current: &[*mut u8], in_place: &[bool]) {
+        let p = self.program;
+        let n = self.extent[self.rank() - 1] as usize;
+        for load in &p.loads {
+            slots[load.slot as usize] = current[load.access as usize];
+        }
+        for (store, &in_place) in p.stores.iter().zip(in_place).filter(|(s, _)| s.in_place) {
+            slots[store.slot as usize] =
+                if in_place { current[store.access as usize] } else { p.block_at(self.scratch, store.block) };
+        }
+        // SAFETY: elements of the box are valid memory (`Program::run`); where blocks are used they have room for the row.
+        unsafe {
+            p.step_by_step(slots, n);
+            for (store, _) in p.stores.iter().zip(in_place).filter(|(_, in_place)| !**in_place) {
+                std::ptr::copy(slots[store.slot as usize], current[store.access as usize], n * store.size);
+            }
+        }
+    }
+
     /// One block: (first, count) rows and columns from the current point on.
     unsafe fn tile(
         &self,
@@ -623,15 +707,7 @@ impl Walk<'_> {
                 let direct = direct(&to, store.size, store.align) && p.loads.iter().all(apart);
                 slots[store.slot as usize] = if direct { to.ptr } else { p.block_at(self.scratch, store.block) };
             }
-            for step in &p.steps {
-                let args = step.args.map(|a| slots[a as usize] as *const u8);
-                let out = slots[step.out as usize];
-                match step.run {
-                    Run::Loop(f) => f(args.as_ptr(), out, n),
-                    Run::Math1(f) => f(args[0], out, n),
-                    Run::Math2(f, steps) => f(args[0], steps[0] as usize, args[1], steps[1] as usize, out, n),
-                }
-            }
+            p.step_by_step(slots, n);
             for store in &p.stores {
                 let to = rect(store.access);
                 let from = slots[store.slot as usize];

@@ -255,3 +255,41 @@ def test_random_programs(steps, dtype, shape):
         return results
 
     assert_same(program(ours), program(numpy), context=str(steps))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_straight_rows_and_others(seed):
+    """Views of all kinds, read and written to in place, each program met for the first time."""
+
+    def program(np):
+        rng = numpy.random.default_rng(seed)
+        rows, columns = int(rng.integers(150, 260)), int(rng.integers(150, 260))
+        dtype = ["f8", "f4", "c16", "i8"][seed % 4]
+        a, b = array(np, (rows, columns), dtype, seed), array(np, (rows, columns), dtype, seed + 1)
+        row = array(np, (columns,), dtype, seed + 2)
+        for _ in range(8):
+            i, j, kind = (int(k) for k in rng.integers(0, [rows // 2, columns // 2, 7]))
+            if kind == 0:
+                a = a * b + row
+            elif kind == 1:
+                a[i:, j:] -= b[: rows - i, : columns - j]
+            elif kind == 2:
+                b = np.roll(a, 1 + i, axis=i % 2) - b
+            elif kind == 3:
+                a[:, ::2] += row[::2]
+            elif kind == 4:
+                a[::-1] = a + b
+            elif kind == 5:
+                b = np.where(a == b, row, (a - row) * b[:, ::-1])
+            else:
+                a[1:, :j] *= a[:-1, columns - j :]
+            # (One operation at a time is not worth a plan.)
+            legate_jit.sync()
+        return a, b
+
+    with numpy.errstate(all="ignore"):
+        got, runs = unplanned(program)
+        want = program(numpy)
+    for g, w in zip(got, want, strict=True):
+        assert_same(g, w)
+    assert runs > 0

@@ -39,6 +39,29 @@ fn getting_a_slot_waits_for_nothing() {
 }
 
 #[test]
+fn it_is_at_work_from_the_first_kernel_to_the_last() {
+    let compiler = Compiler::new(Options::default());
+    let slots = [Ufunc::Add, Ufunc::Hypot].map(|op| compiler.get(&binary(op)));
+    assert!(!compiler.is_at_work(), "nobody has asked for code");
+    slots.iter().for_each(|s| s.worked(MUCH));
+    assert!(compiler.is_at_work());
+    // Who works on meanwhile goes on with what there is, however much that was, unless the processor is the only one.
+    let several = std::thread::available_parallelism().unwrap().get() > 1;
+    assert!(slots[1].code_or_work(1).is_none() || !several || slots[1].is_settled());
+    compiler.wait_all();
+    // (The last one is there a moment before it is counted.)
+    let since = std::time::Instant::now();
+    while compiler.is_at_work() && since.elapsed().as_secs() < 60 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert!(!compiler.is_at_work());
+    let shut = compiler.get(&binary(Ufunc::Fmod));
+    compiler.shut_down();
+    shut.worked(MUCH);
+    assert!(!compiler.is_at_work(), "nobody is left");
+}
+
+#[test]
 fn only_what_works_much_is_compiled() {
     let compiler = Compiler::new(Options::default());
     let slot = compiler.get(&binary(Ufunc::Add));
@@ -90,7 +113,9 @@ fn a_forked_child_compiles_for_itself() {
     // SAFETY: the child only compiles, and leaves by _exit.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        let ok = before.wait().is_some()
+        // (What the parent has begun is nothing that the child's loops have to leave room for.)
+        let ok = !compiler.is_at_work()
+            && before.wait().is_some()
             && pending.iter().all(|s| s.wait().is_some())
             && compiler.get(&binary(Ufunc::Maximum)).wait().is_some();
         // SAFETY: ends the child without running the parent's handlers.

@@ -9,25 +9,34 @@ import os
 import sys
 
 
-def _import_numpy():
-    """Imports NumPy, if nobody has, so that its BLAS leaves the processors to others when it has nothing to do.
+#: How long the threads of NumPy's BLAS look for work, as a power of two of clock cycles.
+_TIMEOUT = "OPENBLAS_THREAD_TIMEOUT"
+
+
+def _import_native():
+    """Imports NumPy, if nobody has, and what is ours, so that NumPy's BLAS leaves the processors to others when it has nothing to do.
 
     OpenBLAS's threads look for work for a tenth of a second (2**28 clock cycles) after they have started and after every product.
-    Some milliseconds are enough not to sleep between one product and the next.
+    Some milliseconds are enough not to sleep between one product and the next. Where they are there already, they may have started just
+    now, and would take a processor from the first tenth of a second: they end, and those that NumPy's next product starts know better.
     """
-    setting = "OPENBLAS_THREAD_TIMEOUT"
-    if "numpy" in sys.modules or setting in os.environ:
-        return
-    os.environ[setting] = "24"
+    there, said = "numpy" in sys.modules, _TIMEOUT in os.environ
+    if not said:
+        os.environ[_TIMEOUT] = "24"
     try:
         import numpy  # noqa: F401
+
+        from . import _native
+
+        if there and not said:
+            _native.end_blas_threads()
     finally:
-        del os.environ[setting]
+        if not said:
+            del os.environ[_TIMEOUT]
+    return _native
 
 
-_import_numpy()
-
-from . import _native  # noqa: E402
+_native = _import_native()
 from ._native import sync  # noqa: E402
 
 __version__ = _native.__version__

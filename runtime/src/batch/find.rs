@@ -1,5 +1,7 @@
 //! Finds rounds that can run together.
 
+use std::cell::Cell;
+
 use legate_jit_ir::graph::Order;
 use legate_jit_ir::{Ufunc, View};
 use rustc_hash::FxHashMap;
@@ -21,6 +23,8 @@ const CUTS: usize = 4;
 /// Rounds one after the other from which no group begins. (Of three that the program did itself its names may still hold
 /// something.)
 const FAILURES: usize = 4;
+/// Records that are looked at in vain, for each that the trace has: a loop that cannot go together is to be found out soon.
+const IN_VAIN: usize = 6;
 /// Elements of a value from which on rounds are better off by themselves: what they compute would leave the caches before it is
 /// put in its place.
 const LARGE: usize = 1 << 17;
@@ -116,7 +120,8 @@ pub(crate) fn groups(trace: &Trace, uses: &Uses) -> Vec<Group> {
     let roots = roots(trace);
     let mut met: FxHashMap<u64, SmallVec<[usize; 4]>> = FxHashMap::default();
     let (mut i, mut tries) = (0, 0);
-    while i < n && tries < TRIES {
+    let left = Cell::new(IN_VAIN * n);
+    while i < n && tries < TRIES && left.get() > 0 {
         let before = met.entry(words[i]).or_default();
         let repeats = |&from: &usize| {
             let period = i - from;
@@ -126,7 +131,7 @@ pub(crate) fn groups(trace: &Trace, uses: &Uses) -> Vec<Group> {
         };
         if let Some((start, period, end)) = before.iter().rev().find_map(repeats) {
             tries += 1;
-            let region = Region { trace, uses, roots: &roots, start, period, end };
+            let region = Region { trace, uses, roots: &roots, start, period, end, left: &left };
             let groups = region.groups();
             if !groups.is_empty() {
                 found.extend(groups);
@@ -151,7 +156,8 @@ pub(crate) fn before_more(trace: &Trace, uses: &Uses, start: usize, period: usiz
     if end < start + MIN_ROUNDS * period || period > LONGEST || !repeats {
         return None;
     }
-    let last = Region { trace, uses, roots: &roots, start, period, end }.group(start)?;
+    let left = Cell::new(period);
+    let last = Region { trace, uses, roots: &roots, start, period, end, left: &left }.group(start)?;
     let varies = |role: &Role| matches!(role, Role::Scalar { varies: true });
     let alone = last.kept.is_empty() && !last.carried.contains(&true) && !last.roles.iter().flatten().any(varies);
     if !alone || last.end() != end {
@@ -184,6 +190,8 @@ struct Region<'a> {
     start: usize,
     period: usize,
     end: usize,
+    /// Records that may still be looked at in vain.
+    left: &'a Cell<usize>,
 }
 
 /// By how much a layout begins later than another one along each axis of the base.
@@ -290,7 +298,7 @@ impl Region<'_> {
         let mut found = Vec::new();
         let mut start = first;
         let mut failures = 0;
-        while start + MIN_ROUNDS * self.period <= self.end && failures < FAILURES {
+        while start + MIN_ROUNDS * self.period <= self.end && failures < FAILURES && self.left.get() > 0 {
             match self.group(start) {
                 Some(group) => {
                     start = group.end();
@@ -298,6 +306,7 @@ impl Region<'_> {
                     failures = 0;
                 }
                 None => {
+                    self.left.set(self.left.get().saturating_sub(self.period));
                     start += self.period;
                     failures += 1;
                 }

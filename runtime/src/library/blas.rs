@@ -24,7 +24,30 @@ pub(super) struct Blas {
     gemv: [Gemv; 4],
     gemm: [Gemm; 4],
     syrk: [Syrk; 4],
-    threads: Option<(SetThreads, GetThreads)>,
+    threads: Option<Threads>,
+}
+
+/// How many threads the library uses.
+struct Threads {
+    set: SetThreads,
+    get: GetThreads,
+    /// Whether its own threads are there, and the number itself, where the library shows them.
+    server: Option<(*const c_int, *mut c_int)>,
+}
+
+impl Threads {
+    /// # Safety
+    /// The library is one of OpenBLAS's, and only who has `ALONE` sets the number.
+    unsafe fn set(&self, n: c_int) {
+        // SAFETY: OpenBLAS's own function for this, and its variables, which that would set. It would also start the threads if they are
+        // not there.
+        unsafe {
+            match self.server {
+                Some((there, number)) if there.read_volatile() == 0 => number.write_volatile(n),
+                _ => (self.set)(n),
+            }
+        }
+    }
 }
 
 type SetThreads = unsafe extern "C" fn(c_int);
@@ -67,6 +90,32 @@ pub fn set_threads(n: usize) {
     }
 }
 
+/// Ends the threads of a BLAS that is loaded already, which look for work for a tenth of a second after they have started, and after each
+/// product, on processors that others could use. The next product of its own that is for several threads starts them again, and then they
+/// look for as long as the environment says now.
+///
+/// It is what the library itself does before a fork. Nobody else may be inside the library.
+pub fn end_threads() {
+    for path in CANDIDATES.lock().iter() {
+        let Ok(name) = CString::new(path.as_os_str().as_encoded_bytes()) else { continue };
+        // SAFETY: a NUL-terminated path; what is not loaded is not loaded by that.
+        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NOLOAD) };
+        if handle.is_null() {
+            continue;
+        }
+        for name in [c"blas_thread_shutdown_", c"openblas_read_env"] {
+            // SAFETY: a live handle and a NUL-terminated name.
+            let call = unsafe { libc::dlsym(handle, name.as_ptr()) };
+            if !call.is_null() {
+                // SAFETY: OpenBLAS's functions of these names take nothing; the caller sees to it that they may be called.
+                unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn()>(call)() };
+            }
+        }
+        // SAFETY: the handle, which is one of several.
+        unsafe { libc::dlclose(handle) };
+    }
+}
+
 /// See [`Blas::alone`].
 pub(super) struct Alone<'a>(&'a Blas);
 
@@ -74,9 +123,9 @@ impl Drop for Alone<'_> {
     fn drop(&mut self) {
         let mut alone = ALONE.lock();
         alone.0 -= 1;
-        if let (0, Some((set, _))) = (alone.0, self.0.threads) {
-            // SAFETY: OpenBLAS's own function for this.
-            unsafe { set(alone.1) };
+        if let (0, Some(threads)) = (alone.0, &self.0.threads) {
+            // SAFETY: this has `ALONE`.
+            unsafe { threads.set(alone.1) };
         }
     }
 }
@@ -150,10 +199,14 @@ fn open(path: &std::path::Path) -> Result<Blas> {
             gemm: each("gemm")?,
             syrk: each("syrk")?,
             threads: match (find("openblas_set_num_threads"), find("openblas_get_num_threads")) {
-                (Ok(set), Ok(get)) => Some((
-                    std::mem::transmute::<*const c_void, SetThreads>(set),
-                    std::mem::transmute::<*const c_void, GetThreads>(get),
-                )),
+                (Ok(set), Ok(get)) => Some(Threads {
+                    set: std::mem::transmute::<*const c_void, SetThreads>(set),
+                    get: std::mem::transmute::<*const c_void, GetThreads>(get),
+                    server: match [c"blas_server_avail", c"blas_cpu_number"].map(|v| libc::dlsym(handle, v.as_ptr())) {
+                        [there, number] if !there.is_null() && !number.is_null() => Some((there.cast(), number.cast())),
+                        _ => None,
+                    },
+                }),
                 (Err(_), _) | (_, Err(_)) => None,
             },
         })
@@ -283,11 +336,11 @@ impl Blas {
     fn limit_threads(&self) {
         let n = THREADS.load(Ordering::Relaxed);
         let mut alone = ALONE.lock();
-        match (self.threads, n) {
+        match (&self.threads, n) {
             (_, 0) | (None, _) => {}
             (Some(_), _) if alone.0 > 0 => alone.1 = n as c_int,
-            // SAFETY: OpenBLAS's own function for this.
-            (Some((set, _)), _) => unsafe { set(n as c_int) },
+            // SAFETY: this has `ALONE`.
+            (Some(threads), _) => unsafe { threads.set(n as c_int) },
         }
     }
 
@@ -295,11 +348,11 @@ impl Blas {
     /// on the processors where ours have work by then.
     pub(super) fn alone(&self) -> Alone<'_> {
         let mut alone = ALONE.lock();
-        if let (0, Some((set, get))) = (alone.0, self.threads) {
-            // SAFETY: OpenBLAS's own functions for this.
+        if let (0, Some(threads)) = (alone.0, &self.threads) {
+            // SAFETY: OpenBLAS's own function for this; this has `ALONE`.
             unsafe {
-                alone.1 = get();
-                set(1);
+                alone.1 = (threads.get)();
+                threads.set(1);
             }
         }
         alone.0 += 1;

@@ -431,3 +431,36 @@ fn two_arrays_change_places() {
         check(&kernel, &[operand(0), operand(1), operand(0), operand(1)], &memories, &[], &[0], &[n as i64], "swap");
     }
 }
+
+/// Rows that can be read and written where they are: side by side in one array, in place, over a row that all share, out of step with memory.
+#[test]
+fn straight_rows() {
+    let mut rng = Rng(7);
+    let unit = |write| Access { dtype: DType::F64, inner: InnerStride::Unit, write };
+    for (rows, columns) in [(1i64, 40i64), (7, 33), (5, 100), (3, 3000)] {
+        for steps in 1..4 {
+            let mut kernel = Kernel { rank: 2, ..Kernel::default() };
+            let (x, y) = (kernel.body.push(Op::Load(0), DType::F64), kernel.body.push(Op::Load(1), DType::F64));
+            let mut value = y;
+            for ufunc in [Ufunc::Subtract, Ufunc::Multiply, Ufunc::Add].into_iter().take(steps) {
+                value = kernel.body.push(Op::Map(ufunc, [x, value].into_iter().collect()), DType::F64);
+            }
+            kernel.body.stores.push((2, value));
+            kernel.accesses.extend([unit(false), unit(false), unit(true)]);
+            let memories = [filled(&mut rng, DType::F64, (rows * 2 * columns + 2) as usize)];
+            let at = |offset: i64, row: i64| Operand { memory: 0, offset, strides: vec![row, 8] };
+            let (right, row) = (8 * columns, 16 * columns);
+            let cases = [
+                ("beside each other", [at(0, row), at(0, row), at(right, row)]),
+                ("in place", [at(right, row), at(0, row), at(0, row)]),
+                ("one row for all", [at(right, 0), at(0, row), at(0, row)]),
+                ("upside down", [at(right, row), at(right + row * (rows - 1), -row), at(0, row)]),
+                ("between elements", [at(right + 4, row), at(right + 4, row), at(4, row)]),
+            ];
+            for (what, operands) in cases {
+                // (Above, the row for all is one that is not written.)
+                check(&kernel, &operands, &memories, &[], &[0, 0], &[rows, columns], &format!("{what} {rows} {steps}"));
+            }
+        }
+    }
+}
