@@ -16,6 +16,7 @@ mod even;
 pub mod frame;
 mod gather;
 pub mod numbers;
+mod outer;
 mod reach;
 
 use std::collections::HashMap;

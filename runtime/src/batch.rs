@@ -33,7 +33,7 @@ pub(crate) enum Role {
     /// What lies in a store when the rounds begin, seen through the first round's layout moved on by `step` elements a round.
     Store {
         src: Src,
-        step: i64,
+        step: Step,
     },
     /// The value that a record of the same round has written there: the number of that record.
     Written(u32),
@@ -44,6 +44,27 @@ pub(crate) enum Role {
     None,
 }
 
+/// By how many elements a round's place lies behind that of the round before, and where rounds come in rows, that of a row's round
+/// behind that of the same round in the row before.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Step {
+    pub(crate) round: i64,
+    pub(crate) row: i64,
+}
+
+impl Step {
+    pub(crate) const NONE: Step = Step { round: 0, row: 0 };
+}
+
+/// Rows of rounds, as two loops within each other have them: what one row's rounds do, those of the next do at other places.
+pub(crate) struct Rows<'a> {
+    pub(crate) count: usize,
+    /// Rounds of a row.
+    pub(crate) rounds: usize,
+    /// For each argument of a round's records by how much it is seen elsewhere in the next row.
+    pub(crate) shifts: &'a [Shift],
+}
+
 /// Rounds that do the same at other places.
 pub(crate) struct Group {
     /// The first record of the first round.
@@ -51,7 +72,9 @@ pub(crate) struct Group {
     /// Records of a round.
     pub(crate) period: usize,
     pub(crate) rounds: usize,
-    /// Of those, the ones that the trace has. If there are more, every round has the same numbers, and nothing is kept or carried.
+    /// If so many rounds are a row of several, how many rows there are.
+    pub(crate) rows: Option<usize>,
+    /// Of the rounds, the ones that the trace has. If there are more, every round has the same numbers, and nothing is kept or carried.
     pub(crate) recorded: usize,
     /// Of each record of a round.
     pub(crate) roles: Vec<[Role; 3]>,
@@ -70,8 +93,7 @@ pub(crate) struct Write {
     pub(crate) record: u32,
     /// What it writes to, as it is when the rounds begin.
     pub(crate) base: Src,
-    /// Elements from the place that one round writes to that of the next.
-    pub(crate) step: i64,
+    pub(crate) step: Step,
     /// The last write of the round to this base.
     pub(crate) last: bool,
 }
@@ -84,5 +106,26 @@ fn missing() -> Error {
 impl Group {
     pub(crate) fn end(&self) -> usize {
         self.start + self.period * self.recorded
+    }
+
+    /// What the group can be cut into: rows, or rounds; and how many rounds each is.
+    fn pieces(&self) -> (usize, usize) {
+        match self.rows {
+            Some(rows) => (rows, self.rounds),
+            None => (self.rounds, 1),
+        }
+    }
+
+    /// By how much the place of a piece lies behind that of the one before.
+    fn between_pieces(&self, step: Step) -> i64 {
+        if self.rows.is_some() { step.row } else { step.round }
+    }
+
+    /// The axes before those of a round's values, and how far apart their elements lie, for so many pieces.
+    fn axes(&self, pieces: usize, step: Step) -> SmallVec<[(usize, i64); 2]> {
+        match self.rows {
+            Some(_) => SmallVec::from_slice(&[(pieces, step.row), (self.rounds, step.round)]),
+            None => SmallVec::from_slice(&[(pieces, step.round)]),
+        }
     }
 }

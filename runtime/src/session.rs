@@ -13,6 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::ahead::Ahead;
 use crate::base::{State, Token, Version};
+use crate::batch::Rows;
 use crate::eager::Eager;
 use crate::exec::Prepared;
 use crate::inline::Inline;
@@ -355,8 +356,8 @@ impl Session {
     }
 
     /// See `run_with_more`.
-    pub(crate) fn run_rounds(&mut self, first: usize, period: usize, more: usize) -> Result<bool> {
-        let result = self.run_with_more(first, period, more);
+    pub(crate) fn run_rounds(&mut self, first: usize, period: usize, more: usize, rows: Option<&Rows>) -> Result<bool> {
+        let result = self.run_with_more(first, period, more, rows);
         if let Err(e) = &result {
             self.lose(e);
         }
@@ -604,7 +605,7 @@ impl Session {
     }
 
     fn may_go_unplanned(&self) -> bool {
-        self.inline.is_on() && !self.config.plan_only && !self.trace.exported
+        self.inline.needs_no_plans() && !self.config.plan_only && !self.trace.exported
     }
 
     /// A trace that takes milliseconds to plan, over arrays that stay in cache from one operation to the next.

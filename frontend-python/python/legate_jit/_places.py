@@ -4,6 +4,9 @@
 everything that is made of the variable is a sum of it and of numbers that stay the same, or a product with one, and where nothing
 but an index is made of those (integers, slices, tuples of them) for an array. The body is followed with *kinds* in place of values; it
 goes straight from its first instruction to its last.
+
+If such a loop is all that another one does, but for numbers (`for i in range(n): for j in range(n - w + 1): ...`), and all that is made
+of both variables moves on evenly with each, that one is told, too.
 """
 
 import functools
@@ -60,8 +63,10 @@ class NotEven(Exception):
 class Body:
     """The straight body of a loop over `variable`."""
 
-    def __init__(self, variable):
+    def __init__(self, variable, places=((), ())):
         self.variable = variable
+        #: Other names that hold places: local ones, others.
+        self.places = places
         self.stack = []
         #: Kinds of the names that the round has bound: local ones, others.
         self.bound = ({}, {})
@@ -150,6 +155,8 @@ class Body:
             return PLACE
         if name in self.bound[where]:
             return self.bound[where][name]
+        if name in self.places[where]:
+            return PLACE
         self.read[where].add(name)
         return Held(f"{where}{name}")
 
@@ -163,6 +170,100 @@ class Body:
                 raise NotEven
             return ARRAY
         return container
+
+
+class Head:
+    """What a loop over `variable` does before the loop in it begins: numbers, and a range."""
+
+    #: Python's functions of numbers, and what they make.
+    FUNCTIONS = {"range": "range", "len": OTHER, "min": OTHER, "max": OTHER}
+    #: What arrays may be asked for.
+    NUMBERS = frozenset(["shape", "size", "ndim"])
+
+    def __init__(self, variable):
+        self.variable = variable
+        self.stack = []
+        self.bound = ({}, {})
+        #: Names that are read, each with whether it may be an array; names of functions.
+        self.read = ({}, {})
+        self.functions = set()
+
+    def run(self, instructions):
+        for i in instructions:
+            self.step(i)
+        if self.stack != ["iterator"]:
+            raise NotEven
+
+    def step(self, i):
+        name = i.opname
+        if name == "LOAD_GLOBAL" and i.argval in self.FUNCTIONS:
+            if not i.arg & 1:
+                raise NotEven
+            self.functions.add(i.argval)
+            self.stack.append(("call", i.argval))
+        elif name == "PUSH_NULL":
+            self.stack.append("null")
+        elif name == "LOAD_NAME" and self.stack[-1:] == ["null"]:
+            if i.argval not in self.FUNCTIONS:
+                raise NotEven
+            self.functions.add(i.argval)
+            self.stack[-1] = ("call", i.argval)
+        elif name in LOADS:
+            if name == "LOAD_GLOBAL" and i.arg & 1:
+                raise NotEven
+            self.stack.append(self.load(LOADS[name], i.argval))
+        elif name in STORES:
+            kind = self.number(self.stack.pop())
+            if i.argval == self.variable:
+                raise NotEven
+            self.bound[STORES[name]][i.argval] = kind
+        elif name == "LOAD_CONST":
+            self.stack.append(OTHER)
+        elif name == "LOAD_ATTR" and i.argval in self.NUMBERS:
+            if not isinstance(self.stack.pop(), Held):
+                raise NotEven
+            self.stack.append(OTHER)
+        elif name == "BINARY_SUBSCR":
+            container, key = self.stack.pop(-2), self.stack.pop()
+            if container != OTHER or self.number(key) != OTHER:
+                raise NotEven
+            self.stack.append(OTHER)
+        elif name == "BINARY_OP":
+            a, b = self.number(self.stack.pop(-2)), self.number(self.stack.pop())
+            self.stack.append(combined(a, b, i.argrepr))
+        elif name == "CALL":
+            arguments = [self.stack.pop() for _ in range(i.arg)]
+            called = self.stack.pop()
+            if not isinstance(called, tuple):
+                raise NotEven
+            if called[1] != "len" and any(self.number(kind) != OTHER for kind in arguments):
+                raise NotEven
+            if called[1] == "len" and not all(isinstance(kind, Held) for kind in arguments):
+                raise NotEven
+            self.stack.append(self.FUNCTIONS[called[1]])
+        elif name == "GET_ITER":
+            if self.stack.pop() != "range":
+                raise NotEven
+            self.stack.append("iterator")
+        elif name not in ("CACHE", "EXTENDED_ARG", "NOP", "PRECALL"):
+            raise NotEven
+
+    def load(self, where, name):
+        if name == self.variable:
+            return PLACE
+        if name in self.bound[where]:
+            return self.bound[where][name]
+        self.read[where].setdefault(name, True)
+        return Held(f"{where}{name}")
+
+    def number(self, kind):
+        """The kind of what has to be a number."""
+        if isinstance(kind, Held):
+            self.read[int(kind[0])][kind[1:]] = False
+            return OTHER
+        if kind not in (PLACE, OTHER):
+            raise NotEven
+        return kind
 
 
 def still(kind):
@@ -189,8 +290,8 @@ def combined(a, b, operator):
 def places(code):
     """The loops over a range that move on evenly.
 
-    Of each: (first offset, offset behind, place of the iterator on the stack, (numbers of the local names that it reads before it
-    binds them, global names of that kind), numbers of the local names that must be arrays, global names that must be).
+    Of each: (first offset, offset behind, place of the iterator on the stack, names that it reads before it binds them, names that must
+    be arrays, what `around` finds). Names are (numbers of the local ones, global ones).
     """
     _, optimized, library, lines, _, _ = _loops.analyse(code)
     found = []
@@ -213,8 +314,55 @@ def places(code):
         except NotEven:
             continue
         if body.uses and _loops.is_harmless(inner, names):
-            local = sorted(names.index(name) for name in body.read[0])
-            arrays = sorted(names.index(name) for name in body.arrays[0])
-            reads = (local, sorted(body.read[1]))
-            found.append((i.offset, i.argval, depths[i.offset] - 1, reads, arrays, sorted(body.arrays[1])))
+
+            def numbered(pair):
+                return sorted(names.index(name) for name in pair[0]), sorted(pair[1])
+
+            outer = around(instructions, n, body, inner, optimized, numbered)
+            if outer is not None:
+                outer = (outer[0], depths[outer[0]] - 1, *outer[1:])
+            place = depths[i.offset] - 1
+            found.append((i.offset, i.argval, place, numbered(body.read), numbered(body.arrays), outer))
     return found
+
+
+def around(instructions, n, body, inner, optimized, numbered):
+    """The loop that does nothing but the loop with this instruction and this body, or None.
+
+    (First offset, names of what moves with its rounds, names that the inner loop's head reads, those of Python's own functions, names
+    that must be arrays). A name that is read is (number of a local one, name, whether it may be an array).
+    """
+    before = [m for m in range(n) if instructions[m].opname == "FOR_ITER" and instructions[m].argval > instructions[n].offset]
+    if not before:
+        return None
+    first = before[-1]
+    outer, bound = instructions[first], instructions[first + 1]
+    after = [j for j in instructions[n:] if instructions[n].argval <= j.offset < outer.argval]
+    ends = [j for j in after if j.opname not in ("CACHE", "EXTENDED_ARG", "NOP")]
+    if len(ends) != 1 or ends[0].opname != "JUMP_BACKWARD" or ends[0].argval != outer.offset:
+        return None
+    variables = [bound.argval, instructions[n + 1].argval]
+    if bound.opname != ("STORE_FAST" if optimized else "STORE_NAME") or variables[0] == variables[1]:
+        return None
+    head = Head(bound.argval)
+    where = 0 if optimized else 1
+    try:
+        head.run(instructions[first + 2 : n])
+        places = tuple({name for name, kind in names.items() if kind == PLACE} for names in head.bound)
+        places[where].add(bound.argval)
+        both = Body(variables[1], places)
+        both.run(inner)
+    except (NotEven, IndexError):
+        return None
+    for names, read, bound_there, fixed in zip(body.bound, body.read, head.bound, head.read):
+        # Nothing goes on from round to round but what lies in arrays.
+        if names.keys() & read or (names.keys() | bound_there.keys() | set(variables)) & fixed.keys():
+            return None
+        # Numbers may be bound before the inner loop, arrays are what they are.
+        if names.keys() & (bound_there.keys() | set(variables)):
+            return None
+    if variables[1] in body.read[where] or variables[1] in head.bound[where]:
+        return None
+    sizes = [(numbered(([name], []))[0][0], name, kind) for name, kind in sorted(head.read[0].items())]
+    sizes += [(None, name, kind) for name, kind in sorted(head.read[1].items())]
+    return outer.offset, numbered(places), sizes, sorted(head.functions), numbered(both.arrays)

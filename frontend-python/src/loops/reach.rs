@@ -30,7 +30,18 @@ impl Reach {
 
     /// Adds what is there now.
     pub(super) fn add_to(&self, py: Python<'_>, all: &mut Gathered, types: &Types) -> Option<()> {
-        for (globals, name) in &self.globals {
+        self.add_others_to(py, all, types, |_| false)
+    }
+
+    /// The same, but for global names that are left out.
+    pub(super) fn add_others_to(
+        &self,
+        py: Python<'_>,
+        all: &mut Gathered,
+        types: &Types,
+        left_out: impl Fn(&Py<PyString>) -> bool,
+    ) -> Option<()> {
+        for (globals, name) in self.globals.iter().filter(|(_, name)| !left_out(name)) {
             all.add_global(types, globals.bind(py), name.bind(py))?;
         }
         for cell in &self.cells {

@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 
+use legate_jit_ir::Ufunc;
 use legate_jit_ir::graph::Order;
-use legate_jit_ir::{Ufunc, View};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::{Group, Role, Write};
+use super::{Group, Role, Rows, Step, Write};
 use crate::layout::{Layout, mix};
 use crate::trace::{Arg, Op, Rec, Src, Trace, reduce_word};
 
@@ -131,7 +131,7 @@ pub(crate) fn groups(trace: &Trace, uses: &Uses) -> Vec<Group> {
         };
         if let Some((start, period, end)) = before.iter().rev().find_map(repeats) {
             tries += 1;
-            let region = Region { trace, uses, roots: &roots, start, period, end, left: &left };
+            let region = Region { trace, uses, roots: &roots, start, period, end, left: &left, rows: None };
             let groups = region.groups();
             if !groups.is_empty() {
                 found.extend(groups);
@@ -149,15 +149,22 @@ pub(crate) fn groups(trace: &Trace, uses: &Uses) -> Vec<Group> {
     found
 }
 
-/// The groups of a trace that ends with rounds from record `start` on, to which more can be added of which there are no records.
-pub(crate) fn before_more(trace: &Trace, uses: &Uses, start: usize, period: usize) -> Option<Vec<Group>> {
+/// The groups of a trace that ends with rounds from record `start` on, to which more can be added of which there are no records;
+/// perhaps with whole rows of rounds.
+pub(crate) fn before_more(
+    trace: &Trace,
+    uses: &Uses,
+    start: usize,
+    period: usize,
+    rows: Option<&Rows>,
+) -> Option<Vec<Group>> {
     let (end, words, roots) = (trace.recs.len(), words(trace), roots(trace));
     let repeats = (start + period..end).all(|i| words[i] == words[i - period]);
     if end < start + MIN_ROUNDS * period || period > LONGEST || !repeats {
         return None;
     }
     let left = Cell::new(period);
-    let last = Region { trace, uses, roots: &roots, start, period, end, left: &left }.group(start)?;
+    let last = Region { trace, uses, roots: &roots, start, period, end, left: &left, rows }.group(start)?;
     let varies = |role: &Role| matches!(role, Role::Scalar { varies: true });
     let alone = last.kept.is_empty() && !last.carried.contains(&true) && !last.roles.iter().flatten().any(varies);
     if !alone || last.end() != end {
@@ -192,6 +199,8 @@ struct Region<'a> {
     end: usize,
     /// Records that may still be looked at in vain.
     left: &'a Cell<usize>,
+    /// Where the records are the first of several rows of rounds.
+    rows: Option<&'a Rows<'a>>,
 }
 
 /// By how much a layout begins later than another one along each axis of the base.
@@ -208,6 +217,8 @@ pub(crate) fn shift(from: &Layout, to: &Layout) -> Option<Shift> {
 struct Access<'a> {
     layout: &'a Layout,
     shift: Shift,
+    /// By how much it lies elsewhere in the next row of rounds.
+    by_row: Option<&'a Shift>,
 }
 
 impl Access<'_> {
@@ -222,15 +233,27 @@ impl Access<'_> {
         (low, high)
     }
 
-    /// Whether no round's access touches what another round's other access does.
-    fn is_apart(&self, other: &Access) -> bool {
+    /// Whether no round's access touches what another round's other access does, with so many rounds in a row.
+    fn is_apart(&self, other: &Access, rounds: usize) -> bool {
         if self.layout.lshape != other.layout.lshape {
             return false;
         }
-        (0..self.shift.len()).any(|d| {
+        let far = |d: usize| {
             let ((low, high), (from, to)) = (self.reach(d), other.reach(d));
-            self.shift[d] == other.shift[d] && self.shift[d].abs() > (high - from).max(to - low)
-        })
+            (high - from).max(to - low)
+        };
+        let moves_alike = |d: usize| self.shift[d] == other.shift[d];
+        let mut axes = 0..self.shift.len();
+        let in_a_row = axes.clone().any(|d| moves_alike(d) && self.shift[d].abs() > far(d));
+        let rows = match (self.by_row, other.by_row) {
+            (None, None) => return in_a_row,
+            (Some(one), Some(other)) => (one, other),
+            (Some(_), None) | (None, Some(_)) => return false,
+        };
+        // (Rounds of two rows differ by any number of rounds.)
+        let most = |d: usize| far(d) as i128 + (rounds as i128 - 1) * self.shift[d].unsigned_abs() as i128;
+        let row_by_row = axes.any(|d| moves_alike(d) && rows.0[d] == rows.1[d] && rows.0[d].abs() as i128 > most(d));
+        in_a_row && row_by_row
     }
 
     /// Whether the two touch nothing in common in one round.
@@ -384,7 +407,7 @@ impl Region<'_> {
                 *known = varies;
             }
         }
-        Some(Group { start, period: self.period, rounds, recorded: rounds, roles, writes, kept, carried })
+        Some(Group { start, period: self.period, rounds, rows: None, recorded: rounds, roles, writes, kept, carried })
     }
 
     /// Whether there may be an axis more.
@@ -392,7 +415,9 @@ impl Region<'_> {
         match rec.op {
             Op::Reduce(n) => !matches!(self.trace.reduces[n as usize].order, Order::Blocks { .. }),
             Op::Matmul => false,
-            Op::Map(_) | Op::Copy | Op::Update | Op::Scan(..) | Op::Index(_) => rec.perm.leading_zeros() >= 4,
+            Op::Map(_) | Op::Copy | Op::Update | Op::Scan(..) | Op::Index(_) => {
+                rec.perm.leading_zeros() >= if self.rows.is_some() { 8 } else { 4 }
+            }
         }
     }
 
@@ -404,7 +429,7 @@ impl Region<'_> {
         let mut read: SmallVec<[(Src, usize); 4]> = SmallVec::new();
         for (j, q, arg) in self.args(start) {
             let Role::Store { src, step } = roles[j][q] else { continue };
-            let new = self.layout(arg).size.min(step.unsigned_abs() as usize);
+            let new = self.layout(arg).size.min(step.round.unsigned_abs() as usize);
             match read.iter_mut().find(|(known, _)| *known == src) {
                 Some((_, most)) => *most = new.max(*most),
                 None => read.push((src, new)),
@@ -578,15 +603,17 @@ impl Region<'_> {
         let mut reads: Vec<(Src, Access)> = Vec::new();
         let mut roles = vec![const { [Role::None, Role::None, Role::None] }; self.period];
         for (k, ((j, q, arg), link)) in self.args(start).zip(links).enumerate() {
-            let access = || Access { layout: self.layout(arg), shift: shifts[k].clone() };
+            let by_row = self.rows.map(|rows| &rows.shifts[k]);
+            let access = || Access { layout: self.layout(arg), shift: shifts[k].clone(), by_row };
+            let step = || self.step(arg, &shifts[k], by_row);
             if q == 0
                 && let Some(base) = bases[j]
             {
                 writes.push((base, j as u32, access()));
-                roles[j][q] = Role::Store { src: base, step: self.step(arg, &shifts[k]) };
+                roles[j][q] = Role::Store { src: base, step: step() };
                 continue;
             }
-            let still = shifts[k].iter().all(|&s| s == 0);
+            let still = shifts[k].iter().chain(by_row.into_iter().flatten()).all(|&s| s == 0);
             roles[j][q] = match *link {
                 Link::Local(d) => match bases[d as usize] {
                     None if still => Role::Local(d),
@@ -595,22 +622,23 @@ impl Region<'_> {
                         let access = access();
                         let role = self.written(&writes, base, &access)?;
                         reads.push((base, access));
-                        role.unwrap_or(Role::Store { src: base, step: self.step(arg, &shifts[k]) })
+                        role.unwrap_or_else(|| Role::Store { src: base, step: step() })
                     }
                 },
                 Link::Left(d) => {
                     let base = bases[d as usize]?;
                     reads.push((base, access()));
-                    Role::Store { src: base, step: self.step(arg, &shifts[k]) }
+                    Role::Store { src: base, step: step() }
                 }
-                Link::Outer(src) => Role::Store { src, step: self.step(arg, &shifts[k]) },
+                Link::Outer(src) => Role::Store { src, step: step() },
                 Link::Scalar => Role::Scalar { varies: false },
                 Link::Carried => continue,
             };
         }
+        let rounds = self.rows.map_or(1, |rows| rows.rounds);
         let apart = |(base, _, write): &(Src, u32, Access)| {
-            writes.iter().all(|(other, _, w)| other != base || write.is_apart(w))
-                && reads.iter().all(|(other, read)| other != base || write.is_apart(read))
+            writes.iter().all(|(other, _, w)| other != base || write.is_apart(w, rounds))
+                && reads.iter().all(|(other, read)| other != base || write.is_apart(read, rounds))
         };
         if !writes.iter().all(apart) {
             return None;
@@ -620,7 +648,7 @@ impl Region<'_> {
             .map(|&(base, record, ref access)| Write {
                 record,
                 base,
-                step: step_of(&access.layout.view, &access.layout.lshape, &access.shift),
+                step: step_of(access.layout, &access.shift, access.by_row),
                 last: self.is_last_write(start, record as usize),
             })
             .collect();
@@ -633,7 +661,8 @@ impl Region<'_> {
             if *other != base {
                 continue;
             }
-            if write.layout.hash == access.layout.hash && write.shift == access.shift {
+            let moves_alike = write.shift == access.shift && write.by_row == access.by_row;
+            if write.layout.hash == access.layout.hash && moves_alike {
                 return Some(Some(Role::Written(*record)));
             }
             if !write.is_elsewhere(access) {
@@ -643,14 +672,48 @@ impl Region<'_> {
         Some(None)
     }
 
-    fn step(&self, arg: &Arg, by: &Shift) -> i64 {
-        let layout = self.layout(arg);
-        step_of(&layout.view, &layout.lshape, by)
+    fn step(&self, arg: &Arg, by: &Shift, by_row: Option<&Shift>) -> Step {
+        step_of(self.layout(arg), by, by_row)
     }
 }
 
-/// A shift in elements of the base.
-fn step_of(view: &View, lshape: &[usize], by: &Shift) -> i64 {
-    debug_assert_eq!(view.axes.len(), by.len());
-    legate_jit_ir::shape::c_strides(lshape).iter().zip(by).map(|(stride, s)| stride * s).sum()
+/// Shifts in elements of the base.
+fn step_of(layout: &Layout, by: &Shift, by_row: Option<&Shift>) -> Step {
+    debug_assert_eq!(layout.view.axes.len(), by.len());
+    let strides = legate_jit_ir::shape::c_strides(&layout.lshape);
+    let elements = |by: &Shift| strides.iter().zip(by).map(|(stride, s)| stride * s).sum();
+    Step { round: elements(by), row: by_row.map_or(0, elements) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Array;
+    use crate::array::index::Index;
+    use legate_jit_ir::DType;
+
+    /// Whether an element that moves by so much a round and a row is another one in every round.
+    fn is_apart(shape: &[usize], round: &[i64], row: &[i64], rounds: usize) -> bool {
+        let whole = Array::zeros(shape, DType::F64).unwrap();
+        let first: Vec<Index> = shape.iter().map(|&n| Index::Int(n as i64 / 2)).collect();
+        let layout = whole.index(&first).unwrap().layout.clone();
+        let (shift, row) = (Shift::from_slice(round), Shift::from_slice(row));
+        let access = || Access { layout: &layout, shift: shift.clone(), by_row: Some(&row) };
+        access().is_apart(&access(), rounds)
+    }
+
+    #[test]
+    fn rows_are_apart_whatever_their_rounds() {
+        assert!(is_apart(&[9, 9], &[0, 1], &[1, 0], 9));
+        assert!(is_apart(&[9, 9], &[-1, 0], &[0, -2], 9));
+        assert!(!is_apart(&[9, 9], &[0, 1], &[0, 1], 9));
+        assert!(!is_apart(&[9, 9], &[0, 1], &[0, 0], 9));
+        assert!(!is_apart(&[9, 9], &[0, 0], &[1, 0], 9));
+        // In one axis a row begins where the one before has ended.
+        assert!(is_apart(&[99], &[1], &[10], 10));
+        assert!(!is_apart(&[99], &[1], &[10], 11));
+        assert!(is_apart(&[99], &[2], &[-19], 10));
+        // (The next round is where the last row's was.)
+        assert!(!is_apart(&[9, 9], &[1, 1], &[1, 1], 3));
+    }
 }

@@ -7,7 +7,7 @@ use legate_jit_ir::{DType, Shape, View};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::{Group, Role, missing};
+use super::{Group, Role, Step, missing};
 use crate::base::{State, Token, Version};
 use crate::layout::{Class, Layout, Strides};
 use crate::shared::Shared;
@@ -62,7 +62,7 @@ impl Values<'_> {
 /// The part of a store between two elements, in which several rounds read.
 struct Window {
     src: Src,
-    step: i64,
+    step: Step,
     low: i64,
     high: i64,
     store: Option<Arc<Store>>,
@@ -74,6 +74,8 @@ pub(super) struct Rounds<'a> {
     group: &'a Group,
     from: usize,
     count: usize,
+    /// The axes that the values of all rounds have before those of a round's.
+    lead: SmallVec<[usize; 2]>,
     part: &'a mut Trace,
     windows: SmallVec<[Window; 4]>,
     /// Of each record of a round: its number in the part, and whether it has the rounds' axis.
@@ -81,8 +83,8 @@ pub(super) struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    /// The rounds `from..from + count` of a group; the results are the values for each of the group's writes, and of the records
-    /// whose results are kept, the rounds' axis in front.
+    /// The rounds (or rows of rounds) `from..from + count` of a group; the results are the values for each of the group's writes, and
+    /// of the records whose results are kept, the rounds' axes in front.
     pub(super) fn make(
         values: &'a Values<'a>,
         group: &'a Group,
@@ -91,7 +93,8 @@ impl<'a> Rounds<'a> {
         part: &'a mut Trace,
     ) -> Result<SmallVec<[Shared<Version>; 2]>> {
         let made = vec![None; group.period];
-        let mut rounds = Rounds { values, group, from, count, part, windows: SmallVec::new(), made };
+        let lead = group.axes(count, Step::NONE).iter().map(|&(n, _)| n).collect();
+        let mut rounds = Rounds { values, group, from, count, lead, part, windows: SmallVec::new(), made };
         rounds.open_windows()?;
         let shared = rounds.shared();
         for (j, &shared) in shared.iter().enumerate().filter(|(j, _)| !group.carried[*j]) {
@@ -121,10 +124,10 @@ impl<'a> Rounds<'a> {
         for j in 0..self.group.period {
             for (arg, role) in self.read(j) {
                 let Role::Store { src, step } = *role else { continue };
-                if step == 0 {
+                if step == Step::NONE {
                     continue;
                 }
-                let (low, high) = reach(self.values.layout(arg), step, self.from, self.count);
+                let (low, high) = self.reach(self.values.layout(arg), step);
                 match self.windows.iter_mut().find(|w| w.src == src && w.step == step) {
                     Some(w) => (w.low, w.high) = (w.low.min(low), w.high.max(high)),
                     None => self.windows.push(Window { src, step, low, high, store: None }),
@@ -147,7 +150,7 @@ impl<'a> Rounds<'a> {
             shared[j] = self.rec(j).op != Op::Update
                 && self.read(j).all(|(_, role)| match *role {
                     Role::Local(d) => shared[d as usize],
-                    Role::Store { step, .. } => step == 0,
+                    Role::Store { step, .. } => step == Step::NONE,
                     Role::Scalar { varies } => !varies,
                     Role::Written(_) => false,
                     Role::None => true,
@@ -171,9 +174,26 @@ impl<'a> Rounds<'a> {
         shared
     }
 
-    /// The rounds' axis before a shape.
+    /// The rounds' axes before a shape.
     fn stacked(&self, shape: &[usize]) -> Shape {
-        std::iter::once(self.count).chain(shape.iter().copied()).collect()
+        self.lead.iter().chain(shape).copied().collect()
+    }
+
+    /// Where the first of the rounds sees what moves on by `step`.
+    fn first(&self, layout: &Layout, step: Step) -> i64 {
+        layout.offset + self.group.between_pieces(step) * self.from as i64
+    }
+
+    /// The first and the last element that the rounds read through a layout which moves on.
+    fn reach(&self, layout: &Layout, step: Step) -> (i64, i64) {
+        let first = self.first(layout, step);
+        let (mut low, mut high) = (first, first);
+        let axes = layout.shape().iter().copied().zip(layout.strides.iter().copied());
+        for (n, stride) in axes.chain(self.group.axes(self.count, step)) {
+            let far = stride * (n as i64 - 1);
+            if far < 0 { low += far } else { high += far }
+        }
+        (low, high)
     }
 
     fn record(&mut self, j: usize, shared: bool) -> Result<u32> {
@@ -188,7 +208,7 @@ impl<'a> Rounds<'a> {
             };
             let to = values.layout(&rec.args[0]).clone();
             let src = Src::Node(self.made[d as usize].expect("a base comes first").0);
-            let layout = self.part.layout(&own_axis(&to, self.count, 0));
+            let layout = self.part.layout(&own_axes(&to, &self.lead, 0));
             args.push(Arg { src, layout, ..rec.args[0] });
             args.push(self.operand(j, 1, to.ndim())?);
         } else {
@@ -202,8 +222,9 @@ impl<'a> Rounds<'a> {
         }
         let shape = Layout::identity(&self.stacked(plain.shape()));
         let full = Layout::identity(&self.stacked(full.shape()));
-        let op = self.op(rec.op, 1);
-        Ok(self.push(op, rec.dtype, &args, &shape, moved(rec.perm, plain.ndim()), full))
+        let lead = self.lead.len() as u32;
+        let op = self.op(rec.op, lead);
+        Ok(self.push(op, rec.dtype, &args, &shape, moved(rec.perm, plain.ndim(), lead), full))
     }
 
     fn push(
@@ -261,10 +282,10 @@ impl<'a> Rounds<'a> {
                     Role::Written(_) => values.layout(arg).full(),
                     _ => values.layout(arg).clone(),
                 };
-                let layout = if stacked { own_axis(&seen, self.count, rank - seen.ndim()) } else { seen };
+                let layout = if stacked { own_axes(&seen, &self.lead, rank - seen.ndim()) } else { seen };
                 Arg { src: Src::Node(node), layout: self.part.layout(&layout), ..*arg }
             }
-            Role::Store { src, step: 0 } => {
+            Role::Store { src, step: Step::NONE } => {
                 let store = values.store(src)?;
                 store.keep_promise()?;
                 let input = self.part.input(store, &values.full(src), values.dtype(src));
@@ -280,9 +301,9 @@ impl<'a> Rounds<'a> {
                 let lead = rank - seen.ndim();
                 let mut shape = self.stacked(&[]);
                 shape.extend(std::iter::repeat_n(1, lead).chain(seen.shape().iter().copied()));
-                let mut strides = Strides::from_slice(&[step]);
+                let mut strides: Strides = group.axes(self.count, step).iter().map(|&(_, by)| by).collect();
                 strides.extend(std::iter::repeat_n(0, lead).chain(seen.strides.iter().copied()));
-                let offset = seen.offset + step * self.from as i64 - low;
+                let offset = self.first(seen, step) - low;
                 let layout = Layout::from_strides(total, &shape, &strides, offset);
                 let input = self.part.input(store, &Layout::identity(&[total]), values.dtype(src));
                 Arg { src: Src::Input(input), layout: self.part.layout(&layout), ..*arg }
@@ -312,43 +333,30 @@ impl<'a> Rounds<'a> {
     }
 }
 
-/// The first and the last element that rounds read through a layout which moves on.
-fn reach(layout: &Layout, step: i64, from: usize, count: usize) -> (i64, i64) {
-    let first = layout.offset + step * from as i64;
-    let (mut low, mut high) = (first, first);
-    let axes = layout.shape().iter().copied().zip(layout.strides.iter().copied());
-    for (n, stride) in axes.chain(std::iter::once((count, step))) {
-        let far = stride * (n as i64 - 1);
-        if far < 0 { low += far } else { high += far }
-    }
-    (low, high)
-}
-
-/// A layout of a round's value where there is one value for each of `count` rounds: the rounds' axis and `lead` axes more
-/// before it.
-fn own_axis(layout: &Layout, count: usize, lead: usize) -> Shared<Layout> {
-    let stack = |shape: &[usize], lead: usize| -> Shape {
-        std::iter::once(count).chain(std::iter::repeat_n(1, lead)).chain(shape.iter().copied()).collect()
+/// A layout of a round's value where there is one value for each of the rounds: the rounds' axes and `more` axes before it.
+fn own_axes(layout: &Layout, lead: &[usize], more: usize) -> Shared<Layout> {
+    let stack = |shape: &[usize], more: usize| -> Shape {
+        lead.iter().copied().chain(std::iter::repeat_n(1, more)).chain(shape.iter().copied()).collect()
     };
-    if layout.class == Class::Identity && lead == 0 {
+    if layout.class == Class::Identity && more == 0 {
         return Layout::identity(&stack(layout.shape(), 0));
     }
-    let mut axes: SmallVec<[AxisMap; 4]> = SmallVec::new();
-    axes.push(AxisMap::along(0, 0, 1));
+    let mut axes: SmallVec<[AxisMap; 4]> = (0..lead.len()).map(|d| AxisMap::along(0, d, 1)).collect();
+    let before = (lead.len() + more) as u32;
     for map in &layout.view.axes {
-        let terms = map.terms.iter().map(|&(d, s)| (d + 1 + lead as u32, s)).collect();
+        let terms = map.terms.iter().map(|&(d, s)| (d + before, s)).collect();
         axes.push(AxisMap { start: map.start, terms });
     }
-    Layout::new(stack(&layout.lshape, 0), View { shape: stack(layout.shape(), lead), axes })
+    Layout::new(stack(&layout.lshape, 0), View { shape: stack(layout.shape(), more), axes })
 }
 
-/// An order of axes behind one more.
-fn moved(perm: PackedPerm, ndim: usize) -> PackedPerm {
+/// An order of axes behind `lead` more.
+fn moved(perm: PackedPerm, ndim: usize, lead: u32) -> PackedPerm {
     if perm == 0 {
         return 0;
     }
     let order: SmallVec<[u32; 8]> =
-        std::iter::once(0).chain(crate::trace::unpack(perm, ndim).into_iter().map(|d| d + 1)).collect();
+        (0..lead).chain(crate::trace::unpack(perm, ndim).into_iter().map(|d| d + lead)).collect();
     crate::trace::pack(&order)
 }
 

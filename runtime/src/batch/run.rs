@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::find::{self, Uses, groups};
 use super::part::{Rounds, Values, plain};
-use super::{Group, Role, Write, missing};
+use super::{Group, Role, Rows, Write, missing};
 use crate::base::State;
 use crate::layout::{Layout, Strides};
 use crate::plan_cache::Stores;
@@ -33,16 +33,29 @@ impl Session {
     }
 
     /// Runs the trace as if the rounds of a loop with which it ends, from record `first` on, were followed by so many more; false
-    /// where those have to be recorded. What is alive of the last round is then what the last of all has left.
-    pub(crate) fn run_with_more(&mut self, first: usize, period: usize, more: usize) -> Result<bool> {
+    /// where those have to be recorded; or as if the rounds were the first ones of `rows`, all of which run. What is alive of the last
+    /// round is then what the last of all has left.
+    pub(crate) fn run_with_more(
+        &mut self,
+        first: usize,
+        period: usize,
+        more: usize,
+        rows: Option<&Rows>,
+    ) -> Result<bool> {
         if !self.may_batch() || self.config.plan_only {
             return Ok(false);
         }
         let live = self.trace.versions.iter().enumerate().filter(|(_, v)| Shared::count(v) > 1);
         let outputs: Vec<u32> = live.map(|(i, _)| i as u32).collect();
         let uses = Uses::of(&self.trace, &outputs);
-        let Some(mut groups) = find::before_more(&self.trace, &uses, first, period) else { return Ok(false) };
-        groups.last_mut().ok_or_else(missing)?.rounds += more;
+        let Some(mut groups) = find::before_more(&self.trace, &uses, first, period, rows) else { return Ok(false) };
+        let last = groups.last_mut().ok_or_else(missing)?;
+        last.rounds += more;
+        last.rows = rows.map(|rows| rows.count);
+        if rows.is_some() && last.rounds * largest(&self.trace, last) > TOGETHER {
+            // Rows as long as that are cut themselves.
+            return Ok(false);
+        }
         self.counters.flushes += 1;
         self.run_apart(&uses, &groups)?;
         Ok(true)
@@ -194,12 +207,13 @@ impl Parts<'_> {
             }
             bases.push((write.base, store));
         }
-        let most = (TOGETHER / self.largest(group)).max(1);
+        let (pieces, rounds) = group.pieces();
+        let most = (TOGETHER / (rounds * largest(self.main(), group))).max(1);
         let main = self.main();
         let mut tries = !group.carried.contains(&true) && group.writes.iter().all(|w| is_direct(main, group, w));
         let mut from = 0;
-        while from < group.rounds {
-            let left = group.rounds - from;
+        while from < pieces {
+            let left = pieces - from;
             // The others at once, if the first of them have shown that there is code for them.
             let may = from > 0 && left > most && self.session.planned_last && std::mem::take(&mut tries);
             if may && self.rounds(group, from, left, &taken, &bases, true)? {
@@ -211,7 +225,7 @@ impl Parts<'_> {
             from += count;
         }
         let Session { part: main, token, counters, .. } = &mut *self.session;
-        counters.rounds_together += group.rounds as u64;
+        counters.rounds_together += (pieces * rounds) as u64;
         for write in group.writes.iter().filter(|w| w.last) {
             let last = group.end() - group.period + write.record as usize;
             let at = bases.iter().position(|(src, _)| *src == write.base);
@@ -227,33 +241,6 @@ impl Parts<'_> {
         let carried = (0..group.period).filter(|&j| group.carried[j]);
         let records: Vec<usize> = (from..to).flat_map(|round| carried.clone().map(move |j| first(round) + j)).collect();
         self.apart(&records, first(to))
-    }
-
-    /// Elements of the largest value of a round that will be in memory.
-    fn largest(&self, group: &Group) -> usize {
-        let main = self.main();
-        let records = &main.recs[group.start..group.start + group.period];
-        let lasting = |j: usize| group.writes.iter().any(|w| w.record as usize == j);
-        // What only reductions read, perhaps by way of elementwise operations, is reduced as it is computed.
-        let mut passing: Vec<bool> =
-            records.iter().map(|rec| matches!(rec.op, Op::Map(_) | Op::Copy | Op::Index(_))).collect();
-        group.kept.iter().for_each(|&j| passing[j as usize] = false);
-        for j in (0..records.len()).rev() {
-            let streams = matches!(records[j].op, Op::Reduce(_)) && !group.carried[j] || passing[j];
-            for role in group.roles[j].iter().filter(|_| !streams) {
-                if let Role::Local(d) | Role::Written(d) = *role {
-                    passing[d as usize] = false;
-                }
-            }
-        }
-        let size = |(j, rec): (usize, &crate::trace::Rec)| match lasting(j) {
-            true => main.layouts[rec.args[0].layout as usize].size,
-            false if passing[j] => 0,
-            // (A reduction's shape is what it reads.)
-            false if matches!(rec.op, Op::Reduce(_)) => main.versions[group.start + j].full.size,
-            false => main.layouts[rec.shape as usize].size,
-        };
-        records.iter().enumerate().map(size).max().unwrap_or(1).max(1)
     }
 
     /// The store that a group writes to, and whether it is the one that the group's rounds read as well. Nobody else reads it
@@ -291,7 +278,7 @@ impl Parts<'_> {
         Ok((store.duplicate()?, false))
     }
 
-    /// Runs the rounds `from..from + count`; with `by_blocks` only if that goes block by block. Whether it did.
+    /// Runs the rounds (or rows) `from..from + count`; with `by_blocks` only if that goes block by block. Whether it did.
     fn rounds(
         &mut self,
         group: &Group,
@@ -316,8 +303,9 @@ impl Parts<'_> {
             .filter_map(|(w, version)| {
                 let &State::Pending(node) = version.state.get(token) else { return None };
                 let (layout, item) = target(main, group, w);
-                let first = (layout.offset + w.step * from as i64) as usize;
-                Some((node, Store::window(base(w)?, first * item, count * layout.size * item)))
+                let first = (layout.offset + group.between_pieces(w.step) * from as i64) as usize;
+                let elements = count * group.pieces().1 * layout.size;
+                Some((node, Store::window(base(w)?, first * item, elements * item)))
             })
             .collect();
         let done = self.session.run_trace();
@@ -336,7 +324,8 @@ impl Parts<'_> {
                 continue;
             }
             if let Some(base) = base(write) {
-                put(&value, base, layout, write.step, from, count, item)?;
+                let first = layout.offset + group.between_pieces(write.step) * from as i64;
+                put(&value, base, layout, &group.axes(count, write.step), first, item)?;
             }
         }
         for (&record, version) in group.kept.iter().zip(results) {
@@ -359,6 +348,32 @@ impl Parts<'_> {
     }
 }
 
+/// Elements of the largest value of a round that will be in memory.
+fn largest(main: &Trace, group: &Group) -> usize {
+    let records = &main.recs[group.start..group.start + group.period];
+    let lasting = |j: usize| group.writes.iter().any(|w| w.record as usize == j);
+    // What only reductions read, perhaps by way of elementwise operations, is reduced as it is computed.
+    let mut passing: Vec<bool> =
+        records.iter().map(|rec| matches!(rec.op, Op::Map(_) | Op::Copy | Op::Index(_))).collect();
+    group.kept.iter().for_each(|&j| passing[j as usize] = false);
+    for j in (0..records.len()).rev() {
+        let streams = matches!(records[j].op, Op::Reduce(_)) && !group.carried[j] || passing[j];
+        for role in group.roles[j].iter().filter(|_| !streams) {
+            if let Role::Local(d) | Role::Written(d) = *role {
+                passing[d as usize] = false;
+            }
+        }
+    }
+    let size = |(j, rec): (usize, &crate::trace::Rec)| match lasting(j) {
+        true => main.layouts[rec.args[0].layout as usize].size,
+        false if passing[j] => 0,
+        // (A reduction's shape is what it reads.)
+        false if matches!(rec.op, Op::Reduce(_)) => main.versions[group.start + j].full.size,
+        false => main.layouts[rec.shape as usize].size,
+    };
+    records.iter().enumerate().map(size).max().unwrap_or(1).max(1)
+}
+
 /// Where the first round writes, and the bytes of an element.
 fn target<'a>(main: &'a Trace, group: &Group, write: &Write) -> (&'a Layout, usize) {
     let rec = &main.recs[group.start + write.record as usize];
@@ -370,16 +385,25 @@ fn target<'a>(main: &'a Trace, group: &Group, write: &Write) -> (&'a Layout, usi
 fn is_direct(main: &Trace, group: &Group, write: &Write) -> bool {
     let (layout, _) = target(main, group, write);
     let touches = |role: &&Role| matches!(role, Role::Store { src, .. } if *src == write.base);
-    layout.c_contiguous && write.step == layout.size as i64 && group.roles.iter().flatten().filter(touches).count() == 1
+    let mut size = layout.size as i64;
+    let follow = group.axes(1, write.step).iter().rev().all(|&(n, by)| {
+        let follows = by == size;
+        size *= n as i64;
+        follows
+    });
+    layout.c_contiguous && follow && group.roles.iter().flatten().filter(touches).count() == 1
 }
 
-/// Puts the rounds' values where they write them.
-fn put(value: &Store, base: &Store, layout: &Layout, step: i64, from: usize, count: usize, item: usize) -> Result<()> {
+/// Puts the rounds' values where they write them: `axes` are those of the rounds, each with how far apart its places lie, the first
+/// place begins at element `first`.
+fn put(value: &Store, base: &Store, layout: &Layout, axes: &[(usize, i64)], first: i64, item: usize) -> Result<()> {
     let bytes = item as i64;
-    let shape: Shape = std::iter::once(count).chain(layout.shape().iter().copied()).collect();
+    let shape: Shape = axes.iter().map(|&(n, _)| n).chain(layout.shape().iter().copied()).collect();
     let by = packed(&shape, item);
-    let to_by: Strides = std::iter::once(step).chain(layout.strides.iter().copied()).map(|s| s * bytes).collect();
-    let to = base.as_mut_ptr().wrapping_offset(((layout.offset + step * from as i64) * bytes) as isize);
+    let to_by: Strides =
+        axes.iter().map(|&(_, step)| step).chain(layout.strides.iter().copied()).map(|s| s * bytes).collect();
+    let to = base.as_mut_ptr().wrapping_offset((first * bytes) as isize);
+    let count = shape[0];
     if to.cast_const() == value.as_ptr() {
         return Ok(());
     }
@@ -394,7 +418,7 @@ fn put(value: &Store, base: &Store, layout: &Layout, step: i64, from: usize, cou
         // round to round.
         unsafe { crate::strided::copy(&shape, read, &by, to, &to_by, item) };
     };
-    if count == 1 || count * layout.size < SHARED {
+    if count == 1 || shape.iter().product::<usize>() < SHARED {
         copy(0, count);
         return Ok(());
     }

@@ -34,6 +34,8 @@ pub(crate) struct Inline {
     useless: usize,
     /// The limits to go back to, while everything is recorded.
     paused: Option<(usize, u32)>,
+    /// Everything is recorded until this ends, whoever resumes in between.
+    held: bool,
 }
 
 impl Inline {
@@ -44,14 +46,21 @@ impl Inline {
         Inline { limit: if on { ALWAYS } else { 0 }, ..Inline::default() }
     }
 
-    /// Whether operations may be done at once, or traces without a plan.
+    /// Whether operations may be done at once.
     pub(crate) fn is_on(&self) -> bool {
         self.limit != 0
+    }
+
+    /// Whether traces may run without a plan.
+    pub(crate) fn needs_no_plans(&self) -> bool {
+        let held = self.paused.filter(|_| self.held).map_or(0, |(limit, _)| limit);
+        self.limit.max(held) != 0
     }
 
     pub(crate) fn off(&mut self) {
         (self.limit, self.immediate) = (0, 0);
         self.paused = None;
+        self.held = false;
     }
 
     /// Has everything recorded for a while.
@@ -62,8 +71,21 @@ impl Inline {
         }
     }
 
+    /// Has everything recorded until [`release`](Self::release). Traces need no plans meanwhile.
+    pub(crate) fn hold(&mut self) {
+        self.pause();
+        self.held = true;
+    }
+
+    pub(crate) fn release(&mut self) {
+        self.held = false;
+        self.resume();
+    }
+
     pub(crate) fn resume(&mut self) {
-        if let Some(limits) = self.paused.take() {
+        if !self.held
+            && let Some(limits) = self.paused.take()
+        {
             (self.limit, self.immediate) = limits;
         }
     }

@@ -5,6 +5,11 @@
 //! that all numbers in the program's index expressions move on evenly, too; those were noted as they were said, before ends
 //! beyond an array's were cut off and what is negative was counted from its end. So it is known until when the layouts go on so:
 //! as long as no number crosses zero, or an end of its axis.
+//!
+//! Where such a loop stands in another one whose rounds do nothing else (`out[i, j] = f(a[i : i + 3, j : j + 3])`), its rounds are a
+//! *row*, and the rows that follow are learned from a few in the same way ([`rows`]).
+
+pub mod rows;
 
 use smallvec::SmallVec;
 
@@ -13,6 +18,7 @@ use crate::Result;
 use crate::array::index::{Index, Said, heard, listen};
 use crate::batch::{MIN_ROUNDS, Shift, placeless, shift};
 use crate::layout::{Class, Layout};
+use rows::Others;
 
 /// Records of rounds for which it is worth to run them at once.
 const TOGETHER: usize = 96;
@@ -48,6 +54,40 @@ pub fn end(held: &[&Array]) -> Option<Looked> {
 struct Moving {
     layout: Shared<Layout>,
     by: Shift,
+    /// From row to row; empty where there is but one.
+    by_row: Shift,
+}
+
+impl Moving {
+    fn after(&self, rounds: i64, rows: i64) -> Shared<Layout> {
+        let mut by: Shift = self.by.iter().map(|by| by * rounds).collect();
+        by.iter_mut().zip(&self.by_row).for_each(|(by, row)| *by += row * rows);
+        self.layout.moved(&by)
+    }
+}
+
+/// What moves on from round to round and from row to row, of which the operands of a round are given both; and for each operand which
+/// one of these its layout is.
+fn moving(round: &Round, by: impl Iterator<Item = (Shift, Shift)>) -> Option<(Vec<Moving>, Vec<Option<u32>>)> {
+    let (mut moving, mut of): (Vec<Moving>, Vec<Option<u32>>) = (Vec::new(), Vec::new());
+    let operands = round.steps.iter().flat_map(|step| &step.operands);
+    for (operand, (by, by_row)) in operands.zip(by) {
+        if by.iter().chain(&by_row).all(|&by| by == 0) {
+            of.push(None);
+            continue;
+        }
+        // What moves has room to do so.
+        if operand.layout.class != Class::Partial {
+            return None;
+        }
+        let same = |m: &Moving| m.layout.hash == operand.layout.hash && m.by == by && m.by_row == by_row;
+        let known = moving.iter().position(same);
+        of.push(Some(known.unwrap_or(moving.len()) as u32));
+        if known.is_none() {
+            moving.push(Moving { layout: operand.layout.clone(), by, by_row });
+        }
+    }
+    Some((moving, of))
 }
 
 /// A round at places that move on.
@@ -56,9 +96,16 @@ pub struct Places {
     moving: Vec<Moving>,
     /// For each operand of the round, which one of `moving` is its layout.
     of: Vec<Option<u32>>,
-    /// Rounds that were done since the one that was looked at last, and how many there may be.
+    /// Rounds (or rows) that were done since the one that was looked at last, and how many there may be.
     done: usize,
     most: usize,
+    /// Rounds that were looked at, and how many before those do the same.
+    looked: usize,
+    before: usize,
+    /// What the last two rounds that were looked at said.
+    said: [Vec<Said>; 2],
+    /// Where these are rows of rounds.
+    rows: Option<Others>,
     may_go_together: bool,
     /// The trace that has the first round that was looked at, and that one's first record.
     first: (u32, usize),
@@ -69,10 +116,13 @@ pub struct Places {
 impl Places {
     /// What the rounds, each of which comes right after the one before, have in common.
     pub fn learn(mut rounds: Vec<Looked>) -> Option<Places> {
+        let looked = rounds.len();
         let last = rounds.pop()?;
         let before = rounds.pop()?;
         let by = shifts(&before.round, &last.round)?;
         let mut most = reach(&before.said, &last.said)?;
+        let mut former_ones = reach(&last.said, &before.said)?;
+        let said = [before.said.clone(), last.said];
         let mut next = before;
         let mut first = next.at;
         while let Some(former) = rounds.pop() {
@@ -80,31 +130,28 @@ impl Places {
                 return None;
             }
             most = most.min(reach(&former.said, &next.said)?.saturating_sub(1));
+            former_ones = former_ones.saturating_sub(1).min(reach(&next.said, &former.said)?);
             next = former;
             first = next.at;
         }
-        let (mut moving, mut of): (Vec<Moving>, Vec<Option<u32>>) = (Vec::new(), Vec::new());
-        let operands = last.round.steps.iter().flat_map(|step| &step.operands);
-        for (operand, by) in operands.zip(by) {
-            if by.iter().all(|&by| by == 0) {
-                of.push(None);
-                continue;
-            }
-            // What moves has room to do so.
-            if operand.layout.class != Class::Partial {
-                return None;
-            }
-            let same = |m: &Moving| m.layout.hash == operand.layout.hash && m.by == by;
-            let known = moving.iter().position(same);
-            of.push(Some(known.unwrap_or(moving.len()) as u32));
-            if known.is_none() {
-                moving.push(Moving { layout: operand.layout.clone(), by });
-            }
-        }
+        let (moving, of) = moving(&last.round, by.into_iter().map(|by| (by, Shift::new())))?;
         if last.round.order != 1 || moving.is_empty() {
             return None;
         }
-        Some(Places { round: last.round, moving, of, done: 0, most, may_go_together: true, first, layouts: Vec::new() })
+        Some(Places {
+            round: last.round,
+            moving,
+            of,
+            done: 0,
+            most,
+            looked,
+            before: former_ones,
+            said,
+            rows: None,
+            may_go_together: true,
+            first,
+            layouts: Vec::new(),
+        })
     }
 
     pub fn round(&self) -> &Round {
@@ -121,11 +168,14 @@ impl Places {
         self.done += rounds;
     }
 
-    /// Does the next rounds, so many at most; how many it were.
+    /// Does the next rounds, so many at most; how many it were. Rows, where these are such.
     pub fn repeat(&mut self, held: &[&Array], rounds: usize) -> Result<usize> {
         let mut s = lock();
         let s = &mut *s;
         let rounds = rounds.min(self.left());
+        if self.rows.is_some() {
+            return self.repeat_rows(s, held, rounds);
+        }
         if self.may_go_together
             && rounds > MIN_ROUNDS
             && rounds * self.round.steps.len() >= TOGETHER
@@ -145,7 +195,7 @@ impl Places {
         let mut values = self.round.values(s, held)?;
         for _ in 0..rounds {
             self.done += 1;
-            values = self.record(s, &values);
+            values = self.record(s, &values, (self.done as i64, 0));
         }
         self.round.hand_over(s, held, &values);
         Ok(())
@@ -176,13 +226,13 @@ impl Places {
         let work = (s.trace.elements - elements) / some;
         let more = |rounds: usize| rounds.min((MUCH / (OF_A_ROUND + work)).max(MANY));
         let mut done = some;
-        let mut run = s.run_rounds(own - known * period, period, more(rounds - done))?;
+        let mut run = s.run_rounds(own - known * period, period, more(rounds - done), None)?;
         if !run && known > 0 && rounds > MIN_ROUNDS {
             // Names of the program hold what its own rounds have left, so those differ from the others.
             done = MIN_ROUNDS;
             self.record_some(s, held, done - some)?;
             self.count(s, done - some);
-            run = s.run_rounds(own, period, more(rounds - done))?;
+            run = s.run_rounds(own, period, more(rounds - done), None)?;
         }
         if run {
             let more = more(rounds - done);
@@ -195,12 +245,15 @@ impl Places {
         Ok(Some(done))
     }
 
-    fn record(&mut self, s: &mut Session, values: &[Shared<Version>]) -> Vec<Shared<Version>> {
+    /// Records a round that comes so many rounds and rows after the one that was looked at last.
+    fn record(
+        &mut self,
+        s: &mut Session,
+        values: &[Shared<Version>],
+        (rounds, rows): (i64, i64),
+    ) -> Vec<Shared<Version>> {
         self.layouts.clear();
-        for m in &self.moving {
-            let by: Shift = m.by.iter().map(|by| by * self.done as i64).collect();
-            self.layouts.push(m.layout.moved(&by));
-        }
+        self.layouts.extend(self.moving.iter().map(|m| m.after(rounds, rows)));
         self.round.record(s, values, Some(&Moved { layouts: &self.layouts, of: &self.of }))
     }
 }

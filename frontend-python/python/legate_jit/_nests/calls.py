@@ -129,7 +129,8 @@ class Calls(Values):
         self.jump(code.back, [*stack, result], state)
 
     def returned(self, code, thing):
-        if is_(thing, "array") and thing[5] is not None and thing[5].endswith(f"@{code.number}"):
+        # (The name of what is global is none of the function's.)
+        if is_(thing, "array") and isinstance(thing[5], str) and thing[5].endswith(f"@{code.number}"):
             # Memory of its own has no other name now, a parameter's has.
             if thing[5] not in map(code.local, code.parameters):
                 return (*thing[:5], None)
