@@ -2,6 +2,8 @@
 //!
 //! Everything that records takes the lock (uncontended: Python calls come one at a time). A flush runs with the lock held, so
 //! other threads see it as one long call.
+//!
+//! A boundary file: who holds the session has its address.
 
 use std::any::Any;
 use std::ptr::NonNull;

@@ -217,11 +217,10 @@ fn filled_where(py: Python, args: Args, number: &Bound<PyAny>) -> Done {
 }
 
 /// `a.__array__()`
-pub(super) fn as_numpys(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
+pub(super) fn as_numpys(_: Python, a: &Bound<PyAny>, args: Args) -> Done {
     if args.len() > 0 || args.has_names() || array_of(a).is_none() {
         return NOT_PLAIN;
     }
-    let _ = py;
     Ok(Some(adopt::host_array(a.cast()?)?.unbind()))
 }
 

@@ -1,4 +1,6 @@
 //! Leaves that are met in parts, as multiples of eight elements and at last the rest.
+//!
+//! A boundary file, as `tree.rs`.
 
 use legate_jit_ir::DType;
 use legate_jit_ir::graph::Reducer;
