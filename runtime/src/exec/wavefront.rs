@@ -51,6 +51,9 @@ const LONG_ROW_BYTES: usize = if cfg!(test) { 1 << 10 } else { 12 << 10 };
 /// no faster than whole bands.)
 const BLOCK_BYTES: usize = if cfg!(test) { 1 << 9 } else { 5 << 10 };
 const FEW_COLUMNS: usize = 64;
+/// The part of the arrays' memory that the leaves of reductions may take beside it. With a residual in every sweep, bands are no faster than
+/// whole rows, and take a seventh more memory.
+const LITTLE: usize = if cfg!(test) { 1 } else { 16 };
 /// Elements of a band's rows, at least: kernels are called for each.
 const BAND_ELEMENTS: usize = if cfg!(test) { 4 } else { 512 };
 /// Below this many bytes a sweep's data stays in cache anyway. (Tests have small arrays.)
@@ -165,7 +168,10 @@ pub fn find(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> Option<Sh
     let reduces = whole.parts.iter().flatten().any(|uses| uses.reduces);
     let mut in_bands = reduces.then(|| Run::grow(plan, memory, launches, rows, Parts::Leaves));
     let mut options = whole.in_rows(rows);
-    options.extend(in_bands.as_ref().unwrap_or(&whole).in_bands(plan, launches, rows));
+    let banded = in_bands.as_ref().unwrap_or(&whole);
+    if banded.room_for_leaves(launches) <= banded.window(banded.parts.len()).1 * rows / LITTLE {
+        options.extend(banded.in_bands(plan, launches, rows));
+    }
     // With what each of them leaves over.
     let sweeps = options.iter().map(|o| o.sweeps).max()?;
     let of = |n: usize| match n {
@@ -245,6 +251,12 @@ impl Run {
             let (held, moved) = self.window(length);
             (sweeps >= 2).then_some((length, sweeps, [held, moved.max(1)]))
         })
+    }
+
+    /// Bytes that the leaves of its reductions take in bands, at most.
+    fn room_for_leaves(&self, launches: &[&Launch]) -> usize {
+        let reducing = launches.iter().zip(&self.parts).filter(|(_, part)| part.as_ref().is_some_and(|u| u.reduces));
+        reducing.map(|(launch, _)| Leafwise::most_bytes(launch)).sum()
     }
 
     /// The ways to go down the arrays in whole rows.

@@ -124,6 +124,13 @@ impl Leafwise {
         width >= LEAVES * tree::LEAF && !launch.streams.is_empty() && launch.streams.iter().all(is_one)
     }
 
+    /// Bytes that a run takes for a launch, at most.
+    pub fn most_bytes(launch: &Launch) -> usize {
+        let (points, rows) = (size(&launch.domain), launch.domain.first().copied().unwrap_or(0));
+        let numbers = points / (tree::LEAF / 2) + rows * (tree::LEAF + GROUP);
+        launch.streams.iter().map(|s| numbers * s.dtype.size() + 3 * ALIGN).sum()
+    }
+
     /// Points before the ones of a part of a row that may be read with them.
     pub const REACH: usize = GROUP - 1;
 
