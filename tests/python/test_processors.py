@@ -20,9 +20,10 @@ stop = threading.Event()
 others = [threading.Thread(target=stop.wait) for _ in range({others})]
 [t.start() for t in others]
 import legate_jit.numpy
-# (What the import makes ready takes a thread for some milliseconds.)
-time.sleep(0.5)
-left = threads() - len(others)
+# (Threads end when the system comes to it; what the import makes ready takes one for some milliseconds.)
+soon = time.monotonic() + 20
+while (left := threads() - len(others)) > there - (not others) and time.monotonic() < soon:
+    time.sleep(0.01)
 assert (a @ a == want).all()
 after = threads() - len(others)
 stop.set()

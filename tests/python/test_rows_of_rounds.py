@@ -228,6 +228,18 @@ def program(np, a, out, n):
     assert len(names["calls"]) == 4 * N
 
 
+def names_of_a_module(text):
+    """What the names of a module hold after it ran three times, with NumPy and with ours."""
+    both = []
+    for np in (numpy, ours):
+        legate_jit._native.look_for_loops()
+        names = {"np": np, "a": field(np, 1), "out": np.zeros((N, M, 6))}
+        for _ in range(3):
+            exec(compile(text, "module", "exec"), names)
+        both.append(names)
+    return both
+
+
 def test_loops_of_a_module():
     text = """
 for i in range(20):
@@ -235,14 +247,9 @@ for i in range(20):
     for j in range(a.shape[1] - 2):
         out[i, j] = np.sqrt(a[k, j : j + 3]).std(axis=0)
 """
-    results = []
-    for np in (numpy, ours):
-        legate_jit._native.look_for_loops()
-        names = {"np": np, "a": field(np, 1), "out": np.zeros((N, M, 6))}
-        for _ in range(3):
-            exec(compile(text, "module", "exec"), names)
-        results.append([names[name] for name in ("out", "i", "j", "k")])
-    assert_equal(results[1], results[0])
+    expect, names = names_of_a_module(text)
+    for name in ("out", "i", "j", "k"):
+        assert_equal(names[name], expect[name])
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
@@ -255,14 +262,8 @@ for i in range(20):
     for j in range(18):
         out[i, j] = np.sqrt(part(j)).std(axis=0)
 """
-    results = []
-    for np in (numpy, ours):
-        legate_jit._native.look_for_loops()
-        names = {"np": np, "a": field(np, 1), "out": np.zeros((N, M, 6))}
-        for _ in range(3):
-            exec(compile(text, "module", "exec"), names)
-        results.append(names["out"])
-    assert_equal(results[1], results[0])
+    expect, names = names_of_a_module(text)
+    assert_equal(names["out"], expect["out"])
 
 
 PROGRAM = """
