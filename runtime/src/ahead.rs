@@ -483,3 +483,18 @@ impl Start {
         stores.pop().ok_or_else(|| crate::Error::Runtime("a plan gave no output".into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn batches_share_their_rounds() {
+        // (Rounds that are left, the most of a batch, those of the next one.)
+        for (rounds, most, next) in
+            [(1, 12, 1), (9, 12, 9), (12, 12, 12), (13, 12, 7), (20, 12, 10), (47, 16, 16), (33, 16, 11)]
+        {
+            assert_eq!(share(rounds, most), next, "{rounds} rounds, {most} at most");
+        }
+    }
+}

@@ -164,9 +164,9 @@ pub fn find(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> Option<Sh
     if rows * distinct(&first).values().sum::<usize>() < WORTHWHILE_BYTES {
         return None;
     }
-    let mut whole = Run::grow(plan, memory, launches, rows, Parts::Chunks);
+    let whole = Run::grow(plan, memory, launches, rows, Parts::Chunks);
     let reduces = whole.parts.iter().flatten().any(|uses| uses.reduces);
-    let mut in_bands = reduces.then(|| Run::grow(plan, memory, launches, rows, Parts::Leaves));
+    let in_bands = reduces.then(|| Run::grow(plan, memory, launches, rows, Parts::Leaves));
     let mut options = whole.in_rows(rows);
     let banded = in_bands.as_ref().unwrap_or(&whole);
     if banded.room_for_leaves(launches) <= banded.window(banded.parts.len()).1 * rows / LITTLE {
@@ -181,10 +181,7 @@ pub fn find(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> Option<Sh
     let in_all = |o: &Choice| (sweeps / o.sweeps * o.sweeps) as f64 * o.cost + of(sweeps % o.sweeps);
     let best = options.iter().min_by(|a, b| in_all(a).total_cmp(&in_all(b)))?;
     let &Choice { length, budget, bands, .. } = best;
-    let mut run = match bands {
-        Some(_) => in_bands.take().unwrap_or(whole),
-        None => std::mem::take(&mut whole),
-    };
+    let mut run = if bands.is_some() { in_bands.unwrap_or(whole) } else { whole };
     run.parts.truncate(length);
     run.lags.truncate(run.parts.iter().flatten().count());
     let rows = run.heights[..run.lags.len()].iter().copied().fold(rows, usize::max);

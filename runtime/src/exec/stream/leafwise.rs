@@ -127,8 +127,8 @@ impl Leafwise {
     /// Bytes that a run takes for a launch, at most.
     pub fn most_bytes(launch: &Launch) -> usize {
         let (points, rows) = (size(&launch.domain), launch.domain.first().copied().unwrap_or(0));
-        let numbers = points / (tree::LEAF / 2) + rows * (tree::LEAF + GROUP);
-        launch.streams.iter().map(|s| numbers * s.dtype.size() + 3 * ALIGN).sum()
+        let numbers = points / (tree::LEAF / 2) + rows * tree::LEAF;
+        launch.streams.iter().map(|s| numbers * s.dtype.size() + rows * size_of::<Open>() + 3 * ALIGN).sum()
     }
 
     /// Points before the ones of a part of a row that may be read with them.

@@ -324,6 +324,12 @@ fn reductions_go_down_bands_leaf_by_leaf() {
                 let apart = Prepared::build(plan, Tier::Vm, false).unwrap();
                 let in_bands = |a: &&Action| matches!(a, Action::Wavefront(w) if w.bands.is_some() && w.room() > 0);
                 met += together.actions.iter().filter(in_bands).count();
+                // What leaves give is part of what the plan needs.
+                for action in together.actions.iter().filter(in_bands) {
+                    let Action::Wavefront(wavefront) = action else { continue };
+                    let arrays = crate::buffer::mapped_bytes(8 * shape.iter().product::<usize>());
+                    assert!(together.need.most().0 >= arrays + wavefront.room(), "{:?}", together.need.most());
+                }
                 let of = |prepared| run_on(prepared, shape.iter().product());
                 let case = format!("{shape:?}, {steps} steps, rim: {rim}, largest: {largest}, {tier:?}");
                 assert!(of(&together) == of(&apart), "{case}");
