@@ -226,7 +226,7 @@ impl Ahead {
                 return None;
             }
         };
-        let own = |store: &Arc<Store>| !store.is_foreign() && !store.is_exported() && store.placed() == 0;
+        let own = |store: &Arc<Store>| !store.is_exported() && store.placed() == 0;
         if !inputs.iter().all(|s| s.is_promised() || own(s)) || crate::ranks::active().is_some() {
             self.end_of_loop();
             return None;

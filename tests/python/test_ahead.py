@@ -180,3 +180,23 @@ def test_a_loop_that_was_met_before_stops_in_time():
     after = legate_jit.stats()
     assert after["rounds_wasted"] == before["rounds_wasted"]
     assert after["rounds_ahead"] > before["rounds_ahead"]
+
+
+@pytest.mark.parametrize("adopted", [False, True], ids=["ours", "numpys"])
+def test_a_loop_that_was_met_before_is_one_batch_from_its_first_round(adopted):
+    """Also where its first array is NumPy's memory."""
+
+    def loop():
+        p = ours.array(start(numpy)) if adopted else start(ours)
+        legate_jit.sync()
+        for _ in range(10):
+            sweep(ours, p)
+
+    for _ in range(3):
+        loop()
+    before = legate_jit.stats()
+    loop()
+    after = legate_jit.stats()
+    # (The first one is not ahead of anything.)
+    assert after["rounds_ahead"] - before["rounds_ahead"] == 9
+    assert after["rounds_wasted"] == before["rounds_wasted"]

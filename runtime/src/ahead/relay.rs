@@ -140,7 +140,7 @@ impl Relay {
         let both = || Recent(left.iter().zip(&cycle.wanted).map(recent).collect());
         let (ours, theirs) = (both(), both());
         // What foreign code writes, what is only promised and what other ranks hold are no part of this.
-        let own = |store: &Arc<Store>| !store.is_foreign() && !store.is_exported() && store.placed() == 0;
+        let own = |store: &Arc<Store>| !store.is_exported() && store.placed() == 0;
         if !ours.0.iter().all(|left| left.inputs.iter().chain(&left.outputs).flatten().all(own)) {
             return None;
         }

@@ -51,6 +51,8 @@ const LONG_ROW_BYTES: usize = if cfg!(test) { 1 << 10 } else { 12 << 10 };
 /// no faster than whole bands.)
 const BLOCK_BYTES: usize = if cfg!(test) { 1 << 9 } else { 5 << 10 };
 const FEW_COLUMNS: usize = 64;
+/// Costs that are taken to be the same.
+const AS_GOOD: f64 = 1.01;
 /// The part of the arrays' memory that the leaves of reductions may take beside it. With a residual in every sweep, bands are no faster than
 /// whole rows, and take a seventh more memory.
 const LITTLE: usize = if cfg!(test) { 1 } else { 16 };
@@ -172,14 +174,15 @@ pub fn find(plan: &Plan, memory: &[BufferId], launches: &[&Launch]) -> Option<Sh
     if banded.room_for_leaves(launches) <= banded.window(banded.parts.len()).1 * rows / LITTLE {
         options.extend(banded.in_bands(plan, launches, rows));
     }
-    // With what each of them leaves over.
+    // With what each of them leaves over. Of those that are as good the longest, which goes over memory least often.
     let sweeps = options.iter().map(|o| o.sweeps).max()?;
     let of = |n: usize| match n {
         0 => 0.0,
         n => n as f64 * options.iter().filter(|o| o.sweeps == n).map(|o| o.cost).fold(1.0, f64::min),
     };
     let in_all = |o: &Choice| (sweeps / o.sweeps * o.sweeps) as f64 * o.cost + of(sweeps % o.sweeps);
-    let best = options.iter().min_by(|a, b| in_all(a).total_cmp(&in_all(b)))?;
+    let least = options.iter().map(in_all).fold(f64::INFINITY, f64::min);
+    let best = options.iter().rev().find(|o| in_all(o) <= AS_GOOD * least)?;
     let &Choice { length, budget, bands, .. } = best;
     let mut run = if bands.is_some() { in_bands.unwrap_or(whole) } else { whole };
     run.parts.truncate(length);
