@@ -1,10 +1,13 @@
 //! Element types as Python sees them: NumPy's own dtype objects and scalar types, each fetched once.
 
 use legate_jit_ir::DType;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 use pyo3::{Bound, Py, PyAny, PyResult, Python, ffi};
+
+use crate::value;
 
 struct Table {
     descrs: [Py<PyAny>; 13],
@@ -94,6 +97,9 @@ pub fn parse<'py>(obj: &Bound<'py, PyAny>) -> PyResult<Result<DType, Bound<'py, 
     let py = obj.py();
     if let Some(d) = quick(obj) {
         return Ok(Ok(d));
+    }
+    if value::is_array(obj) {
+        return Err(PyTypeError::new_err("Cannot construct a dtype from an array"));
     }
     let descr = table(py).dtype.bind(py).call1((obj,))?;
     Ok(match of_descr(py, descr.as_ptr()) {

@@ -4,7 +4,7 @@ use legate_jit_ir::graph::Reducer;
 use legate_jit_ir::{DType, Ufunc};
 use legate_jit_runtime::{self as rt, Array, Operand, ReduceArgs};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyList, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyInt, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
 
 use crate::convert;
@@ -60,11 +60,11 @@ pub fn reduce(name: &str, slf: &Bound<Value>, options: &Options) -> PyResult<Py<
     fallback::method(slf, name, &PyTuple::empty(py), Some(&to_kwargs(py, options)?))
 }
 
-/// A list, and a tuple with a truth value in it, which are iterables of integers elsewhere.
+/// A list or an array, and a tuple with a truth value in it, which are iterables of integers elsewhere.
 fn are_no_axes(axis: &Bound<PyAny>) -> bool {
     match axis.cast::<PyTuple>() {
         Ok(tuple) => tuple.iter_borrowed().any(|i| i.is_instance_of::<PyBool>()),
-        Err(_) => axis.is_instance_of::<PyList>(),
+        Err(_) => !axis.is_instance_of::<PyInt>() && axis.len().is_ok(),
     }
 }
 
