@@ -45,6 +45,10 @@ const FAR_BYTES: usize = if cfg!(test) { 64 << 10 } else { 6 << 20 };
 const NEAR_COST: f64 = 0.2;
 const LONG_ROWS_COST: f64 = 0.35;
 const FAR_COST: f64 = 0.5;
+/// What bands' edges cost, times the part of a band by which the last sweep leans: the columns there are read and written once more, and each
+/// sweep reads some that have left the cache. (320³ points on a Zen 4: ten sweeps in bands of the last-level cache take 100 ms, seven in
+/// narrower ones of the second level and then three 145.)
+const EDGE_COST: f64 = 4.0;
 /// Bytes of a row from which on it is long.
 const LONG_ROW_BYTES: usize = if cfg!(test) { 1 << 10 } else { 12 << 10 };
 /// Bytes of a row of a block, of which the first-level cache has a few, and the fewest columns of one. (Blocks of planes' columns are
@@ -297,20 +301,24 @@ impl Run {
             let deepest = self.deepest(length, 1);
             let column = (row / columns as usize).max(1);
             let least = BAND_ELEMENTS.div_ceil((column / 8).max(1)).max(2 * deepest as usize + 1);
-            let width = (near_bytes() as f64 * columns as f64 / (held + moved) as f64) as i64;
             // Narrow enough for the first-level cache, where that leaves enough of a band.
             let narrow = LONG_ROW_BYTES / column;
-            let width = if narrow >= 2 * least { width.min(narrow as i64) } else { width };
-            if width < least as i64 || width >= columns {
-                continue;
-            }
-            // At a band's edge each sweep reads what has left the cache.
-            let edge = 2.0 * FAR_COST * deepest as f64 / (sweeps as f64 * width as f64);
-            let cost = near_cost(column * width as usize) + edge + 1.0 / sweeps as f64;
-            let block = BLOCK_BYTES / column;
-            let block = if block >= FEW_COLUMNS { block } else { width as usize };
-            let bands = Some(Bands { width, block, columns, deepest });
-            choices.push(Choice { cost, length, sweeps, budget: near_bytes(), bands });
+            let narrow = if narrow >= 2 * least { narrow } else { usize::MAX };
+            let mut choose = |budget: usize, most: usize, cost: &dyn Fn(usize) -> f64| {
+                let width = (budget as f64 * columns as f64 / (held + moved) as f64) as usize;
+                let width = width.min(most);
+                if width < least || width >= columns as usize {
+                    return;
+                }
+                let edge = EDGE_COST * deepest as f64 / width as f64;
+                let cost = cost(column * width) + (edge + 1.0) / sweeps as f64;
+                let block = BLOCK_BYTES / column;
+                let block = if block >= FEW_COLUMNS { block } else { width };
+                let bands = Some(Bands { width: width as i64, block, columns, deepest });
+                choices.push(Choice { cost, length, sweeps, budget, bands });
+            };
+            choose(near_bytes(), narrow, &near_cost);
+            choose(FAR_BYTES, usize::MAX, &|_| FAR_COST);
         }
         choices
     }
