@@ -38,7 +38,8 @@ const MANY_ROUNDS: usize = 16;
 const SMALL: usize = 1 << 12;
 /// Arrays that change from round to round have at least so many bytes: the others stay in cache without our help.
 const WORTHWHILE: usize = if cfg!(test) { 1 << 10 } else { 3 << 20 };
-/// Nodes of a round, at most: longer ones have sweeps of their own to be tiled.
+/// Nodes of a round, at most: longer ones have sweeps of their own to be tiled. (Ten sweeps of 7000×7000 and a look at them take
+/// 97 ms a round by themselves, and 105 in batches of four rounds.)
 const MAX_NODES: usize = 64;
 /// Nodes of a flush that the helper computes.
 const MAX_NODES_RELAYED: usize = 4096;
@@ -78,6 +79,8 @@ pub(crate) struct Counters {
 struct Round {
     key: Key,
     entry: Arc<Entry>,
+    /// That of the loop's first flush, which may not overwrite an input that the later ones may.
+    first: Arc<Entry>,
     inputs: Addresses,
     outputs: Addresses,
     scalars: Scalars,
@@ -117,12 +120,13 @@ pub(crate) struct Unrolled {
 /// Rounds that are computed.
 struct Batch {
     key: Key,
+    entry: Arc<Entry>,
     links: Links,
     start: Arc<Start>,
     /// Rounds that the program has been given.
     given: usize,
     rounds: usize,
-    /// The small outputs of each round, and all outputs of the last one, in order.
+    /// The small outputs of each round, and what would be the next round's input after the last one, in order.
     results: Vec<SmallVec<[Option<Arc<Store>>; 4]>>,
     bytes: SmallVec<[usize; 4]>,
     /// The inputs that the next round must have.
@@ -237,18 +241,19 @@ impl Ahead {
             self.end_of_loop();
         }
         let known = entry.history();
-        let (number, links, seen) = match self.last.take() {
+        let (number, links, seen, first) = match self.last.take() {
             Some(last) => {
                 let links = last.links_to(&addresses);
                 let seen = links.is_some() && (last.links.is_none() || last.links == links);
-                (last.number + 1, links, seen)
+                (last.number + 1, links, seen, last.first)
             }
-            None => (1, known.as_ref().map(|h| h.links.clone()), false),
+            None => (1, known.as_ref().map(|h| h.links.clone()), false, entry.clone()),
         };
         let expected = known.as_ref().map(|h| h.rounds);
         self.last = Some(Round {
             key,
             entry: entry.clone(),
+            first,
             inputs: addresses,
             outputs: Addresses::new(),
             scalars: scalars.into(),
@@ -266,7 +271,7 @@ impl Ahead {
             None if !seen => return None,
             _ => ROUNDS,
         };
-        if rounds < 2 || !is_carried(graph, &links) {
+        if rounds < 2 || !is_carried(graph, &links, |m| entry.is_unread(m)) {
             return None;
         }
         let first = self.last.as_ref()?;
@@ -346,7 +351,9 @@ impl Ahead {
         let Some(last) = self.last.take() else { return };
         let impossible = last.entry.history().is_some_and(|h| h.rounds == 0);
         if let (Some(links), false) = (last.links, impossible) {
-            last.entry.remember(History { links, rounds: last.number });
+            let history = History { links, rounds: last.number };
+            last.first.remember(history.clone());
+            last.entry.remember(history);
         }
     }
 }
@@ -356,8 +363,10 @@ impl Round {
     fn links_to(&self, next: &[usize]) -> Option<Links> {
         let at = |list: &[usize], address: usize| list.iter().position(|&a| a == address).map(|n| n as u32);
         let link = |(n, &address): (usize, &usize)| match self.inputs.get(n) {
+            // (An output may have taken over an input's memory.)
+            _ if let Some(m) = at(&self.outputs, address) => Some(Link::Output(m)),
             Some(&same) if same == address => Some(Link::Input(n as u32)),
-            _ => at(&self.outputs, address).map(Link::Output).or_else(|| at(&self.inputs, address).map(Link::Input)),
+            _ => at(&self.inputs, address).map(Link::Input),
         };
         next.iter().enumerate().map(link).collect()
     }
@@ -379,11 +388,11 @@ fn share(rounds: usize, most: usize) -> usize {
     rounds.div_ceil(rounds.div_ceil(most).max(1))
 }
 
-/// Whether the large outputs, and only they, are inputs of the next round.
-fn is_carried(graph: &Graph, links: &[Link]) -> bool {
+/// Whether the large outputs, and only they, are inputs of the next round, but for those that nobody reads.
+fn is_carried(graph: &Graph, links: &[Link], is_unread: impl Fn(usize) -> bool) -> bool {
     let carried = |m: usize| links.contains(&Link::Output(m as u32));
     let bytes = |m: usize| graph.ty(graph.outputs[m]).bytes();
-    (0..graph.outputs.len()).all(|m| carried(m) == (bytes(m) > SMALL))
+    (0..graph.outputs.len()).all(|m| carried(m) == (bytes(m) > SMALL) || !carried(m) && is_unread(m))
 }
 
 /// How rounds that are this graph are worked ahead of.
@@ -416,7 +425,9 @@ impl Batch {
     ) -> Result<Option<Batch>> {
         let Round { key, entry, scalars, .. } = first;
         let bytes: SmallVec<[usize; 4]> = graph.outputs.iter().map(|o| graph.ty(*o).bytes()).collect();
-        let is_wanted = |round: usize, m: usize| round + 1 == rounds || bytes[m] <= SMALL;
+        let is_wanted = |round: usize, m: usize| {
+            bytes[m] <= SMALL || round + 1 == rounds && links.contains(&Link::Output(m as u32))
+        };
         let make = || {
             let Some(graph) = unroll(graph, &links, rounds, is_wanted) else { return Ok(None) };
             let plan = Prepared::new(legate_jit_passes::compile(&graph, &config.cx)?, config.tier)?;
@@ -440,8 +451,8 @@ impl Batch {
             scalars: scalars.clone(),
             config: config.clone(),
         };
-        let next = SmallVec::new();
-        Ok(Some(Batch { key: *key, links, start: Arc::new(start), given: 0, rounds, results, bytes, next }))
+        let (entry, start, next) = (entry.clone(), Arc::new(start), SmallVec::new());
+        Ok(Some(Batch { key: *key, entry, links, start, given: 0, rounds, results, bytes, next }))
     }
 
     /// The outputs of the next round, whose inputs are these.
@@ -459,6 +470,8 @@ impl Batch {
                 })
             })
             .collect();
+        let is_carried = |m: usize| self.links.contains(&Link::Output(m as u32));
+        (0..stores.len()).filter(|&m| !is_carried(m)).for_each(|m| self.entry.watch(m, &stores[m]));
         self.next = self
             .links
             .iter()

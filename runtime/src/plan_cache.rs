@@ -199,6 +199,16 @@ impl Entry {
         &self.kind
     }
 
+    /// Whether an output was mostly dropped unread.
+    pub(crate) fn is_unread(&self, output: usize) -> bool {
+        self.late.as_ref().is_some_and(|late| late.is_unread(output))
+    }
+
+    /// Begins to watch what else than a run of the plan gave for an output.
+    pub(crate) fn watch(&self, output: usize, store: &Arc<Store>) {
+        self.late.iter().for_each(|late| late.watch_one(output, store));
+    }
+
     /// Whether the plan calls libraries.
     pub(crate) fn has_calls(&self) -> bool {
         match &self.runner {

@@ -84,11 +84,21 @@ impl Late {
         Some(Late { graph: Arc::new(graph.clone()), config: config.clone(), watched, without: Mutex::new(None) })
     }
 
+    /// Whether an output was mostly dropped unread.
+    pub(crate) fn is_unread(&self, output: usize) -> bool {
+        self.watched.iter().any(|(m, fate)| *m == output && fate.mostly_unread())
+    }
+
     /// Begins to watch what a run of the whole plan gave.
     pub(crate) fn watch(&self, outputs: &[Arc<Store>]) {
         for (m, fate) in &self.watched {
             outputs[*m].watch(fate);
         }
+    }
+
+    /// The same for one output that somebody else gave.
+    pub(crate) fn watch_one(&self, output: usize, store: &Arc<Store>) {
+        self.watched.iter().filter(|(m, _)| *m == output).for_each(|(_, fate)| store.watch(fate));
     }
 
     /// Runs the plan without the outputs that are mostly dropped unread; `None` if there are none.

@@ -132,8 +132,33 @@ def with_a_source_that_numpy_writes(np, rounds):
     return [p, pn, b, *values]
 
 
+def names_what_nobody_reads(np, rounds):
+    """The difference is there when the value is asked for, though only the last one is looked at."""
+    p = start(np)
+    values = []
+    for _ in range(rounds):
+        pn = p.copy()
+        p[1:-1, 1:-1] = 0.25 * (pn[1:-1, 2:] + pn[1:-1, :-2] + pn[2:, 1:-1] + pn[:-2, 1:-1])
+        difference = np.abs(p - pn)
+        values.append(float(np.max(difference)))
+    return [p, difference, *values]
+
+
+def two_sweeps_a_round(np, rounds):
+    """What a round leaves lies in the memory of what it began with."""
+    p = start(np)
+    values = []
+    for _ in range(rounds):
+        p[1:-1, 1:-1] = 0.25 * (p[1:-1, 2:] + p[1:-1, :-2] + p[2:, 1:-1] + p[:-2, 1:-1])
+        p[1:-1, 1:-1] = 0.25 * (p[1:-1, 2:] + p[1:-1, :-2] + p[2:, 1:-1] + p[:-2, 1:-1])
+        values.append(float(np.max(p)))
+    return [p, *values]
+
+
 PROGRAMS = [
     plain,
+    two_sweeps_a_round,
+    names_what_nobody_reads,
     stops_early,
     reads_on_the_way,
     writes_on_the_way,
@@ -180,6 +205,14 @@ def test_a_loop_that_was_met_before_stops_in_time():
     after = legate_jit.stats()
     assert after["rounds_wasted"] == before["rounds_wasted"]
     assert after["rounds_ahead"] > before["rounds_ahead"]
+
+
+@pytest.mark.parametrize("program", [names_what_nobody_reads, two_sweeps_a_round], ids=lambda p: p.__name__)
+def test_rounds_that_are_worked_ahead(program):
+    program(ours, 20)
+    before = legate_jit.stats()
+    program(ours, 20)
+    assert legate_jit.stats()["rounds_ahead"] - before["rounds_ahead"] >= 15
 
 
 @pytest.mark.parametrize("adopted", [False, True], ids=["ours", "numpys"])
