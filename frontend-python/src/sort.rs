@@ -46,29 +46,34 @@ fn shown<'py, T>(
 /// Elements that are sorted here: NumPy's call takes longer than that.
 const FEW: usize = 24;
 
-/// The few elements of a view in their order, with the places they come from; `None` where they are too many, of another type, or
-/// where NumPy's order is more than that of the numbers (NaN, zeros of both signs).
-fn few(view: &HostView) -> Option<SmallVec<[(i64, u32); FEW]>> {
+/// How many elements a view has, if they are few, of one axis and of a type of which [`key`] knows the order.
+fn few_of(view: &HostView) -> Option<usize> {
     let &[n] = &view.shape[..] else { return None };
-    if n > FEW || !matches!(view.dtype, DType::F64 | DType::I64) {
-        return None;
+    (n <= FEW && matches!(view.dtype, DType::F64 | DType::I64)).then_some(n)
+}
+
+/// An integer for the k-th of them, a larger one for every larger number; `None` where NumPy's order is more than that of the numbers
+/// (NaN, zeros of both signs).
+#[inline(always)]
+fn key(view: &HostView, k: usize) -> Option<i64> {
+    // SAFETY: an element of the view, of 8 bytes, which nobody writes meanwhile.
+    let word =
+        unsafe { view.ptr.wrapping_offset(k as isize * view.strides[0] as isize).cast::<i64>().read_unaligned() };
+    if view.dtype != DType::F64 {
+        return Some(word);
     }
+    let x = f64::from_bits(word as u64);
+    // (Negative numbers the other way round.)
+    if x.is_nan() || word == i64::MIN { None } else { Some(word ^ ((word >> 63) as u64 >> 1) as i64) }
+}
+
+/// The few elements of a view in their order, with the places they come from; `None` where they are too many, of another type, or
+/// where their order is NumPy's to say.
+fn few(view: &HostView) -> Option<SmallVec<[(i64, u32); FEW]>> {
+    let n = few_of(view)?;
     let mut all: SmallVec<[(i64, u32); FEW]> = SmallVec::new();
     for k in 0..n {
-        // SAFETY: an element of the view, of 8 bytes, which nobody writes meanwhile.
-        let word =
-            unsafe { view.ptr.wrapping_offset(k as isize * view.strides[0] as isize).cast::<i64>().read_unaligned() };
-        let key = match view.dtype {
-            DType::F64 => {
-                let x = f64::from_bits(word as u64);
-                if x.is_nan() || word == i64::MIN {
-                    return None;
-                }
-                // Negative numbers the other way round: a larger integer for every larger number.
-                word ^ ((word >> 63) as u64 >> 1) as i64
-            }
-            _ => word,
-        };
+        let key = key(view, k)?;
         let mut at = all.len();
         all.push((key, k as u32));
         while at > 0 && all[at - 1].0 > key {
@@ -173,6 +178,38 @@ pub fn order(py: Python<'_>, array: &Array) -> PyResult<Option<Py<PyAny>>> {
     }
     let order = shown(py, array, &view, capi::arg_sort)?;
     adopt::adopt_made(&order, false, 1)?.map(|order| value::new_array(py, order)).transpose()
+}
+
+/// Keys that [`lexsorted`] looks at.
+const KEYS: usize = 4;
+
+/// `np.lexsort((a, b))` of few elements: the order by the last key, of equal ones by the one before; `None` for other forms.
+pub fn lexsorted(py: Python<'_>, arrays: &[Array]) -> PyResult<Option<Py<PyAny>>> {
+    if arrays.len() > KEYS {
+        return Ok(None);
+    }
+    let (mut keys, mut n) = ([[0i64; KEYS]; FEW], None);
+    for (at, array) in arrays.iter().rev().enumerate() {
+        let Some(view) = anywhere(py, array)? else { return Ok(None) };
+        let Some(some) = few_of(&view).filter(|some| n.is_none_or(|n| n == *some)) else { return Ok(None) };
+        n = Some(some);
+        for (k, keys) in keys[..some].iter_mut().enumerate() {
+            let Some(key) = key(&view, k) else { return Ok(None) };
+            keys[at] = key;
+        }
+    }
+    let (mut places, n) = ([0i64; FEW], n.unwrap_or(0));
+    for k in 0..n {
+        // What is equal stays in its order.
+        let mut at = k;
+        while at > 0 && keys[places[at - 1] as usize] > keys[k] {
+            places[at] = places[at - 1];
+            at -= 1;
+        }
+        places[at] = k as i64;
+    }
+    let order = direct(py, || from_words(&places[..n], DType::I64))?;
+    value::new_array(py, order).map(Some)
 }
 
 /// The place of a number among those of a view with one axis, of its type: before the first that is not less.

@@ -155,7 +155,14 @@ class Indexer(_native.source):
 
 
 def _indexer(name, real):
-    get = passed(type(real).__getitem__, name, of_sources=True)
+    general = passed(type(real).__getitem__, name, of_sources=True)
+    get = general
+    if name in ("r_", "c_"):
+
+        def get(self, key, columns=name == "c_"):
+            made = _native.indexed_together(key, columns)
+            return general(self, key) if made is None else made
+
     return _native.around(type("Indexer", (Indexer,), {"__slots__": (), "__getitem__": get}), real)
 
 
