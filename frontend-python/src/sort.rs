@@ -46,34 +46,52 @@ fn shown<'py, T>(
 /// Elements that are sorted here: NumPy's call takes longer than that.
 const FEW: usize = 24;
 
-/// How many elements a view has, if they are few, of one axis and of a type of which [`key`] knows the order.
-fn few_of(view: &HostView) -> Option<usize> {
-    let &[n] = &view.shape[..] else { return None };
-    (n <= FEW && matches!(view.dtype, DType::F64 | DType::I64)).then_some(n)
+/// The elements of a view, if they are few, of one axis and of a type whose order is known here.
+struct Few {
+    n: usize,
+    first: *const u8,
+    step: isize,
+    float: bool,
 }
 
-/// An integer for the k-th of them, a larger one for every larger number; `None` where NumPy's order is more than that of the numbers
-/// (NaN, zeros of both signs).
-#[inline(always)]
-fn key(view: &HostView, k: usize) -> Option<i64> {
-    // SAFETY: an element of the view, of 8 bytes, which nobody writes meanwhile.
-    let word =
-        unsafe { view.ptr.wrapping_offset(k as isize * view.strides[0] as isize).cast::<i64>().read_unaligned() };
-    if view.dtype != DType::F64 {
-        return Some(word);
+impl Few {
+    #[inline(always)]
+    fn of(view: &HostView) -> Option<Few> {
+        let (&[n], &[step]) = (&view.shape[..], &view.strides[..]) else { return None };
+        let float = match view.dtype {
+            DType::F64 => true,
+            DType::I64 => false,
+            _ => return None,
+        };
+        (n <= FEW).then_some(Few { n, first: view.ptr, step: step as isize, float })
     }
-    let x = f64::from_bits(word as u64);
-    // (Negative numbers the other way round.)
-    if x.is_nan() || word == i64::MIN { None } else { Some(word ^ ((word >> 63) as u64 >> 1) as i64) }
+
+    /// An integer for the k-th of them, a larger one for every larger number; `None` where NumPy's order is more than that of the numbers
+    /// (NaN, zeros of both signs).
+    ///
+    /// # Safety
+    /// The view lives, k is below n, and nobody writes meanwhile.
+    #[inline(always)]
+    unsafe fn key(&self, k: usize) -> Option<i64> {
+        // SAFETY: an element of the view, of 8 bytes.
+        let word = unsafe { self.first.offset(k as isize * self.step).cast::<i64>().read_unaligned() };
+        if !self.float {
+            return Some(word);
+        }
+        let x = f64::from_bits(word as u64);
+        // (Negative numbers the other way round.)
+        if x.is_nan() || word == i64::MIN { None } else { Some(word ^ ((word >> 63) as u64 >> 1) as i64) }
+    }
 }
 
 /// The few elements of a view in their order, with the places they come from; `None` where they are too many, of another type, or
 /// where their order is NumPy's to say.
 fn few(view: &HostView) -> Option<SmallVec<[(i64, u32); FEW]>> {
-    let n = few_of(view)?;
+    let few = Few::of(view)?;
     let mut all: SmallVec<[(i64, u32); FEW]> = SmallVec::new();
-    for k in 0..n {
-        let key = key(view, k)?;
+    for k in 0..few.n {
+        // SAFETY: the caller has the view.
+        let key = unsafe { few.key(k)? };
         let mut at = all.len();
         all.push((key, k as u32));
         while at > 0 && all[at - 1].0 > key {
@@ -191,10 +209,11 @@ pub fn lexsorted(py: Python<'_>, arrays: &[Array]) -> PyResult<Option<Py<PyAny>>
     let (mut keys, mut n) = ([[0i64; KEYS]; FEW], None);
     for (at, array) in arrays.iter().rev().enumerate() {
         let Some(view) = anywhere(py, array)? else { return Ok(None) };
-        let Some(some) = few_of(&view).filter(|some| n.is_none_or(|n| n == *some)) else { return Ok(None) };
-        n = Some(some);
-        for (k, keys) in keys[..some].iter_mut().enumerate() {
-            let Some(key) = key(&view, k) else { return Ok(None) };
+        let Some(few) = Few::of(&view).filter(|few| n.is_none_or(|n| n == few.n)) else { return Ok(None) };
+        n = Some(few.n);
+        for (k, keys) in keys[..few.n].iter_mut().enumerate() {
+            // SAFETY: the view is here.
+            let Some(key) = (unsafe { few.key(k) }) else { return Ok(None) };
             keys[at] = key;
         }
     }

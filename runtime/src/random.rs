@@ -485,6 +485,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn few_numbers_are_the_first_of_many() {
+        let from = State { state: 0x8765 << 90 | 5, increment: 0xabc << 70 | 1, half: 0, has_half: false };
+        let (uniform, normal) = (Law::Uniform { low: 2.0, range: 0.5 }, Law::Normal { mean: -1.0, deviation: 3.0 });
+        for law in [Law::Unit, uniform, Law::Standard, normal] {
+            for n in [1, 2, 100, FEW] {
+                let mut raw = Raw::new(&from, 0);
+                let drawn = draw_few(law, &[n], &mut || raw.next()).unwrap();
+                let (numbers, after) = expected(law, &from, n);
+                let got: Vec<u64> = (0..n).map(|k| drawn.item(k).unwrap().bits[0]).collect();
+                assert_eq!(got, numbers, "{n} of {law:?}");
+                assert_eq!(Raw::left(&from, raw.place()), after, "{n} of {law:?}");
+            }
+        }
+        assert!(draw_few(Law::Integers { low: 0, range: 9 }, &[1], &mut || 0).is_err());
+    }
+
     /// Blocks of 64 raw numbers (`BLOCK`), of which some laws reject a half: draws go from one block to the next all the time.
     #[test]
     fn blocks_are_linked_to_what_one_thread_draws() {

@@ -53,7 +53,7 @@ pub(crate) fn begin() {
 
 /// The end of the heap, where the first computation's small things will lie. A page of it costs the thread that touches it first up to
 /// half a millisecond, if it is a huge one. In pieces that are taken from there, not from the system.
-const BLOCKS: usize = 16;
+const BLOCKS: usize = 64;
 const BLOCK: usize = 1 << 16;
 
 fn make_ready(mut heap: [Vec<u8>; BLOCKS]) {
