@@ -6,7 +6,6 @@
 use legate_jit_ir::{DType, Scalar};
 use legate_jit_runtime::{self as rt, Array, HostView, Operand, WeakScalar};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
-use smallvec::SmallVec;
 
 use crate::capi::{self, lent};
 use crate::error::{direct, guarded};
@@ -84,22 +83,21 @@ impl Few {
     }
 }
 
-/// The few elements of a view in their order, with the places they come from; `None` where they are too many, of another type, or
+/// The few elements of a view in their order, with the places they come from, in `all`; `None` where they are too many, of another type, or
 /// where their order is NumPy's to say.
-fn few(view: &HostView) -> Option<SmallVec<[(i64, u32); FEW]>> {
+fn few<'a>(view: &HostView, all: &'a mut [(i64, u32); FEW]) -> Option<&'a [(i64, u32)]> {
     let few = Few::of(view)?;
-    let mut all: SmallVec<[(i64, u32); FEW]> = SmallVec::new();
     for k in 0..few.n {
         // SAFETY: the caller has the view.
         let key = unsafe { few.key(k)? };
-        let mut at = all.len();
-        all.push((key, k as u32));
+        let mut at = k;
         while at > 0 && all[at - 1].0 > key {
-            all.swap(at - 1, at);
+            all[at] = all[at - 1];
             at -= 1;
         }
+        all[at] = (key, k as u32);
     }
-    Some(all)
+    Some(&all[..few.n])
 }
 
 /// The element that a key of [`few`] stands for.
@@ -117,9 +115,9 @@ fn from_words(words: &[i64], dtype: DType) -> rt::Result<Array> {
 /// `np.sort(a)`; `None` where it is not plain.
 pub fn sorted(py: Python<'_>, array: &Array) -> PyResult<Option<Array>> {
     let Some(view) = together(py, array)? else { return Ok(None) };
-    if let Some(all) = few(&view) {
+    if let Some(all) = few(&view, &mut [(0, 0); FEW]) {
         let mut words = [0i64; FEW];
-        for (word, &(key, _)) in words.iter_mut().zip(&all) {
+        for (word, &(key, _)) in words.iter_mut().zip(all) {
             *word = word_of(key, view.dtype);
         }
         return direct(py, || from_words(&words[..all.len()], view.dtype)).map(Some);
@@ -133,7 +131,7 @@ pub fn sorted(py: Python<'_>, array: &Array) -> PyResult<Option<Array>> {
 /// `a.sort()` in the array's own memory; false where that is not to be had.
 pub fn sort(py: Python<'_>, array: &Array) -> PyResult<bool> {
     let Some(view) = own(py, array)? else { return Ok(false) };
-    if let Some(all) = few(&view) {
+    if let Some(all) = few(&view, &mut [(0, 0); FEW]) {
         for (k, &(key, _)) in all.iter().enumerate() {
             // SAFETY: an element of the view, of 8 bytes.
             unsafe { view.ptr.cast::<i64>().add(k).write(word_of(key, view.dtype)) };
@@ -185,12 +183,12 @@ pub fn partitioned_order(py: Python<'_>, array: &Array, k: i64) -> PyResult<Opti
 /// `np.argsort(a)`; `None` where it is not plain.
 pub fn order(py: Python<'_>, array: &Array) -> PyResult<Option<Py<PyAny>>> {
     let Some(view) = anywhere(py, array)? else { return Ok(None) };
-    if let Some(all) = few(&view)
+    if let Some(all) = few(&view, &mut [(0, 0); FEW])
         // (Which of two equal ones comes first is NumPy's to say.)
         && all.windows(2).all(|pair| pair[0].0 != pair[1].0)
     {
         let mut places = [0i64; FEW];
-        places.iter_mut().zip(&all).for_each(|(place, &(_, k))| *place = k as i64);
+        places.iter_mut().zip(all).for_each(|(place, &(_, k))| *place = k as i64);
         let order = direct(py, || from_words(&places[..all.len()], DType::I64))?;
         return value::new_array(py, order).map(Some);
     }
