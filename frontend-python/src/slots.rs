@@ -94,7 +94,7 @@ fn coming(value: &Value, array: &Array, i: usize) -> Option<Scalar> {
 #[inline(always)]
 unsafe fn put(to: *mut Value, value: Value) {
     const WORD: usize = size_of::<u64>();
-    const { assert!(size_of::<Value>() % WORD == 0 && align_of::<Value>() == WORD) };
+    const { assert!(size_of::<Value>().is_multiple_of(WORD) && align_of::<Value>() == WORD) };
     let value = ManuallyDrop::new(value);
     let (from, to) = ((&raw const value).cast::<MaybeUninit<u64>>(), to.cast::<MaybeUninit<u64>>());
     for word in 0..size_of::<Value>() / WORD {
