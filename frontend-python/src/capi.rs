@@ -16,6 +16,7 @@ use pyo3::{Borrowed, Bound, Py, PyAny, PyResult, Python, ffi};
 
 use crate::dtypes;
 
+pub mod bits;
 pub mod lent;
 
 const ARRAY_TYPE: usize = 2;

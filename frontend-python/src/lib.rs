@@ -122,6 +122,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     quick::init(m)?;
     m.add_function(wrap_pyfunction!(loops::look_for_loops, m)?)?;
     m.add_function(wrap_pyfunction!(quick::in_front, m)?)?;
+    m.add_function(wrap_pyfunction!(quick::indexed_together, m)?)?;
     m.add("asanyarray", m.getattr("asarray")?)?;
     m.add_function(wrap_pyfunction!(functions::adopt_array, m)?)?;
     m.add_function(wrap_pyfunction!(random::draw, m)?)?;

@@ -70,6 +70,10 @@ fn uncompiled(path: &Path, tag: &str) -> u64 {
 pub fn begin() -> Option<Look> {
     let now = Instant::now();
     let ran = now - *BEGAN.get_or_init(|| now);
+    // (Before that nobody asks which bytecode is there: that takes longer than many a program's calls.)
+    if ran < SHARE * FIRST && !is_eager() {
+        return None;
+    }
     let spent = Duration::from_nanos(SPENT.load(Ordering::Relaxed)).max(first());
     (ran >= SHARE * spent || is_eager()).then_some(Look(now))
 }

@@ -14,7 +14,7 @@ use crate::counted::Counter;
 use crate::quick::{Args, int};
 use crate::slots::{self, Object, enter_object};
 use crate::value;
-use crate::{fallback, source};
+use crate::{fallback, random, source};
 
 /// What such a function is. The class of the objects themselves derives from it.
 #[pyclass(frozen, subclass, name = "function", module = "legate_jit")]
@@ -31,6 +31,8 @@ pub struct Passed {
     of_sources: bool,
     /// What is asked first where much is wanted.
     many: Option<Many>,
+    /// What is drawn here where little is.
+    few: Option<random::Few>,
 }
 
 /// A Python function that takes the same arguments, and may say `NotImplemented`; and which argument says how many are wanted.
@@ -80,6 +82,11 @@ impl Passed {
         let direct = self.direct.as_ref().map(|f| f.bind(py));
         if self.of_sources && args.len() > 0 {
             let slf = args.get(py, 0);
+            if let (Some(few), Some(source)) = (self.few, source::source(&slf))
+                && let Some(drawn) = few.draw(py, source, args)?
+            {
+                return Ok(drawn);
+            }
             let slf = source::real(&slf).map(|real| real.bind(py));
             return fallback::pass(py, self.real.bind(py), direct, slf, args).map(Bound::unbind);
         }
@@ -186,21 +193,24 @@ fn class(py: Python<'_>) -> PyResult<&'static Py<PyType>> {
 }
 
 /// A function that calls NumPy's: `label` is the name under which calls are counted, `method` the name of a method, `many` a function
-/// that is asked first where the argument of the given number says that much is wanted, `of_sources` says that it is a method of generators.
+/// that is asked first where the argument of the given number says that much is wanted, `of_sources` says that it is a method of generators,
+/// and `few` which of those whose few numbers are drawn here.
 #[pyfunction]
-#[pyo3(signature = (real, label=None, method=None, many=None, of_sources=false))]
+#[pyo3(signature = (real, label=None, method=None, many=None, of_sources=false, few=None))]
 pub fn passed(
     real: &Bound<PyAny>,
     label: Option<&str>,
     method: Option<Py<PyString>>,
     many: Option<(Py<PyAny>, usize)>,
     of_sources: bool,
+    few: Option<&str>,
 ) -> PyResult<Py<PyAny>> {
     let py = real.py();
     let direct = fallback::direct(real)?.map(Bound::unbind);
     let counter = label.map(Counter::of);
     let many = many.map(|(function, at)| Many { function, at });
-    let contents = Passed { counter, real: real.clone().unbind(), direct, method, of_sources, many };
+    let few = few.and_then(random::Few::of);
+    let contents = Passed { counter, real: real.clone().unbind(), direct, method, of_sources, many, few };
     // SAFETY: fresh, zeroed memory for an object of the class, whose parts are written here; the base class's deallocation
     // drops the contents, the class's own the attributes.
     unsafe {

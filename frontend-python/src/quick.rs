@@ -25,10 +25,11 @@ use pyo3::{PyTypeInfo, ffi};
 pub use args::{Args, int};
 use create::{array, asarray, ascontiguousarray, diag, empty, eye, fromiter, identity, linspace, ones, zeros};
 use elements::{as_numpys, byteswap, fill, item, place, put, putmask, take, take_of, tobytes, tolist};
+pub use join::indexed_together;
 use join::{column_stack_of, concatenate, dstack_of, hstack_of, stack_of, vstack_of};
 use order::{
-    argpartition, argpartition_of, argsort, argsort_of, bincount, interp, nonzero, nonzero_of, partition, partition_of,
-    searchsorted, searchsorted_of, sort, sort_of,
+    argpartition, argpartition_of, argsort, argsort_of, bincount, interp, lexsort_of, nonzero, nonzero_of, partition,
+    partition_of, searchsorted, searchsorted_of, sort, sort_of,
 };
 pub use reductions::ufunc_reduce;
 use reductions::*;
@@ -194,6 +195,7 @@ entries! {
     p_fromiter c"fromiter" "(iter, dtype, count=-1, *, like=None)" = fromiter;
     p_interp c"interp" "(x, xp, fp, left=None, right=None, period=None)" = interp;
     p_argsort c"argsort" "(a, axis=-1, kind=None, order=None, *, stable=None)" = argsort_of;
+    p_lexsort c"lexsort" "(keys, axis=-1)" = lexsort_of;
     p_searchsorted c"searchsorted" "(a, v, side='left', sorter=None)" = searchsorted_of;
     p_nonzero c"nonzero" "(a)" = nonzero_of;
     p_diag c"diag" "(v, k=0)" = diag;

@@ -8,7 +8,7 @@
 //! object that a slot belongs to is of one of the two classes, so `contents` is its value.
 
 use std::ffi::{CStr, CString, c_int, c_void};
-use std::mem::size_of;
+use std::mem::{ManuallyDrop, MaybeUninit, size_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -86,6 +86,24 @@ fn coming(value: &Value, array: &Array, i: usize) -> Option<Scalar> {
     Some(Scalar { dtype: coming.dtype, bits: [coming.bits[k], 0] })
 }
 
+/// Writes a value that was put together just before, word by word, as it was put together: what is written in words and read in larger
+/// pieces makes the processor wait for as long as a dozen instructions take.
+///
+/// # Safety
+/// As `to.write(value)`.
+#[inline(always)]
+unsafe fn put(to: *mut Value, value: Value) {
+    const WORD: usize = size_of::<u64>();
+    const { assert!(size_of::<Value>().is_multiple_of(WORD) && align_of::<Value>() == WORD) };
+    let value = ManuallyDrop::new(value);
+    let (from, to) = ((&raw const value).cast::<MaybeUninit<u64>>(), to.cast::<MaybeUninit<u64>>());
+    for word in 0..size_of::<Value>() / WORD {
+        // SAFETY: the caller's promise; a word of the value, some of which may be uninitialised. (Volatile, or all of them would be one
+        // read.)
+        unsafe { to.add(word).write(from.add(word).read_volatile()) };
+    }
+}
+
 /// An object of one of the two classes.
 #[inline]
 pub fn object(py: Python<'_>, class: *mut ffi::PyTypeObject, value: Value) -> PyResult<Py<PyAny>> {
@@ -103,7 +121,7 @@ pub fn object(py: Python<'_>, class: *mut ffi::PyTypeObject, value: Value) -> Py
             return Err(pyo3::exceptions::PyMemoryError::new_err(()));
         }
         let object = ffi::PyObject_Init(memory.cast(), class);
-        object.byte_add(CONTENTS).cast::<Value>().write(value);
+        put(object.byte_add(CONTENTS).cast::<Value>(), value);
         object.byte_add(WEAK_REFS).cast::<Object>().write(ptr::null_mut());
         Ok(Bound::from_owned_ptr(py, object).unbind())
     }
@@ -410,7 +428,7 @@ unsafe extern "C" fn imag(a: Object, _: *mut c_void) -> Object {
         let array = unsafe { contents(a) }.get();
         let dtype = array.dtype();
         if !dtype.is_complex()
-            && let Some(mut zeros) = Array::full_of_few(array.shape(), Scalar { dtype, bits: [0; 2] })
+            && let Some(mut zeros) = Array::full_of_few(array.shape(), &Scalar { dtype, bits: [0; 2] })
         {
             zeros.set_writable(false);
             return value::new_array(py, zeros);

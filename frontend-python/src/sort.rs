@@ -6,7 +6,6 @@
 use legate_jit_ir::{DType, Scalar};
 use legate_jit_runtime::{self as rt, Array, HostView, Operand, WeakScalar};
 use pyo3::{Bound, Py, PyAny, PyResult, Python};
-use smallvec::SmallVec;
 
 use crate::capi::{self, lent};
 use crate::error::{direct, guarded};
@@ -46,37 +45,59 @@ fn shown<'py, T>(
 /// Elements that are sorted here: NumPy's call takes longer than that.
 const FEW: usize = 24;
 
-/// The few elements of a view in their order, with the places they come from; `None` where they are too many, of another type, or
-/// where NumPy's order is more than that of the numbers (NaN, zeros of both signs).
-fn few(view: &HostView) -> Option<SmallVec<[(i64, u32); FEW]>> {
-    let &[n] = &view.shape[..] else { return None };
-    if n > FEW || !matches!(view.dtype, DType::F64 | DType::I64) {
-        return None;
-    }
-    let mut all: SmallVec<[(i64, u32); FEW]> = SmallVec::new();
-    for k in 0..n {
-        // SAFETY: an element of the view, of 8 bytes, which nobody writes meanwhile.
-        let word =
-            unsafe { view.ptr.wrapping_offset(k as isize * view.strides[0] as isize).cast::<i64>().read_unaligned() };
-        let key = match view.dtype {
-            DType::F64 => {
-                let x = f64::from_bits(word as u64);
-                if x.is_nan() || word == i64::MIN {
-                    return None;
-                }
-                // Negative numbers the other way round: a larger integer for every larger number.
-                word ^ ((word >> 63) as u64 >> 1) as i64
-            }
-            _ => word,
+/// The elements of a view, if they are few, of one axis and of a type whose order is known here.
+struct Few {
+    n: usize,
+    first: *const u8,
+    step: isize,
+    float: bool,
+}
+
+impl Few {
+    #[inline(always)]
+    fn of(view: &HostView) -> Option<Few> {
+        let (&[n], &[step]) = (&view.shape[..], &view.strides[..]) else { return None };
+        let float = match view.dtype {
+            DType::F64 => true,
+            DType::I64 => false,
+            _ => return None,
         };
-        let mut at = all.len();
-        all.push((key, k as u32));
+        (n <= FEW).then_some(Few { n, first: view.ptr, step: step as isize, float })
+    }
+
+    /// An integer for the k-th of them, a larger one for every larger number; `None` where NumPy's order is more than that of the numbers
+    /// (NaN, zeros of both signs).
+    ///
+    /// # Safety
+    /// The view lives, k is below n, and nobody writes meanwhile.
+    #[inline(always)]
+    unsafe fn key(&self, k: usize) -> Option<i64> {
+        // SAFETY: an element of the view, of 8 bytes.
+        let word = unsafe { self.first.offset(k as isize * self.step).cast::<i64>().read_unaligned() };
+        if !self.float {
+            return Some(word);
+        }
+        let x = f64::from_bits(word as u64);
+        // (Negative numbers the other way round.)
+        if x.is_nan() || word == i64::MIN { None } else { Some(word ^ ((word >> 63) as u64 >> 1) as i64) }
+    }
+}
+
+/// The few elements of a view in their order, with the places they come from, in `all`; `None` where they are too many, of another type, or
+/// where their order is NumPy's to say.
+fn few<'a>(view: &HostView, all: &'a mut [(i64, u32); FEW]) -> Option<&'a [(i64, u32)]> {
+    let few = Few::of(view)?;
+    for k in 0..few.n {
+        // SAFETY: the caller has the view.
+        let key = unsafe { few.key(k)? };
+        let mut at = k;
         while at > 0 && all[at - 1].0 > key {
-            all.swap(at - 1, at);
+            all[at] = all[at - 1];
             at -= 1;
         }
+        all[at] = (key, k as u32);
     }
-    Some(all)
+    Some(&all[..few.n])
 }
 
 /// The element that a key of [`few`] stands for.
@@ -94,9 +115,9 @@ fn from_words(words: &[i64], dtype: DType) -> rt::Result<Array> {
 /// `np.sort(a)`; `None` where it is not plain.
 pub fn sorted(py: Python<'_>, array: &Array) -> PyResult<Option<Array>> {
     let Some(view) = together(py, array)? else { return Ok(None) };
-    if let Some(all) = few(&view) {
+    if let Some(all) = few(&view, &mut [(0, 0); FEW]) {
         let mut words = [0i64; FEW];
-        for (word, &(key, _)) in words.iter_mut().zip(&all) {
+        for (word, &(key, _)) in words.iter_mut().zip(all) {
             *word = word_of(key, view.dtype);
         }
         return direct(py, || from_words(&words[..all.len()], view.dtype)).map(Some);
@@ -110,7 +131,7 @@ pub fn sorted(py: Python<'_>, array: &Array) -> PyResult<Option<Array>> {
 /// `a.sort()` in the array's own memory; false where that is not to be had.
 pub fn sort(py: Python<'_>, array: &Array) -> PyResult<bool> {
     let Some(view) = own(py, array)? else { return Ok(false) };
-    if let Some(all) = few(&view) {
+    if let Some(all) = few(&view, &mut [(0, 0); FEW]) {
         for (k, &(key, _)) in all.iter().enumerate() {
             // SAFETY: an element of the view, of 8 bytes.
             unsafe { view.ptr.cast::<i64>().add(k).write(word_of(key, view.dtype)) };
@@ -162,17 +183,50 @@ pub fn partitioned_order(py: Python<'_>, array: &Array, k: i64) -> PyResult<Opti
 /// `np.argsort(a)`; `None` where it is not plain.
 pub fn order(py: Python<'_>, array: &Array) -> PyResult<Option<Py<PyAny>>> {
     let Some(view) = anywhere(py, array)? else { return Ok(None) };
-    if let Some(all) = few(&view)
+    if let Some(all) = few(&view, &mut [(0, 0); FEW])
         // (Which of two equal ones comes first is NumPy's to say.)
         && all.windows(2).all(|pair| pair[0].0 != pair[1].0)
     {
         let mut places = [0i64; FEW];
-        places.iter_mut().zip(&all).for_each(|(place, &(_, k))| *place = k as i64);
+        places.iter_mut().zip(all).for_each(|(place, &(_, k))| *place = k as i64);
         let order = direct(py, || from_words(&places[..all.len()], DType::I64))?;
         return value::new_array(py, order).map(Some);
     }
     let order = shown(py, array, &view, capi::arg_sort)?;
     adopt::adopt_made(&order, false, 1)?.map(|order| value::new_array(py, order)).transpose()
+}
+
+/// Keys that [`lexsorted`] looks at.
+const KEYS: usize = 4;
+
+/// `np.lexsort((a, b))` of few elements: the order by the last key, of equal ones by the one before; `None` for other forms.
+pub fn lexsorted(py: Python<'_>, arrays: &[Array]) -> PyResult<Option<Py<PyAny>>> {
+    if arrays.len() > KEYS {
+        return Ok(None);
+    }
+    let (mut keys, mut n) = ([[0i64; KEYS]; FEW], None);
+    for (at, array) in arrays.iter().rev().enumerate() {
+        let Some(view) = anywhere(py, array)? else { return Ok(None) };
+        let Some(few) = Few::of(&view).filter(|few| n.is_none_or(|n| n == few.n)) else { return Ok(None) };
+        n = Some(few.n);
+        for (k, keys) in keys[..few.n].iter_mut().enumerate() {
+            // SAFETY: the view is here.
+            let Some(key) = (unsafe { few.key(k) }) else { return Ok(None) };
+            keys[at] = key;
+        }
+    }
+    let (mut places, n) = ([0i64; FEW], n.unwrap_or(0));
+    for k in 0..n {
+        // What is equal stays in its order.
+        let mut at = k;
+        while at > 0 && keys[places[at - 1] as usize] > keys[k] {
+            places[at] = places[at - 1];
+            at -= 1;
+        }
+        places[at] = k as i64;
+    }
+    let order = direct(py, || from_words(&places[..n], DType::I64))?;
+    value::new_array(py, order).map(Some)
 }
 
 /// The place of a number among those of a view with one axis, of its type: before the first that is not less.

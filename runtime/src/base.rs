@@ -85,7 +85,14 @@ impl Drop for Version {
 impl Version {
     #[inline(always)]
     pub(crate) fn new(state: State, full: Shared<Layout>, dtype: DType) -> Shared<Version> {
-        Shared::new(Version { state: Guarded::new(state), full, dtype })
+        // SAFETY: these are its fields.
+        unsafe {
+            Shared::written(|v: *mut Version| {
+                (&raw mut (*v).state).write(Guarded::new(state));
+                (&raw mut (*v).full).write(full);
+                (&raw mut (*v).dtype).write(dtype);
+            })
+        }
     }
 }
 
@@ -98,6 +105,12 @@ pub(crate) struct Base {
 impl Base {
     #[inline(always)]
     pub(crate) fn new(version: Shared<Version>) -> Shared<Base> {
-        Shared::new(Base { current: Guarded::new(version), read_only: AtomicBool::new(false) })
+        // SAFETY: these are its fields.
+        unsafe {
+            Shared::written(|b: *mut Base| {
+                (&raw mut (*b).current).write(Guarded::new(version));
+                (&raw mut (*b).read_only).write(AtomicBool::new(false));
+            })
+        }
     }
 }

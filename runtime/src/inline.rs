@@ -39,7 +39,7 @@ use crate::trace::{PackedPerm, Part};
 use crate::vm::{Loop, Operation, cast_loop, operation};
 use crate::{Result, Store};
 
-pub(crate) use alike::alike_now;
+pub(crate) use alike::{alike_now, find_some};
 pub(crate) use when::Inline;
 
 /// Bytes of a base of which a copy is made at once when somebody else keeps the old contents.

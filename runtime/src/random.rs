@@ -13,8 +13,10 @@ mod tables;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use legate_jit_ir::DType;
+
 use crate::buffer::Fresh;
-use crate::{Error, Result, Store, pool};
+use crate::{Array, Error, Result, Store, pool};
 use pcg64::{Numbers, Pcg64};
 
 /// The ziggurat's last layer ends here, and the reciprocal of that: Doornik, "An Improved Ziggurat Method to Generate Normal Random
@@ -91,8 +93,47 @@ fn unit(raw: u64) -> f64 {
     (raw >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
+/// Where raw numbers of 64 bits come from.
+trait Words {
+    fn next(&mut self) -> u64;
+}
+
+impl Words for Raw {
+    #[inline(always)]
+    fn next(&mut self) -> u64 {
+        Raw::next(self)
+    }
+}
+
+/// From somebody else, one by one.
+struct Given<'a>(&'a mut dyn FnMut() -> u64);
+
+impl Words for Given<'_> {
+    fn next(&mut self) -> u64 {
+        (self.0)()
+    }
+}
+
+/// The most numbers of [`draw_few`].
+pub const FEW: usize = 256;
+
+/// So few numbers, made of raw ones as they come: those that NumPy makes of them. Not integers, for which it may have half of a raw
+/// number left.
+pub fn draw_few(law: Law, shape: &[usize], next: &mut dyn FnMut() -> u64) -> Result<Array> {
+    let (mut bytes, n, raw) = ([[0; 8]; FEW], shape.iter().product::<usize>(), &mut Given(next));
+    let numbers = &mut bytes[..n];
+    match law {
+        Law::Unit => numbers.fill_with(|| unit(raw.next()).to_ne_bytes()),
+        Law::Uniform { low, range } => numbers.fill_with(|| (low + range * unit(raw.next())).to_ne_bytes()),
+        Law::Standard => numbers.fill_with(|| standard(raw).to_ne_bytes()),
+        Law::Normal { mean, deviation } => numbers.fill_with(|| (mean + deviation * standard(raw)).to_ne_bytes()),
+        Law::Integers { .. } => return Err(Error::Runtime("integers are drawn from halves".into())),
+    }
+    Array::from_bytes(numbers.as_flattened(), shape, DType::F64)
+}
+
 /// A standard normal number by the ziggurat.
-fn standard(raw: &mut Raw) -> f64 {
+fn standard(raw: &mut impl Words) -> f64 {
     loop {
         let r = raw.next();
         let (layer, negative, r) = ((r & 0xff) as usize, r >> 8 & 1 == 1, r >> 9 & 0x000f_ffff_ffff_ffff);
@@ -108,7 +149,7 @@ fn standard(raw: &mut Raw) -> f64 {
 }
 
 #[cold]
-fn at_the_edge(raw: &mut Raw, layer: usize, r: u64, x: f64) -> Option<f64> {
+fn at_the_edge(raw: &mut impl Words, layer: usize, r: u64, x: f64) -> Option<f64> {
     if layer > 0 {
         let [above, below] = [tables::DENSITY[layer - 1], tables::DENSITY[layer]];
         return ((above - below) * unit(raw.next()) + below < (-0.5 * x * x).exp()).then_some(x);
@@ -442,6 +483,23 @@ mod tests {
                 in_order(from, n, |raw: &mut Raw| below_u64(raw, range).wrapping_add(low as u64))
             }
         }
+    }
+
+    #[test]
+    fn few_numbers_are_the_first_of_many() {
+        let from = State { state: 0x8765 << 90 | 5, increment: 0xabc << 70 | 1, half: 0, has_half: false };
+        let (uniform, normal) = (Law::Uniform { low: 2.0, range: 0.5 }, Law::Normal { mean: -1.0, deviation: 3.0 });
+        for law in [Law::Unit, uniform, Law::Standard, normal] {
+            for n in [1, 2, 100, FEW] {
+                let mut raw = Raw::new(&from, 0);
+                let drawn = draw_few(law, &[n], &mut || raw.next()).unwrap();
+                let (numbers, after) = expected(law, &from, n);
+                let got: Vec<u64> = (0..n).map(|k| drawn.item(k).unwrap().bits[0]).collect();
+                assert_eq!(got, numbers, "{n} of {law:?}");
+                assert_eq!(Raw::left(&from, raw.place()), after, "{n} of {law:?}");
+            }
+        }
+        assert!(draw_few(Law::Integers { low: 0, range: 9 }, &[1], &mut || 0).is_err());
     }
 
     /// Blocks of 64 raw numbers (`BLOCK`), of which some laws reject a half: draws go from one block to the next all the time.

@@ -32,6 +32,17 @@ pub fn known(op: Ufunc, operands: &[Operand]) -> Result<Known> {
             return Ok(Known::Value(value));
         }
     }
+    let one = match operands {
+        [Operand::Weak(WeakScalar::Float(x))] => Some(*x),
+        [Operand::Typed(x)] if x.dtype == DType::F64 => Some(f64::from_bits(x.bits[0])),
+        _ => None,
+    };
+    if let Some(x) = one
+        && let Some(value) = op.eval(&[Scalar::f64(x)])
+        && (value.dtype == DType::Bool || value.dtype == DType::F64 && value.as_f64().is_finite())
+    {
+        return Ok(Known::Value(value));
+    }
     known_generally(op, operands)
 }
 

@@ -1,6 +1,7 @@
 """`np.random`: NumPy's own generators, so the same seed gives the same numbers; their arrays are ours."""
 
 import pickle
+import threading
 
 import numpy
 import pytest
@@ -72,3 +73,66 @@ def test_seed_state_round_trip():
     a = ours.random.rand(3)
     ours.random.set_state(state)
     assert_same(ours.random.rand(3), numpy.asarray(a))
+
+
+FEW = [
+    "random(5)", "random(size=5)", "random((2, 3))", "random(size=(2, 0))", "random(0)", "random(1)", "random(256)", "random(257)",
+    "standard_normal(7)", "standard_normal(size=(2, 2, 2))", "standard_normal(256)", "normal(size=3)", "normal(2, 3, 4)",
+    "normal(0.5, size=(3,))", "normal(scale=2.5, size=2)", "normal(loc=1.0, scale=3, size=5)", "normal(1.0, 2.0, size=4)",
+    "uniform(size=3)", "uniform(-1, 1, 4)", "uniform(0.25, high=3, size=(2, 2))", "uniform(high=5, size=2)", "uniform(3, 3, 2)",
+    "normal(0, 0, 3)", "normal(0, -1.0, 3)", "uniform(0, float('inf'), 2)", "normal(float('nan'), 1, 2)", "random(-1)", "random(2.0)",
+    "random((2, -1))", "random(())", "random(3, 'f')", "random(3, dtype='f4')", "normal([0, 1], 2)", "normal(1, 2)", "uniform(1, 2, None)",
+    "random(3, size=3)", "normal(1, 2, 3, 4)", "normal(mean=1, size=2)", "integers(0, 9, 3)", "random(True)", "normal(1 << 60, 1.0, 3)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bits", ["PCG64", "MT19937", "Philox"])
+def test_few_numbers_and_what_comes_after(bits):
+    want, got = (np.random.Generator(getattr(np.random, bits)(5)) for np in (numpy, ours))
+    # (An odd number of halves, so that one is left over.)
+    for call in FEW + ["integers(0, 9, 3)"] + FEW[::-1]:
+        results = []
+        for generator in (want, got):
+            try:
+                results.append(eval("r." + call, {"r": generator}))
+            except Exception as error:
+                results.append(type(error))
+        w, g = results
+        if isinstance(w, type):
+            assert g is w, call
+            continue
+        if isinstance(w, numpy.ndarray):
+            assert type(g) is ours.ndarray, call
+        assert_same(numpy.asarray(g), numpy.asarray(w))
+        assert repr(got.bit_generator.state) == repr(want.bit_generator.state), call
+
+
+def test_few_numbers_at_the_edges_of_the_ziggurat():
+    want, got = numpy.random.default_rng(8), ours.random.default_rng(8)
+    # (Some hundred draws of these leave a layer's inside, and some the last layer.)
+    for _ in range(200):
+        assert_same(got.standard_normal(100), want.standard_normal(100))
+
+
+def test_few_numbers_while_the_generator_is_locked():
+    want, got = numpy.random.default_rng(8), ours.random.default_rng(8)
+    assert_same(got.random(3), want.random(3))
+    drawn = []
+    with got.bit_generator.lock:
+        thread = threading.Thread(target=lambda: drawn.append(got.random(3)))
+        thread.start()
+        thread.join(0.05)
+        assert not drawn
+    thread.join()
+    assert_same(drawn[0], want.random(3))
+
+
+def test_few_numbers_by_threads():
+    generator = ours.random.default_rng(3)
+    drawn = []
+    work = lambda: drawn.extend(float(x) for _ in range(200) for x in generator.random(5))  # noqa: E731
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for step in (threading.Thread.start, threading.Thread.join):
+        for thread in threads:
+            step(thread)
+    assert sorted(drawn) == sorted(numpy.random.default_rng(3).random(4000))

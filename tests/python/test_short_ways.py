@@ -383,3 +383,44 @@ def test_compositions(call):
             assert seen(numpy.asarray(g)) == seen(w)
         else:
             assert g == w
+
+
+def _outcome(call, names):
+    try:
+        return seen(numpy.asarray(eval(call, dict(names))))
+    except Exception as error:
+        return type(error)
+
+
+@pytest.mark.parametrize("dtype", [float, int, "f4", bool])
+def test_lexsort_of_few(dtype):
+    rng = numpy.random.default_rng(4)
+    for n in (0, 1, 2, 7, 23, 24, 25, 60):
+        # (Many are equal.)
+        keys = [(rng.integers(-3, 3, n)).astype(dtype) for _ in range(5)]
+        if dtype is float and n > 5:
+            keys[1][3] = numpy.nan
+            keys[2][2] = -0.0
+        for used in ([0], [0, 3], [3, 0], [0, 1], [2, 0], [0, 3, 4], [0, 1, 2, 3], [0, 1, 2, 3, 4]):
+            for form in ("np.lexsort(({}))", "np.lexsort([{}])", "np.lexsort(({}), axis=0)"):
+                call = form.format("".join(f"k[{i}][::-1], " if i == 3 else f"k[{i}], " for i in used))
+                want = _outcome(call, dict(np=numpy, k=keys))
+                assert _outcome(call, dict(np=ours, k=[ours.array(k) for k in keys])) == want, (call, n)
+    names = [dict(np=np, a=np.arange(4), b=np.arange(3.0), m=np.ones((3, 3)), s=np.float64(2)) for np in (ours, numpy)]
+    for call in ("np.lexsort((a, b))", "np.lexsort(m)", "np.lexsort((m, m))", "np.lexsort((s, s))", "np.lexsort(())", "np.lexsort((b, m[0]))"):
+        assert _outcome(call, names[0]) == _outcome(call, names[1]), call
+
+
+@pytest.mark.parametrize("index", ["r_", "c_"])
+def test_arrays_as_an_index_that_joins_them(index):
+    def names(np):
+        m = np.arange(6.0).reshape(2, 3)
+        return dict(np=np, a=np.arange(3.0), i=np.arange(3), h=np.arange(2), m=m, t=m.T, f=m.astype(np.float32), e=np.zeros(0), s=m.sum())
+
+    keys = (
+        "a, a", "a,", "a", "a, i", "i, h", "a[::-1], i", "m, m", "m,", "t, t", "m, f", "m, t", "m, a", "e, a", "m, m[:, :1]", "m, m[:1]",
+        "m[None], m[None]", "a, s", "a, 1.0", "0:3, a", "'1', a, a", "[1.0, 2.0], a", "a > 1, i",
+    )  # fmt: skip
+    for key in keys:
+        call = f"np.{index}[{key}]"
+        assert _outcome(call, names(ours)) == _outcome(call, names(numpy)), call

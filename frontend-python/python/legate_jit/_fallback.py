@@ -155,7 +155,14 @@ class Indexer(_native.source):
 
 
 def _indexer(name, real):
-    get = passed(type(real).__getitem__, name, of_sources=True)
+    general = passed(type(real).__getitem__, name, of_sources=True)
+    get = general
+    if name in ("r_", "c_"):
+
+        def get(self, key, columns=name == "c_"):
+            made = _native.indexed_together(key, columns)
+            return general(self, key) if made is None else made
+
     return _native.around(type("Indexer", (Indexer,), {"__slots__": (), "__getitem__": get}), real)
 
 
@@ -166,15 +173,15 @@ class _Class(type):
     """The stand-in for a class of NumPy's whose instances are functions: it makes instances that give our arrays, and real
     instances count as its own."""
 
+    def __call__(cls, *args, **kwargs):
+        return Callable(cls._name, cls._class(*args, **kwargs))
+
     def __instancecheck__(cls, x):
         return type.__instancecheck__(cls, x) or isinstance(getattr(x, "_real", x), cls._class)
 
 
 def _callable_class(name, real):
-    def new(cls, *args, **kwargs):
-        return Callable(name, real(*args, **kwargs))
-
-    return _Class(real.__name__, (), {"__new__": new, "_class": real, "__doc__": real.__doc__})
+    return _Class(real.__name__, (), {"_name": name, "_class": real, "__doc__": real.__doc__})
 
 
 # Functions of NumPy's modules (`linalg.norm`) that are ours.

@@ -87,14 +87,13 @@ pub(super) fn diag(py: Python, args: Args) -> Done {
     made.map(|made| value::new_array(py, made)).transpose()
 }
 
-/// A shape of up to three axes, none so long that the size could be out of bounds.
+/// A shape of up to three axes, none so long that the size could be out of bounds: so many of `shape`.
 #[inline]
-pub(super) fn short_shape(py: Python, x: &Bound<PyAny>) -> Option<([usize; 3], usize)> {
+fn short_shape(py: Python, x: &Bound<PyAny>, shape: &mut [usize; 3]) -> Option<usize> {
     let extent = |x: &Bound<PyAny>| int(x).filter(|n| (0..1 << 18).contains(n)).map(|n| n as usize);
-    let mut shape = [0; 3];
     if !x.is_exact_instance_of::<PyTuple>() {
         shape[0] = extent(x)?;
-        return Some((shape, 1));
+        return Some(1);
     }
     // SAFETY: an exact tuple, which holds its items while the caller holds it; `i` is below its length.
     unsafe {
@@ -102,7 +101,7 @@ pub(super) fn short_shape(py: Python, x: &Bound<PyAny>) -> Option<([usize; 3], u
         for (i, slot) in shape.get_mut(..n)?.iter_mut().enumerate() {
             *slot = extent(&seen(py, ffi::PyTuple_GetItem(x.as_ptr(), i as isize)))?;
         }
-        Some((shape, n))
+        Some(n)
     }
 }
 
@@ -138,9 +137,10 @@ pub(super) fn filled(py: Python, args: Args, fill: Fill) -> Done {
         Fill::One => Array::full(shape, cast(Scalar::bool(true), dtype)),
         Fill::Anything => Array::empty(shape, dtype),
     };
-    if let Some((shape, ndim)) = short_shape(py, &args.get(py, 0)) {
+    let mut shape = [0; 3];
+    if let Some(ndim) = short_shape(py, &args.get(py, 0), &mut shape) {
         let one = if fill == Fill::One { cast(Scalar::bool(true), dtype) } else { Scalar { dtype, bits: [0; 2] } };
-        if let Some(array) = Array::full_of_few(&shape[..ndim], one) {
+        if let Some(array) = Array::full_of_few(&shape[..ndim], &one) {
             return value::new_array(py, array).map(Some);
         }
         return value::new_array(py, direct(py, || make(&shape[..ndim]))?).map(Some);

@@ -93,3 +93,26 @@ pub(super) fn dstack_of(py: Python, args: Args) -> Done {
         _ => Array::concatenate(p, 2, None),
     })
 }
+
+/// `np.r_[a, b]`, or `np.c_[a, b]` if they are to be columns, of arrays of ours alone; `None` for other indices.
+#[pyfunction]
+pub fn indexed_together(py: Python<'_>, key: &Bound<PyAny>, columns: bool) -> PyResult<Option<Py<PyAny>>> {
+    let Some(parts) = arrays(key).filter(|_| key.is_exact_instance_of::<PyTuple>()) else { return Ok(None) };
+    let (first, rest) = (parts[0].shape(), &parts[1..]);
+    // (Of arrays that do not fit, NumPy says so.)
+    let fits = |shape: &[usize]| match (columns, first.len()) {
+        (false, 1) => shape.len() == 1,
+        (false, 2) => shape.len() == 2 && shape[1] == first[1],
+        (true, 1) => shape == first,
+        (true, 2) => shape.len() == 2 && shape[0] == first[0],
+        _ => false,
+    };
+    if !fits(first) || !rest.iter().all(|p| fits(p.shape())) {
+        return Ok(None);
+    }
+    let join = || match (columns, first.len()) {
+        (true, 1) => Array::stack(&parts, 1, None),
+        _ => Array::concatenate(&parts, columns as i64, None),
+    };
+    attempt(py, join)?.map(|array| value::new_array(py, array)).transpose()
+}

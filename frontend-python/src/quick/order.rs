@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::args::{Args, Done, NOT_PLAIN, array_of, as_method, int};
+use super::join::arrays;
 use crate::error::direct;
 use crate::{adopt, interpolate, sort, value};
 
@@ -29,6 +30,17 @@ pub(super) fn argsort(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
 
 pub(super) fn argsort_of(py: Python, args: Args) -> Done {
     of_first(py, args, argsort)
+}
+
+/// `np.lexsort((a, b))`
+pub(super) fn lexsort_of(py: Python, args: Args) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    match arrays(&args.get(py, 0)) {
+        Some(keys) => sort::lexsorted(py, &keys),
+        None => NOT_PLAIN,
+    }
 }
 
 pub(super) fn sort_of(py: Python, args: Args) -> Done {

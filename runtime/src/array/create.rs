@@ -22,7 +22,7 @@ const FEW: usize = 1 << 16;
 impl Array {
     /// The same where few elements are made at once; `None` for [`full`](Array::full) and [`empty`](Array::empty) to do.
     #[inline(always)]
-    pub fn full_of_few(shape: &[usize], value: Scalar) -> Option<Array> {
+    pub fn full_of_few(shape: &[usize], value: &Scalar) -> Option<Array> {
         let full = Layout::identity(shape);
         if full.size > FEW {
             return None;

@@ -34,6 +34,15 @@ fn known(op: Ufunc, dtype: DType) -> Option<&'static Known> {
     ALL[op as usize][dtype as usize].get_or_init(|| find(op, dtype)).as_ref()
 }
 
+/// Finds what is asked for most, so that the first calls need not.
+pub(crate) fn find_some() {
+    for op in Ufunc::ALL {
+        for dtype in [DType::F64, DType::F32, DType::I64, DType::Bool] {
+            known(*op, dtype);
+        }
+    }
+}
+
 #[cold]
 fn find(op: Ufunc, dtype: DType) -> Option<Known> {
     // (NumPy looks at the exponents of integers before it computes.)

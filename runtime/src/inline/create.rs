@@ -21,13 +21,13 @@ impl Session {
     /// A new array that is the same everywhere.
     #[inline]
     pub(crate) fn full_now(&mut self, value: Scalar, full: &Shared<Layout>, perm: PackedPerm) -> Result<Option<Array>> {
-        Ok(self.full_store(value, full.size)?.map(|store| made(store, value.dtype, full, perm)))
+        Ok(self.full_store(&value, full.size)?.map(|store| made(store, value.dtype, full, perm)))
     }
 
     /// Its memory. (An array that is put together here and handed back is read, on its way, in pieces other than those in which it was
     /// written, which the processor waits for: longer than all of this takes.)
     #[inline(never)]
-    pub(crate) fn full_store(&mut self, value: Scalar, n: usize) -> Result<Option<Arc<Store>>> {
+    pub(crate) fn full_store(&mut self, value: &Scalar, n: usize) -> Result<Option<Arc<Store>>> {
         if !self.inline.allows_more(n) {
             return Ok(None);
         }

@@ -37,10 +37,8 @@ impl Session {
         if !array::reduces(reduce, dtype, shape) || !direct && !self.inline.allows_more(a.size()) {
             return Ok(None);
         }
-        let gathered = match (direct, self.feed(a, dtype, a.shape(), perm)) {
-            (false, Some(feed)) => Some(self.passed(feed, a.shape(), perm)?),
-            _ => None,
-        };
+        let feed = if direct { None } else { self.feed(a, dtype, a.shape(), perm) };
+        let gathered = feed.map(|feed| self.passed(feed, a.shape(), perm)).transpose()?;
         let from = gathered.as_ref().map_or(p, |g| g.raw_ptr());
         let store = Store::alloc(array::kept(reduce, shape) * result.size())?;
         // SAFETY: all elements lie in C order at `from`; the new memory has room for a result for each kept place.

@@ -25,19 +25,28 @@ pub fn kept(reduce: &Reduce, shape: &[usize]) -> usize {
     (0..shape.len()).filter(|d| !reduce.axes.contains(&(*d as u32))).map(|d| shape[d]).product()
 }
 
+/// (Rows, columns, whether rows are reduced) of a matrix along one axis: it needs no groups.
+#[inline]
+fn of_matrix(reduce: &Reduce, shape: &[usize]) -> Option<(usize, usize, bool)> {
+    match (reduce.order, shape, &reduce.axes[..]) {
+        (Order::Tree, &[rows, n], &[axis]) if rows > 1 && n > 1 => Some((rows, n, axis == 1)),
+        _ => None,
+    }
+}
+
 /// Whether [`reduce`] does this.
 pub fn reduces(reduce: &Reduce, dtype: DType, shape: &[usize]) -> bool {
-    let is: SmallVec<[bool; 4]> = groups(shape, reduce).iter().map(|g| g.1).collect();
-    !shape.contains(&0)
-        && match (reduce.order, &is[..]) {
-            (_, [] | [true] | [false] | [false, true]) => true,
-            (Order::Tree, [true, false] | [false, true, false]) => true,
-            // Parts of a sequence that are combined later.
-            (Order::Tree, [true, false, true]) => {
-                !super::is_arg(reduce.reducer) && super::splits(reduce.reducer, dtype)
+    of_matrix(reduce, shape).is_some()
+        || !shape.contains(&0)
+            && match (reduce.order, &groups(shape, reduce)[..]) {
+                (_, [] | [_] | [(_, false), (_, true)]) => true,
+                (Order::Tree, [(_, true), (_, false)] | [(_, false), (_, true), (_, false)]) => true,
+                // Parts of a sequence that are combined later.
+                (Order::Tree, [(_, true), (_, false), (_, true)]) => {
+                    !super::is_arg(reduce.reducer) && super::splits(reduce.reducer, dtype)
+                }
+                _ => false,
             }
-            _ => false,
-        }
 }
 
 /// Reduces elements of a type that lie at `from`; the results go to `out`.
@@ -53,6 +62,16 @@ pub unsafe fn reduce(
     result: DType,
     out: *mut u8,
 ) -> Result<()> {
+    if let Some((rows, n, along)) = of_matrix(reduce, shape) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match along {
+                true => super::reduce_rows(reduce.reducer, dtype, from, n, rows, out),
+                false => columns(reduce.reducer, dtype, from, rows, n, out)?,
+            }
+        }
+        return Ok(());
+    }
     let groups = groups(shape, reduce);
     let (reducer, item, to) = (reduce.reducer, dtype.size(), result.size());
     let of = |reduced: bool| groups.iter().filter(|g| g.1 == reduced).map(|g| g.0).product::<usize>();

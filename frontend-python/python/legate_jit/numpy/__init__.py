@@ -31,6 +31,7 @@ from . import _index, _linalg, _math, _methods, _shape
 from ._index import (
     argpartition,
     argsort,
+    lexsort,
     argwhere,
     bincount,
     compress,

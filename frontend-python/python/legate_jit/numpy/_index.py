@@ -135,5 +135,7 @@ def putmask(a, /, mask, values):
     _fallback.run("putmask", _np.putmask, (a, mask, values), {})
 
 
+lexsort = _fallback.function("lexsort", _np.lexsort)
+
 for _f in (sort, argsort, searchsorted):
     _f.__doc__ = getattr(_np, _f.__name__).__doc__

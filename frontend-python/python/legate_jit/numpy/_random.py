@@ -93,7 +93,9 @@ _MANY = {
 
 
 def _method(name, real, many):
-    return _fallback._dress(_fallback.passed(real, many=many, of_sources=True), name, real)
+    # (Few numbers of these are drawn without NumPy, too.)
+    few = name if many else None
+    return _fallback._dress(_fallback.passed(real, many=many, of_sources=True, few=few), name, real)
 
 
 def _attribute(name, real):
