@@ -9,7 +9,7 @@ use super::build::{Build, Elem, V};
 use super::course::{Code, Course, Exit, Known};
 use super::emitter::{Emitter, OfTwo};
 use super::memory::{self, At, Row};
-use super::power;
+use super::power::{self, Far};
 use super::quotient::Quotients;
 use super::rounds::{Unflat, some};
 use crate::{Error, Result};
@@ -18,6 +18,8 @@ pub struct Body<'c, 'b> {
     pub build: &'b Build<'c, 'b>,
     pub course: &'b Course,
     pub row: &'b Row<'c>,
+    /// Where powers are taken to be near: what tells afterwards whether they all were.
+    pub far: Option<&'b Far<'c>>,
 }
 
 /// For each of several vectors, the instructions' values so far.
@@ -25,7 +27,7 @@ pub type Values<'c> = Vec<Vec<Option<Val<'c>>>>;
 
 impl<'c, 'b> Body<'c, 'b> {
     pub fn new(build: &'b Build<'c, 'b>, course: &'b Course, row: &'b Row<'c>) -> Body<'c, 'b> {
-        Body { build, course, row }
+        Body { build, course, row, far: None }
     }
 
     /// Runs the body at several vectors: all loads, then each instruction for all of them, then all stores. Chains that wait
@@ -141,7 +143,7 @@ impl<'c, 'b> Body<'c, 'b> {
             }
             if powers && values.iter().all(|values| values[k].is_none()) {
                 let value = |v: usize, r: Reg| values[v][r.0 as usize].expect("operands come first").one();
-                let powers = power::lower(self.build, &code.body, k, values.len(), value);
+                let powers = power::lower(self.build, &code.body, k, values.len(), value, self.far);
                 for (values, power) in values.iter_mut().zip(powers.into_iter().flatten()) {
                     values[k] = Some(Val::One(power));
                 }

@@ -5,6 +5,8 @@
 //!
 //! The first leaf may have been begun elsewhere, and the last one may end elsewhere: accumulators come from memory and go there.
 
+use std::cell::Cell;
+
 use melior::ir::Value;
 use melior::ir::block::BlockLike;
 
@@ -12,6 +14,7 @@ use super::body::Body;
 use super::build::{Build, Elem, V};
 use super::course::Course;
 use super::memory::{At, Row};
+use super::power::Near;
 use super::{AHEAD, Arguments, Steps, Val};
 use crate::{Error, Result};
 use legate_jit_ir::{InnerStride, Kernel};
@@ -41,7 +44,9 @@ pub fn leaves<'c>(build: &Build<'c, '_>, course: &Course, steps: Steps, argument
         .filter(|(_, access)| access.inner == InnerStride::Leaves)
         .map(|(a, access)| (a, Elem::of(access.dtype)))
         .collect();
-    let lines = Lines { kernel, row, sums, course, steps };
+    // (A leaf that is added up again would store again what it also stores.)
+    let near = Near::of(build, course).filter(|_| sums.len() == kernel.body.stores.len());
+    let lines = Lines { kernel, row, sums, course, steps, near };
     // Points of the first leaf that were added elsewhere, and what they have given; and, of one that does not end here, how many
     // points there are and where its accumulators go.
     let [begun, begins, open, ends] = [16, 24, 32, 40].map(|at| build.offset_bytes(extent, at));
@@ -58,20 +63,24 @@ pub fn leaves<'c>(build: &Build<'c, '_>, course: &Course, steps: Steps, argument
         let length = b.load(Elem::I64, b.offset(lengths, leaf, Elem::I64));
         let length = b.op("arith.subi", &[length, state[1]], Elem::I64);
         let end = b.op("arith.addi", &[from, length], Elem::I64);
-        // Several vectors at a time, then the others one by one; they are added in order.
-        let (mut at, mut lanes) = (from, state[2..].to_vec());
-        for vectors in if steps.beside > 1 { vec![steps.beside, 1] } else { vec![1] } {
-            let step = (vectors * LANES) as i64;
-            let whole = b.op("arith.andi", &[length, b.int(Elem::I64, -step)], Elem::I64);
-            let until = b.op("arith.addi", &[from, whole], Elem::I64);
-            lanes = b.for_state(at, until, b.int(Elem::I64, step), &lanes, |b, i, state| {
-                lines.part(&b.with_lanes(LANES), i, vectors, state, &mut result)
-            });
-            at = until;
-        }
-        let total: Vec<V<'c>> = lanes.iter().zip(&lines.sums).map(|(&v, &(_, e))| across(b, e, v)).collect();
-        let total =
-            b.for_state(at, end, b.int(Elem::I64, 1), &total, |b, i, state| lines.part(b, i, 1, state, &mut result));
+        let whole = b.op("arith.andi", &[length, b.int(Elem::I64, -(LANES as i64))], Elem::I64);
+        let at = b.op("arith.addi", &[from, whole], Elem::I64);
+        let (start, all) = (&state[2..], b.with_lanes(LANES));
+        let lanes = match lines.near {
+            None => lines.vectors(b, from, whole, start, None, &mut result),
+            // Whether all powers of the leaf were near is asked once. Where some was not, the leaf is added up again.
+            Some(near) => {
+                let state: Vec<V<'c>> = start.iter().copied().chain([near.none(&all)]).collect();
+                let added = lines.vectors(b, from, whole, &state, Some(near), &mut result);
+                let (far, added) = added.split_last().expect("what tells whether some power is not near");
+                let far = near.is_some_far(&all, *far);
+                b.if_else(far, |b| lines.vectors(b, from, whole, start, None, &mut result), |_| added.to_vec())
+            }
+        };
+        let total = across(b, &lines.sums, &lanes);
+        let total = b.for_state(at, end, b.int(Elem::I64, 1), &total, |b, i, state| {
+            lines.part(b, i, 1, state, None, &mut result)
+        });
         for (&(a, e), &sum) in lines.sums.iter().zip(&total) {
             b.store(e, sum, b.offset(lines.row.address(a), leaf, e));
         }
@@ -83,7 +92,7 @@ pub fn leaves<'c>(build: &Build<'c, '_>, course: &Course, steps: Steps, argument
     let until = build.op("arith.addi", &[from, open], Elem::I64);
     build.for_state(from, until, step, &state[2..], |b, i, state| {
         let b = b.with_lanes(LANES);
-        let state = lines.part(&b, i, 1, state, &mut result);
+        let state = lines.part(&b, i, 1, state, None, &mut result);
         lines.sums.iter().zip(state.iter().zip(&ends)).for_each(|(&(_, e), (&v, &to))| b.store(e, v, to));
         state
     });
@@ -98,9 +107,35 @@ struct Lines<'c, 'a> {
     sums: Vec<(u32, Elem)>,
     course: &'a Course,
     steps: Steps,
+    /// Where powers are taken to be near.
+    near: Option<Near>,
 }
 
 impl<'c> Lines<'c, '_> {
+    /// The whole vectors of a leaf from number `from` on, added to `state`: several at a time, then the others one by one; they are
+    /// added in order.
+    fn vectors(
+        &self,
+        b: &Build<'c, '_>,
+        from: V<'c>,
+        length: V<'c>,
+        state: &[V<'c>],
+        near: Option<Near>,
+        result: &mut Result<()>,
+    ) -> Vec<V<'c>> {
+        let (mut at, mut state) = (from, state.to_vec());
+        for vectors in if self.steps.beside > 1 { vec![self.steps.beside, 1] } else { vec![1] } {
+            let step = (vectors * LANES) as i64;
+            let whole = b.op("arith.andi", &[length, b.int(Elem::I64, -step)], Elem::I64);
+            let until = b.op("arith.addi", &[from, whole], Elem::I64);
+            state = b.for_state(at, until, b.int(Elem::I64, step), &state, |b, i, state| {
+                self.part(&b.with_lanes(LANES), i, vectors, state, near, result)
+            });
+            at = until;
+        }
+        state
+    }
+
     /// Some vectors of points from number `i` on, added to `state`.
     fn part(
         &self,
@@ -108,6 +143,7 @@ impl<'c> Lines<'c, '_> {
         i: V<'c>,
         vectors: u32,
         state: Vec<V<'c>>,
+        near: Option<Near>,
         result: &mut Result<()>,
     ) -> Vec<V<'c>> {
         let one = b.with_lanes(1);
@@ -121,17 +157,26 @@ impl<'c> Lines<'c, '_> {
                 .filter(|&a| !self.kernel.accesses[a as usize].write)
                 .for_each(|a| at.iter().for_each(|at| self.row.prefetch(b, self.kernel, a, at, AHEAD)));
         }
-        add(b, self.course, &self.row, &at, &state).unwrap_or_else(|e| {
+        add(b, self.course, &self.row, &at, &state, near).unwrap_or_else(|e| {
             *result = Err(e);
             state
         })
     }
 }
 
-/// The body at some vectors of points, its results added to `state`, those of one vector after the other.
-fn add<'c>(b: &Build<'c, '_>, course: &Course, row: &Row<'c>, parts: &[At<'c>], state: &[V<'c>]) -> Result<Vec<V<'c>>> {
+/// The body at some vectors of points, its results added to `state`, those of one vector after the other. Where powers are taken to be
+/// near, the last of `state` tells whether they are.
+fn add<'c>(
+    b: &Build<'c, '_>,
+    course: &Course,
+    row: &Row<'c>,
+    parts: &[At<'c>],
+    state: &[V<'c>],
+    near: Option<Near>,
+) -> Result<Vec<V<'c>>> {
     let kernel = &course.kernel;
-    let values = Body::new(b, course, row).values(parts)?;
+    let far = near.map(|near| (near, Cell::new(*state.last().expect("what tells whether some power is not near"))));
+    let values = Body { far: far.as_ref(), ..Body::new(b, course, row) }.values(parts)?;
     let mut sums = state.to_vec();
     for (at, values) in parts.iter().zip(values) {
         let mut sum = sums.iter_mut();
@@ -146,22 +191,34 @@ fn add<'c>(b: &Build<'c, '_>, course: &Course, row: &Row<'c>, parts: &[At<'c>], 
             }
         }
     }
+    if let Some((_, far)) = far {
+        *sums.last_mut().expect("as many as before") = far.get();
+    }
     Ok(sums)
 }
 
-/// ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7)).
-fn across<'c>(b: &Build<'c, '_>, e: Elem, v: V<'c>) -> V<'c> {
-    let mut v = v;
-    let mut n = LANES as i32;
-    while n > 1 {
-        n /= 2;
-        let every_other = |first: i32| (0..n).map(|k| 2 * k + first).collect::<Vec<_>>();
-        let half = b.with_lanes(n as u32);
-        let pick = |first: i32| match n {
-            1 => b.with_lanes(2).extract(e, v, first as u32),
-            _ => b.shuffle(e, v, v, &every_other(first)),
-        };
-        v = half.op("arith.addf", &[pick(0), pick(1)], e);
+/// ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7)) of each vector r. Two of one type go together, side by side from the first sums on:
+/// seven instructions, where each alone takes as many.
+fn across<'c>(b: &Build<'c, '_>, sums: &[(u32, Elem)], lanes: &[V<'c>]) -> Vec<V<'c>> {
+    let mut total = Vec::with_capacity(lanes.len());
+    while let Some(&v) = lanes.get(total.len()) {
+        let (at, e) = (total.len(), sums[total.len()].1);
+        let other = lanes.get(at + 1).copied().filter(|_| sums[at + 1].1 == e);
+        let [first, second] = across_two(b, e, v, other.unwrap_or(v));
+        total.push(first);
+        total.extend(other.map(|_| second));
     }
-    v
+    total
+}
+
+fn across_two<'c>(b: &Build<'c, '_>, e: Elem, x: V<'c>, y: V<'c>) -> [V<'c>; 2] {
+    let (all, two) = (b.with_lanes(LANES), b.with_lanes(2));
+    let (even, odd) = (&[0, 8, 2, 10, 4, 12, 6, 14], &[1, 9, 3, 11, 5, 13, 7, 15]);
+    // x0 + x1, y0 + y1, x2 + x3, y2 + y3 and so on.
+    let pairs = all.op("arith.addf", &[all.shuffle(e, x, y, even), all.shuffle(e, x, y, odd)], e);
+    let next = all.shuffle(e, pairs, pairs, &[2, 3, 0, 1, 6, 7, 4, 5]);
+    let fours = all.op("arith.addf", &[pairs, next], e);
+    let half = |first: i32| two.shuffle(e, fours, fours, &[first, first + 1]);
+    let sums = two.op("arith.addf", &[half(0), half(4)], e);
+    [0, 1].map(|lane| two.extract(e, sums, lane))
 }

@@ -153,6 +153,23 @@ impl PreparedPiece {
     /// The kernel [adds up](Self::adds_up) leaves, the leaves lie in the walk, and there is room for their sums. No other
     /// thread writes what is read or written.
     pub unsafe fn run_leaves(&self, frame: &Frame, lo: &[i64], leaves: LeafRun, sums: &[*mut u8]) {
+        // SAFETY: the caller's promise.
+        unsafe { self.run_rows_of_leaves(frame, lo, leaves, sums, 1, |_| ()) }
+    }
+
+    /// The same of each of `rows` rows that follow each other along the walk's last axis but one; `each` is told which one's sums are there.
+    ///
+    /// # Safety
+    /// As for [`run_leaves`](Self::run_leaves), of all rows.
+    pub unsafe fn run_rows_of_leaves(
+        &self,
+        frame: &Frame,
+        lo: &[i64],
+        leaves: LeafRun,
+        sums: &[*mut u8],
+        rows: usize,
+        each: impl FnMut(usize),
+    ) {
         let (mut begins, mut ends) = (Short::<_, 16>::of(0), Short::<_, 16>::of(0));
         let table = |short: &mut Short<i64, 16>, of: &dyn Fn(usize) -> i64| -> i64 {
             let fill = |a: usize| match self.places[a] {
@@ -168,7 +185,7 @@ impl PreparedPiece {
         let (lengths, [begun, open]) = (leaves.lengths, [leaves.begun, leaves.open].map(|n| n as i64));
         let extent = [lengths.len() as i64, lengths.as_ptr() as i64, begun, begins, open, ends];
         // SAFETY: the caller's promise. (The strides along the one axis of such a kernel are known to it.)
-        unsafe { self.add_up(frame, lo, &self.strides, &extent, sums) };
+        unsafe { self.add_up(frame, lo, &self.strides, &extent, sums, rows, each) };
     }
 
     /// Adds up rows of the box that begins at `lo`, as far as `extent` says along the kernel's own axes; `sums[k]` gets the first
@@ -179,24 +196,49 @@ impl PreparedPiece {
     /// other thread writes what is read or written.
     pub unsafe fn run_down(&self, frame: &Frame, lo: &[i64], strides: &[i64], extent: &[i64], sums: &[*mut u8]) {
         // SAFETY: the caller's promise.
-        unsafe { self.add_up(frame, lo, strides, extent, sums) };
+        unsafe { self.add_up(frame, lo, strides, extent, sums, 1, |_| ()) };
     }
 
-    /// Calls the kernel that adds up, if it is there.
+    /// Calls the kernel that adds up, if it is there, for each of `rows` rows along the walk's last axis but one.
     ///
     /// # Safety
-    /// As for the two above; `extent` is what the kernel takes for it. (Where the box begins in the domain it does not ask.)
-    unsafe fn add_up(&self, frame: &Frame, lo: &[i64], strides: &[i64], extent: &[i64], sums: &[*mut u8]) {
+    /// As for the three above; `extent` is what the kernel takes for it. (Where the box begins in the domain it does not ask.)
+    #[allow(clippy::too_many_arguments)]
+    #[inline(always)]
+    unsafe fn add_up(
+        &self,
+        frame: &Frame,
+        lo: &[i64],
+        strides: &[i64],
+        extent: &[i64],
+        sums: &[*mut u8],
+        rows: usize,
+        mut each: impl FnMut(usize),
+    ) {
         let Some(entry) = self.runner.sums() else { return };
+        let count = self.places.len();
         let mut ptrs = Short::<_, 16>::of(std::ptr::null_mut());
-        let ptrs = ptrs.fill(self.places.len(), |a| match self.places[a] {
+        let ptrs = ptrs.fill(count, |a| match self.places[a] {
             Place::Buffer(b) => frame.bases[b as usize].wrapping_offset(self.offset(a, lo)),
             Place::Stream(k) => sums[k as usize],
         });
         let mut scalars = Short::<_, 4>::of([0; 2]);
         let scalars = scalars.fill(self.scalars.len(), |k| frame.scalars[self.scalars[k] as usize]);
-        // SAFETY: the caller's promise.
-        unsafe { entry(ptrs.as_ptr(), strides.as_ptr(), scalars.as_ptr(), lo.as_ptr(), extent.as_ptr()) };
+        let mut steps = Short::<_, 16>::of(0);
+        let rank = self.walk.rank();
+        let steps = match rows {
+            0 | 1 => &[],
+            _ => &*steps.fill(count, |a| match self.places[a] {
+                Place::Buffer(_) => self.walk.strides[a * rank + rank - 2] as isize,
+                Place::Stream(_) => 0,
+            }),
+        };
+        for row in 0..rows {
+            // SAFETY: the caller's promise.
+            unsafe { entry(ptrs.as_ptr(), strides.as_ptr(), scalars.as_ptr(), lo.as_ptr(), extent.as_ptr()) };
+            each(row);
+            ptrs.iter_mut().zip(steps).for_each(|(ptr, &step)| *ptr = ptr.wrapping_offset(step));
+        }
     }
 }
 
@@ -229,14 +271,14 @@ impl<T: Copy, const N: usize> Short<T, N> {
 
     /// `f(0), f(1) … f(n - 1)`.
     #[inline(always)]
-    pub(super) fn fill(&mut self, n: usize, mut f: impl FnMut(usize) -> T) -> &[T] {
+    pub(super) fn fill(&mut self, n: usize, mut f: impl FnMut(usize) -> T) -> &mut [T] {
         if n > N {
             self.long = (0..n).map(f).collect();
-            return &self.long;
+            return &mut self.long;
         }
         for (k, item) in self.short[..n].iter_mut().enumerate() {
             *item = f(k);
         }
-        &self.short[..n]
+        &mut self.short[..n]
     }
 }

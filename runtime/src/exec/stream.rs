@@ -48,6 +48,8 @@ const COLUMNS: usize = 1024;
 const FEW_COLUMNS: usize = 48;
 /// Rows that are reduced strictly in order side by side: each by itself would wait for its own last operation.
 const ROWS_APART: usize = 8;
+/// Elements of rows that a task adds up in registers: between rows a kernel's last results are waited for, so that little should be done there.
+const TOGETHER: usize = 16_384;
 /// Elements below which a launch runs on the calling thread.
 const INLINE_ELEMENTS: usize = 32_768;
 
@@ -298,7 +300,7 @@ impl Streams {
                 Ok(())
             }
             Mode::Rows { outputs: 1, n } if *n <= self.chunk && self.adds_leaves(launch) => {
-                self.sum_leaves(launch, frame, 0, 0..*n, |s, partial| self.write(frame, &self.list[s], 0, partial));
+                self.sum_leaves(launch, frame, 0..1, 0..*n, |_, s, sum| self.write(frame, &self.list[s], 0, sum));
                 Ok(())
             }
             Mode::Rows { outputs: 1, .. } if self.adds_leaves(launch) => {
@@ -382,7 +384,13 @@ impl Streams {
     fn write(&self, frame: &Frame, info: &Info, k: usize, value: Element) {
         let at = frame.bases[info.out as usize].wrapping_add(k * info.out_size);
         // SAFETY: the output has one element for each k of the kept axes; each is written by one task.
-        unsafe { at.copy_from_nonoverlapping(value.as_ptr() as *const u8, info.out_size) };
+        unsafe {
+            match info.out_size {
+                // (A copy of a length that is not known is a call.)
+                8 => (at as *mut u64).write_unaligned(value[0]),
+                size => at.copy_from_nonoverlapping(value.as_ptr() as *const u8, size),
+            }
+        };
     }
 
     /// Computes elements `range` of all streams (in C order of the domain) and gives the address of the first of each.
@@ -451,7 +459,8 @@ impl Streams {
                 let (row, range) = (i / per_row, &ranges[i % per_row]);
                 let set = |s: usize, partial| partials.set((row * streams + s) * per_row + i % per_row, partial);
                 if adds_leaves {
-                    self.sum_leaves(launch, frame, outputs.start + row, range.clone(), set);
+                    let output = outputs.start + row;
+                    self.sum_leaves(launch, frame, output..output + 1, range.clone(), |_, s, partial| set(s, partial));
                     continue;
                 }
                 let start = (outputs.start + row) * n + range.start;
@@ -483,14 +492,15 @@ impl Streams {
         if in_memory && !self.splits() {
             group = group.max(ROWS_APART);
         }
+        if adds_leaves {
+            group = group.max((TOGETHER / n).min(outputs.len() / (4 * pool::threads())));
+        }
         self.tasks(outputs.len().div_ceil(group), &|task| {
             let start = outputs.start + task * group;
             let rows = start..(start + group).min(outputs.end);
             if adds_leaves {
-                for row in rows {
-                    let write = |s: usize, sum| self.write(frame, &self.list[s], row, sum);
-                    self.sum_leaves(launch, frame, row, 0..n, write);
-                }
+                let write = |row: usize, s: usize, sum| self.write(frame, &self.list[s], row, sum);
+                self.sum_leaves(launch, frame, rows, 0..n, write);
                 return;
             }
             if !in_memory && (n > self.chunk || self.cuts.is_some()) {

@@ -22,12 +22,16 @@ pub const fn half(n: usize) -> usize {
     n / 2 - n / 2 % 8
 }
 
-/// The leaves of a run of n numbers, if they are surely all on one level: nodes on a level differ by less than 16.
+/// The leaves of a run of n > 128 numbers, if they are all on one level: of n = 8 m + r numbers, 8 ⌊m/2⌋ are the first half and
+/// 8 ⌈m/2⌉ + r the second, so that on a level of k nodes the shortest are 8 ⌊m/k⌋ and the last, which is the longest, 8 ⌈m/k⌉ + r.
 fn full(n: usize) -> Option<usize> {
-    let level = (n / BLOCK).ilog2() + 1;
-    let fits = |level: u32| n + (16 << level) <= BLOCK << level;
-    let is_above = n >= (BLOCK + 16) << (level - 1);
-    (fits(level) && is_above).then_some(1 << level)
+    let (m, r) = (n / 8, n % 8);
+    let longest = |level: u32| 8 * ((m + (1 << level) - 1) >> level) + r;
+    let mut level = 1;
+    while longest(level) > BLOCK {
+        level += 1;
+    }
+    (level == 1 || 8 * (m >> (level - 1)) > BLOCK).then_some(1 << level)
 }
 
 /// Eight accumulators in registers of one kind: `load`, `add` and `lanes`.
@@ -163,29 +167,26 @@ macro_rules! float {
                     *leaves = rest;
                     return *sum;
                 }
-                if let Some(count) = full(n).filter(|count| (8..=128).contains(count)) {
+                if let Some(count) = full(n) {
                     let (own, rest) = leaves.split_at(count);
                     *leaves = rest;
-                    return level_by_level(own);
+                    return level(own);
                 }
                 let first = half(n);
                 let sum = tree(first, leaves);
                 sum + tree(n - first, leaves)
             }
-            /// Of 8 to 128 leaves, all on one level.
-            fn level_by_level(leaves: &[$t]) -> $t {
-                let mut sums = [0.0; 64];
-                let mut count = leaves.len() / 2;
-                for (sum, pair) in sums.iter_mut().zip(leaves.as_chunks::<2>().0) {
-                    *sum = pair[0] + pair[1];
-                }
-                while count > 1 {
-                    count /= 2;
-                    for k in 0..count {
-                        sums[k] = sums[2 * k] + sums[2 * k + 1];
+            /// Of two leaves or more, all on one level.
+            fn level(leaves: &[$t]) -> $t {
+                match *leaves {
+                    [a, b] => a + b,
+                    [a, b, c, d] => (a + b) + (c + d),
+                    [a, b, c, d, e, f, g, h] => ((a + b) + (c + d)) + ((e + f) + (g + h)),
+                    _ => {
+                        let (first, second) = leaves.split_at(leaves.len() / 2);
+                        level(first) + level(second)
                     }
                 }
-                sums[0]
             }
             let mut rest = leaves;
             let sum = 0.0 + tree(n, &mut rest);

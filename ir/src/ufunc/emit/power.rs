@@ -19,19 +19,43 @@ pub fn power<E: Emit>(e: &mut E, t: DType, x: E::V, exponent: Exponent) -> E::V 
 
 /// Whether x is beyond the exponent's reach.
 pub fn is_beyond<E: Emit>(e: &mut E, t: DType, x: E::V, exponent: Exponent) -> E::V {
-    let (int, mantissa, bias) = if t == DType::F32 { (DType::I32, 23, 127) } else { (DType::I64, 52, 1023) };
     let reach = exponent.reach(t == DType::F32) as i128;
-    // The sign is shifted out, or left where it makes the number a very large one.
-    let shift = exponent.is_whole() as u32;
-    let place = |exponent: i128| (exponent + bias) << (mantissa + shift);
+    let moved = moved(e, t, x, exponent, -reach);
+    let end = e.int(bits_of(t).0, wrapped(t, place(t, exponent, reach + 1) - place(t, exponent, -reach)));
+    e.cmpi(CmpI::Uge, moved, end)
+}
+
+/// The most bits for [`from_least`].
+pub fn room(t: DType, exponent: Exponent) -> u32 {
+    bits_of(t).1 + exponent.is_whole() as u32 + 1 + exponent.reach(t == DType::F32).ilog2()
+}
+
+/// An integer that is below 2^bits if x is within the exponent's reach and near one, how near the number of bits says.
+pub fn from_least<E: Emit>(e: &mut E, t: DType, x: E::V, exponent: Exponent, bits: u32) -> E::V {
+    let least = 1 << (bits - bits_of(t).1 - exponent.is_whole() as u32 - 1);
+    moved(e, t, x, exponent, -least)
+}
+
+/// The bits of x, less those of 2^least. The sign is shifted out, or left where it makes the number a very large one.
+fn moved<E: Emit>(e: &mut E, t: DType, x: E::V, exponent: Exponent, least: i128) -> E::V {
+    let int = bits_of(t).0;
     let mut bits = e.convert("arith.bitcast", x, int);
-    if shift == 1 {
+    if exponent.is_whole() {
         bits = e.op2("arith.addi", bits, bits);
     }
-    let least = e.int(int, wrapped(t, place(-reach)));
-    let moved = e.op2("arith.subi", bits, least);
-    let end = e.int(int, wrapped(t, place(reach + 1) - place(-reach)));
-    e.cmpi(CmpI::Uge, moved, end)
+    let least = e.int(int, wrapped(t, place(t, exponent, least)));
+    e.op2("arith.subi", bits, least)
+}
+
+/// The integer with a number's bits, and how many of these are the mantissa's.
+fn bits_of(t: DType) -> (DType, u32) {
+    if t == DType::F32 { (DType::I32, 23) } else { (DType::I64, 52) }
+}
+
+/// The bits of 2^n, or twice these where the sign is shifted out.
+fn place(t: DType, exponent: Exponent, n: i128) -> i128 {
+    let bias = if t == DType::F32 { 127 } else { 1023 };
+    (n + bias) << (bits_of(t).1 + exponent.is_whole() as u32)
 }
 
 /// The signed number that has an unsigned one's bits.
@@ -113,6 +137,15 @@ impl<E: Emit, const SINGLE: bool> Number for Coded<'_, '_, E, SINGLE> {
             let from = e.int(Self::INT, wrapped(Self::FLOAT, bits as i128));
             let less = e.op2("arith.subi", from, half);
             e.convert("arith.bitcast", less, Self::FLOAT)
+        })
+    }
+
+    fn without_last(self, n: u32) -> Self {
+        self.by(|e, x| {
+            let bits = e.convert("arith.bitcast", x, Self::INT);
+            let mask = e.int(Self::INT, -1 << n);
+            let rest = e.op2("arith.andi", bits, mask);
+            e.convert("arith.bitcast", rest, Self::FLOAT)
         })
     }
 }

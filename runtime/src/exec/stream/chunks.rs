@@ -121,7 +121,7 @@ impl Streams {
             let range = &all[c];
             if self.adds_leaves(launch) {
                 let set = |s: usize, partial| partials.set(first + s * all.len() + c, partial);
-                self.sum_leaves(launch, frame, 0, range.clone(), set);
+                self.sum_leaves(launch, frame, 0..1, range.clone(), |_, s, partial| set(s, partial));
                 continue;
             }
             self.compute(launch, frame, range.clone(), |ptrs| {

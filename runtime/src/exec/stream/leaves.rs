@@ -91,14 +91,15 @@ impl Streams {
         !self.leaves.is_empty() && launch.pieces[0].adds_up()
     }
 
-    /// The partial results of a chunk of an output's row, for each stream, where [`adds_leaves`](Self::adds_leaves) says so.
+    /// The partial results of a chunk of each output's row, for each output and stream, where [`adds_leaves`](Self::adds_leaves)
+    /// says so.
     pub(super) fn sum_leaves(
         &self,
         launch: &PreparedLaunch,
         frame: &Frame,
-        output: usize,
+        outputs: Range<usize>,
         range: Range<usize>,
-        mut each: impl FnMut(usize, Element),
+        mut each: impl FnMut(usize, usize, Element),
     ) {
         let shape = self.leaves.iter().find(|l| l.elements == range.len()).expect("every chunk's leaves are known");
         let bytes = |dtype: DType| (shape.lengths.len() * dtype.size() + 63) & !63;
@@ -114,18 +115,28 @@ impl Streams {
                 })
                 .collect();
             let last = self.domain.len() - 1;
-            let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, last + 1);
-            let mut rest = output;
-            for (at, &n) in lo[..last].iter_mut().zip(&self.domain[..last]).rev() {
-                (*at, rest) = ((rest % n as usize) as i64, rest / n as usize);
-            }
-            lo[last] = range.start as i64;
-            let leaves = LeafRun { lengths: &shape.lengths, begun: 0, fresh: &self.fresh, open: 0, states: &[] };
-            // SAFETY: the range lies in a row of the domain; there is room for a sum of each leaf.
-            unsafe { launch.pieces[0].run_leaves(frame, &lo, leaves, &sums) };
-            for (s, info) in self.list.iter().enumerate() {
-                // SAFETY: the kernel has written a sum for each leaf.
-                each(s, unsafe { tree::join_leaves(info.dtype, range.len(), sums[s], shape.lengths.len()) });
+            // Rows that follow each other along the axis before are one run.
+            let along = if last == 0 { 1 } else { self.domain[last - 1] as usize };
+            let mut from = outputs.start;
+            while from < outputs.end {
+                let rows = (outputs.end - from).min(along - from % along);
+                let mut lo: SmallVec<[i64; 4]> = SmallVec::from_elem(0, last + 1);
+                let mut rest = from;
+                for (at, &n) in lo[..last].iter_mut().zip(&self.domain[..last]).rev() {
+                    (*at, rest) = ((rest % n as usize) as i64, rest / n as usize);
+                }
+                lo[last] = range.start as i64;
+                let leaves = LeafRun { lengths: &shape.lengths, begun: 0, fresh: &self.fresh, open: 0, states: &[] };
+                let joined = |row: usize| {
+                    for (s, info) in self.list.iter().enumerate() {
+                        // SAFETY: the kernel has written a sum for each leaf.
+                        let sum = unsafe { tree::join_leaves(info.dtype, range.len(), sums[s], shape.lengths.len()) };
+                        each(from + row, s, sum);
+                    }
+                };
+                // SAFETY: the range lies in rows of the domain; there is room for a sum of each leaf.
+                unsafe { launch.pieces[0].run_rows_of_leaves(frame, &lo, leaves, &sums, rows, joined) };
+                from += rows;
             }
         })
     }
@@ -135,7 +146,7 @@ impl Streams {
 mod tests {
     use legate_jit_ir::graph::{Graph, Op, Reduce};
     use legate_jit_ir::view::AxisMap;
-    use legate_jit_ir::{Type, Value, View};
+    use legate_jit_ir::{Scalar, Type, Value, View};
     use legate_jit_passes::Cx;
 
     use super::*;
@@ -241,6 +252,50 @@ mod tests {
                 let stepwise = Prepared::stepwise(plan, Tier::Compiled).unwrap();
                 assert!(run(&stepwise) == streams, "{dtype} {shape:?}, cut finely");
             }
+        }
+    }
+
+    /// Of powers that are taken to be near, some are: zeros, subnormal and very large numbers, in some leaves of some rows.
+    #[test]
+    fn leaves_of_powers_have_the_bits_of_the_stream() {
+        let (rows, n) = (9, 1003);
+        // (One that reaches less far than another decides for both.)
+        for exponents in [&[-1.5][..], &[3.0], &[-0.5, 8.0], &[2.5, -3.0]] {
+            let mut g = Graph { donated: vec![false; 2], ..Graph::default() };
+            let ty = || Type::new(DType::F64, &[rows, n]);
+            let x = g.push(Op::Input(0), &[], ty());
+            let w = g.push(Op::Input(1), &[], ty());
+            for &exponent in exponents {
+                let y = g.push(Op::Const(Scalar::f64(exponent)), &[], Type::new(DType::F64, &[]));
+                let y = g.push(Op::View(View { shape: ty().shape, axes: Default::default() }), &[y], ty());
+                let power = g.push(Op::Map(Ufunc::Power), &[x, y], ty());
+                let product = g.push(Op::Map(Ufunc::Multiply), &[power, w], ty());
+                let axes = [1].into_iter().collect();
+                let reduce = Reduce { reducer: Reducer::Ufunc(Ufunc::Add), axes, order: Order::Tree };
+                let sum = g.push(Op::Reduce(reduce), &[product], Type::new(DType::F64, &[rows]));
+                g.outputs.push(sum);
+            }
+            let far = [0.0, 5e-324, 1e-310, 1e-90, 1e90, 1e300, f64::INFINITY, 2f64.powi(-256), 2f64.powi(256)];
+            let numbers: Vec<f64> = (0..rows * n)
+                .map(|i| match i % 4001 {
+                    // In some leaves, and in others none.
+                    17 | 3000 => far[i / 4001 + i % 2],
+                    _ => 0.5 + (i * 7919 % 1013) as f64 / 7.0,
+                })
+                .collect();
+            let bytes: Vec<u8> = numbers.iter().flat_map(|v| v.to_le_bytes()).collect();
+            let inputs = [crate::Store::from_bytes(&bytes).unwrap(), input(DType::F64, rows * n, 5)];
+            let plan = legate_jit_passes::compile(&g, &Cx::default()).unwrap();
+            let run = |tier: Tier| -> (bool, Vec<Vec<u8>>) {
+                let prepared = Prepared::new(plan.clone(), tier).unwrap();
+                let mut launches = prepared.actions.iter().flat_map(|a| a.launches());
+                let adds = launches.any(|l| l.streams().is_some_and(|s| s.adds_leaves(l)));
+                let out = prepared.run(&inputs, &[]).unwrap();
+                (adds, out.iter().map(|out| out.as_slice().to_vec()).collect())
+            };
+            let ((_, streams), (adds, added)) = (run(Tier::Vm), run(Tier::Compiled));
+            assert!(adds, "{exponents:?}");
+            assert!(added == streams, "{exponents:?}");
         }
     }
 }
