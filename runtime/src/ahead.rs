@@ -388,11 +388,14 @@ fn share(rounds: usize, most: usize) -> usize {
     rounds.div_ceil(rounds.div_ceil(most).max(1))
 }
 
-/// Whether the large outputs, and only they, are inputs of the next round, but for those that nobody reads.
+/// Whether the large outputs, and only they, are inputs of the next round, but for those that nobody reads. (One of them is, or there is
+/// nothing that goes on from round to round.)
 fn is_carried(graph: &Graph, links: &[Link], is_unread: impl Fn(usize) -> bool) -> bool {
+    let is_large = |m: usize| graph.ty(graph.outputs[m]).bytes() > SMALL;
     let carried = |m: usize| links.contains(&Link::Output(m as u32));
-    let bytes = |m: usize| graph.ty(graph.outputs[m]).bytes();
-    (0..graph.outputs.len()).all(|m| carried(m) == (bytes(m) > SMALL) || !carried(m) && is_unread(m))
+    let mut all = 0..graph.outputs.len();
+    all.clone().any(|m| is_large(m) && carried(m))
+        && all.all(|m| carried(m) == is_large(m) || !carried(m) && is_unread(m))
 }
 
 /// How rounds that are this graph are worked ahead of.

@@ -233,3 +233,17 @@ def test_a_loop_that_was_met_before_is_one_batch_from_its_first_round(adopted):
     # (The first one is not ahead of anything.)
     assert after["rounds_ahead"] - before["rounds_ahead"] == 9
     assert after["rounds_wasted"] == before["rounds_wasted"]
+
+
+def test_what_does_not_go_on_from_call_to_call_is_computed_at_each():
+    """The same work on the same arrays again and again, whose results nobody reads, is not put off by a batch."""
+    a = start(ours)
+    legate_jit.sync()
+    before = legate_jit.stats()
+    for _ in range(12):
+        edges = ours.sqrt((a[1:, 1:] - a[:-1, :-1]) ** 2 + (a[1:, :-1] - a[:-1, 1:]) ** 2)
+        legate_jit.sync()
+        del edges
+    after = legate_jit.stats()
+    assert after["rounds_ahead"] == before["rounds_ahead"]
+    assert after["outputs_put_off"] == before["outputs_put_off"]
