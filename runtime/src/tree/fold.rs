@@ -33,6 +33,9 @@ trait Lane: Native {
     /// are reduced in lanes: of several NaNs the first stays, of several zeros the last.
     fn settle(self, acc: Self, x: &[Self]) -> Self;
 
+    /// Whether all operations give the same in any order, which the compiler knows, too.
+    const ANY_ORDER: bool = false;
+
     /// The largest or smallest one in a way of its own, where the type has one and that gives the result.
     #[inline(always)]
     fn extreme(_ufunc: Ufunc, _x: &[Self]) -> Option<Self> {
@@ -43,6 +46,8 @@ trait Lane: Native {
 macro_rules! exact {
     ($($t:ident)*) => {
         $(impl Lane for $t {
+            const ANY_ORDER: bool = true;
+
             #[inline(always)]
             fn settle(self, _acc: $t, _x: &[$t]) -> $t {
                 self
@@ -125,6 +130,10 @@ fn in_lanes<O: Op<T: Lane>, const LANES: usize>(acc: &mut O::T, x: &[O::T]) {
     {
         *acc = O::call(*acc, result).settle(*acc, x);
         return;
+    }
+    // (It makes vectors of this by itself, and of lanes that are given to it gathers of one lane from several groups.)
+    if O::T::ANY_ORDER {
+        return in_order::<O>(acc, x);
     }
     let (groups, rest) = x.as_chunks::<LANES>();
     let Some((first, groups)) = groups.split_first() else { return in_order::<O>(acc, x) };
