@@ -388,11 +388,16 @@ fn share(rounds: usize, most: usize) -> usize {
     rounds.div_ceil(rounds.div_ceil(most).max(1))
 }
 
+/// Whether an output is an input of the next round.
+fn goes_on(links: &[Link], output: usize) -> bool {
+    links.contains(&Link::Output(output as u32))
+}
+
 /// Whether the large outputs, and only they, are inputs of the next round, but for those that nobody reads. (One of them is, or there is
 /// nothing that goes on from round to round.)
 fn is_carried(graph: &Graph, links: &[Link], is_unread: impl Fn(usize) -> bool) -> bool {
     let is_large = |m: usize| graph.ty(graph.outputs[m]).bytes() > SMALL;
-    let carried = |m: usize| links.contains(&Link::Output(m as u32));
+    let carried = |m: usize| goes_on(links, m);
     let mut all = 0..graph.outputs.len();
     all.clone().any(|m| is_large(m) && carried(m))
         && all.all(|m| carried(m) == is_large(m) || !carried(m) && is_unread(m))
@@ -428,9 +433,7 @@ impl Batch {
     ) -> Result<Option<Batch>> {
         let Round { key, entry, scalars, .. } = first;
         let bytes: SmallVec<[usize; 4]> = graph.outputs.iter().map(|o| graph.ty(*o).bytes()).collect();
-        let is_wanted = |round: usize, m: usize| {
-            bytes[m] <= SMALL || round + 1 == rounds && links.contains(&Link::Output(m as u32))
-        };
+        let is_wanted = |round: usize, m: usize| bytes[m] <= SMALL || round + 1 == rounds && goes_on(&links, m);
         let make = || {
             let Some(graph) = unroll(graph, &links, rounds, is_wanted) else { return Ok(None) };
             let plan = Prepared::new(legate_jit_passes::compile(&graph, &config.cx)?, config.tier)?;
@@ -473,8 +476,7 @@ impl Batch {
                 })
             })
             .collect();
-        let is_carried = |m: usize| self.links.contains(&Link::Output(m as u32));
-        (0..stores.len()).filter(|&m| !is_carried(m)).for_each(|m| self.entry.watch(m, &stores[m]));
+        (0..stores.len()).filter(|&m| !goes_on(&self.links, m)).for_each(|m| self.entry.watch(m, &stores[m]));
         self.next = self
             .links
             .iter()

@@ -130,7 +130,10 @@ def test_few_numbers_while_the_generator_is_locked():
 def test_few_numbers_by_threads():
     generator = ours.random.default_rng(3)
     drawn = []
-    work = lambda: drawn.extend(float(x) for _ in range(200) for x in generator.random(5))  # noqa: E731
+
+    def work():
+        drawn.extend(float(x) for _ in range(200) for x in generator.random(5))
+
     threads = [threading.Thread(target=work) for _ in range(4)]
     for step in (threading.Thread.start, threading.Thread.join):
         for thread in threads:
