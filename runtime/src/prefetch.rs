@@ -11,12 +11,6 @@ const DISTANCE: usize = 8 << 10;
 /// Bytes of a page, at whose end the processor's own prefetching stops.
 pub const PAGE: usize = 4 << 10;
 
-/// Whether enough follows for it to pay.
-#[inline(always)]
-pub fn is_long<T>(x: &[T]) -> bool {
-    size_of_val(x) >= 8 * DISTANCE
-}
-
 /// Asks for the line that is `DISTANCE` bytes from here. It need not be there.
 #[inline(always)]
 pub fn ahead<T>(x: *const T) {

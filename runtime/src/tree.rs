@@ -230,13 +230,37 @@ pub fn arg_shift(partial: Element, offset: usize) -> Element {
     [partial[0], partial[1] + offset as u64]
 }
 
+/// Whether no elements behind those that gave this contribution can change the result: a bool that decides.
+pub fn decides(reducer: Reducer, dtype: DType, partial: Element) -> bool {
+    let value = partial[0] as u8 != 0;
+    dtype == DType::Bool
+        && match reducer {
+            Reducer::Ufunc(Ufunc::LogicalOr | Ufunc::BitwiseOr | Ufunc::Maximum) | Reducer::ArgMax => value,
+            Reducer::Ufunc(Ufunc::LogicalAnd | Ufunc::BitwiseAnd | Ufunc::Minimum) | Reducer::ArgMin => !value,
+            Reducer::Ufunc(_) => false,
+        }
+}
+
+/// The result of a reduction of bools that begin with `len` ≥ 1 elements, where these decide it.
+///
+/// # Safety
+/// `ptr` must point to `len` bools.
+pub unsafe fn decided_by(reducer: Reducer, ptr: *const u8, len: usize) -> Option<Element> {
+    // SAFETY: the caller's promise.
+    let partial = unsafe {
+        let partial = reduce(reducer, DType::Bool, ptr, len);
+        if is_arg(reducer) { arg_partial(DType::Bool, ptr, partial, 0) } else { partial }
+    };
+    decides(reducer, DType::Bool, partial).then(|| finish(reducer, partial))
+}
+
 /// Two contributions, the first's elements coming first.
 pub fn pair(reducer: Reducer, dtype: DType, a: Element, b: Element) -> Element {
     let mut acc = a;
     let (to, from) = (&mut acc as *mut Element as *mut u8, &b as *const Element as *const u8);
     match known(reducer, dtype) {
         // SAFETY: one element at each address.
-        Kind::Pairwise => unsafe { add(dtype)(to, from, 1, 1, 1) },
+        Kind::Pairwise => unsafe { add(dtype)(to, from, 1, 1, 1, 1) },
         // SAFETY: as above.
         Kind::Fold(fold) => unsafe { (fold.fold)(to, from, 1) },
         Kind::Arg(arg) => {
@@ -249,7 +273,7 @@ pub fn pair(reducer: Reducer, dtype: DType, a: Element, b: Element) -> Element {
 }
 
 /// Adds rows, see [`fold::Fold::rows`].
-type Add = unsafe fn(*mut u8, *const u8, usize, usize, usize);
+type Add = unsafe fn(*mut u8, *const u8, usize, usize, usize, usize);
 
 fn add(dtype: DType) -> Add {
     fold::fold(Ufunc::Add, dtype).expect("every number can be added").rows
@@ -276,7 +300,7 @@ fn subtree(n: usize, max: usize, complex: bool, next: &mut dyn FnMut() -> Elemen
     let mut a = subtree(first, max, complex, next, add);
     let b = subtree(n - first, max, complex, next, add);
     // SAFETY: one element at each address.
-    unsafe { add(&mut a as *mut Element as *mut u8, &b as *const Element as *const u8, 1, 1, 1) };
+    unsafe { add(&mut a as *mut Element as *mut u8, &b as *const Element as *const u8, 1, 1, 1, 1) };
     a
 }
 
@@ -290,12 +314,39 @@ pub fn finish(reducer: Reducer, value: Element) -> Element {
     if is_arg(reducer) { [value[1], 0] } else { value }
 }
 
-/// Rows in memory: the first one, elements from one to the next, and how many there are.
+/// Rows in memory: the first one, elements from one to the next, how many there are, and whether they come from beyond the
+/// second-level cache.
 #[derive(Clone, Copy)]
 pub struct Lines {
     pub first: *const u8,
     pub step: usize,
     pub count: usize,
+    pub far: bool,
+}
+
+/// Rows that are read side by side at most.
+const TOGETHER: usize = 32;
+/// The same of rows that come from memory, where each is a stream of its own: of 2000 rows of 2000 f64 a core reads 40 GB/s with
+/// eight at a time, 19 with 32 or one by one.
+const STREAMS: usize = 8;
+/// Bytes of a row from which on that is so where rows lie one after the other. Shorter ones are read as they lie: pieces of several
+/// rows within a page are no pattern to the processor's prefetching (40 000 rows of 100: 28 GB/s, 13 with two or more at a time).
+const STREAM_BYTES: usize = 8 << 10;
+/// The same of parts of rows: of 256 columns of 504 a core reads 33 GB/s with eight rows at a time, 13 row by row.
+pub const PART_BYTES: usize = 1536;
+/// Bytes of a row that is one piece.
+const PIECE_BYTES: usize = 256;
+
+impl Lines {
+    /// How many rows of n elements had better be read side by side.
+    fn together(&self, n: usize, size: usize) -> usize {
+        let enough = if self.step > n { PART_BYTES } else { STREAM_BYTES };
+        match n * size {
+            bytes if !self.far || bytes <= PIECE_BYTES => TOGETHER,
+            bytes if bytes >= enough => STREAMS,
+            _ => 1,
+        }
+    }
 }
 
 /// Combines rows, of which the first has number `index`, into the results of the rows before them, element by element:
@@ -313,7 +364,7 @@ pub unsafe fn accumulate(
     n: usize,
     index: usize,
 ) {
-    let Lines { mut first, step, mut count } = rows;
+    let Lines { mut first, step, mut count, .. } = rows;
     // SAFETY: the caller's promise.
     unsafe {
         let fold = match known(reducer, dtype) {
@@ -340,7 +391,7 @@ pub unsafe fn accumulate(
             }
         };
         if count > 0 {
-            fold(acc, first, n, step, count);
+            fold(acc, first, n, step, count, rows.together(n, dtype.size()));
         }
     }
 }
@@ -478,7 +529,7 @@ mod tests {
                         let (out, best) = (acc.as_mut_ptr() as *mut u8, best.as_mut_ptr() as *mut u8);
                         // SAFETY: rows of the data, which was made aligned for every type.
                         unsafe {
-                            let rows = Lines { first: at.add(w[0] * step * size), step, count: w[1] - w[0] };
+                            let rows = Lines { first: at.add(w[0] * step * size), step, count: w[1] - w[0], far: n % 2 == 0 };
                             accumulate(reducer, dtype, out, best, rows, n, w[0]);
                         }
                     }
@@ -547,7 +598,7 @@ mod tests {
                             assert_eq!(finish(reducer, whole)[0] as usize, want, "{dtype} in two parts {x:?}");
                             for i in 0..n {
                                 let (out, best) = (place.as_mut_ptr() as *mut u8, best.as_mut_ptr() as *mut u8);
-                                let row = Lines { first: at.add(i * size), step: 1, count: 1 };
+                                let row = Lines { first: at.add(i * size), step: 1, count: 1, far: false };
                                 accumulate(reducer, dtype, out, best, row, 1, i);
                             }
                             assert_eq!(place[0] as usize, want, "{dtype} row by row {x:?}");

@@ -13,6 +13,7 @@ mod leaves;
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use legate_jit_ir::DType;
 use legate_jit_ir::graph::{Order, Reducer};
@@ -23,7 +24,7 @@ use super::Frame;
 use super::launch::PreparedLaunch;
 use super::piece::Short;
 use crate::{Error, Result};
-use crate::{pool, tree};
+use crate::{machine, pool, tree};
 use boxes::boxes;
 pub use chunks::Partials;
 pub use direct::Direct;
@@ -45,6 +46,8 @@ const WHOLE_BYTES: usize = 192 << 10;
 const DIRECT_CHUNK: usize = 1 << 15;
 /// The most elements of a block of columns where rows are added in order, and the fewest if several threads share a row.
 const COLUMNS: usize = 1024;
+/// The same of rows in memory, whose results so far stay in the second-level cache.
+const DIRECT_COLUMNS: usize = 1 << 14;
 const FEW_COLUMNS: usize = 48;
 /// Rows that are reduced strictly in order side by side: each by itself would wait for its own last operation.
 const ROWS_APART: usize = 8;
@@ -237,8 +240,15 @@ impl Streams {
                 n: domain[leading..].iter().product::<i64>() as usize,
             },
             _ => {
-                let columns = if trailing == 0 { columns(domain, reduced, points) } else { 0 };
-                let rows = (fine / columns.max(1)).max(1);
+                // What is in memory needs no room beside it: rows are read on and on.
+                let in_memory = direct.is_some() && !list.iter().any(|i| tree::is_arg(i.reducer));
+                let limits = match in_memory {
+                    true if width * points > machine::second_level_cache() => tree::PART_BYTES / width..DIRECT_COLUMNS,
+                    true => FEW_COLUMNS..DIRECT_COLUMNS,
+                    false => FEW_COLUMNS..COLUMNS,
+                };
+                let columns = if trailing == 0 { columns(domain, reduced, points, limits) } else { 0 };
+                let rows = if in_memory { usize::MAX } else { (fine / columns.max(1)).max(1) };
                 let blocks = Blocks::of(domain, reduced, columns, rows, direct.is_some());
                 Mode::InOrder { reduced: reduced.into(), blocks }
             }
@@ -454,10 +464,28 @@ impl Streams {
         let all = outputs.len() * per_row;
         let group = all.div_ceil(pool::threads() * 16).max(1);
         let adds_leaves = self.adds_leaves(launch);
+        // The first chunk of each row that decides: those behind it are left out, where nothing else is written by the way.
+        let decided: Vec<AtomicUsize> = match self.list[..] {
+            [Info { dtype: DType::Bool, .. }] if self.direct.is_some() => {
+                (0..outputs.len()).map(|_| AtomicUsize::new(usize::MAX)).collect()
+            }
+            _ => Vec::new(),
+        };
         self.tasks(all.div_ceil(group), &|task| {
             for i in task * group..((task + 1) * group).min(all) {
                 let (row, range) = (i / per_row, &ranges[i % per_row]);
-                let set = |s: usize, partial| partials.set((row * streams + s) * per_row + i % per_row, partial);
+                if decided.get(row).is_some_and(|first| i > first.load(Ordering::Relaxed)) {
+                    continue;
+                }
+                let set = |s: usize, partial| {
+                    partials.set((row * streams + s) * per_row + i % per_row, partial);
+                    let info = &self.list[s];
+                    if let Some(first) = decided.get(row)
+                        && tree::decides(info.reducer, info.dtype, partial)
+                    {
+                        first.fetch_min(i, Ordering::Relaxed);
+                    }
+                };
                 if adds_leaves {
                     let output = outputs.start + row;
                     self.sum_leaves(launch, frame, output..output + 1, range.clone(), |_, s, partial| set(s, partial));
@@ -546,14 +574,15 @@ impl Streams {
     }
 }
 
-/// Elements of a block of columns: all blocks alike, and one for each thread at least, where a row is long enough.
-fn columns(domain: &[i64], reduced: &[bool], points: usize) -> usize {
+/// Elements of a block of columns: all blocks alike, and one for each thread at least, where a row is long enough. There are few
+/// columns at least, and many at most.
+fn columns(domain: &[i64], reduced: &[bool], points: usize, limits: Range<usize>) -> usize {
     let width = domain[domain.len() - 1].max(1) as usize;
     let kept = domain.iter().zip(reduced).rev().skip(1).filter(|(_, r)| !**r);
     let outer: usize = kept.map(|(&n, _)| n as usize).product();
-    let mut blocks = width.div_ceil(COLUMNS);
+    let mut blocks = width.div_ceil(limits.end);
     if points >= INLINE_ELEMENTS && outer < pool::threads() {
-        blocks = blocks.next_multiple_of(pool::threads()).min((width / FEW_COLUMNS).max(1));
+        blocks = blocks.next_multiple_of(pool::threads()).min((width / limits.start).max(1));
     }
     // Whole lines of the cache.
     width.div_ceil(blocks).next_multiple_of(16).min(width)

@@ -13,8 +13,11 @@ use crate::array::Array;
 use crate::session::Session;
 use crate::strided::in_order;
 use crate::trace::PackedPerm;
-use crate::tree::array;
+use crate::tree::{self, array};
 use crate::{Result, Store};
+
+/// Bools that are looked at before all of them are.
+const BOOLS: usize = 1 << 13;
 
 impl Session {
     /// A reduction over the axes of `a`, seen in the order `perm`; gives the elements that are left, in that order.
@@ -56,12 +59,19 @@ impl Session {
         result: DType,
     ) -> Option<Scalar> {
         self.inline.count();
-        if !self.inline.allows(a.size()) || !a.layout.c_contiguous || a.dtype != dtype {
+        if !a.layout.c_contiguous || a.dtype != dtype {
+            return None;
+        }
+        let (n, all) = (a.size(), self.inline.allows_reading(a.size(), a.size() * dtype.size()));
+        // Of many bools the first may be enough.
+        if !all && (dtype != DType::Bool || n == 0 || self.inline.limit == 0) {
             return None;
         }
         let p = at_rest(self, a)?;
-        // SAFETY: the elements lie one after the other.
-        let bits = unsafe { crate::tree::reduce(reducer, dtype, p, a.size()) };
+        // SAFETY: the elements lie one after the other, and are not more than these.
+        let bits = unsafe {
+            if all { tree::reduce(reducer, dtype, p, n) } else { tree::decided_by(reducer, p, n.min(BOOLS))? }
+        };
         self.counters.inline += 1;
         Some(Scalar { dtype: result, bits: low_bits(bits, result) })
     }

@@ -1,7 +1,7 @@
 //! What decides how small is small: which operations run at once, and for how long a program is not recorded at all.
 
 use crate::trace::{TINY, Trace};
-use crate::{Config, Tier};
+use crate::{Config, Tier, pool};
 
 /// Elements of a result that is always computed at once: a pass over them takes less than a record does.
 const ALWAYS: usize = 256;
@@ -9,6 +9,9 @@ const ALWAYS: usize = 256;
 const ASKING: usize = 2048;
 /// The same where records run as soon as they are made: less than what other threads would need to join in.
 const IMMEDIATE: usize = 1 << 15;
+/// Bytes of what is only read once and asked for at once: beside other threads, which could join in, and without any.
+const READ_BESIDE_OTHERS: usize = 1 << 18;
+const READ_ALONE: usize = 1 << 22;
 /// Operations between two looks at how often the program asks.
 const WINDOW: u32 = 64;
 /// Records between two looks at what recording has been good for.
@@ -155,6 +158,13 @@ impl Inline {
     #[inline(always)]
     pub(super) fn allows_in_place(&self, n: usize) -> bool {
         n.wrapping_sub(1) < if self.limit == 0 { 0 } else { self.limit.max(ASKING) }
+    }
+
+    /// The same for one pass over n elements that lie one after the other and are only read.
+    #[inline(always)]
+    pub(super) fn allows_reading(&self, n: usize, bytes: usize) -> bool {
+        let most = || if pool::threads() == 1 { READ_ALONE } else { READ_BESIDE_OTHERS };
+        self.allows(n) || n > 0 && self.limit > ALWAYS && bytes <= most()
     }
 
     /// The same for what takes more than one pass of a loop over what lies one after the other.

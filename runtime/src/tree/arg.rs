@@ -31,11 +31,15 @@ fn first_best<T: Ordered, const MAX: bool>(x: &[T]) -> usize {
         return at;
     }
     let block = 8192 / size_of::<T>();
+    let last = if MAX { T::HIGHEST } else { T::LOWEST };
     let (mut best, mut start) = (None, 0);
     for (k, some) in x.chunks(block).enumerate() {
         let (value, nan) = extreme::<T, MAX>(some);
         if nan {
             return k * block + place(some, |v| v.is_nan());
+        }
+        if !T::NANS && value == last {
+            return k * block + place(some, |v| v == last);
         }
         if best.is_none_or(|b| beats::<T, MAX>(b, value)) {
             (best, start) = (Some(value), k * block);
@@ -45,14 +49,28 @@ fn first_best<T: Ordered, const MAX: bool>(x: &[T]) -> usize {
     start + place(&x[start..x.len().min(start + block)], |v| v == best)
 }
 
-/// The first element of which it is true, or 0.
+/// The first element of which it is true, or 0. (Loops, because iterators' searches are functions of their own, which have no vectors.)
 #[inline(always)]
 fn place<T: Copy>(x: &[T], is: impl Fn(T) -> bool) -> usize {
     const LANES: usize = 32;
     let (groups, _) = x.as_chunks::<LANES>();
-    let here = |g: &[T; LANES]| g.iter().fold(false, |any, &v| any | is(v));
-    let skipped = LANES * groups.iter().position(here).unwrap_or(groups.len());
-    skipped + x[skipped..].iter().position(|&v| is(v)).unwrap_or(0)
+    let mut from = LANES * groups.len();
+    for (k, group) in groups.iter().enumerate() {
+        let mut any = false;
+        for &v in group {
+            any |= is(v);
+        }
+        if any {
+            from = LANES * k;
+            break;
+        }
+    }
+    for (i, &v) in x.iter().enumerate().skip(from) {
+        if is(v) {
+            return i;
+        }
+    }
+    0
 }
 
 #[target_feature(enable = "avx2")]
@@ -142,17 +160,18 @@ unsafe fn row_of_avx512<T: Ordered, const MAX: bool>(out: &mut [i64], best: &mut
 /// None for complex numbers, which the front end leaves to NumPy.
 pub fn arg(dtype: DType, max: bool) -> Option<Arg> {
     macro_rules! of {
-        ($t:ident) => {
+        ($t:ident) => { of!($t, $t) };
+        ($t:ident, $as:ident) => {
             Some(if max {
-                Arg { find: find::<$t, true>, better: better_bits::<$t, true>, rows: rows::<$t, true> }
+                Arg { find: find::<$t, true>, better: better_bits::<$as, true>, rows: rows::<$as, true> }
             } else {
-                Arg { find: find::<$t, false>, better: better_bits::<$t, false>, rows: rows::<$t, false> }
+                Arg { find: find::<$t, false>, better: better_bits::<$as, false>, rows: rows::<$as, false> }
             })
         };
     }
     match dtype {
-        // Vectors of bytes, of which bools are no more than these two.
-        DType::Bool => of!(u8),
+        // Side by side they are bytes, of which the compiler makes vectors.
+        DType::Bool => of!(bool, u8),
         DType::I8 => of!(i8),
         DType::I16 => of!(i16),
         DType::I32 => of!(i32),

@@ -109,8 +109,9 @@ pub unsafe fn reduce(
 unsafe fn columns(reducer: Reducer, dtype: DType, from: *const u8, rows: usize, n: usize, out: *mut u8) -> Result<()> {
     let best = if super::is_arg(reducer) { Some(Store::alloc(16 * n)?) } else { None };
     let room = best.as_ref().map_or(std::ptr::null_mut(), |b| b.raw_ptr());
+    let lines = super::Lines { first: from, step: n, count: rows, far: false };
     // SAFETY: the caller's promise.
-    unsafe { super::accumulate(reducer, dtype, out, room, super::Lines { first: from, step: n, count: rows }, n, 0) };
+    unsafe { super::accumulate(reducer, dtype, out, room, lines, n, 0) };
     Ok(())
 }
 

@@ -1,21 +1,23 @@
 //! The largest and the smallest of many numbers, in vectors: what `maximum` and its kin, argmin and argmax share.
 
-use crate::prefetch::{LINE, ahead, is_long};
 /// Numbers that can be compared, with what is below and above all of them.
 pub trait Ordered: Copy + PartialOrd {
     const LOWEST: Self;
     const HIGHEST: Self;
     /// Whether there are NaNs among them.
     const NANS: bool;
+    /// Whether there are no others than the lowest and the highest.
+    const TWO: bool = false;
     fn is_nan(self) -> bool;
 }
 
 macro_rules! ordered {
-    ($($t:ident $lowest:expr, $highest:expr, $nans:literal, |$v:ident| $nan:expr;)*) => {
+    ($($t:ident $lowest:expr, $highest:expr, $nans:literal, |$v:ident| $nan:expr $(, $two:literal)?;)*) => {
         $(impl Ordered for $t {
             const LOWEST: $t = $lowest;
             const HIGHEST: $t = $highest;
             const NANS: bool = $nans;
+            $(const TWO: bool = $two;)?
 
             #[inline(always)]
             fn is_nan(self) -> bool {
@@ -26,7 +28,7 @@ macro_rules! ordered {
     };
 }
 ordered! {
-    bool false, true, false, |_v| false;
+    bool false, true, false, |_v| false, true;
     i8 i8::MIN, i8::MAX, false, |_v| false;
     i16 i16::MIN, i16::MAX, false, |_v| false;
     i32 i32::MIN, i32::MAX, false, |_v| false;
@@ -49,25 +51,50 @@ pub fn beats<T: Ordered, const MAX: bool>(x: T, y: T) -> bool {
 /// NaN. Of zeros it may be either.
 #[inline(always)]
 pub fn extreme<T: Ordered, const MAX: bool>(x: &[T]) -> (T, bool) {
+    if T::TWO {
+        return (furthest_of_two::<T, MAX>(x), false);
+    }
     if !T::NANS {
-        // A plain loop, of which the compiler makes the best vectors: of lanes by hand it makes pieces of 16 bytes.
+        // A plain loop, of which the compiler makes the best vectors: of lanes by hand it makes pieces of 16 bytes. What is left over
+        // is met with some before it once more.
         let none = if MAX { T::LOWEST } else { T::HIGHEST };
-        return (x.iter().fold(none, |best, &v| further::<T, MAX>(best, v)), false);
+        let (groups, rest) = x.as_chunks::<GROUP>();
+        let best = groups.as_flattened().iter().fold(none, |best, &v| further::<T, MAX>(best, v));
+        let last = x.last_chunk::<GROUP>().map_or(rest, |last| last);
+        return (last.iter().fold(best, |best, &v| further::<T, MAX>(best, v)), false);
     }
     // Registers by hand, because the compiler does not change the order of floats: four of 64 bytes, of short rows one of 16.
     if size_of::<T>() == 4 { by_length::<T, MAX, 32, 4>(x) } else { by_length::<T, MAX, 16, 2>(x) }
 }
 
+/// Goes no further than the first elements among which it is.
+#[inline(always)]
+fn furthest_of_two<T: Ordered, const MAX: bool>(x: &[T]) -> T {
+    let (none, other) = if MAX { (T::LOWEST, T::HIGHEST) } else { (T::HIGHEST, T::LOWEST) };
+    for some in x.chunks(LOOKED_AT) {
+        let mut any = false;
+        for &v in some {
+            any |= v != none;
+        }
+        if any {
+            return other;
+        }
+    }
+    none
+}
+
+/// Elements of which there are two that are looked at before it is asked whether that is enough.
+const LOOKED_AT: usize = 1024;
+/// Elements of which the compiler's vectors leave none over.
+const GROUP: usize = 32;
+
 #[inline(always)]
 fn by_length<T: Ordered, const MAX: bool, const LANES: usize, const FEW: usize>(x: &[T]) -> (T, bool) {
     if let Some(last) = x.last_chunk::<LANES>().filter(|_| x.len() >= 2 * LANES) {
-        return match is_long(x) {
-            true => in_lanes::<T, MAX, true, LANES>(x, last),
-            false => in_lanes::<T, MAX, false, LANES>(x, last),
-        };
+        return in_lanes::<T, MAX, LANES>(x, last);
     }
     if let Some(last) = x.last_chunk::<FEW>() {
-        return in_lanes::<T, MAX, false, FEW>(x, last);
+        return in_lanes::<T, MAX, FEW>(x, last);
     }
     let none = if MAX { T::LOWEST } else { T::HIGHEST };
     x.iter().fold((none, false), |(best, nan), &v| (further::<T, MAX>(best, v), nan | v.is_nan()))
@@ -80,10 +107,7 @@ fn further<T: Ordered, const MAX: bool>(x: T, y: T) -> T {
 
 /// `last` are the last elements: what is left over is met twice.
 #[inline(always)]
-fn in_lanes<T: Ordered, const MAX: bool, const LONG: bool, const LANES: usize>(
-    x: &[T],
-    last: &[T; LANES],
-) -> (T, bool) {
+fn in_lanes<T: Ordered, const MAX: bool, const LANES: usize>(x: &[T], last: &[T; LANES]) -> (T, bool) {
     let none = if MAX { T::LOWEST } else { T::HIGHEST };
     let other = if MAX { T::HIGHEST } else { T::LOWEST };
     let (groups, _) = x.as_chunks::<LANES>();
@@ -99,11 +123,6 @@ fn in_lanes<T: Ordered, const MAX: bool, const LONG: bool, const LANES: usize>(
         }
     };
     for [p, q] in pairs {
-        if LONG {
-            for k in (0..2 * LANES).step_by(LINE / size_of::<T>()) {
-                ahead(p.as_ptr().wrapping_add(k));
-            }
-        }
         add(p, q);
     }
     add(odd.first().unwrap_or(last), last);

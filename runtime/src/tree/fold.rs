@@ -8,6 +8,7 @@ use legate_jit_ir::{DType, Ufunc, ufunc_loops};
 use legate_jit_vmath::{Isa, isa};
 
 use super::extreme::extreme;
+use crate::prefetch::LINE;
 
 /// What a reduction by one operation over one type needs. The types are erased; the caller looks the entry up by them.
 #[derive(Clone, Copy)]
@@ -16,8 +17,8 @@ pub struct Fold {
     pub fold: unsafe fn(acc: *mut u8, x: *const u8, n: usize),
     /// `acc[i] = op(acc[i], x[i * step + j])` for j in 0..n in order (or what has the same bits), for i in 0..rows.
     pub apart: unsafe fn(acc: *mut u8, x: *const u8, n: usize, step: usize, rows: usize),
-    /// `acc[j] = op(acc[j], x[i * step + j])` for j in 0..n, for i in 0..rows in order.
-    pub rows: unsafe fn(acc: *mut u8, x: *const u8, n: usize, step: usize, rows: usize),
+    /// `acc[j] = op(acc[j], x[i * step + j])` for j in 0..n, for i in 0..rows in order; so many rows are read side by side.
+    pub rows: unsafe fn(acc: *mut u8, x: *const u8, n: usize, step: usize, rows: usize, together: usize),
 }
 
 /// The operation of a `Fold`.
@@ -64,7 +65,25 @@ macro_rules! exact {
         })*
     };
 }
-exact!(bool i8 i16 i32 i64 u8 u16 u32 u64);
+exact!(i8 i16 i32 i64 u8 u16 u32 u64);
+
+impl Lane for bool {
+    #[inline(always)]
+    fn settle(self, _acc: bool, _x: &[bool]) -> bool {
+        self
+    }
+
+    const ANY_ORDER: bool = true;
+
+    #[inline(always)]
+    fn extreme(ufunc: Ufunc, x: &[bool]) -> Option<bool> {
+        match ufunc {
+            Ufunc::Maximum | Ufunc::Fmax | Ufunc::LogicalOr | Ufunc::BitwiseOr => Some(extreme::<bool, true>(x).0),
+            Ufunc::Minimum | Ufunc::Fmin | Ufunc::LogicalAnd | Ufunc::BitwiseAnd => Some(extreme::<bool, false>(x).0),
+            _ => None,
+        }
+    }
+}
 
 macro_rules! floats {
     ($($t:ident)*) => {
@@ -122,9 +141,21 @@ unsafe fn rows_in_order<O: Op>(acc: &mut [O::T], x: *const O::T, n: usize, step:
     }
 }
 
+/// Bytes from which on vectors had better begin where cache lines do: one that lies in two of them is read twice.
+const LONG: usize = 1 << 10;
+
 /// For associative and commutative operations.
 #[inline(always)]
 fn in_lanes<O: Op<T: Lane>, const LANES: usize>(acc: &mut O::T, x: &[O::T]) {
+    let head = if size_of_val(x) < LONG { 0 } else { x.as_ptr().align_offset(LINE) };
+    let (head, rest) = x.split_at(head.min(x.len()));
+    in_order::<O>(acc, head);
+    vectors::<O, LANES>(acc, rest)
+}
+
+/// The same, from wherever the elements begin.
+#[inline(always)]
+fn vectors<O: Op<T: Lane>, const LANES: usize>(acc: &mut O::T, x: &[O::T]) {
     if x.len() >= 8
         && let Some(result) = O::T::extreme(O::UFUNC, x)
     {
@@ -148,24 +179,31 @@ fn in_lanes<O: Op<T: Lane>, const LANES: usize>(acc: &mut O::T, x: &[O::T]) {
     *acc = O::call(*acc, result).settle(*acc, x);
 }
 
-/// Rows of n elements, the first at x, `step` elements from one to the next. A few columns at a time go down all rows, so that
-/// their results stay in registers: where rows are short, loading and storing them would take longer than combining.
+/// Elements of a row from which on the compiler's loop over it pays: what its vectors leave over it does one by one.
+const LONG_ROW: usize = 512;
+
+/// Rows of n elements, the first at x, `step` elements from one to the next. A few columns at a time go down some rows together, so
+/// that their results stay in registers: where rows are short, loading and storing them would take longer than combining.
 ///
 /// # Safety
 /// All rows are valid.
 #[inline(always)]
-unsafe fn side_by_side<O: Op>(acc: &mut [O::T], x: *const O::T, step: usize, rows: usize) {
+unsafe fn side_by_side<O: Op>(acc: &mut [O::T], x: *const O::T, step: usize, rows: usize, together: usize) {
     let n = acc.len();
-    if rows == 1 {
-        // SAFETY: the caller's promise.
-        let x = unsafe { std::slice::from_raw_parts(x, n) };
-        return acc.iter_mut().zip(x).for_each(|(acc, &x)| *acc = O::call(*acc, x));
-    }
-    // SAFETY: as above.
-    unsafe {
-        let done = down::<O, 16>(acc, x, step, rows, 0);
-        let done = down::<O, 4>(acc, x, step, rows, done);
-        down::<O, 1>(acc, x, step, rows, done);
+    for first in (0..rows).step_by(together) {
+        let (x, count) = (x.wrapping_add(first * step), together.min(rows - first));
+        if count == 1 && n >= LONG_ROW {
+            // SAFETY: the caller's promise.
+            let x = unsafe { std::slice::from_raw_parts(x, n) };
+            acc.iter_mut().zip(x).for_each(|(acc, &x)| *acc = O::call(*acc, x));
+            continue;
+        }
+        // SAFETY: as above.
+        unsafe {
+            let done = down::<O, 16>(acc, x, step, count, 0);
+            let done = down::<O, 4>(acc, x, step, count, done);
+            down::<O, 1>(acc, x, step, count, done);
+        }
     }
 }
 
@@ -248,11 +286,18 @@ macro_rules! versions {
             }
 
             #[target_feature(enable = $features)]
-            pub unsafe fn side_by_side<O: Op>(acc: *mut u8, x: *const u8, n: usize, step: usize, rows: usize) {
+            pub unsafe fn side_by_side<O: Op>(
+                acc: *mut u8,
+                x: *const u8,
+                n: usize,
+                step: usize,
+                rows: usize,
+                together: usize,
+            ) {
                 // SAFETY: the caller gives n elements at acc and in each row, which do not overlap.
                 unsafe {
                     let acc = std::slice::from_raw_parts_mut(acc as *mut O::T, n);
-                    super::side_by_side::<O>(acc, x as *const O::T, step, rows)
+                    super::side_by_side::<O>(acc, x as *const O::T, step, rows, together)
                 }
             }
         }

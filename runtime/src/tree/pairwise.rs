@@ -77,19 +77,15 @@ macro_rules! trees {
         pub mod $isa {
             use super::super::$acc::{add, lanes, load};
             use super::super::{BLOCK, half};
-            use crate::prefetch::{ahead, is_long};
 
             /// The accumulators of a run of at least 8 numbers.
             #[inline]
             #[target_feature(enable = $features)]
-            fn accumulate<const LONG: bool>(x: &[$t]) -> [$t; 8] {
+            fn accumulate(x: &[$t]) -> [$t; 8] {
                 // SAFETY: every group read lies in the run, which has at least one.
                 unsafe {
                     let mut r = load(x.as_ptr());
                     for g in 1..x.len() / 8 {
-                        if LONG {
-                            ahead(x.as_ptr().wrapping_add(8 * g));
-                        }
                         r = add(r, load(x.as_ptr().add(8 * g)));
                     }
                     lanes(r)
@@ -105,22 +101,22 @@ macro_rules! trees {
             /// The sum of a run of 8 to 128 numbers.
             #[inline]
             #[target_feature(enable = $features)]
-            fn leaf<const LONG: bool>(x: &[$t]) -> $t {
-                let r = accumulate::<LONG>(x);
+            fn leaf(x: &[$t]) -> $t {
+                let r = accumulate(x);
                 let sum = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
                 rest(x).iter().fold(sum, |sum, v| sum + v)
             }
 
             #[target_feature(enable = $features)]
-            pub fn tree<const LONG: bool>(x: &[$t]) -> $t {
+            pub fn tree(x: &[$t]) -> $t {
                 if x.len() < 8 {
                     return x.iter().fold(-0.0, |sum, v| sum + v);
                 }
                 if x.len() <= BLOCK {
-                    return leaf::<LONG>(x);
+                    return leaf(x);
                 }
                 let (a, b) = x.split_at(half(x.len()));
-                tree::<LONG>(a) + tree::<LONG>(b)
+                tree(a) + tree(b)
             }
 
             #[target_feature(enable = $features)]
@@ -130,7 +126,7 @@ macro_rules! trees {
                     return x.as_chunks::<2>().0.iter().fold([-0.0; 2], plus);
                 }
                 if x.len() <= BLOCK {
-                    let r = accumulate::<false>(x);
+                    let r = accumulate(x);
                     let sum = [(r[0] + r[2]) + (r[4] + r[6]), (r[1] + r[3]) + (r[5] + r[7])];
                     return rest(x).as_chunks::<2>().0.iter().fold(sum, plus);
                 }
@@ -142,7 +138,7 @@ macro_rules! trees {
             #[target_feature(enable = $features)]
             pub fn rows(x: &[$t], n: usize, out: &mut [$t]) {
                 for (row, out) in x.chunks_exact(n).zip(out) {
-                    *out = 0.0 + if is_long(x) { tree::<true>(row) } else { tree::<false>(row) };
+                    *out = 0.0 + tree(row);
                 }
             }
 
@@ -295,7 +291,7 @@ mod tests {
                     let row = &x[k * n..(k + 1) * n];
                     assert_eq!(out[k].to_bits(), (0.0 + model(row)).to_bits(), "row {k} of {rows} of {n}");
                     // SAFETY: every machine has SSE2.
-                    let alone = unsafe { f32::base::tree::<false>(&single[k * n..(k + 1) * n]) };
+                    let alone = unsafe { f32::base::tree(&single[k * n..(k + 1) * n]) };
                     assert_eq!(out32[k].to_bits(), (0.0 + alone).to_bits(), "f32, row {k} of {rows} of {n}");
                 }
             }

@@ -8,7 +8,7 @@ use super::boxes::{flatten, unflatten};
 use super::{Blocks, Element, Info, Streams, with_scratch};
 use crate::exec::Frame;
 use crate::exec::launch::PreparedLaunch;
-use crate::{Result, pool, tree};
+use crate::{Result, machine, pool, tree};
 
 impl Streams {
     /// The last axis is kept: rows are combined in order, in blocks of columns.
@@ -44,6 +44,8 @@ impl Streams {
         // Short columns several at a time: a task costs as much as some hundred elements.
         let together = (self.chunk / (walked_count * height * inner * columns)).max(1);
         let all = range.len() * blocks;
+        let bytes: usize = self.list.iter().map(|info| info.dtype.size()).sum();
+        let far = self.direct.is_some() && self.points * bytes > machine::second_level_cache();
         self.tasks(all.div_ceil(together), &|task| {
             for task in task * together..((task + 1) * together).min(all) {
                 let (k, block) = (range.start + task / blocks, task % blocks);
@@ -56,7 +58,8 @@ impl Streams {
                     hi[axis + 1..rank - 1].copy_from_slice(&self.domain[axis + 1..rank - 1]);
                 }
                 (lo[rank - 1], hi[rank - 1]) = (from as i64, to as i64);
-                let bytes = |info: &Info| (steps * inner * columns * info.dtype.size() + 127) & !63;
+                let room = if self.direct.is_some() { 0 } else { steps * inner * columns };
+                let bytes = |info: &Info| (room * info.dtype.size() + 127) & !63;
                 let arg = self.list.iter().any(|i| tree::is_arg(i.reducer));
                 let values = if arg { columns * 16 * self.list.len() } else { 0 };
                 with_scratch(self.list.iter().map(bytes).sum::<usize>() + values, |scratch| {
@@ -99,7 +102,7 @@ impl Streams {
                                 let out =
                                     frame.bases[info.out as usize].wrapping_add((k * width + from) * info.out_size);
                                 let best = scratch.wrapping_add(s * columns * 16);
-                                let rows = tree::Lines { first: lines[s].0, step: lines[s].1, count };
+                                let rows = tree::Lines { first: lines[s].0, step: lines[s].1, count, far };
                                 // SAFETY: each row holds to - from elements, computed or read from memory; out and best
                                 // have room for as many, and this task alone writes these columns.
                                 unsafe { tree::accumulate(info.reducer, info.dtype, out, best, rows, to - from, seen) };
@@ -155,7 +158,7 @@ impl Streams {
                         unsafe {
                             tree::reduce_rows(info.reducer, info.dtype, *ptr, n, outputs.len(), to);
                             if w > 0 {
-                                let lines = tree::Lines { first: to, step: outputs.len(), count: 1 };
+                                let lines = tree::Lines { first: to, step: outputs.len(), count: 1, far: false };
                                 let none = std::ptr::null_mut();
                                 tree::accumulate(info.reducer, info.dtype, out, none, lines, outputs.len(), w);
                             }
