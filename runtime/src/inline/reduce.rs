@@ -62,9 +62,11 @@ impl Session {
         if !a.layout.c_contiguous || a.dtype != dtype {
             return None;
         }
-        let (n, all) = (a.size(), self.inline.allows_reading(a.size(), a.size() * dtype.size()));
+        // (Behind other records it is one of theirs, and of the rounds that they may be.)
+        let (n, alone) = (a.size(), self.trace.recs.is_empty());
+        let all = self.inline.allows(n) || alone && self.inline.allows_reading(n * dtype.size());
         // Of many bools the first may be enough.
-        if !all && (dtype != DType::Bool || n == 0 || self.inline.limit == 0) {
+        if n == 0 || !all && (dtype != DType::Bool || !alone || self.inline.limit == 0) {
             return None;
         }
         let p = at_rest(self, a)?;

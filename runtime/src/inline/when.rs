@@ -160,11 +160,10 @@ impl Inline {
         n.wrapping_sub(1) < if self.limit == 0 { 0 } else { self.limit.max(ASKING) }
     }
 
-    /// The same for one pass over n elements that lie one after the other and are only read.
+    /// The same for one pass over so many bytes, one after the other, that are only read, while nothing is recorded.
     #[inline(always)]
-    pub(super) fn allows_reading(&self, n: usize, bytes: usize) -> bool {
-        let most = || if pool::threads() == 1 { READ_ALONE } else { READ_BESIDE_OTHERS };
-        self.allows(n) || n > 0 && self.limit > ALWAYS && bytes <= most()
+    pub(super) fn allows_reading(&self, bytes: usize) -> bool {
+        self.limit > ALWAYS && bytes <= if pool::threads() == 1 { READ_ALONE } else { READ_BESIDE_OTHERS }
     }
 
     /// The same for what takes more than one pass of a loop over what lies one after the other.

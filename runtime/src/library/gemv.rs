@@ -19,6 +19,8 @@ const INLINE_BYTES: usize = 512 << 10;
 const NEAR_BYTES: usize = 4 << 20;
 /// Bytes of the matrix that a task should read at least.
 const TASK_BYTES: usize = 96 << 10;
+/// The most tasks for each thread that are needed for none to wait for others.
+const TASKS: usize = 32;
 /// Terms of a sum that are added up for themselves where sums are cut: a multiple of the rows that a step takes. As many rows
 /// of a matrix fit the second-level cache if they are not long, and the parts need little memory beside the matrix.
 pub(crate) const TERMS: usize = 512;
@@ -567,7 +569,8 @@ impl<T: Copy> Out<T> {
 
 /// Runs task 0..count, each of which reads `bytes` bytes, several at a time if they are small.
 fn spread(count: usize, bytes: usize, task: &(dyn Fn(usize) + Sync)) {
-    let group = TASK_BYTES.div_ceil(bytes.max(1)).max(1);
+    // (Of much, longer pieces: where one ends, the processor's prefetching begins anew.)
+    let group = TASK_BYTES.div_ceil(bytes.max(1)).max(count / (TASKS * pool::threads())).max(1);
     let groups = count.div_ceil(group);
     if count * bytes < INLINE_BYTES || groups < 2 || pool::threads() == 1 {
         return (0..count).for_each(task);
