@@ -16,6 +16,7 @@ mod gpu;
 mod leaves;
 mod length;
 mod memory;
+mod near;
 mod nest;
 mod power;
 mod quotient;
@@ -45,6 +46,7 @@ pub use nest::lower_nest;
 
 use build::{Build, Common, Elem, Math, V};
 use memory::Row;
+use near::Near;
 
 pub type Val<'c> = emit::Val<V<'c>>;
 
@@ -63,6 +65,8 @@ pub struct Steps {
     pub masked: bool,
     /// A row begins with as many points as bring the first store to a vector's boundary.
     pub aligned: bool,
+    /// Neighbours along a row come from the same vectors.
+    pub near: bool,
     /// Some stores go past the caches.
     pub past: bool,
     /// Lines are asked for before they are needed.
@@ -79,8 +83,14 @@ impl Steps {
         let strided = kernel.accesses.iter().any(|a| a.inner == InnerStride::Any);
         let calls = (0..kernel.body.insts.len()).any(|k| kernel.body.calls(k));
         let arithmetic = Arithmetic::of(kernel);
-        let vector_bytes = target
-            .vector_bytes(calls || arithmetic.long || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32);
+        let is_unit = |a: &&Access| !a.write && matches!(a.inner, InnerStride::Unit | InnerStride::Near { .. });
+        let loads = kernel.accesses.iter().filter(is_unit).count();
+        let stencil = loads >= STENCIL && kernel.body.insts.len() <= WORTH_ALIGNING;
+        let goes_past = kernel.accesses.iter().any(|a| a.inner == InnerStride::Past);
+        let near = stencil && !goes_past && kernel.accesses.iter().any(|a| matches!(a.inner, InnerStride::Near { .. }));
+        let bound = arithmetic.long || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32;
+        // (Neighbours are taken from two vectors by one instruction of 64 bytes, or by two of 32.)
+        let vector_bytes = target.vector_bytes(calls || near || bound);
         let vector = vector_bytes / widest;
         let apart = |a: &Access| matches!(a.inner, InnerStride::Apart { .. });
         let gaps = kernel.accesses.iter().any(|a| a.inner == InnerStride::Two || apart(a));
@@ -92,16 +102,16 @@ impl Steps {
         let twice = if calls { kernel.body.insts.len() <= WORTH_CALLING_TWICE } else { arithmetic.waits() };
         let unroll = if !strided && (small || twice) { 2 } else { 1 };
         let complex = kernel.accesses.iter().any(|a| a.dtype.is_complex());
-        let loads = kernel.accesses.iter().filter(|a| !a.write && a.inner == InnerStride::Unit).count();
         let past = kernel.accesses.iter().any(|&a| memory::past(a, lanes));
-        let aligned = past || masked && !complex && loads >= STENCIL && kernel.body.insts.len() <= WORTH_ALIGNING;
+        let aligned = past || masked && !complex && stencil;
+        let near = near && masked && !complex;
         let prefetch = past && loads == 1
             || kernel.accesses.iter().any(apart)
             || arithmetic.slow
             || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32;
         let side_by_side = !calls && arithmetic.depth >= LONG_CHAIN && kernel.body.insts.len() <= WORTH_ALIGNING;
         let beside = if side_by_side { 2 } else { 1 };
-        Steps { vector_bytes, lanes, unroll, beside, masked, aligned, past, prefetch }
+        Steps { vector_bytes, lanes, unroll, beside, masked, aligned, near, past, prefetch }
     }
 }
 
@@ -389,6 +399,10 @@ fn row<'c>(
         false => build.int(Elem::I64, 0),
     };
     result?;
+    if let Some(near) = steps.near.then(|| Near::of(&course.kernel, steps.lanes)).flatten() {
+        let whole = neighbours(build, course, steps, &near, &row, head, n)?;
+        return rest(build, course, steps, &row, whole, n);
+    }
     let step = build.int(Elem::I64, (steps.lanes * steps.unroll) as i64);
     let mask = build.int(Elem::I64, !((steps.lanes * steps.unroll) as i64 - 1));
     let whole = match steps.aligned {
@@ -438,6 +452,51 @@ fn row<'c>(
         main(build, false)?;
     }
     rest(build, course, steps, &row, whole, n)
+}
+
+/// Whole vectors of a row from `head` on whose neighbours come from the same loads. Gives the first point that is left.
+fn neighbours<'c>(
+    build: &Build<'c, '_>,
+    course: &Course,
+    steps: Steps,
+    near: &Near,
+    row: &Row<'c>,
+    head: V<'c>,
+    n: V<'c>,
+) -> Result<V<'c>> {
+    const GREATER: i64 = 4;
+    let int = |n: u32| build.int(Elem::I64, n as i64);
+    let step = steps.lanes * steps.unroll;
+    let room = build.op("arith.subi", &[n, head], Elem::I64);
+    let room = build.op("arith.subi", &[room, int(near.ahead(steps.lanes))], Elem::I64);
+    let room = build.op("arith.maxsi", &[room, int(0)], Elem::I64);
+    let points = build.op("arith.andi", &[room, build.int(Elem::I64, !(step as i64 - 1))], Elem::I64);
+    let end = build.op("arith.addi", &[head, points], Elem::I64);
+    let mut result = Ok(());
+    build.if_else(
+        build.compare("arith.cmpi", GREATER, points, int(0)),
+        |build| {
+            let wide = build.with_lanes(steps.lanes);
+            let state = near.begin(&wide, row, head);
+            build.for_state(head, end, build.int(Elem::I64, step as i64), &state, |inner, i, mut state| {
+                let inner = inner.with_lanes(steps.lanes);
+                let one = inner.with_lanes(1);
+                let at = |u: u32| match u {
+                    0 => i,
+                    u => one.op("arith.addi", &[i, one.int(Elem::I64, (u * steps.lanes) as i64)], Elem::I64),
+                };
+                let at: Vec<V<'c>> = (0..steps.unroll).map(at).collect();
+                let windows: Vec<_> = at.iter().map(|&i| near.step(&inner, row, i, &mut state)).collect();
+                let parts: Vec<_> = at.into_iter().map(memory::At::whole).collect();
+                result = Body { near: &windows, ..Body::new(&inner, course, row) }.run(&parts);
+                state
+            });
+            Vec::new()
+        },
+        |_| Vec::new(),
+    );
+    result?;
+    Ok(end)
 }
 
 /// Some points of a row, by masked vectors or one by one.

@@ -31,6 +31,9 @@ pub enum InnerStride {
     /// begins at 0 (maybe it is that one), in the same array: whole vectors are loaded once for all of them, and each takes
     /// its lanes.
     Apart { step: u8, at: u8, of: u32 },
+    /// One element, for a load. It begins `by` elements behind access number `of`, which has the same steps along all axes and begins
+    /// at 0 (maybe it is that one), in the same array: a stencil's neighbours along the row, which may come from the same vectors.
+    Near { by: u8, of: u32 },
     /// Anything else, known at run time.
     Any,
     /// One element, for a store of more than the caches hold: it goes past them, so that no line is read to be overwritten.
@@ -147,8 +150,8 @@ impl Body {
 /// The native entry point of a compiled kernel, the same for every tier and target.
 ///
 /// * `ptrs[a]`: address of the element that access `a` names at the box's first point;
-/// * `strides[a * rank + d]`: bytes between neighbours of access `a` along axis `d` (for `InnerStride::Unit` the innermost
-///   one equals the element size, for `Zero` it is 0, for `Apart` it is `step` elements);
+/// * `strides[a * rank + d]`: bytes between neighbours of access `a` along axis `d` (for `InnerStride::Unit` and `Near` the
+///   innermost one equals the element size, for `Zero` it is 0, for `Apart` it is `step` elements);
 /// * `scalars[s]`: bits of scalar argument `s` as in [`Scalar::bits`];
 /// * `lo[d]`: the box's first coordinate in the launch's domain (only `Index` looks at it);
 /// * `extent[d]`: points along each axis, all ≥ 1. Strides of an [`InnerStride::Down`] access along the axes between do not matter.

@@ -229,6 +229,13 @@ pub fn kernel(kernel: &Kernel) -> Result<()> {
                 ensure!(kernel.accesses.get(of as usize) == Some(&first), "#{i} is not beside #{of}");
             }
         }
+        for (i, access) in kernel.accesses.iter().enumerate() {
+            if let InnerStride::Near { by, of } = access.inner {
+                let first = Access { inner: InnerStride::Near { by: 0, of }, ..*access };
+                ensure!(!access.write && !access.dtype.is_complex(), "#{i} is no load of real numbers near others");
+                ensure!(kernel.accesses.get(of as usize) == Some(&first), "#{i} is not near #{of}, by {by}");
+            }
+        }
         for i in 0..kernel.body.insts.len() {
             instruction(kernel, i).map_err(|m| format!("%{i}: {m}"))?;
         }

@@ -9,6 +9,7 @@ use super::build::{Build, Elem, V};
 use super::course::{Code, Course, Exit, Known};
 use super::emitter::{Emitter, OfTwo};
 use super::memory::{self, At, Row};
+use super::near::Windows;
 use super::power::{self, Far};
 use super::quotient::Quotients;
 use super::rounds::{Unflat, some};
@@ -20,6 +21,8 @@ pub struct Body<'c, 'b> {
     pub row: &'b Row<'c>,
     /// Where powers are taken to be near: what tells afterwards whether they all were.
     pub far: Option<&'b Far<'c>>,
+    /// For each of the vectors, what loads near each other share.
+    pub near: &'b [Windows<'c>],
 }
 
 /// For each of several vectors, the instructions' values so far.
@@ -27,7 +30,7 @@ pub type Values<'c> = Vec<Vec<Option<Val<'c>>>>;
 
 impl<'c, 'b> Body<'c, 'b> {
     pub fn new(build: &'b Build<'c, 'b>, course: &'b Course, row: &'b Row<'c>) -> Body<'c, 'b> {
-        Body { build, course, row, far: None }
+        Body { build, course, row, far: None, near: &[] }
     }
 
     /// Runs the body at several vectors: all loads, then each instruction for all of them, then all stores. Chains that wait
@@ -48,8 +51,9 @@ impl<'c, 'b> Body<'c, 'b> {
         let kernel = &self.course.kernel;
         let insts = &kernel.body.insts;
         let mut values: Values = vec![vec![None; insts.len()]; parts.len()];
-        for (at, values) in parts.iter().zip(&mut values) {
-            let shared = self.row.shared(self.build, kernel, at);
+        for (k, (at, values)) in parts.iter().zip(&mut values).enumerate() {
+            let mut shared = self.row.shared(self.build, kernel, at);
+            shared.near = self.near.get(k).cloned().unwrap_or_default();
             for (inst, value) in insts.iter().zip(values) {
                 if let Op::Load(a) = inst.op {
                     *value = Some(self.row.load(self.build, kernel, a, at, &shared));

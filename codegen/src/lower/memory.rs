@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use legate_jit_ir::{Access, DType, InnerStride, Kernel};
 
 use super::build::{Build, Elem, V};
+use super::near::Windows;
 use super::{Arguments, Val};
 
 /// Where in a row a vector lies.
@@ -135,12 +136,15 @@ impl<'c> Row<'c> {
                 let e = Elem::in_memory(access.dtype);
                 let v = match build.lanes {
                     1 => build.load(e, self.apart_address(build, e, a, step, at)),
-                    _ => shared[&of].take(build, e, step, place),
+                    _ => shared.beside[&of].take(build, e, step, place),
                 };
                 Val::One(bool_from_memory(build, access.dtype, v))
             }
             InnerStride::Zero => splat(build, access.dtype, self.fixed[a as usize].expect("loaded once a row")),
-            InnerStride::Unit | InnerStride::Past => {
+            InnerStride::Near { by, of } if shared.near.contains_key(&of) => {
+                shared.near[&of].take(build, Elem::in_memory(access.dtype), by)
+            }
+            InnerStride::Unit | InnerStride::Near { .. } | InnerStride::Past => {
                 from_memory(build, access.dtype, self.load_unit(build, access.dtype, a, at))
             }
             InnerStride::Two => {
@@ -167,7 +171,7 @@ impl<'c> Row<'c> {
     /// Asks for what a reading access will need some vectors later.
     pub fn prefetch(&self, build: &Build<'c, '_>, kernel: &Kernel, a: u32, at: &At<'c>, ahead: i32) {
         let access = kernel.accesses[a as usize];
-        if access.inner == InnerStride::Unit {
+        if matches!(access.inner, InnerStride::Unit | InnerStride::Near { .. }) {
             let one = build.with_lanes(1);
             one.prefetch(one.offset_bytes(self.unit_address(build, access.dtype, a, at), ahead));
         }
@@ -199,7 +203,7 @@ impl<'c> Row<'c> {
 
     /// The vectors that accesses beside each other share, loaded once.
     pub fn shared(&self, build: &Build<'c, '_>, kernel: &Kernel, at: &At<'c>) -> Shared<'c> {
-        let mut shared = Shared::new();
+        let mut shared = Shared::default();
         for (a, access) in kernel.accesses.iter().enumerate().filter(|_| build.lanes > 1) {
             let InnerStride::Apart { step, at: 0, .. } = access.inner else { continue };
             debug_assert!(at.masks[0].is_none(), "kernels with strided accesses have no masked remainder");
@@ -210,7 +214,7 @@ impl<'c> Row<'c> {
             let last = kernel.accesses.iter().map(place).max().unwrap_or(0);
             let e = Elem::in_memory(access.dtype);
             let from = self.apart_address(build, e, a as u32, step, at);
-            shared.insert(a as u32, Beside::load(build, e, step, last, from));
+            shared.beside.insert(a as u32, Beside::load(build, e, step, last, from));
         }
         shared
     }
@@ -291,8 +295,12 @@ impl<'c> Row<'c> {
     }
 }
 
-/// For the first of several accesses beside each other, what they share.
-pub type Shared<'c> = BTreeMap<u32, Beside<'c>>;
+/// For the first of several accesses beside or near each other, what they share.
+#[derive(Default)]
+pub struct Shared<'c> {
+    beside: BTreeMap<u32, Beside<'c>>,
+    pub near: Windows<'c>,
+}
 
 /// All elements between the first one of some accesses beside each other and the last one.
 pub struct Beside<'c> {

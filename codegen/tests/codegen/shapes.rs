@@ -228,6 +228,42 @@ fn accesses_beside_each_other() {
     }
 }
 
+/// Neighbours along a row: near and far ones, on both sides or one, the first not always among the kernel's first, with one in another
+/// array. Rows end with the last element that is asked for, and begin at any place of a cache line.
+#[test]
+fn neighbours_along_a_row() {
+    let bench = Bench::all();
+    for dtype in [DType::F64, DType::F32, DType::I32, DType::I64] {
+        for places in [&[0u8, 2][..], &[1, 0, 2], &[2, 0], &[0, 1], &[4, 3, 2, 1, 0], &[0, 8], &[8, 0, 4, 3], &[0, 0, 1]] {
+            let of = places.iter().position(|&p| p == 0).unwrap() as u32;
+            let mut body = Body::default();
+            let loads: Vec<_> = (0..=places.len() as u32).map(|a| load_access(&mut body, a, dtype)).collect();
+            let mut accesses: Vec<_> =
+                places.iter().map(|&by| read(dtype, InnerStride::Near { by, of })).collect();
+            accesses.push(read(dtype, InnerStride::Unit));
+            for &x in &loads {
+                body.stores.push((accesses.len() as u32, x));
+                accesses.push(write(dtype, InnerStride::Unit));
+            }
+            let kernel = Kernel { rank: 2, accesses, scalars: vec![], body };
+            legate_jit_ir::verify::kernel(&kernel).unwrap();
+            let compiled = bench.compile(&format!("{dtype}, {places:?}"), &kernel);
+            let last = *places.iter().max().unwrap() as usize;
+            for n in LENGTHS.into_iter().chain([63, 65, 71, 100]) {
+                let read = |by: u8| {
+                    let mut x = Array::boxed(dtype, &[3, n + last], 1, |k| value(dtype, k));
+                    x.offset += by as usize * dtype.size();
+                    x
+                };
+                let mut arrays: Vec<_> = places.iter().map(|&by| read(by)).collect();
+                arrays.push(read(0));
+                arrays.extend(loads.iter().map(|_| Array::boxed(dtype, &[3, n], 1, |k| value(dtype, k + 1))));
+                compiled.check(&format!("{dtype}, {places:?}, {n} points"), &arrays, &[], &[0, 0], &[3, n]);
+            }
+        }
+    }
+}
+
 /// Sums of x·y, y the same all along a row, along the axes between the first and the last, beside the same sums one by one; the
 /// last axis in vectors and in parts of one, as many first places as go side by side and others. x is doubled on the way.
 #[test]

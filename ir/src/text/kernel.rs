@@ -21,6 +21,7 @@ impl fmt::Display for InnerStride {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
             InnerStride::Apart { step, at, of } => return write!(f, "apart {step} at {at} of #{of}"),
+            InnerStride::Near { by, of } => return write!(f, "near {by} of #{of}"),
             InnerStride::Unit => "unit",
             InnerStride::Zero => "zero",
             InnerStride::Two => "two",
@@ -115,11 +116,16 @@ pub(crate) fn parse_kernel(p: &mut Lexer) -> PResult<Kernel> {
                 p.expect("of")?;
                 InnerStride::Apart { step, at, of: p.value("#", "an access")? }
             }
+            () if p.eat("near") => {
+                let by = p.number("a place")?;
+                p.expect("of")?;
+                InnerStride::Near { by, of: p.value("#", "an access")? }
+            }
             () if p.eat("any") => InnerStride::Any,
             () if p.eat("past") => InnerStride::Past,
             () if p.eat("leaves") => InnerStride::Leaves,
             () if p.eat("down") => InnerStride::Down,
-            () => return Err(p.expected("unit, zero, two, apart, any, past, leaves or down")),
+            () => return Err(p.expected("unit, zero, two, apart, near, any, past, leaves or down")),
         };
         kernel.accesses.push(Access { dtype, inner, write: p.eat("write") });
         Ok(())

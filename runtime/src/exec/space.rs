@@ -144,6 +144,11 @@ pub fn specialise(
         })
         .collect();
     put_beside(&mut accesses, walk, &|a| strides[a * rank + rank - 1], places);
+    if let Some(&last) = axes.last()
+        && walk.hi[last as usize] - walk.lo[last as usize] >= LONG_ROW
+    {
+        put_near(&mut accesses, walk, places);
+    }
     let mut body = kernel.body.clone();
     for inst in &mut body.insts {
         if let Op::Index(asked) = &mut inst.op {
@@ -152,6 +157,44 @@ pub fn specialise(
         }
     }
     Kernel { rank: rank as u32, accesses, scalars: kernel.scalars.clone(), body }
+}
+
+/// Points of a row from which on neighbours may come from the same vectors.
+const LONG_ROW: i64 = 32;
+
+/// Stencils' loads of neighbours along the rows of one array are put near the first of them.
+fn put_near(accesses: &mut [Access], walk: &Walk, places: &[Place]) {
+    /// Loads one element after the other from which on a kernel is bound by them.
+    const MANY: usize = 3;
+    /// Elements from the first of some neighbours to the last, at most.
+    const REACH: i64 = 8;
+    let rank = walk.rank();
+    let is_unit = |&a: &usize| {
+        let Access { dtype, inner, write } = accesses[a];
+        inner == InnerStride::Unit && !write && !dtype.is_complex() && matches!(dtype.size(), 4 | 8)
+    };
+    let mut loads: SmallVec<[usize; 8]> = (0..accesses.len()).filter(is_unit).collect();
+    if loads.len() < MANY {
+        return;
+    }
+    loads.sort_by_key(|&a| walk.offset[a]);
+    let along = |a: usize| &walk.strides[a * rank..(a + 1) * rank];
+    let mut first: SmallVec<[(usize, usize, u8); 8]> = SmallVec::new();
+    for &a in &loads {
+        let behind = |&(b, of, _): &(usize, usize, u8)| {
+            let (size, apart) = (accesses[a].dtype.size() as i64, walk.offset[a] - walk.offset[b]);
+            let alike = places[a] == places[b] && accesses[a].dtype == accesses[b].dtype && along(a) == along(b);
+            (b == of && alike && apart % size == 0 && apart / size <= REACH).then_some((a, of, (apart / size) as u8))
+        };
+        let found = first.iter().find_map(behind);
+        first.push(found.unwrap_or((a, a, 0)));
+    }
+    for &(a, of, by) in &first {
+        // (One that is alone, or read twice at the same place, has no neighbours.)
+        if first.iter().any(|&(_, other, by)| other == of && by > 0) {
+            accesses[a].inner = InnerStride::Near { by, of: of as u32 };
+        }
+    }
 }
 
 /// Loads with the same small steps in one array are put beside each other, where so many of the elements between are asked for that
