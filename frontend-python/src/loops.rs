@@ -370,7 +370,10 @@ impl Watcher {
         if self.learned.len() >= REMEMBERED {
             self.learned.clear();
         }
-        let learned = Learned { spot, atoms, reach, round, gap: None, misses: 0 };
+        let mut learned = Learned { spot, atoms, reach, round, gap: None, misses: 0 };
+        if let Some(before) = self.learned.remove(&here.key()) {
+            learned.round.goes_on_from(before.round);
+        }
         self.learned.insert(here.key(), learned);
         if !self.repeat(py, &here)? {
             return self.refuse(&here, 1);

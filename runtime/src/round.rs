@@ -9,11 +9,12 @@
 //! Whether the program does nothing else is for the front end to know.
 
 pub mod asking;
+mod length;
 pub mod places;
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use smallvec::SmallVec;
 
@@ -26,6 +27,7 @@ use crate::trace::{Arg, Op, PackedPerm, Part, Rec, Src, Trace};
 use crate::{Config, Result, Store};
 use legate_jit_ir::graph::Reduce;
 use legate_jit_ir::{DType, Scalar};
+use length::Length;
 
 /// What the variables held at the beginning of a round. It goes with the trace, whose values it would keep alive.
 pub(crate) struct Seen {
@@ -108,12 +110,6 @@ struct Whole {
     outputs: Vec<u32>,
 }
 
-/// Records of a trace that is planned soon.
-const SHORT: usize = 128;
-/// Runs of such traces after which longer ones are made, if they took no longer than this.
-const MANY: u32 = 32;
-const BRIEF: Duration = Duration::from_micros(100);
-
 /// Traces that are kept of a round: of as many rounds as go into one, and of what is left.
 const WHOLES: usize = 2;
 
@@ -145,11 +141,9 @@ pub struct Round {
     wholes: SmallVec<[Whole; WHOLES]>,
     /// Rounds that were left for the last trace when the loop was repeated before.
     rest: usize,
-    /// How often a trace of few rounds has run of late, and how long that took in all.
+    length: Length,
+    /// Rounds that were asked for one at a time in a row.
     runs: u32,
-    takes: Duration,
-    /// Longer traces are better.
-    brief: bool,
     /// Of a round that asks for a value.
     asks: Option<asking::Asks>,
 }
@@ -342,9 +336,8 @@ impl Round {
             numbers,
             wholes: SmallVec::new(),
             rest: 0,
+            length: Length::default(),
             runs: 0,
-            takes: Duration::ZERO,
-            brief: false,
             asks: None,
         }
     }
@@ -366,6 +359,13 @@ impl Round {
             of.next().is_some_and(|(_, version)| number_in(version, &s) == Some(*number))
         };
         Shown::all(held, &value, &base) == self.shown && self.numbers.iter().all(same)
+    }
+
+    /// Takes over what is known of the same loop's round, which was learned before but does not fit.
+    pub fn goes_on_from(&mut self, before: Round) {
+        if self.steps.len() == before.steps.len() {
+            self.length = before.length;
+        }
     }
 
     /// Rounds can be repeated so many at a time.
@@ -407,10 +407,10 @@ impl Round {
             drop(stores);
             self.hand_over(s, held, &values);
             drop(values);
-            let start = Instant::now();
+            let (start, plans) = (Instant::now(), s.counters.plans);
             s.run_kept(&mut whole.trace, &whole.outputs)?;
-            if count == most && !self.brief {
-                self.ran(start.elapsed());
+            if s.counters.plans == plans {
+                self.length.ran(count, start.elapsed(), count == most, s.config.max_records);
             }
             whole.reset(s);
             // The one that was not needed for longest goes.
@@ -433,20 +433,10 @@ impl Round {
         Ok(count)
     }
 
-    /// Rounds that go into one trace: few at first, because it is planned in a time that grows with it.
+    /// Rounds that go into one trace.
     fn most(&self, config: &Config) -> usize {
-        let records = if self.brief { config.max_records } else { config.max_records.min(SHORT) };
-        let most = records / self.steps.len();
+        let most = self.length.records(config.max_records) / self.steps.len();
         (most - most % self.order).max(self.order)
-    }
-
-    /// Notes how long a trace of few rounds took. Where they take next to no time, what each costs beside its work counts.
-    fn ran(&mut self, took: Duration) {
-        (self.runs, self.takes) = (self.runs + 1, self.takes + took);
-        if self.runs == MANY {
-            self.brief = self.takes < BRIEF * MANY;
-            (self.runs, self.takes) = (0, Duration::ZERO);
-        }
     }
 
     /// What the variables hold.

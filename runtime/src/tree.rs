@@ -529,7 +529,8 @@ mod tests {
                         let (out, best) = (acc.as_mut_ptr() as *mut u8, best.as_mut_ptr() as *mut u8);
                         // SAFETY: rows of the data, which was made aligned for every type.
                         unsafe {
-                            let rows = Lines { first: at.add(w[0] * step * size), step, count: w[1] - w[0], far: n % 2 == 0 };
+                            let rows =
+                                Lines { first: at.add(w[0] * step * size), step, count: w[1] - w[0], far: n % 2 == 0 };
                             accumulate(reducer, dtype, out, best, rows, n, w[0]);
                         }
                     }

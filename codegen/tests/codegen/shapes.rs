@@ -234,12 +234,13 @@ fn accesses_beside_each_other() {
 fn neighbours_along_a_row() {
     let bench = Bench::all();
     for dtype in [DType::F64, DType::F32, DType::I32, DType::I64] {
-        for places in [&[0u8, 2][..], &[1, 0, 2], &[2, 0], &[0, 1], &[4, 3, 2, 1, 0], &[0, 8], &[8, 0, 4, 3], &[0, 0, 1]] {
+        for places in
+            [&[0u8, 2][..], &[1, 0, 2], &[2, 0], &[0, 1], &[4, 3, 2, 1, 0], &[0, 8], &[8, 0, 4, 3], &[0, 0, 1]]
+        {
             let of = places.iter().position(|&p| p == 0).unwrap() as u32;
             let mut body = Body::default();
             let loads: Vec<_> = (0..=places.len() as u32).map(|a| load_access(&mut body, a, dtype)).collect();
-            let mut accesses: Vec<_> =
-                places.iter().map(|&by| read(dtype, InnerStride::Near { by, of })).collect();
+            let mut accesses: Vec<_> = places.iter().map(|&by| read(dtype, InnerStride::Near { by, of })).collect();
             accesses.push(read(dtype, InnerStride::Unit));
             for &x in &loads {
                 body.stores.push((accesses.len() as u32, x));

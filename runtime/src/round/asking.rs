@@ -23,6 +23,8 @@ const LONGEST: usize = 4096;
 /// comes after the loop's last round.
 const SHORT_ASKED: usize = 79;
 const MOST_ASKED: usize = 16;
+/// Rounds one at a time after which several are.
+const MANY: u32 = 32;
 
 /// What has run of a round.
 #[derive(Default)]

@@ -160,7 +160,9 @@ unsafe fn row_of_avx512<T: Ordered, const MAX: bool>(out: &mut [i64], best: &mut
 /// None for complex numbers, which the front end leaves to NumPy.
 pub fn arg(dtype: DType, max: bool) -> Option<Arg> {
     macro_rules! of {
-        ($t:ident) => { of!($t, $t) };
+        ($t:ident) => {
+            of!($t, $t)
+        };
         ($t:ident, $as:ident) => {
             Some(if max {
                 Arg { find: find::<$t, true>, better: better_bits::<$as, true>, rows: rows::<$as, true> }
