@@ -20,7 +20,7 @@ use crate::{Error, Result};
 
 /// What runs on the LLVM IR. The bodies come as explicit vectors with their loads and stores placed, so what is left to do is
 /// scalar: loops bottom-tested, address arithmetic out of them, duplicates merged.
-const PASSES: &str = "function(early-cse,simplifycfg,loop-mssa(loop-rotate,licm),early-cse,instcombine<max-iterations=1;no-verify-fixpoint>,simplifycfg)";
+const PASSES: &str = "function(lower-expect,early-cse,simplifycfg,loop-mssa(loop-rotate,licm),early-cse,instcombine<max-iterations=1;no-verify-fixpoint>,simplifycfg)";
 
 /// Nests come as single instructions on registers in the function's frame.
 const NEST_PASSES: &str = "function(sroa,early-cse<memssa>,simplifycfg,instcombine<max-iterations=1;no-verify-fixpoint>,\

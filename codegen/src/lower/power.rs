@@ -101,5 +101,5 @@ pub fn lower<'c>(
         let y = emit.float(dtype, exponent.value());
         bases.iter().map(|&x| emit.vmath(Func::Pow, dtype, &[x, y])).collect()
     };
-    Some(b.if_else(b.any(beyond), ask, |_| near.clone()))
+    Some(b.if_else(b.with_lanes(1).rarely(b.any(beyond)), ask, |_| near.clone()))
 }

@@ -63,6 +63,22 @@ fn quotients_are_divided_where_that_is_hidden() {
     }
 }
 
+/// Calls for numbers beyond a power's reach, and the points behind a leaf's last vector, are out of the way of the leaves' loop.
+#[test]
+fn what_hardly_ever_happens_is_known_to_llvm() {
+    let mut body = Body::default();
+    let x = load_access(&mut body, 0, DType::F64);
+    let y = body.push(Op::Const(Scalar::f64(-1.5)), DType::F64);
+    let power = body.push(Op::Map(Ufunc::Power, [x, y].into_iter().collect()), DType::F64);
+    body.stores.push((1, power));
+    let accesses = vec![read(DType::F64, InnerStride::Unit), write(DType::F64, InnerStride::Leaves)];
+    let code = text(Stage::Llvm, &Kernel { rank: 1, accesses, scalars: vec![], body }, "x86-64-v4");
+    // Whether all of a leaf was near, whether it has more points, and whether one of the numbers is beyond reach where they are asked.
+    let weighed = code.lines().filter(|line| line.contains("br i1") && line.contains("!prof")).count();
+    assert!(weighed >= 3 && code.contains("branch_weights"), "{code}");
+    assert!(!code.contains("call i1 @llvm.expect"), "{code}");
+}
+
 #[test]
 fn a_stencil_with_masks() {
     let unit = read(DType::F64, InnerStride::Unit);

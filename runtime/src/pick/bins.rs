@@ -15,8 +15,11 @@ use crate::{Error, HostView, Result, Store, pool};
 const MANY: usize = 1 << 16;
 /// Elements that are looked at first, to see how many counters there are.
 const SAMPLE: usize = 1 << 12;
-/// So few counters are kept four times, so that equal neighbours do not wait for each other's sum.
-const FEW_BINS: usize = 1 << 12;
+/// So few counters are kept twice, and so few four times, so that equal neighbours do not wait for each other's sum.
+const FEW_BINS: usize = 1 << 11;
+const VERY_FEW_BINS: usize = 1 << 8;
+/// The most keys that a set of counters takes.
+const MOST_COUNTED: usize = if cfg!(test) { 1000 } else { 1 << 31 };
 
 /// How often each value occurs in an array with one axis, at least `least` counts (64-bit integers); or the sum of the weights
 /// that stand beside it (`weights`: f64, as many), added in the order of the elements as NumPy does. `None` for what is NumPy's to
@@ -239,38 +242,48 @@ fn add<T: Copy + Into<i64>>(keys: &[T], weights: &[f64], sums: &mut [f64]) -> us
 }
 
 fn tally<T: Copy + Into<i64>>(keys: &[T], counts: &mut [i64]) -> usize {
-    let at = |key: T| key.into() as u64 as usize;
-    let one_by_one = |keys: &[T], counts: &mut [i64]| {
-        for (k, &key) in keys.iter().enumerate() {
-            let Some(count) = counts.get_mut(at(key)) else { return k };
-            *count += 1;
-        }
-        keys.len()
+    let taken = match counts.len() {
+        n if n > FEW_BINS || keys.len() < 4 * n => 0,
+        n if n > VERY_FEW_BINS => tally_apart::<T, 2>(keys, counts),
+        _ => tally_apart::<T, 4>(keys, counts),
     };
-    if counts.len() > FEW_BINS || keys.len() < 4 * counts.len() {
-        return one_by_one(keys, counts);
+    for (k, &key) in keys.iter().enumerate().skip(taken) {
+        let Some(count) = counts.get_mut(key.into() as u64 as usize) else { return k };
+        *count += 1;
     }
+    keys.len()
+}
+
+/// Counts keys in so many sets of counters by turns; how many keys it has taken. Counters of 32 bits, as all sets together had better be
+/// much smaller than the first-level cache, through which the keys go as well: 1000 bins in two sets take 0.37 ns a key, and 1.07 in
+/// four of 64 bits.
+fn tally_apart<T: Copy + Into<i64>, const SETS: usize>(keys: &[T], counts: &mut [i64]) -> usize {
     let n = counts.len();
-    let mut four = vec![0u64; 4 * n];
-    let (a, rest) = four.split_at_mut(n);
-    let (b, rest) = rest.split_at_mut(n);
-    let (c, d) = rest.split_at_mut(n);
     let mut taken = 0;
-    for quad in keys.chunks_exact(4) {
-        let [i, j, k, l] = [0, 1, 2, 3].map(|q| at(quad[q]));
-        if i.max(j).max(k.max(l)) >= n {
+    for part in keys.chunks(MOST_COUNTED) {
+        let mut counters = vec![0u32; SETS * n];
+        let mut rest = counters.chunks_exact_mut(n);
+        let mut sets: [&mut [u32]; SETS] = std::array::from_fn(|_| rest.next().expect("as many sets"));
+        let mut done = 0;
+        for keys in part.as_chunks::<SETS>().0 {
+            let keys = keys.map(|key| key.into() as u64 as usize);
+            if keys.iter().any(|&key| key >= n) {
+                break;
+            }
+            for (set, key) in sets.iter_mut().zip(keys) {
+                set[key] += 1;
+            }
+            done += SETS;
+        }
+        for set in sets {
+            counts.iter_mut().zip(set).for_each(|(count, more)| *count += *more as i64);
+        }
+        taken += done;
+        if done < part.len() {
             break;
         }
-        a[i] += 1;
-        b[j] += 1;
-        c[k] += 1;
-        d[l] += 1;
-        taken += 4;
     }
-    for (k, count) in counts.iter_mut().enumerate() {
-        *count += (a[k] + b[k] + c[k] + d[k]) as i64;
-    }
-    taken + one_by_one(&keys[taken..], counts)
+    taken
 }
 
 fn zeros<T: Clone + Default>(n: usize) -> Result<Vec<T>> {
@@ -285,4 +298,29 @@ fn array<T: Copy>(values: &[T], dtype: DType) -> Result<Array> {
     // SAFETY: numbers have no padding, and every one of them is bytes.
     let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
     Array::from_store(Store::from_bytes(bytes)?, &[values.len()], dtype)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many sets of counters there are, and where a key without a bin comes among the others.
+    #[test]
+    fn sets_of_counters_count_every_key_up_to_one_without_a_bin() {
+        for bins in [1, 3, VERY_FEW_BINS, VERY_FEW_BINS + 1, FEW_BINS, FEW_BINS + 1] {
+            let keys: Vec<i64> = (0..5 * bins as i64 + 2003).map(|k| k * 7919 % bins as i64).collect();
+            for stranger in [None, Some(0), Some(1), Some(1000), Some(2001), Some(keys.len() - 1)] {
+                let mut keys = keys.clone();
+                if let Some(at) = stranger {
+                    keys[at] = if at % 2 == 0 { bins as i64 } else { -1 };
+                }
+                let taken = stranger.unwrap_or(keys.len());
+                let mut expected = vec![0; bins];
+                keys[..taken].iter().for_each(|&key| expected[key as usize] += 1);
+                let mut counts = vec![0; bins];
+                assert_eq!(tally(&keys, &mut counts), taken, "{bins} bins, {stranger:?}");
+                assert_eq!(counts, expected, "{bins} bins, {stranger:?}");
+            }
+        }
+    }
 }
