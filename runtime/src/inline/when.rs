@@ -172,9 +172,9 @@ impl Inline {
                 _ => self.limit = ALWAYS,
             }
         }
-        // (Where the helper computes, the program need not.)
-        let most = if self.worked_ahead { u64::MAX } else { WINDOW / 4 * 3 };
-        (self.by_themselves, self.reduced_by_themselves) = (asks_for_all >= most, asks >= most);
+        let most = WINDOW / 4 * 3;
+        // (What is a number in the end the helper may as well compute; arrays are dearer to hand over.)
+        (self.by_themselves, self.reduced_by_themselves) = (asks_for_all >= most, asks >= most && !self.worked_ahead);
         (self.counted, self.worked_ahead) = (0, false);
     }
 
