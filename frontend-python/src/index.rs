@@ -227,7 +227,7 @@ fn distant_element(py: Python<'_>, array: &Array, at: &[i64]) -> PyResult<Py<PyA
             if rt::element_reads() > MANY {
                 drop(a);
                 let array = array.clone();
-                crate::adopt::detached(py, rt::sync)?;
+                crate::adopt::detached(py, rt::sync_for_a_number)?;
                 return match direct(py, || array.get_item(at))? {
                     Element::Value(s) => capi::scalar(py, s),
                     Element::Pending(a) => value::new_scalar(py, a),

@@ -42,7 +42,7 @@ pub fn binary(op: Ufunc, a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAn
 #[cold]
 fn asked(op: Ufunc, a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
     let py = a.py();
-    adopt::detached(py, rt::sync)?;
+    adopt::detached(py, rt::sync_for_a_number)?;
     if let (Some(x), Some(y)) = (convert::quick(a), convert::quick(b)) {
         let operands = [x, y];
         if let Some(number) = known(py, op, &operands)? {

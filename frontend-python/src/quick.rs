@@ -23,7 +23,10 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{PyTypeInfo, ffi};
 
 pub use args::{Args, int};
-use create::{array, asarray, ascontiguousarray, diag, empty, eye, fromiter, identity, linspace, ones, zeros};
+use create::{
+    array, asarray, ascontiguousarray, diag, empty, empty_like, eye, fromiter, identity, linspace, ones, ones_like,
+    zeros, zeros_like,
+};
 use elements::{as_numpys, byteswap, fill, item, place, put, putmask, take, take_of, tobytes, tolist};
 pub use join::indexed_together;
 use join::{column_stack_of, concatenate, dstack_of, hstack_of, stack_of, vstack_of};
@@ -165,6 +168,9 @@ entries! {
     f_zeros c"zeros" = zeros;
     f_empty c"empty" = empty;
     f_ones c"ones" = ones;
+    f_zeros_like c"zeros_like" = zeros_like;
+    f_empty_like c"empty_like" = empty_like;
+    f_ones_like c"ones_like" = ones_like;
     f_asarray c"asarray" = asarray;
     f_array c"array" = array;
     f_ascontiguousarray c"ascontiguousarray" = ascontiguousarray;

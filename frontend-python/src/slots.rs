@@ -428,7 +428,7 @@ unsafe extern "C" fn imag(a: Object, _: *mut c_void) -> Object {
         let array = unsafe { contents(a) }.get();
         let dtype = array.dtype();
         if !dtype.is_complex()
-            && let Some(mut zeros) = Array::full_of_few(array.shape(), &Scalar { dtype, bits: [0; 2] })
+            && let Some(mut zeros) = array.full_like_of_few(&Scalar { dtype, bits: [0; 2] })
         {
             zeros.set_writable(false);
             return value::new_array(py, zeros);
@@ -456,11 +456,16 @@ unsafe extern "C" fn flags_of(a: Object, _: *mut c_void) -> Object {
 }
 
 unsafe extern "C" fn base(a: Object, _: *mut c_void) -> Object {
-    // SAFETY: see the head of the file.
-    enter_object(|py| unsafe {
+    // SAFETY: see the head of the file; the reference to `None` is a new one.
+    unsafe {
         let array = contents(a).get();
-        if array.is_view() { value::new_array(py, array.whole_base()) } else { Ok(py.None()) }
-    })
+        if !array.is_view() {
+            let none = ffi::Py_None();
+            ffi::Py_INCREF(none);
+            return none;
+        }
+        enter_object(|py| value::new_array(py, contents(a).get().whole_base()))
+    }
 }
 
 unsafe extern "C" fn set_flat(a: Object, new: Object, _: *mut c_void) -> c_int {

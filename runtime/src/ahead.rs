@@ -191,7 +191,7 @@ impl Ahead {
         if let Some(relay) = self.relay.take() {
             self.counters.wasted += relay.wasted() as u64;
             self.watch.forget();
-            self.useless = if relay.used < USEFUL { (self.useless + 1).min(8) } else { 0 };
+            self.useless = if relay.used < USEFUL || relay.is_slow() { (self.useless + 1).min(8) } else { 0 };
             self.pause = PAUSE << self.useless >> 1;
         }
     }
@@ -324,14 +324,15 @@ impl Ahead {
             self.pause = PAUSE;
             return Ok(outputs);
         }
-        self.watch.saw(key, entry, scalars, inputs, &outputs, takes);
+        self.watch.saw(key, entry, scalars, (inputs, &outputs), (start, takes));
         if let Some((stages, left)) = self.watch.cycle() {
             let all = stages.iter().map(|s| s.takes).sum::<Duration>();
             if all < RELAYED || crate::ranks::active().is_some() {
                 return Ok(outputs);
             }
             if stages.iter().filter(|stage| !stage.entry.is_careful(config)).count() == 0 {
-                self.relay = Relay::start(stages, left, config);
+                let period = self.watch.period(stages.len());
+                self.relay = Relay::start(stages, left, period, config);
             }
             // Not at once again, whatever came in the way.
             self.pause = if self.relay.is_some() { 0 } else { PAUSE };

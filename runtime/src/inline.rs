@@ -114,6 +114,9 @@ impl Session {
         full: &Shared<Layout>,
         perm: PackedPerm,
     ) -> Result<Option<Arc<Store>>> {
+        if !self.inline.is_on() {
+            return Ok(None);
+        }
         self.inline.count();
         if !self.inline.allows(full.size) {
             return Ok(None);
@@ -297,7 +300,8 @@ impl Session {
 
     /// Writes one array into another, of whose shape it is or to which it is broadcast; false where that is to be recorded.
     pub(crate) fn write_now(&mut self, to: &Array, value: &Array) -> Result<bool> {
-        if !self.inline.allows_more(to.size()) || !writes_apart(to) {
+        let is_move = to.dtype == value.dtype && self.inline.allows_move(to.size());
+        if !(is_move || self.inline.allows_more(to.size())) || !writes_apart(to) {
             return Ok(false);
         }
         if at_rest(self, value).is_none() {
@@ -333,7 +337,7 @@ impl Session {
 
     /// Writes one value everywhere; false where that is to be recorded.
     pub(crate) fn fill_now(&mut self, to: &Array, value: Scalar) -> Result<bool> {
-        if !self.inline.allows_more(to.size()) || !writes_apart(to) {
+        if !self.inline.allows_move(to.size()) || !writes_apart(to) {
             return Ok(false);
         }
         let Some(out) = own(self, to)? else { return Ok(false) };

@@ -59,6 +59,8 @@ pub use pick::{IndexPart, Picked, PickedOperand, apply_at, bincount, count_nonze
 pub use promote::WeakScalar;
 pub use reduce::{ReduceArgs, accumulate, mean, reduce, reduce_all_now, reduceat, var};
 pub use scalar_eval::{Known, asks, known};
-pub use session::{config, element_reads, epoch, little_pending, prepare, set_config, sync, sync_if_hardly_pending};
+pub use session::{
+    config, element_reads, epoch, little_pending, prepare, set_config, sync, sync_for_a_number, sync_if_hardly_pending,
+};
 pub use stats::stats;
 pub use ufunc::{UfuncArgs, into_now, power, ufunc, where_};

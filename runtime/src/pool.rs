@@ -76,6 +76,11 @@ pub(crate) fn shared_jobs() -> u64 {
     SHARED.get()
 }
 
+/// Counts something as a job that several threads share.
+pub(crate) fn note_shared() {
+    SHARED.with(|n| n.set(n.get() + 1));
+}
+
 /// Sets the number of threads (`LEGATE_JIT_THREADS`) before the first job; later calls change nothing.
 pub fn set_threads(n: usize) {
     let _ = THREADS.set(n.max(1));
@@ -217,7 +222,7 @@ impl Pool {
         // (Nobody else starts a job: the pool is busy with this one.)
         let epoch = self.shared.epoch.load(Ordering::Relaxed) + 1;
         let job = Job { task, count, epoch, failed: AtomicBool::new(false), panic: Mutex::new(None) };
-        SHARED.with(|n| n.set(n.get() + 1));
+        note_shared();
         self.start(&job);
         self.shared.work(&job, 0);
         self.finish();

@@ -336,7 +336,7 @@ impl Session {
         self.ramps.flushed();
         self.found.flushed();
         self.labels.flushed();
-        self.inline.asked = true;
+        self.inline.is_asked();
         let result = match outputs {
             Some(outputs) => self.run_for(outputs),
             None => self.run_trace(),
@@ -483,7 +483,10 @@ impl Session {
             Some(stores) => stores,
             None if self.in_part => self.compute(key, round, outputs, donated)?,
             None => match self.ahead.take(round, &self.trace.inputs, &self.trace.scalars)? {
-                Some(stores) => stores,
+                Some(stores) => {
+                    self.inline.worked_ahead = true;
+                    stores
+                }
                 None => self.compute(key, round, outputs, donated)?,
             },
         };
@@ -652,6 +655,9 @@ impl Session {
         let flushed = match version.state.get(&self.token) {
             State::Pending(_) => {
                 self.asked = true;
+                if version.full.size > 1 {
+                    self.inline.is_asked_for_all();
+                }
                 let result = self.flush();
                 self.asked = false;
                 result
@@ -716,6 +722,13 @@ pub fn little_pending() -> bool {
 
 /// Runs everything that is pending.
 pub fn sync() -> Result<()> {
+    let mut s = lock();
+    s.inline.is_asked_for_all();
+    s.flush()
+}
+
+/// The same for who wants a number of it.
+pub fn sync_for_a_number() -> Result<()> {
     lock().flush()
 }
 

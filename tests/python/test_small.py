@@ -22,7 +22,7 @@ def both(program):
 
 @pytest.mark.skipif(off, reason="everything is recorded")
 def test_a_small_result_is_there_at_once_and_a_large_one_is_recorded():
-    small, large = ours.array(numpy.arange(10.0)), ours.array(numpy.arange(5000.0))
+    small, large = ours.array(numpy.arange(10.0)), ours.array(numpy.arange(50000.0))
     before = legate_jit.stats()
     s = small * 2 + small
     assert s[3] == 9.0
@@ -34,7 +34,7 @@ def test_a_small_result_is_there_at_once_and_a_large_one_is_recorded():
     # An operand that is pending is waited for by what uses it.
     part = b[:4] + small[:4]
     assert legate_jit.stats()["recorded"] == before["recorded"] + 2
-    assert_same(part, numpy.arange(5000.0)[:4] * 2 + numpy.arange(4.0))
+    assert_same(part, numpy.arange(50000.0)[:4] * 2 + numpy.arange(4.0))
 
 
 def test_the_bits_of_sums_do_not_depend_on_the_way():
@@ -291,3 +291,94 @@ def test_elements_at_equal_distances(code, n):
         return (*out, into, half, t)
 
     both(program)
+
+
+def counted(body, times):
+    """Operations that were done at once and that were recorded, of so many rounds, after as many that nobody counts."""
+    for _ in range(times):
+        body()
+    before = legate_jit.stats()
+    for _ in range(times):
+        body()
+    after = legate_jit.stats()
+    return after["at_once"] - before["at_once"], after["recorded"] - before["recorded"]
+
+
+@pytest.mark.skipif(off, reason="everything is recorded")
+def test_who_asks_for_all_of_every_result_has_them_at_once():
+    want = numpy.arange(4000.0)
+    a = ours.array(want)
+
+    def whole():
+        nonlocal x
+        x = a * 2.5
+        legate_jit.sync()
+
+    x = None
+    assert counted(whole, 1000)[0] > 900
+    assert_same(x, want * 2.5)
+
+    # One element of a result does not need the others.
+    def element():
+        assert (a * 2.5)[7] == 17.5
+
+    assert counted(element, 1000)[1] > 1900
+
+    def reduced():
+        assert float(a.sum()) == 7998000.0
+
+    assert counted(reduced, 1000)[0] > 900
+
+    # Several operations are one pass.
+    def chain():
+        nonlocal x
+        x = (a * 2.5 + a) / 3.0
+        legate_jit.sync()
+
+    assert counted(chain, 1000)[1] > 2900
+    assert_same(x, (want * 2.5 + want) / 3.0)
+
+
+@pytest.mark.skipif(off, reason="everything is recorded")
+def test_new_arrays_of_some_elements_are_there_at_once():
+    before = legate_jit.stats()
+    made = [ours.zeros(1000), ours.ones((20, 30)), ours.zeros_like(ours.zeros(700)), ours.ones_like(ours.zeros((3, 4), int))]
+    after = legate_jit.stats()
+    assert after["recorded"] == before["recorded"]
+    for got, want in zip(made, [numpy.zeros(1000), numpy.ones((20, 30)), numpy.zeros(700), numpy.ones((3, 4), int)]):
+        assert_same(got, want)
+    assert ours.empty_like(made[1]).shape == (20, 30)
+    for like in (ours.zeros_like, ours.ones_like):
+        view = made[1][::2].T
+        assert_same(like(view), getattr(numpy, like.__name__)(numpy.ones((20, 30))[::2].T))
+
+
+def test_elements_by_index_are_written_from_and_to_all_kinds_of_places():
+    rng = numpy.random.default_rng(8)
+    for code in "dfl?":
+        for n, step in [(7, 1), (7, 2), (300, 1), (300, -1)]:
+            for low in (-n, 0):
+                want = rng.integers(0, 2 if code == "?" else 50, abs(step) * n).astype(code)
+                got = ours.array(want)
+                index = rng.integers(low, n, 40)
+                values = rng.integers(0, 2, 40).astype(code)
+                want[::step][index] = values
+                got[::step][ours.array(index)] = ours.array(values)
+                assert_same(got, want)
+                want[::step][index] = 1
+                got[::step][ours.array(index)] = 1
+                assert_same(got, want)
+
+
+def test_parts_of_arrays_are_filled_and_copied():
+    for n in (17, 31, 40):
+        want = numpy.arange(n * n * 1.0).reshape(n, n)
+        got, other = ours.array(want), ours.array(want[::-1].copy())
+        kept = got.copy()
+        for np, a, b in ((numpy, want, want[::-1].copy()), (ours, got, other)):
+            a[1:-1, 1:-1] = 0.5
+            a[1:, :] = b[:-1, :]
+            a[:, 2:] = a[:, :-2].copy()
+            a[::2] = b[0]
+        assert_same(got, want)
+        assert_same(kept, numpy.arange(n * n * 1.0).reshape(n, n))

@@ -139,11 +139,16 @@ pub(super) fn filled(py: Python, args: Args, fill: Fill) -> Done {
     };
     let mut shape = [0; 3];
     if let Some(ndim) = short_shape(py, &args.get(py, 0), &mut shape) {
+        let shape = &shape[..ndim];
         let one = if fill == Fill::One { cast(Scalar::bool(true), dtype) } else { Scalar { dtype, bits: [0; 2] } };
-        if let Some(array) = Array::full_of_few(&shape[..ndim], &one) {
+        let few = match fill {
+            Fill::Zero | Fill::One => Array::full_of_few(shape, &one),
+            Fill::Anything => Array::unset_of_few(shape, dtype),
+        };
+        if let Some(array) = few {
             return value::new_array(py, array).map(Some);
         }
-        return value::new_array(py, direct(py, || make(&shape[..ndim]))?).map(Some);
+        return value::new_array(py, direct(py, || make(shape))?).map(Some);
     }
     let Some(shape) = ints(py, args.only_first()) else { return NOT_PLAIN };
     if shape.len() > 16 {
@@ -163,6 +168,34 @@ pub(super) fn empty(py: Python, args: Args) -> Done {
 
 pub(super) fn ones(py: Python, args: Args) -> Done {
     filled(py, args, Fill::One)
+}
+
+/// `np.zeros_like(a)` and the others of few elements
+fn like(py: Python, args: Args, fill: Fill) -> Done {
+    if args.len() != 1 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let a = args.get(py, 0);
+    let Some(array) = array_of(&a).filter(|a| a.c_contiguous()) else { return NOT_PLAIN };
+    let dtype = array.dtype();
+    let one = if fill == Fill::One { cast(Scalar::bool(true), dtype) } else { Scalar { dtype, bits: [0; 2] } };
+    let made = match fill {
+        Fill::Zero | Fill::One => array.full_like_of_few(&one),
+        Fill::Anything => Array::unset_of_few(array.shape(), dtype),
+    };
+    made.map(|made| value::new_array(py, made)).transpose()
+}
+
+pub(super) fn zeros_like(py: Python, args: Args) -> Done {
+    like(py, args, Fill::Zero)
+}
+
+pub(super) fn empty_like(py: Python, args: Args) -> Done {
+    like(py, args, Fill::Anything)
+}
+
+pub(super) fn ones_like(py: Python, args: Args) -> Done {
+    like(py, args, Fill::One)
 }
 
 /// `np.array(x, float)`, `np.array(x, dtype=float)` of a list or tuple of numbers, or of an array; `copy` says that it is not

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -46,6 +46,7 @@ struct Flush {
     scalars: Scalars,
     inputs: WeakStores,
     outputs: WeakStores,
+    began: Instant,
     takes: Duration,
 }
 
@@ -71,9 +72,8 @@ impl Watch {
         key: Key,
         entry: &Arc<Entry>,
         scalars: &[[u64; 2]],
-        inputs: &[Arc<Store>],
-        outputs: &[Arc<Store>],
-        takes: Duration,
+        (inputs, outputs): (&[Arc<Store>], &[Arc<Store>]),
+        (began, takes): (Instant, Duration),
     ) {
         if self.recent.len() == (SEEN + 1) * LONGEST {
             self.recent.pop_front();
@@ -84,8 +84,15 @@ impl Watch {
             scalars: scalars.into(),
             inputs: inputs.iter().map(Arc::downgrade).collect(),
             outputs: outputs.iter().map(Arc::downgrade).collect(),
+            began,
             takes,
         });
+    }
+
+    /// From the beginning of a cycle of so many flushes to that of the next one: the least of those that were seen.
+    pub(super) fn period(&self, length: usize) -> Option<Duration> {
+        let began = |back: usize| Some(self.recent.get(self.recent.len().checked_sub(back + 1)?)?.began);
+        (0..SEEN).filter_map(|k| Some(began(k * length)? - began((k + 1) * length)?)).min()
     }
 
     /// The cycle that has just ended, if there is one: its flushes in order, and what each has left.

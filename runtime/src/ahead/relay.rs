@@ -7,6 +7,10 @@
 //! helper is late (its processor is busy elsewhere), the program computes the flush itself, and goes on so until the
 //! helper, which does nothing else, has caught up.
 //!
+//! Whether a program gets along faster so is not to be known before: flushes that take hardly longer than their recording may cost more
+//! to hand over than to compute, as what the helper makes lies in another core's cache, and many arrays are alive instead of one or two. So
+//! the time is taken ([`Gain`]), and a relay that does not pay ends.
+//!
 //! Both sides hold the arrays that the next flushes read, so nobody writes to them in place; what foreign code may write is no
 //! part of a relay.
 
@@ -33,6 +37,11 @@ const SPIN: Duration = Duration::from_micros(40);
 const PATIENCE: Duration = Duration::from_micros(5);
 /// Flushes that the helper may be behind the program.
 const BEHIND: usize = 64;
+/// Flushes of which the time is taken together, and after how many again once the relay was seen to pay.
+const TIMED: usize = 32;
+const AGAIN: usize = 1024;
+/// How often it may be seen not to pay: other work on the machine holds up one or the other.
+const CHANCES: usize = if cfg!(test) { 1 << 30 } else { 6 };
 
 type Inputs = SmallVec<[Arc<Store>; 4]>;
 /// Which of some inputs, and of some outputs.
@@ -48,6 +57,47 @@ pub(super) struct Relay {
     recent: Recent,
     /// The inputs that the next flush must have.
     next: Inputs,
+    gain: Gain,
+}
+
+/// Whether the program gets along faster with the helper.
+struct Gain {
+    /// What a cycle took the program by itself, where that was seen with all code compiled.
+    alone: Option<Duration>,
+    /// When the time was last taken, and at which flush that is done next.
+    since: Instant,
+    next: usize,
+    /// How often it has not been faster since it last was.
+    slower: usize,
+    /// It was, and nobody has looked since.
+    paused: bool,
+    /// Nothing is known of the program by itself with the code that is compiled by now.
+    outdated: bool,
+}
+
+impl Gain {
+    fn new(alone: Option<Duration>) -> Gain {
+        Gain { alone, since: Instant::now(), next: 0, slower: 0, paused: false, outdated: false }
+    }
+
+    /// Takes the time at a flush. (A tenth of it must be gained, as who does not work ahead does without looking for cycles, too.)
+    fn look(&mut self, now: Instant, given: usize, length: usize, is_settled: impl Fn() -> bool) {
+        let (cycles, started) = (TIMED.div_ceil(length), self.next > 0);
+        self.next = given + cycles * length;
+        let took = now - std::mem::replace(&mut self.since, now);
+        let Some(alone) = self.alone else {
+            self.outdated = given >= AGAIN && is_settled();
+            return;
+        };
+        // (What goes before the first look is no whole number of cycles; what goes before one after a pause is many.)
+        if !started || self.paused {
+            (self.slower, self.paused) = (0, false);
+        } else if 10 * took <= 9 * alone * cycles as u32 {
+            (self.paused, self.next) = (true, given + AGAIN);
+        } else {
+            self.slower += 1;
+        }
+    }
 }
 
 /// The flushes of a cycle.
@@ -124,8 +174,14 @@ impl Recent {
 }
 
 impl Relay {
-    /// Goes on with a cycle from where it has come to. `None` where that cannot be.
-    pub(super) fn start(stages: Vec<Stage>, left: Vec<Left>, config: &Config) -> Option<Relay> {
+    /// Goes on with a cycle from where it has come to; `period` is what one takes the program by itself. `None` where that cannot be.
+    pub(super) fn start(
+        stages: Vec<Stage>,
+        left: Vec<Left>,
+        period: Option<Duration>,
+        config: &Config,
+    ) -> Option<Relay> {
+        let gain = Gain::new(period.filter(|_| stages.iter().all(|stage| stage.entry.is_settled())));
         let size = |left: &Left| left.outputs.iter().flatten().map(|o| o.bytes()).sum::<usize>();
         let bytes = left.iter().map(size).sum::<usize>() / left.len();
         let depth = (WAITING_BYTES / bytes.max(1)).clamp(*WAITING.start(), *WAITING.end());
@@ -160,7 +216,7 @@ impl Relay {
             let _end = End(&line_there);
             line_there.work(&cycle_there, theirs);
         };
-        helper::start(Box::new(job)).then(|| Relay { line, cycle, given: 0, used: 0, recent: ours, next })
+        helper::start(Box::new(job)).then(|| Relay { line, cycle, given: 0, used: 0, recent: ours, next, gain })
     }
 
     /// Whether this is the flush that comes next in the cycle.
@@ -191,13 +247,24 @@ impl Relay {
         self.given += 1;
         self.line.given.store(self.given, Ordering::SeqCst);
         self.next = self.recent.inputs(&self.cycle, self.given).unwrap_or_default();
+        if self.given >= self.gain.next {
+            let stages = &self.cycle.stages;
+            let is_settled = || stages.iter().all(|stage| stage.entry.is_settled());
+            self.gain.look(Instant::now(), self.given, stages.len(), is_settled);
+        }
         Ok(stores)
     }
 
-    /// Whether the helper keeps up.
+    /// Whether the helper keeps up, and is of use.
     pub(super) fn is_alive(&self) -> bool {
         let made = self.line.made.load(Ordering::Relaxed);
-        made > self.given || !self.line.ended.load(Ordering::Acquire) && self.given <= made + BEHIND
+        let keeps_up = made > self.given || !self.line.ended.load(Ordering::Acquire) && self.given <= made + BEHIND;
+        keeps_up && !self.is_slow() && !self.gain.outdated
+    }
+
+    /// Whether the program is not faster than by itself.
+    pub(super) fn is_slow(&self) -> bool {
+        self.gain.slower >= CHANCES
     }
 
     /// Flushes that were made in vain.
@@ -303,5 +370,41 @@ impl Line {
             self.wake();
         }
         stores
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often a relay of cycles of three flushes was seen not to pay, after so many flushes.
+    fn slower(alone: Option<u64>, flushes: usize, takes: impl Fn(usize) -> u64) -> Gain {
+        let (mut gain, mut now) = (Gain::new(alone.map(Duration::from_nanos)), Instant::now());
+        for given in 1..=flushes {
+            now += Duration::from_nanos(takes(given));
+            if given >= gain.next {
+                gain.look(now, given, 3, || true);
+            }
+        }
+        gain
+    }
+
+    #[test]
+    fn a_relay_that_gains_nothing_is_found_out() {
+        // (A cycle takes three times as long as a flush.)
+        assert!(slower(Some(3000), 300, |_| 1000).slower >= 6);
+        assert!(slower(Some(3000), 300, |_| 950).slower >= 6);
+        assert_eq!(slower(Some(3000), 300, |_| 800).slower, 0);
+        // It is looked at again, and other work on the machine is no reason.
+        let later = |given: usize| if given > AGAIN { 1200 } else { 800 };
+        assert_eq!(slower(Some(3000), AGAIN, later).slower, 0);
+        assert!(slower(Some(3000), 2 * AGAIN, later).slower >= 6);
+        assert!(slower(Some(3000), 3000, |given| if given % 200 < 60 { 3000 } else { 800 }).slower < 6);
+    }
+
+    #[test]
+    fn code_that_came_later_makes_what_is_known_outdated() {
+        assert!(!slower(None, AGAIN / 2, |_| 800).outdated);
+        assert!(slower(None, 2 * AGAIN, |_| 800).outdated);
     }
 }

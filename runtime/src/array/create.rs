@@ -11,6 +11,7 @@ use crate::error::shape_text;
 use crate::layout::{Layout, contiguity};
 use crate::promote::WeakScalar;
 use crate::session::lock;
+use crate::shared::Shared;
 use crate::trace::Op;
 use crate::{Casting, Error, Result, Store};
 use legate_jit_ir::cast::cast;
@@ -23,12 +24,32 @@ impl Array {
     /// The same where few elements are made at once; `None` for [`full`](Array::full) and [`empty`](Array::empty) to do.
     #[inline(always)]
     pub fn full_of_few(shape: &[usize], value: &Scalar) -> Option<Array> {
-        let full = Layout::identity(shape);
+        Array::few_in(Layout::identity(shape), value)
+    }
+
+    /// The same in the shape of this array.
+    #[inline(always)]
+    pub fn full_like_of_few(&self, value: &Scalar) -> Option<Array> {
+        Array::few_in(self.layout.full(), value)
+    }
+
+    #[inline(always)]
+    fn few_in(full: Shared<Layout>, value: &Scalar) -> Option<Array> {
         if full.size > FEW {
             return None;
         }
         let store = lock().full_store(value, full.size).ok()??;
         Some(Array::fresh(Version::new(State::Store(store), full.clone(), value.dtype), full, value.dtype))
+    }
+
+    /// The same with elements that may be anything.
+    pub fn unset_of_few(shape: &[usize], dtype: DType) -> Option<Array> {
+        let full = Layout::identity(shape);
+        if full.size > FEW {
+            return None;
+        }
+        let store = lock().unset_store(dtype, full.size).ok()??;
+        Some(Array::fresh(Version::new(State::Store(store), full.clone(), dtype), full, dtype))
     }
 
     /// Every element the same.

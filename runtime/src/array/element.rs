@@ -69,7 +69,7 @@ impl Array {
     pub fn peek(&self, index: &[i64]) -> Option<Scalar> {
         let at = self.place_quickly(index)?;
         let mut s = lock_to_look();
-        s.inline.asked = true;
+        s.inline.is_asked();
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if !store.is_promised() => Some(self.load(store, at)),
             State::Store(_) | State::Pending(_) | State::Failed(_) => None,
@@ -85,7 +85,7 @@ impl Array {
             return None;
         }
         let mut s = lock_to_look();
-        s.inline.asked = true;
+        s.inline.is_asked();
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if !store.is_promised() && !store.is_exported() => {
                 let at = |i: usize| self.layout.offset + (first + i) as i64 * step;

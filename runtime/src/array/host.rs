@@ -54,7 +54,7 @@ impl Array {
     /// The elements for reading, if they are in memory.
     pub fn host_at_rest(&self) -> Option<HostView> {
         let mut s = lock_to_look();
-        s.inline.asked = true;
+        s.inline.is_asked_for_all();
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if !store.is_promised() => Some(self.view_of(store.clone())),
             State::Store(_) | State::Pending(_) | State::Failed(_) => None,
@@ -67,7 +67,7 @@ impl Array {
             return None;
         }
         let mut s = lock_to_look();
-        s.inline.asked = true;
+        s.inline.is_asked_for_all();
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if !store.is_promised() => {
                 Some((store.clone(), store.as_ptr().wrapping_offset(self.offset() as isize)))
@@ -81,7 +81,7 @@ impl Array {
     pub fn line_at_rest(&self) -> Option<(Arc<Store>, *const u8, isize)> {
         let &[step] = &self.layout.strides[..] else { return None };
         let mut s = lock_to_look();
-        s.inline.asked = true;
+        s.inline.is_asked_for_all();
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if !store.is_promised() => {
                 let first = store.as_ptr().wrapping_offset(self.offset() as isize);
@@ -94,6 +94,7 @@ impl Array {
     /// The elements, computed, in memory that foreign code and this array share from now on.
     pub fn export(&self) -> Result<Export> {
         let mut s = lock_to_look();
+        s.inline.is_asked_for_all();
         let version = self.base.current.get(&s.token).clone();
         let mut store = s.store_of(&version)?;
         s.ahead.let_go();
@@ -128,7 +129,9 @@ impl Array {
         match self.base.current.get(&s.token).state.get(&s.token) {
             State::Store(store) if first.is_some() => {
                 store.exports.fetch_add(1, Ordering::AcqRel);
-                Ok(Some(Loan(store.clone())))
+                let loan = Loan(store.clone());
+                s.inline.is_asked_for_all();
+                Ok(Some(loan))
             }
             State::Store(_) | State::Pending(_) | State::Failed(_) => Ok(None),
         }
@@ -141,7 +144,7 @@ impl Array {
             return Ok(None);
         }
         let mut s = lock_to_look();
-        s.inline.asked = true;
+        s.inline.is_asked_for_all();
         if inline::own(&mut s, self)?.is_none() {
             return Ok(None);
         }

@@ -237,6 +237,11 @@ impl PreparedLaunch {
         self.past
     }
 
+    /// Whether it is cut into tasks for the cache's sake.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
     /// Whether it is never shared by threads and has no streams.
     pub(super) fn runs_at_once(&self) -> bool {
         self.streams.is_none() && self.tasks.is_empty()

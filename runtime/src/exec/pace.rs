@@ -8,6 +8,8 @@ use std::time::Instant;
 
 /// Runs that are timed in each way; the shortest counts.
 const TRIED: u32 = 8;
+/// Runs together before that: a thread that sleeps takes as long to wake as a dozen runs of some microseconds.
+const WAKING: u32 = 24;
 /// Runs from one trial to the next: the first time kernels may not be compiled yet.
 const SOON: u32 = 64;
 const PERIOD: u32 = 1024;
@@ -29,15 +31,22 @@ impl Pace {
         }
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let run = if run < SOON { run } else { (run - SOON) % PERIOD };
+        if run < WAKING {
+            crate::pool::note_shared();
+            return work(true);
+        }
+        let run = run - WAKING;
         let way = (run / TRIED) as usize;
         let Some(shortest) = self.shortest.get(way) else {
             let [together, alone] = self.shortest.each_ref().map(|s| s.load(Ordering::Relaxed));
             return work(together <= alone);
         };
+        // (Until both have been tried, nobody is to take it for the work of one thread.)
+        crate::pool::note_shared();
         let start = Instant::now();
         let result = work(way == 0);
         let took = start.elapsed().as_nanos() as u64;
-        let before = if run % TRIED == 0 { u64::MAX } else { shortest.load(Ordering::Relaxed) };
+        let before = if run.is_multiple_of(TRIED) { u64::MAX } else { shortest.load(Ordering::Relaxed) };
         shortest.store(took.min(before), Ordering::Relaxed);
         result
     }
@@ -63,7 +72,7 @@ mod tests {
                     }
                 });
             }
-            assert_eq!(times.get()[slow as usize], TRIED);
+            assert_eq!(times.get()[slow as usize], if slow { WAKING + TRIED } else { TRIED });
         }
     }
 }

@@ -25,6 +25,9 @@ use crate::{Error, Result, pool, prefetch};
 const PART_NS: f64 = if cfg!(test) { 1.0 } else { 500.0 };
 /// Nanoseconds of work that can be shared which make up for starting the job.
 const WORTHWHILE_NS: f64 = if cfg!(test) { 100.0 } else { 5000.0 };
+/// The same for a launch by itself, and how long one is that the pool shares as a job of many tasks, if it is one.
+const ONE_NS: f64 = 2000.0;
+const ONE_OF_TASKS_NS: f64 = 20_000.0;
 /// Launches that take longer than this by themselves are cut into more parts than there are threads, so that one that is held up
 /// can be made up for.
 const LONG_NS: f64 = 100_000.0;
@@ -96,17 +99,22 @@ pub fn takes(launch: &PreparedLaunch) -> bool {
     launch.near_ns() < LONG_NS && !launch.goes_past()
 }
 
-/// Whether these launches are worth going through in step.
+/// Whether these launches are worth going through in step, or a single one in parts of microseconds.
 pub fn pays<'a>(launches: impl Iterator<Item = &'a PreparedLaunch>) -> bool {
     let threads = pool::threads();
-    let (mut shared, mut number) = (0.0, 0);
+    let (mut shared, mut number, mut most) = (0.0, 0, f64::INFINITY);
     for launch in launches {
         number += 1;
+        if launch.is_blocked() {
+            most = 0.0;
+        } else if !launch.has_streams() && !launch.runs_at_once() {
+            most = ONE_OF_TASKS_NS;
+        }
         if worth(launch, threads) > 1 {
             shared += launch.near_ns();
         }
     }
-    number > 1 && shared >= WORTHWHILE_NS
+    if number > 1 { shared >= WORTHWHILE_NS } else { (ONE_NS..most).contains(&shared) }
 }
 
 /// How many threads a launch is worth sharing among.
@@ -528,6 +536,41 @@ mod tests {
                 assert!(teams > 0 || crate::pool::threads() == 1, "{shape:?} {tier:?}");
                 for _ in 0..50 {
                     assert!(run(&prepared) == alone, "{shape:?} {tier:?}");
+                }
+            }
+        }
+    }
+
+    /// A root of products, or its sum.
+    fn one_launch(n: usize, summed: bool) -> Graph {
+        let mut g = Graph { donated: vec![false], ..Graph::default() };
+        let ty = Type::new(DType::F64, &[n]);
+        let x = g.push(Op::Input(0), &[], ty.clone());
+        let square = g.push(Op::Map(Ufunc::Multiply), &[x, x], ty.clone());
+        let mut value = g.push(Op::Map(Ufunc::Sqrt), &[square], ty);
+        if summed {
+            let axes = [0].into_iter().collect();
+            let sum = Reduce { reducer: Reducer::Ufunc(Ufunc::Add), axes, order: Order::Tree };
+            value = g.push(Op::Reduce(sum), &[value], Type::new(DType::F64, &[]));
+        }
+        g.outputs.push(value);
+        g
+    }
+
+    #[test]
+    fn a_launch_of_microseconds_is_shared_by_itself() {
+        for (n, summed, shared) in [(900, false, false), (30_000, false, true), (30_001, true, true)] {
+            let plan = legate_jit_passes::compile(&one_launch(n, summed), &Cx::default()).unwrap();
+            let input = input(DType::F64, n, 5);
+            let run = |p: &Prepared| p.run(std::slice::from_ref(&input), &[]).unwrap()[0].as_slice().to_vec();
+            let alone = run(&Prepared::stepwise(plan.clone(), Tier::Vm).unwrap());
+            for tier in [Tier::Vm, Tier::Compiled] {
+                let prepared = Prepared::new(plan.clone(), tier).unwrap();
+                let teams = prepared.actions.iter().filter(|a| matches!(a, Action::Team(_))).count();
+                assert_eq!(teams == 1, shared && crate::pool::threads() > 1, "{n} elements");
+                // As a team and not: both are tried.
+                for _ in 0..50 {
+                    assert!(run(&prepared) == alone, "{n} elements, {tier:?}");
                 }
             }
         }

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use legate_jit_ir::promote::{ArgType, int_out_of_bounds};
 use legate_jit_ir::{DType, Scalar, Ufunc};
 
+use super::when::BY_ITSELF;
 use super::{at_rest, made, run, takes};
 use crate::array::{Array, Operand};
 use crate::promote::WeakScalar;
@@ -25,6 +26,8 @@ use crate::{Result, Store};
 struct Known {
     operation: Operation,
     out: DType,
+    /// Nanoseconds for an element of arrays that the second-level cache holds, about.
+    each: f32,
 }
 
 #[inline(always)]
@@ -54,7 +57,9 @@ fn find(op: Ufunc, dtype: DType) -> Option<Known> {
     if l.ins().iter().any(|t| *t != dtype) {
         return None;
     }
-    Some(Known { operation: operation(op, l.ins())?, out: l.out })
+    let bytes = op.nin() * dtype.size() + l.out.size();
+    let each = (bytes as f32 * 0.006).max(legate_jit_passes::cost::work(op, dtype) as f32 * 0.06);
+    Some(Known { operation: operation(op, l.ins())?, out: l.out, each })
 }
 
 /// A number as an element beside an array of this type; `None` where the two would meet in another type, or are out of bounds.
@@ -104,10 +109,17 @@ pub(crate) fn alike_now(s: &mut Session, op: Ufunc, operands: &[Operand]) -> Res
         _ => return Ok(None),
     };
     let n = a.size();
-    if !s.inline.allows(n) || !a.layout.c_contiguous || a.ndim() == 0 {
+    if !a.layout.c_contiguous || a.ndim() == 0 {
+        return Ok(None);
+    }
+    let small = s.inline.allows(n);
+    if !small && !s.inline.is_by_itself(n) {
         return Ok(None);
     }
     let Some(known) = known(op, a.dtype) else { return Ok(None) };
+    if !small && n as f32 * known.each > BY_ITSELF {
+        return Ok(None);
+    }
     if !takes(known.operation, &single, operands.len(), n) {
         return Ok(None);
     }

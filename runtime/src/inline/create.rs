@@ -21,14 +21,16 @@ impl Session {
     /// A new array that is the same everywhere.
     #[inline]
     pub(crate) fn full_now(&mut self, value: Scalar, full: &Shared<Layout>, perm: PackedPerm) -> Result<Option<Array>> {
-        Ok(self.full_store(&value, full.size)?.map(|store| made(store, value.dtype, full, perm)))
+        let few = self.inline.allows_more(full.size);
+        let store = if few { self.full_store(&value, full.size)? } else { None };
+        Ok(store.map(|store| made(store, value.dtype, full, perm)))
     }
 
     /// Its memory. (An array that is put together here and handed back is read, on its way, in pieces other than those in which it was
     /// written, which the processor waits for: longer than all of this takes.)
     #[inline(never)]
     pub(crate) fn full_store(&mut self, value: &Scalar, n: usize) -> Result<Option<Arc<Store>>> {
-        if !self.inline.allows_more(n) {
+        if !self.inline.allows_new(n) {
             return Ok(None);
         }
         let item = value.dtype.size();
@@ -43,6 +45,18 @@ impl Session {
         }
         self.counters.inline += 1;
         Ok(Some(store))
+    }
+
+    /// Memory for elements that may be anything. (Few of them are zeros, which costs nothing.)
+    pub(crate) fn unset_store(&mut self, dtype: DType, n: usize) -> Result<Option<Arc<Store>>> {
+        if self.inline.allows_more(n) {
+            return self.full_store(&Scalar { dtype, bits: [0; 2] }, n);
+        }
+        if !self.inline.allows_new(n) {
+            return Ok(None);
+        }
+        self.counters.inline += 1;
+        Store::alloc(n * dtype.size()).map(Some)
     }
 
     /// Arrays joined along an axis of a new one.

@@ -9,6 +9,7 @@ use legate_jit_ir::{DType, Scalar};
 
 use super::at_rest;
 use super::pick::GATHERED;
+use super::when::ALWAYS;
 use crate::array::Array;
 use crate::session::Session;
 use crate::strided::in_order;
@@ -58,13 +59,12 @@ impl Session {
         dtype: DType,
         result: DType,
     ) -> Option<Scalar> {
-        self.inline.count();
         if !a.layout.c_contiguous || a.dtype != dtype {
             return None;
         }
         // (Behind other records it is one of theirs, and of the rounds that they may be.)
         let (n, alone) = (a.size(), self.trace.recs.is_empty());
-        let all = self.inline.allows(n) || alone && self.inline.allows_reading(n * dtype.size());
+        let all = self.inline.allows_reduction(n) || alone && self.inline.allows_reading(n * dtype.size());
         // Of many bools the first may be enough.
         if n == 0 || !all && (dtype != DType::Bool || !alone || self.inline.limit == 0) {
             return None;
@@ -74,6 +74,11 @@ impl Session {
         let bits = unsafe {
             if all { tree::reduce(reducer, dtype, p, n) } else { tree::decided_by(reducer, p, n.min(BOOLS))? }
         };
+        self.inline.count();
+        // (Who uses the number does not come back here.)
+        if n > ALWAYS {
+            self.inline.is_asked();
+        }
         self.counters.inline += 1;
         Some(Scalar { dtype: result, bits: low_bits(bits, result) })
     }

@@ -1,10 +1,11 @@
 //! What decides how small is small: which operations run at once, and for how long a program is not recorded at all.
 
+use super::MOVED;
 use crate::trace::{TINY, Trace};
 use crate::{Config, Tier, pool};
 
 /// Elements of a result that is always computed at once: a pass over them takes less than a record does.
-const ALWAYS: usize = 256;
+pub(super) const ALWAYS: usize = 256;
 /// The same in a program that asks for values after every operation or two: less than a flush.
 const ASKING: usize = 2048;
 /// The same where records run as soon as they are made: less than what other threads would need to join in.
@@ -12,8 +13,18 @@ const IMMEDIATE: usize = 1 << 15;
 /// Bytes of what is only read once and asked for at once: beside other threads, which could join in, and without any.
 const READ_BESIDE_OTHERS: usize = 1 << 18;
 const READ_ALONE: usize = 1 << 22;
+/// Nanoseconds that an operation may take at once in a program that asks for all of a result after every one: there is nothing to be
+/// fused then, and other threads would hardly have begun.
+pub(super) const BY_ITSELF: f32 = 2000.0;
+/// Elements of a new array that is filled at once: what comes after it finds an operand in memory then.
+const NEW: usize = 2048;
+/// What a reduction takes for an element.
+const REDUCED: f32 = 0.08;
 /// Operations between two looks at how often the program asks.
-const WINDOW: u32 = 64;
+const WINDOW: u64 = 64;
+/// Where the counts of asks are, in units of which the operations never make one.
+const ASK: u64 = 1 << 16;
+const ASK_FOR_ALL: u64 = 1 << 32;
 /// Records between two looks at what recording has been good for.
 const RECORDS: usize = 512;
 /// Operations that a program is not recorded for, at first and at most.
@@ -24,10 +35,16 @@ const SPAN: (u32, u32) = (1 << 11, 1 << 17);
 pub(crate) struct Inline {
     /// Elements; 0: nothing is done at once.
     pub(super) limit: usize,
-    operations: u32,
-    asks: u32,
-    /// Somebody has looked at a value since the last operation.
-    pub(crate) asked: bool,
+    /// Operations since the last look in the lowest bits, then those before which somebody asked for a value, then those before which
+    /// somebody asked for all that was pending, or for all elements of an array.
+    counted: u64,
+    /// What the next operation adds for who has asked since the last one.
+    asked: u64,
+    /// The helper has worked ahead of the program since the last look.
+    pub(crate) worked_ahead: bool,
+    /// Most operations are followed by somebody who asks for all of the result, or for some value.
+    by_themselves: bool,
+    reduced_by_themselves: bool,
     /// Operations to go for which records run as soon as they are made.
     immediate: u32,
     /// How many they will be the next time.
@@ -122,36 +139,63 @@ impl Inline {
         (self.records, self.useless) = (0, 0);
     }
 
+    /// Somebody looks at a value.
+    #[inline(always)]
+    pub(crate) fn is_asked(&mut self) {
+        self.asked |= ASK;
+    }
+
+    /// Somebody wants all elements of an array, or all that is pending.
+    #[inline(always)]
+    pub(crate) fn is_asked_for_all(&mut self) {
+        self.asked |= ASK | ASK_FOR_ALL;
+    }
+
     /// Counts an operation.
     #[inline(always)]
     pub(super) fn count(&mut self) {
-        self.operations += 1;
-        self.asks += self.asked as u32;
-        self.asked = false;
-        if self.operations == WINDOW {
+        self.counted += self.asked + 1;
+        self.asked = 0;
+        if self.counted % ASK == WINDOW {
             self.adapt();
         }
     }
 
     #[cold]
     fn adapt(&mut self) {
+        let (asks, asks_for_all) = (self.counted / ASK % ASK, self.counted / ASK_FOR_ALL);
         if self.is_immediate() {
-            self.immediate = self.immediate.saturating_sub(WINDOW);
+            self.immediate = self.immediate.saturating_sub(WINDOW as u32);
             self.limit = if self.is_immediate() { IMMEDIATE } else { ALWAYS };
         } else if self.limit != 0 {
             // Between the two limits of the ratio all stays as it is, so that plans are not made for both ways.
-            match self.operations / self.asks.max(1) {
+            match WINDOW / asks.max(1) {
                 0..=2 => self.limit = ASKING,
                 3..=5 => {}
                 _ => self.limit = ALWAYS,
             }
         }
-        (self.operations, self.asks) = (0, 0);
+        let most = WINDOW / 4 * 3;
+        // (What is a number in the end the helper may as well compute; arrays are dearer to hand over.)
+        (self.by_themselves, self.reduced_by_themselves) = (asks_for_all >= most, asks >= most && !self.worked_ahead);
+        (self.counted, self.worked_ahead) = (0, false);
     }
 
     #[inline(always)]
     pub(super) fn allows(&self, n: usize) -> bool {
         n.wrapping_sub(1) < self.limit
+    }
+
+    /// Whether an operation that takes up to `BY_ITSELF` may be done at once though it is large.
+    #[inline(always)]
+    pub(super) fn is_by_itself(&self, n: usize) -> bool {
+        self.by_themselves && self.limit != 0 && n != 0
+    }
+
+    /// The same for a reduction.
+    #[inline(always)]
+    pub(super) fn allows_reduction(&self, n: usize) -> bool {
+        self.allows(n) || self.reduced_by_themselves && self.limit != 0 && n != 0 && n as f32 * REDUCED <= BY_ITSELF
     }
 
     /// The same for one loop into an array that is there: recorded, it would be an operation and a write.
@@ -164,6 +208,18 @@ impl Inline {
     #[inline(always)]
     pub(super) fn allows_reading(&self, bytes: usize) -> bool {
         self.limit > ALWAYS && bytes <= if pool::threads() == 1 { READ_ALONE } else { READ_BESIDE_OTHERS }
+    }
+
+    /// The same for elements that are brought to another place or set to one value, which fusing them with others would hardly save.
+    #[inline(always)]
+    pub(super) fn allows_move(&self, n: usize) -> bool {
+        n.wrapping_sub(1) < if self.is_on() { self.limit.max(MOVED) } else { 0 }
+    }
+
+    /// The same for a new array that a program asks for.
+    #[inline(always)]
+    pub(super) fn allows_new(&self, n: usize) -> bool {
+        n.wrapping_sub(1) < if self.is_on() { self.limit.max(NEW) } else { 0 }
     }
 
     /// The same for what takes more than one pass of a loop over what lies one after the other.
