@@ -12,7 +12,6 @@ use std::sync::OnceLock;
 use legate_jit_ir::promote::{ArgType, int_out_of_bounds};
 use legate_jit_ir::{DType, Scalar, Ufunc};
 
-use super::when::BY_ITSELF;
 use super::{at_rest, made, run, takes};
 use crate::array::{Array, Operand};
 use crate::promote::WeakScalar;
@@ -117,7 +116,7 @@ pub(crate) fn alike_now(s: &mut Session, op: Ufunc, operands: &[Operand]) -> Res
         return Ok(None);
     }
     let Some(known) = known(op, a.dtype) else { return Ok(None) };
-    if !small && n as f32 * known.each > BY_ITSELF {
+    if !small && !s.inline.is_short(n, known.each) {
         return Ok(None);
     }
     if !takes(known.operation, &single, operands.len(), n) {
