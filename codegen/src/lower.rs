@@ -83,28 +83,27 @@ impl Steps {
         let strided = kernel.accesses.iter().any(|a| a.inner == InnerStride::Any);
         let calls = (0..kernel.body.insts.len()).any(|k| kernel.body.calls(k));
         let arithmetic = Arithmetic::of(kernel);
+        let apart = |a: &Access| matches!(a.inner, InnerStride::Apart { .. });
+        let gaps = kernel.accesses.iter().any(|a| a.inner == InnerStride::Two || apart(a));
+        let masked = target.level.masks() && !strided && !gaps;
+        let complex = kernel.accesses.iter().any(|a| a.dtype.is_complex());
         let is_unit = |a: &&Access| !a.write && matches!(a.inner, InnerStride::Unit | InnerStride::Near { .. });
         let loads = kernel.accesses.iter().filter(is_unit).count();
-        let stencil = loads >= STENCIL && kernel.body.insts.len() <= WORTH_ALIGNING;
-        let goes_past = kernel.accesses.iter().any(|a| a.inner == InnerStride::Past);
-        let near = stencil && !goes_past && kernel.accesses.iter().any(|a| matches!(a.inner, InnerStride::Near { .. }));
+        let stencil = masked && !complex && loads >= STENCIL && kernel.body.insts.len() <= WORTH_ALIGNING;
+        let any = |is: &dyn Fn(InnerStride) -> bool| kernel.accesses.iter().any(|a| is(a.inner));
+        let near = stencil && any(&|i| matches!(i, InnerStride::Near { .. })) && !any(&|i| i == InnerStride::Past);
         let bound = arithmetic.long || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32;
         // (Neighbours are taken from two vectors by one instruction of 64 bytes, or by two of 32.)
         let vector_bytes = target.vector_bytes(calls || near || bound);
         let vector = vector_bytes / widest;
-        let apart = |a: &Access| matches!(a.inner, InnerStride::Apart { .. });
-        let gaps = kernel.accesses.iter().any(|a| a.inner == InnerStride::Two || apart(a));
         // Bytes change places within sixteen bytes only, on most processors.
         let narrow = kernel.accesses.iter().any(|a| apart(a) && a.dtype.size() < 4);
-        let masked = target.level.masks() && !strided && !gaps;
         let lanes = if strided || narrow { vector.min(16) } else { vector };
         let small = kernel.body.insts.len() <= 4;
         let twice = if calls { kernel.body.insts.len() <= WORTH_CALLING_TWICE } else { arithmetic.waits() };
         let unroll = if !strided && (small || twice) { 2 } else { 1 };
-        let complex = kernel.accesses.iter().any(|a| a.dtype.is_complex());
         let past = kernel.accesses.iter().any(|&a| memory::past(a, lanes));
-        let aligned = past || masked && !complex && stencil;
-        let near = near && masked && !complex;
+        let aligned = past || stencil;
         let prefetch = past && loads == 1
             || kernel.accesses.iter().any(apart)
             || arithmetic.slow

@@ -144,11 +144,7 @@ pub fn specialise(
         })
         .collect();
     put_beside(&mut accesses, walk, &|a| strides[a * rank + rank - 1], places);
-    if let Some(&last) = axes.last()
-        && walk.hi[last as usize] - walk.lo[last as usize] >= LONG_ROW
-    {
-        put_near(&mut accesses, walk, places);
-    }
+    put_near(&mut accesses, walk, places);
     let mut body = kernel.body.clone();
     for inst in &mut body.insts {
         if let Op::Index(asked) = &mut inst.op {
@@ -159,15 +155,13 @@ pub fn specialise(
     Kernel { rank: rank as u32, accesses, scalars: kernel.scalars.clone(), body }
 }
 
-/// Points of a row from which on neighbours may come from the same vectors.
-const LONG_ROW: i64 = 32;
-
 /// Stencils' loads of neighbours along the rows of one array are put near the first of them.
 fn put_near(accesses: &mut [Access], walk: &Walk, places: &[Place]) {
     /// Loads one element after the other from which on a kernel is bound by them.
     const MANY: usize = 3;
-    /// Elements from the first of some neighbours to the last, at most.
-    const REACH: i64 = 8;
+    /// Elements from the first of some neighbours to the last, at most: in arrays with longer rows these are neighbours along the row,
+    /// so that a program's kernels are the same ones whatever its arrays' sizes.
+    const REACH: i64 = 4;
     let rank = walk.rank();
     let is_unit = |&a: &usize| {
         let Access { dtype, inner, write } = accesses[a];
