@@ -47,6 +47,8 @@ const COPIED: usize = 4096;
 
 /// Elements that are brought into another order by one move: what a pass looks at first takes as long.
 const MOVED: usize = 1024;
+/// Elements of an array of which any part is no more than elements that are moved.
+const FIELD: usize = 4 * MOVED;
 
 /// Where the elements of a handle begin, if they are in memory here.
 #[inline(always)]
@@ -298,9 +300,16 @@ impl Session {
         Ok(store)
     }
 
+    /// Whether elements may be brought to their places at once. A part of a larger array may be the rim of a field, and belongs to the
+    /// rounds of what is done with that.
+    fn moves_now(&self, to: &Array) -> bool {
+        let all = to.base.current.get(&self.token).full.size;
+        self.inline.allows_more(to.size()) || all <= FIELD && self.inline.allows_move(to.size())
+    }
+
     /// Writes one array into another, of whose shape it is or to which it is broadcast; false where that is to be recorded.
     pub(crate) fn write_now(&mut self, to: &Array, value: &Array) -> Result<bool> {
-        let is_move = to.dtype == value.dtype && self.inline.allows_move(to.size());
+        let is_move = to.dtype == value.dtype && self.moves_now(to);
         if !(is_move || self.inline.allows_more(to.size())) || !writes_apart(to) {
             return Ok(false);
         }
@@ -337,7 +346,7 @@ impl Session {
 
     /// Writes one value everywhere; false where that is to be recorded.
     pub(crate) fn fill_now(&mut self, to: &Array, value: Scalar) -> Result<bool> {
-        if !self.inline.allows_move(to.size()) || !writes_apart(to) {
+        if !self.moves_now(to) || !writes_apart(to) {
             return Ok(false);
         }
         let Some(out) = own(self, to)? else { return Ok(false) };

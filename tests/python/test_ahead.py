@@ -207,6 +207,25 @@ def test_a_loop_that_was_met_before_stops_in_time():
     assert after["rounds_ahead"] > before["rounds_ahead"]
 
 
+def test_rims_that_are_set_first_belong_to_their_rounds():
+    """Few elements of a large array in memory, with which a round begins."""
+
+    def program(np, rounds):
+        p, values = start(np), []
+        for _ in range(rounds):
+            p[0, :] = 1.0
+            values.append(sweep(np, p)[1])
+        return [p, *values]
+
+    want = program(numpy, 25)
+    program(ours, 25)
+    before = legate_jit.stats()["rounds_ahead"]
+    got = program(ours, 25)
+    assert legate_jit.stats()["rounds_ahead"] - before >= 10
+    for g, w in zip(got, want):
+        assert numpy.asarray(g).tobytes() == numpy.asarray(w).tobytes()
+
+
 @pytest.mark.parametrize("program", [names_what_nobody_reads, two_sweeps_a_round], ids=lambda p: p.__name__)
 def test_rounds_that_are_worked_ahead(program):
     program(ours, 20)
