@@ -10,10 +10,10 @@ const SHORT: usize = 128;
 /// Runs of traces after which longer ones are made, if they took no longer than this: what each costs beside its work counts.
 const MANY: u32 = 32;
 const BRIEF: Duration = Duration::from_micros(100);
-/// Runs of other traces that are a measurement, if they took so long for each record of the next length: several times what
+/// Runs of other traces that are a measurement, if they took so long for each record of the next length: many times what
 /// planning it does.
 const FEW: u32 = 6;
-const WORTH_PLANNING: Duration = Duration::from_micros(80);
+const WORTH_PLANNING: Duration = Duration::from_micros(300);
 /// What a round of longer traces may take of what it took before.
 const BETTER: f64 = 0.95;
 /// The longest run of a trace: between them others have a turn, and the user may interrupt.
