@@ -1,5 +1,5 @@
-//! Asking for lines before they are needed. What comes from memory arrives a tenth sooner so: the processor's own prefetching stops at
-//! the end of each page.
+//! Asking for lines before they are needed, where several short rows are read side by side, which the processor's own prefetching does
+//! not see through. (Of one stream it is better left to itself: asked for lines 8 KB ahead, a Zen 4 reads half as fast.)
 
 use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
@@ -13,7 +13,7 @@ pub const PAGE: usize = 4 << 10;
 
 /// Asks for the line that is `DISTANCE` bytes from here. It need not be there.
 #[inline(always)]
-pub fn ahead<T>(x: *const T) {
+fn ahead<T>(x: *const T) {
     // SAFETY: every machine has the instruction, which reads nothing that the program sees and never faults.
     unsafe { _mm_prefetch::<_MM_HINT_T1>((x as *const i8).wrapping_add(DISTANCE)) };
 }

@@ -59,7 +59,7 @@ impl Length {
         }
         (self.runs, self.takes, self.full) = (self.runs + 1, self.takes + took, self.full | full);
         self.each = self.each.min(took.as_secs_f64() / rounds as f64);
-        if self.runs == MANY && self.takes < BRIEF * MANY {
+        if self.runs >= MANY && self.takes < BRIEF * self.runs {
             (self.records, self.settled) = (most, true);
         }
         if self.settled || self.runs < FEW || self.takes < WORTH_PLANNING * 2 * self.records as u32 {
@@ -67,8 +67,11 @@ impl Length {
         }
         if self.before.is_some_and(|before| self.each > BETTER * before) {
             (self.records, self.settled) = (self.records / 2, true);
-        } else if !self.full || self.records >= most || self.takes / self.runs * 2 > LONGEST {
+        } else if self.records >= most || self.takes / self.runs * 2 > LONGEST {
             self.settled = true;
+        } else if !self.full {
+            // (The loop may be longer when it is met again.)
+            *self = Length { records: self.records, before: self.before, ..Length::default() };
         } else {
             *self = Length { records: 2 * self.records, before: Some(self.each), ..Length::default() };
         }
@@ -82,6 +85,10 @@ mod tests {
     /// Runs traces of a loop whose rounds have ten records and take so many microseconds each in a trace of so many.
     fn after(traces: usize, each: impl Fn(usize) -> u64, left: usize) -> usize {
         let mut length = Length::default();
+        run(&mut length, traces, each, left)
+    }
+
+    fn run(length: &mut Length, traces: usize, each: impl Fn(usize) -> u64, left: usize) -> usize {
         for _ in 0..traces {
             let most = length.records(1000) / 10;
             let rounds = most.min(left);
@@ -101,6 +108,14 @@ mod tests {
         // Too few are left for longer ones; too slow ones stay short.
         assert_eq!(after(1000, |rounds| 200 + 8000 / rounds as u64, 11), SHORT);
         assert_eq!(after(1000, |_| 50_000, 10_000), SHORT);
+        // But when it is met again the loop may be longer.
+        let (mut length, deeper) = (Length::default(), |rounds: usize| 200 + 8000 / rounds as u64);
+        assert_eq!(run(&mut length, 1000, deeper, 11), SHORT);
+        assert_eq!(run(&mut length, 1000, deeper, 10_000), 1000);
+        // Code that comes late makes brief what was not.
+        let mut length = Length::default();
+        run(&mut length, 20, |_| 20, 10_000);
+        assert_eq!(run(&mut length, 200, |_| 2, 10_000), 1000);
         // Not after a few.
         assert_eq!(after(3, |_| 9000, 10_000), SHORT);
     }
