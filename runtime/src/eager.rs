@@ -106,9 +106,15 @@ fn of_record(trace: &Trace, rec: &Rec) -> f64 {
     operations * OPERATION + bytes * near
 }
 
+/// Nanoseconds for which a trace has run here, and of its shortest run.
+#[derive(Clone, Copy)]
+struct Spent {
+    in_all: f32,
+    shortest: f32,
+}
+
 pub(crate) struct Eager {
-    /// Nanoseconds for which a trace has run here.
-    spent: HashMap<Key, f32, BuildKey>,
+    spent: HashMap<Key, Spent, BuildKey>,
     runs: Pace,
     plans: Pace,
     has_planned: bool,
@@ -146,11 +152,11 @@ impl Eager {
         donated: &[bool],
         passes: &mut Passes,
     ) -> Result<Option<Stores>> {
-        let spent = self.spent.get(&key).copied().unwrap_or(0.0);
+        let spent = self.spent.get(&key).copied().unwrap_or(Spent { in_all: 0.0, shortest: f32::INFINITY });
         let guess = running(trace);
         let plan = self.plans.expect(planning(trace)) + if self.has_planned { 0.0 } else { FIRST_PLAN };
         let worth = if self.planned + plan <= PART * self.ran { 1.0 } else { WORTH };
-        if spent as f64 + self.runs.expect(guess) >= worth * plan {
+        if spent.in_all as f64 + self.runs.expect(guess) >= worth * plan {
             self.spent.remove(&key);
             return Ok(None);
         }
@@ -162,7 +168,8 @@ impl Eager {
         if self.spent.len() >= REMEMBERED {
             self.spent.clear();
         }
-        self.spent.insert(key, spent + took.as_nanos() as f32);
+        let took = took.as_nanos() as f32;
+        self.spent.insert(key, Spent { in_all: spent.in_all + took, shortest: spent.shortest.min(took) });
         Ok(Some(stores))
     }
 
@@ -194,6 +201,11 @@ impl Eager {
         let result = run.all(outputs);
         self.values.clear();
         result.map(Some)
+    }
+
+    /// Nanoseconds of the shortest run of a trace here, if there was one and it has no plan.
+    pub(crate) fn shortest(&self, key: Key) -> Option<f32> {
+        self.spent.get(&key).map(|spent| spent.shortest)
     }
 
     /// Whether a trace like this has run here.

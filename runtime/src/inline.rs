@@ -34,7 +34,7 @@ use crate::layout::{Class, Layout, Strides, kept_in_order};
 use crate::pass::{Code, Feed, Source};
 use crate::session::Session;
 use crate::shared::Shared;
-use crate::strided::{apart, copy, in_order, packed, reach, span, steps};
+use crate::strided::{apart, copy, in_order, interleaved, packed, reach, span, steps};
 use crate::trace::{PackedPerm, Part};
 use crate::vm::{Loop, Operation, cast_loop, operation};
 use crate::{Result, Store};
@@ -321,23 +321,27 @@ impl Session {
         let Some(p) = at_rest(self, value) else { return Ok(false) };
         let (shape, item) = (to.shape(), to.dtype.size());
         let same = value.dtype == to.dtype;
+        let (by, to_by) = (steps(&value.layout, shape, item), steps(&to.layout, shape, item));
         // SAFETY: addresses of the first elements; the rooms hold all elements in any type.
         unsafe {
             if same && value.size() == to.size() && value.layout.c_contiguous && to.layout.c_contiguous {
                 std::ptr::copy(p, out, to.size() * item);
-            } else if same && apart(reach(p, &value.layout, item), reach(out, &to.layout, item)) {
-                copy(shape, p, &steps(&value.layout, shape, item), out, &steps(&to.layout, shape, item), item);
+            } else if same
+                && (apart(reach(p, &value.layout, item), reach(out, &to.layout, item))
+                    || interleaved((p, &by, item), (out, &to_by, item)))
+            {
+                copy(shape, p, &by, out, &to_by, item);
             } else if same && to.size() * item <= COPIED {
                 // The two share memory, element by element in another order.
                 let mut between = [MaybeUninit::<u64>::uninit(); COPIED / 8];
                 let between = between.as_mut_ptr().cast::<u8>();
                 let together = packed(shape, item);
-                copy(shape, p, &steps(&value.layout, shape, item), between, &together, item);
-                copy(shape, between, &together, out, &steps(&to.layout, shape, item), item);
+                copy(shape, p, &by, between, &together, item);
+                copy(shape, between, &together, out, &to_by, item);
             } else {
                 let Some(feed) = self.feed(value, to.dtype, shape, 0) else { return Ok(false) };
                 let between = self.passed(feed, shape, 0)?;
-                copy(shape, between.raw_ptr(), &packed(shape, item), out, &steps(&to.layout, shape, item), item);
+                copy(shape, between.raw_ptr(), &packed(shape, item), out, &to_by, item);
             }
         }
         self.counters.inline += 1;

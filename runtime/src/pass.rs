@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::Result;
 use crate::layout::Strides;
 use crate::plan_cache::BuildKey;
-use crate::strided::{apart, span};
+use crate::strided::{apart, interleaved, span};
 use crate::vm::Program;
 
 /// What a pass computes.
@@ -50,6 +50,7 @@ impl Feed {
         let size = self.dtype.size();
         *ptr == to && steps[..] == *by && size == item
             || apart(span(*ptr, shape, steps, size), span(to, shape, by, item))
+            || interleaved((*ptr, steps, size), (to, by, item))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use legate_jit_ir::Graph;
 use parking_lot::Mutex;
@@ -29,6 +30,10 @@ pub(crate) struct Entry {
     brief: AtomicU32,
     /// All kernels are compiled, or will not be.
     settled: AtomicBool,
+    /// Until then: nanoseconds of the shortest run operation by operation before there was the plan, if there was one, and of the
+    /// shortest by the prebuilt loops.
+    unplanned: AtomicU32,
+    by_loops: AtomicU32,
     history: Mutex<Option<History>>,
     /// Several rounds of a loop as one plan, the one made last behind the others.
     unrolled: Mutex<Vec<Arc<Unrolled>>>,
@@ -62,6 +67,11 @@ const KEPT_UNROLLED: usize = 4;
 
 /// Plans that wait for the helper at a time.
 const COMING: usize = 4;
+
+/// Nanoseconds from which on it is of interest how a plan runs before its kernels are compiled, and how much longer it must take than its
+/// operations one by one.
+const SHORT: u32 = 50_000;
+const SLOWER: f32 = 1.1;
 
 /// Runs in next to no time before a plan is held to be such.
 const BRIEF: u32 = 16;
@@ -175,6 +185,8 @@ impl Entry {
             asked: AtomicBool::new(false),
             brief: AtomicU32::new(0),
             settled: AtomicBool::new(false),
+            unplanned: AtomicU32::new(u32::MAX),
+            by_loops: AtomicU32::new(0),
             history: Mutex::new(None),
             unrolled: Mutex::new(Vec::new()),
         }))
@@ -187,6 +199,23 @@ impl Entry {
             self.settled.store(plan.runners().all(|r| r.is_settled()), Ordering::Relaxed);
         }
         self.settled.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn took_unplanned(&self, nanoseconds: f32) {
+        self.unplanned.store(nanoseconds as u32, Ordering::Relaxed);
+    }
+
+    pub(crate) fn took_by_loops(&self, time: Duration) {
+        let took = u32::try_from(time.as_nanos()).unwrap_or(u32::MAX);
+        let before = self.by_loops.load(Ordering::Relaxed);
+        self.by_loops.store(if before == 0 { took } else { took.min(before) }, Ordering::Relaxed);
+    }
+
+    /// Whether the plan, as long as its kernels are not compiled, takes longer than its operations one by one. (Rounds that may be worked on
+    /// ahead had better be: what is brief, and what batches are made of.)
+    pub(crate) fn is_slower_by_loops(&self) -> bool {
+        let (unplanned, by_loops) = (self.unplanned.load(Ordering::Relaxed), self.by_loops.load(Ordering::Relaxed));
+        by_loops > SHORT && by_loops as f32 > SLOWER * unplanned as f32 && !matches!(self.kind, Kind::Batch(_))
     }
 
     /// Notes that a run did so many operations on single elements without the kernels.

@@ -523,8 +523,10 @@ impl Session {
                 Planned::Ran(stores) => return Ok(stores),
             },
         };
-        // Meanwhile the prebuilt loops would run the plan. Over many small pieces they are slower than operation by operation.
-        if self.is_long_and_near() && self.may_go_unplanned() && !plan.is_settled() {
+        // Meanwhile the prebuilt loops would run the plan. Over many small pieces they are slower than operation by operation, as they are
+        // where fusion has what several results need computed for each of them.
+        let is_settled = plan.is_settled();
+        if !is_settled && self.may_go_unplanned() && (self.is_long_and_near() || plan.is_slower_by_loops()) {
             plan.ask_for_code(self.trace.elements as u64);
             if let Some(stores) = self.unplanned(outputs, donated)? {
                 return Ok(stores);
@@ -558,7 +560,10 @@ impl Session {
             let places: Vec<_> = if self.places.is_empty() { Vec::new() } else { outputs.iter().map(place).collect() };
             return plan.run_into(&mut self.trace.inputs, &self.trace.scalars, &places);
         }
-        self.ahead.run(&plan, &mut self.trace.inputs, &self.trace.scalars, &self.config)
+        let start = (!is_settled).then(Instant::now);
+        let stores = self.ahead.run(&plan, &mut self.trace.inputs, &self.trace.scalars, &self.config);
+        start.iter().for_each(|start| plan.took_by_loops(start.elapsed()));
+        stores
     }
 
     /// The plan of a trace that has none yet, or what came of running it without one.
@@ -575,6 +580,7 @@ impl Session {
             self.inline.flushed(&self.trace, !known);
         }
         let unplanned = self.may_go_unplanned();
+        let shortest = self.eager.shortest(key);
         if unplanned && let Some(stores) = self.eager.run(key, &self.trace, outputs, donated, &mut self.passes)? {
             self.counters.unplanned += 1;
             self.ahead.forget();
@@ -596,6 +602,7 @@ impl Session {
         self.counters.plans += 1;
         let plan = self.plans.make(key, graph(&self.trace), &self.config)?;
         self.eager.planned(&self.trace, start.elapsed());
+        shortest.iter().for_each(|&ns| plan.took_unplanned(ns));
         Ok(Planned::Plan(plan))
     }
 

@@ -82,3 +82,59 @@ pub(crate) fn reach(p: *const u8, layout: &Layout, item: usize) -> (usize, usize
 pub(crate) fn apart(a: (usize, usize), b: (usize, usize)) -> bool {
     a.1 <= b.0 || b.1 <= a.0
 }
+
+/// Whether elements of so many bytes never meet though they may lie between each other, as two columns of a matrix do: all addresses of
+/// one differ from those of the other by the same remainder of what divides all steps.
+pub(crate) fn interleaved(a: (*const u8, &[i64], usize), b: (*const u8, &[i64], usize)) -> bool {
+    let common = a.1.iter().chain(b.1).fold(0, |common, &step| divisor(common, step.unsigned_abs()));
+    if common == 0 {
+        return false;
+    }
+    let behind = (b.0 as usize).wrapping_sub(a.0 as usize) as i64;
+    let behind = behind.rem_euclid(common as i64) as usize;
+    behind >= a.2 && behind + b.2 <= common as usize
+}
+
+/// The greatest common divisor; of nothing and a number, that number.
+fn divisor(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_between_each_other_do_not_meet() {
+        let bytes = [0u8; 400];
+        let at = |k: usize| bytes.as_ptr().wrapping_add(k);
+        // Every two elements of two are compared, and what is said to lie apart does.
+        let meet = |(p, by, n): (usize, &[i64], usize), (q, other, m): (usize, &[i64], usize)| {
+            let all = |p: usize, by: &[i64]| -> Vec<i64> {
+                (0..4)
+                    .flat_map(|i| (0..4).map(move |j| (i, j)))
+                    .map(|(i, j)| p as i64 + i * by[0] + j * by[1])
+                    .collect()
+            };
+            let (x, y) = (all(p, by), all(q, other));
+            x.iter().any(|&x| y.iter().any(|&y| x < y + m as i64 && y < x + n as i64))
+        };
+        let mut apart = 0;
+        for by in [[80, 8], [80, 16], [80, -16], [24, 0], [16, 48], [0, 0]] {
+            for other in [[80, 8], [80, 16], [48, 16], [-24, 0]] {
+                for (p, q) in [(100, 100), (100, 108), (108, 100), (100, 104), (100, 116), (124, 100)] {
+                    for (n, m) in [(8, 8), (8, 4), (16, 8)] {
+                        let said = interleaved((at(p), &by, n), (at(q), &other, m));
+                        assert!(!said || !meet((p, &by, n), (q, &other, m)), "{by:?} {other:?} {p} {q} {n} {m}");
+                        apart += said as usize;
+                    }
+                }
+            }
+        }
+        assert!(apart > 20, "{apart}");
+        assert!(interleaved((at(8), &[80], 8), (at(16), &[80], 8)));
+    }
+}
