@@ -92,9 +92,9 @@ impl Steps {
         let stencil = masked && !complex && loads >= STENCIL && kernel.body.insts.len() <= WORTH_ALIGNING;
         let any = |is: &dyn Fn(InnerStride) -> bool| kernel.accesses.iter().any(|a| is(a.inner));
         let near = stencil && any(&|i| matches!(i, InnerStride::Near { .. })) && !any(&|i| i == InnerStride::Past);
-        let bound = arithmetic.long || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32;
+        let busy = arithmetic.slow || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32;
         // (Neighbours are taken from two vectors by one instruction of 64 bytes, or by two of 32.)
-        let vector_bytes = target.vector_bytes(calls || near || bound);
+        let vector_bytes = target.vector_bytes(calls || near || busy || arithmetic.long);
         let vector = vector_bytes / widest;
         // Bytes change places within sixteen bytes only, on most processors.
         let narrow = kernel.accesses.iter().any(|a| apart(a) && a.dtype.size() < 4);
@@ -104,10 +104,7 @@ impl Steps {
         let unroll = if !strided && (small || twice) { 2 } else { 1 };
         let past = kernel.accesses.iter().any(|&a| memory::past(a, lanes));
         let aligned = past || stencil;
-        let prefetch = past && loads == 1
-            || kernel.accesses.iter().any(apart)
-            || arithmetic.slow
-            || arithmetic.ops > ARITHMETIC_BOUND * kernel.accesses.len() as u32;
+        let prefetch = past && loads == 1 || kernel.accesses.iter().any(apart) || busy;
         let side_by_side = !calls && arithmetic.depth >= LONG_CHAIN && kernel.body.insts.len() <= WORTH_ALIGNING;
         let beside = if side_by_side { 2 } else { 1 };
         Steps { vector_bytes, lanes, unroll, beside, masked, aligned, near, past, prefetch }
