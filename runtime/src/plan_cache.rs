@@ -372,3 +372,27 @@ impl Entry {
         Ok(stores)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn until_there_is_code_it_is_known_which_way_took_less_time() {
+        let entry = Entry::new(Graph::default(), &Config::default()).unwrap();
+        let took = |microseconds| entry.took_by_loops(Duration::from_micros(microseconds));
+        // Nothing is known of the other way.
+        took(400);
+        assert!(!entry.is_slower_by_loops());
+        entry.took_unplanned(300e3);
+        assert!(entry.is_slower_by_loops());
+        // The shortest run counts.
+        took(310);
+        took(500);
+        assert!(!entry.is_slower_by_loops());
+        // Of what is brief it does not matter.
+        took(40);
+        entry.took_unplanned(10e3);
+        assert!(!entry.is_slower_by_loops());
+    }
+}

@@ -46,8 +46,10 @@ def test_vectors_of_any_step(dtype, n):
         assert_product(ours.dot(ox[s][:k], oy[t][:k]), a, b, f"dot({s}, {t})")
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8", "c16", "i8"])
-@pytest.mark.parametrize("shape", [(3, 5), (1, 9), (700, 23), (23, 700), (130, 131), (1, 10_000), (10_000, 1), (9_999, 2)])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16", "i8"])
+@pytest.mark.parametrize(
+    "shape", [(3, 5), (1, 9), (700, 23), (23, 700), (130, 131), (9, 1300), (1, 10_000), (10_000, 1), (9_999, 2)]
+)
 def test_matrices_and_vectors_of_any_step(dtype, shape):
     a = numbers(shape, dtype, 3)
     oa = ours.array(a)

@@ -6,7 +6,9 @@
 //!
 //! A boundary file: it reads and writes operands by address.
 
-use std::ops::Range;
+mod complex;
+
+use std::ops::{Neg, Range, Sub};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use legate_jit_vmath::{Isa, isa};
@@ -38,8 +40,64 @@ pub(crate) const ROWS: usize = 8;
 /// 7 % where memory is in small pages).
 const TOGETHER: usize = 8;
 
+/// What a matrix and a vector are of that are multiplied here.
+pub(crate) trait Number: Copy {
+    /// Whether two vectors are multiplied here as well.
+    const VECTORS: bool;
+
+    /// See [`times_vector`].
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn times_vector(a: Rows<Self>, x: &[Self], out: Out<Self>);
+
+    /// See [`vector_times`].
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn vector_times(x: &[Self], b: Rows<Self>, out: Out<Self>);
+}
+
+impl<T: Real> Number for T {
+    const VECTORS: bool = true;
+
+    unsafe fn times_vector(a: Rows<T>, x: &[T], out: Out<T>) {
+        // SAFETY: the caller's promise.
+        unsafe { times_vector(a, x, out) }
+    }
+
+    unsafe fn vector_times(x: &[T], b: Rows<T>, out: Out<T>) {
+        // SAFETY: the caller's promise.
+        unsafe { vector_times(x, b, out) }
+    }
+}
+
+macro_rules! complex {
+    ($($t:ident)*) => {
+        $(
+            impl Number for [$t; 2] {
+                const VECTORS: bool = false;
+
+                unsafe fn times_vector(a: Rows<Self>, x: &[Self], out: Out<Self>) {
+                    // SAFETY: the caller's promise.
+                    unsafe { complex::times_vector(a, x, out) }
+                }
+
+                unsafe fn vector_times(x: &[Self], b: Rows<Self>, out: Out<Self>) {
+                    // SAFETY: the caller's promise.
+                    unsafe { complex::vector_times(x, b, out) }
+                }
+            }
+        )*
+    };
+}
+complex!(f32 f64);
+
+/// Rows that are multiplied by two vectors at a time.
+pub(crate) const FEW: usize = TOGETHER / 2;
+
 /// An element type that there are loops for.
-pub(crate) trait Real: Copy + Send + Sync + 'static {
+pub(crate) trait Real: Copy + Neg<Output = Self> + Sub<Output = Self> + Send + Sync + 'static {
     const ZERO: Self;
 
     /// The sum of the products. Both have the same length.
@@ -54,6 +112,13 @@ pub(crate) trait Real: Copy + Send + Sync + 'static {
     /// There is a row as long as y for each element of x, whose number is a multiple of [`ROWS`].
     unsafe fn add_steps(y: &mut [Self], first: *const Self, step: isize, x: &[Self]);
     fn add_row(y: &mut [Self], row: &[Self], x: Self);
+    /// For each of two vectors the sum of its products with each of some rows; all are of one length.
+    fn dots_of_two(rows: [&[Self]; FEW], x: [&[Self]; 2]) -> [[Self; 2]; FEW];
+    /// Adds row r times x[k][r] to y[k], for each of two vectors. The next row is `step` elements further.
+    ///
+    /// # Safety
+    /// There is a row as long as both of y for each element of x.
+    unsafe fn add_steps_of_two(y: [&mut [Self]; 2], first: *const Self, step: isize, x: [&[Self]; 2]);
     fn add(y: &mut [Self], part: &[Self]);
 }
 
@@ -331,6 +396,167 @@ macro_rules! masked {
             }
             $tree
         }
+
+        /// See the trait's function.
+        #[target_feature(enable = $features)]
+        pub fn dots_of_two(rows: [&[$t]; FEW], x: [&[$t]; 2]) -> [[$t; 2]; FEW] {
+            use std::arch::x86_64::*;
+            let n = rows.iter().chain(&x).fold(usize::MAX, |n, v| n.min(v.len()));
+            let mut $sums = [$zero(); TOGETHER];
+            let mut i = 0;
+            while i + $width <= n {
+                // SAFETY: the places of a vector that begins at i lie below n.
+                unsafe {
+                    let (p, q) = ($load(x[0].as_ptr().add(i)), $load(x[1].as_ptr().add(i)));
+                    for (r, row) in rows.iter().enumerate() {
+                        let a = $load(row.as_ptr().add(i));
+                        $sums[2 * r] = $fma(a, p, $sums[2 * r]);
+                        $sums[2 * r + 1] = $fma(a, q, $sums[2 * r + 1]);
+                    }
+                }
+                i += $width;
+            }
+            if i < n {
+                let mask: $mask = (1 << (n - i)) - 1;
+                // SAFETY: the mask leaves the elements below n.
+                unsafe {
+                    let (p, q) = ($maskz(mask, x[0].as_ptr().add(i)), $maskz(mask, x[1].as_ptr().add(i)));
+                    for (r, row) in rows.iter().enumerate() {
+                        let a = $maskz(mask, row.as_ptr().add(i));
+                        $sums[2 * r] = $mask_fma(a, p, $sums[2 * r], mask);
+                        $sums[2 * r + 1] = $mask_fma(a, q, $sums[2 * r + 1], mask);
+                    }
+                }
+            }
+            let totals: [$t; TOGETHER] = $tree;
+            std::array::from_fn(|r| [totals[2 * r], totals[2 * r + 1]])
+        }
+    };
+}
+
+/// What complex products are made of (`complex.rs`): rows and two vectors at a time, so that a row is read once.
+macro_rules! dots_of_two {
+    ($isa:ident, $t:ident, $lanes:literal, $features:literal, $vector:ident, $width:literal,
+     $zero:ident $load:ident $store:ident |$a:ident, $b:ident, $c:ident| $fma:expr) => {
+        #[target_feature(enable = $features)]
+        pub fn dots_of_two(rows: [&[$t]; FEW], x: [&[$t]; 2]) -> [[$t; 2]; FEW] {
+            use std::arch::x86_64::*;
+            const VECTORS: usize = $lanes / $width;
+            let n = rows.iter().chain(&x).fold(usize::MAX, |n, v| n.min(v.len()));
+            let mut sums = [[[$zero(); VECTORS]; 2]; FEW];
+            let whole = n - n % $lanes;
+            for i in (0..whole).step_by($lanes) {
+                for v in 0..VECTORS {
+                    let at = i + v * $width;
+                    // SAFETY: the places lie below n.
+                    unsafe {
+                        let factors = [$load(x[0].as_ptr().add(at)), $load(x[1].as_ptr().add(at))];
+                        for (sums, row) in sums.iter_mut().zip(&rows) {
+                            let $a = $load(row.as_ptr().add(at));
+                            for (sum, &$b) in sums.iter_mut().zip(&factors) {
+                                let $c = sum[v];
+                                sum[v] = $fma;
+                            }
+                        }
+                    }
+                }
+            }
+            let mut results = [[0.0; 2]; FEW];
+            for (r, sums) in sums.iter().enumerate() {
+                for (k, sum) in sums.iter().enumerate() {
+                    let mut total = [0.0; $lanes];
+                    for (v, &vector) in sum.iter().enumerate() {
+                        // SAFETY: the vectors together are as long as the array.
+                        unsafe { $store(total.as_mut_ptr().add(v * $width), vector) };
+                    }
+                    for (sum, (r, x)) in total.iter_mut().zip(rows[r][whole..n].iter().zip(&x[k][whole..n])) {
+                        add_product!($isa, *sum, *r, *x);
+                    }
+                    let mut half = $lanes / 2;
+                    while half > 0 {
+                        for l in 0..half {
+                            total[l] += total[l + half];
+                        }
+                        half /= 2;
+                    }
+                    results[r][k] = total[0];
+                }
+            }
+            results
+        }
+    };
+}
+
+/// The same of rows that are added up.
+macro_rules! steps_of_two {
+    ($isa:ident, $t:ident, $features:literal, $vector:ident, $width:literal,
+     $zero:ident $load:ident $store:ident $splat:ident |$a:ident, $b:ident, $c:ident| $fma:expr) => {
+        /// The first column from `j` on that is not done: `N` vectors of them at a time, whose sums stay in registers while the rows are
+        /// read one after the other.
+        ///
+        /// # Safety
+        /// As for `add_steps_of_two`.
+        #[inline]
+        #[target_feature(enable = $features)]
+        unsafe fn columns_of_two<const N: usize>(
+            [y, z]: [&mut [$t]; 2],
+            first: *const $t,
+            step: isize,
+            x: [&[$t]; 2],
+            mut j: usize,
+        ) -> usize {
+            use std::arch::x86_64::*;
+            while j + N * $width <= y.len() {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let (p, q) = (y.as_mut_ptr().add(j), z.as_mut_ptr().add(j));
+                    let (mut sums, mut others) = ([$zero(); N], [$zero(); N]);
+                    for v in 0..N {
+                        (sums[v], others[v]) = ($load(p.add(v * $width)), $load(q.add(v * $width)));
+                    }
+                    let mut row = first.add(j);
+                    for (&re, &im) in x[0].iter().zip(x[1]) {
+                        let factors = [$splat(re), $splat(im)];
+                        for v in 0..N {
+                            let $a = $load(row.add(v * $width));
+                            let ($b, $c) = (factors[0], sums[v]);
+                            sums[v] = $fma;
+                            let ($b, $c) = (factors[1], others[v]);
+                            others[v] = $fma;
+                        }
+                        row = row.wrapping_offset(step);
+                    }
+                    for v in 0..N {
+                        $store(p.add(v * $width), sums[v]);
+                        $store(q.add(v * $width), others[v]);
+                    }
+                }
+                j += N * $width;
+            }
+            j
+        }
+
+        /// # Safety
+        /// As for the trait's function.
+        #[target_feature(enable = $features)]
+        pub unsafe fn add_steps_of_two([y, z]: [&mut [$t]; 2], first: *const $t, step: isize, x: [&[$t]; 2]) {
+            assert_eq!(y.len(), z.len());
+            // SAFETY: the caller's promise.
+            unsafe {
+                let done = columns_of_two::<4>([&mut *y, &mut *z], first, step, x, 0);
+                let done = columns_of_two::<1>([&mut *y, &mut *z], first, step, x, done);
+                // Less than a vector.
+                let (y, z, mut row) = (&mut y[done..], &mut z[done..], first.wrapping_add(done));
+                for (&re, &im) in x[0].iter().zip(x[1]) {
+                    for (j, (y, z)) in y.iter_mut().zip(&mut *z).enumerate() {
+                        let number = row.add(j).read();
+                        add_product!($isa, *y, number, re);
+                        add_product!($isa, *z, number, im);
+                    }
+                    row = row.wrapping_offset(step);
+                }
+            }
+        }
     };
 }
 
@@ -360,24 +586,34 @@ macro_rules! real {
      ($m512:ident, $maskz512:ident $mask_store512:ident $mask_fma512:ident |$sums512:ident| $tree512:expr)) => {
         mod $t {
             pub mod base {
-                use super::super::ROWS;
+                use super::super::{FEW, ROWS};
                 vectors!(base, $t, $lanes, "sse2", $v128, $w128,
                     $zero128 $load128 $store128 $splat128 $add128 $mul128 |a, b, c| $add128($mul128(a, b), c));
                 rows!(base, $t, "sse2");
+                steps_of_two!(base, $t, "sse2", $v128, $w128,
+                    $zero128 $load128 $store128 $splat128 |a, b, c| $add128($mul128(a, b), c));
+                dots_of_two!(base, $t, $lanes, "sse2", $v128, $w128,
+                    $zero128 $load128 $store128 |a, b, c| $add128($mul128(a, b), c));
                 one_by_one!(base, $t, "sse2");
             }
             pub mod avx2 {
-                use super::super::ROWS;
+                use super::super::{FEW, ROWS};
                 vectors!(avx2, $t, $lanes, "avx2,fma", $v256, $w256,
                     $zero256 $load256 $store256 $splat256 $add256 $mul256 |a, b, c| $fma256(a, b, c));
                 rows!(avx2, $t, "avx2,fma");
+                steps_of_two!(avx2, $t, "avx2,fma", $v256, $w256,
+                    $zero256 $load256 $store256 $splat256 |a, b, c| $fma256(a, b, c));
+                dots_of_two!(avx2, $t, $lanes, "avx2,fma", $v256, $w256,
+                    $zero256 $load256 $store256 |a, b, c| $fma256(a, b, c));
                 one_by_one!(avx2, $t, "avx2,fma");
             }
             pub mod avx512 {
-                use super::super::{ROWS, TOGETHER};
+                use super::super::{FEW, ROWS, TOGETHER};
                 vectors!(avx512, $t, $lanes, "avx512f,avx512vl,avx512dq,avx512bw", $v512, $w512,
                     $zero512 $load512 $store512 $splat512 $add512 $mul512 |a, b, c| $fma512(a, b, c));
                 rows!(avx512, $t, "avx512f,avx512vl,avx512dq,avx512bw");
+                steps_of_two!(avx512, $t, "avx512f,avx512vl,avx512dq,avx512bw", $v512, $w512,
+                    $zero512 $load512 $store512 $splat512 |a, b, c| $fma512(a, b, c));
                 masked!($t, "avx512f,avx512vl,avx512dq,avx512bw", $v512, $m512, $w512,
                     $zero512 $load512 $store512 $maskz512 $mask_store512 $splat512 $add512 $mul512 $fma512 $mask_fma512, |$sums512| $tree512);
             }
@@ -430,6 +666,28 @@ macro_rules! real {
                         let row = |r: usize| first.wrapping_offset((s * ROWS + r) as isize * step);
                         let rows = std::array::from_fn(|r| std::slice::from_raw_parts(row(r), y.len()));
                         Self::add_rows(y, rows, x);
+                    }
+                }
+            }
+
+            fn dots_of_two(rows: [&[$t]; FEW], x: [&[$t]; 2]) -> [[$t; 2]; FEW] {
+                // SAFETY: as above.
+                unsafe {
+                    match isa() {
+                        Isa::Base => $t::base::dots_of_two(rows, x),
+                        Isa::Avx2 => $t::avx2::dots_of_two(rows, x),
+                        Isa::Avx512 => $t::avx512::dots_of_two(rows, x),
+                    }
+                }
+            }
+
+            unsafe fn add_steps_of_two(y: [&mut [$t]; 2], first: *const $t, step: isize, x: [&[$t]; 2]) {
+                // SAFETY: the caller's promise, and the machine has this instruction set.
+                unsafe {
+                    match isa() {
+                        Isa::Base => $t::base::add_steps_of_two(y, first, step, x),
+                        Isa::Avx2 => $t::avx2::add_steps_of_two(y, first, step, x),
+                        Isa::Avx512 => $t::avx512::add_steps_of_two(y, first, step, x),
                     }
                 }
             }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::Strided;
 use super::blas::{self, COL_MAJOR, Element, NO_TRANS, ROW_MAJOR, TRANS};
-use super::gemv::{self, Out, Real, Rows};
+use super::gemv::{Number, Out, Rows};
 use super::small::Small;
 use crate::vm::turn::turn;
 use crate::{Error, Result, pool};
@@ -146,6 +146,8 @@ unsafe fn of_matrices(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> R
         match out.dtype {
             DType::F32 => with_vector::<f32>(a, b, out, rows),
             DType::F64 => with_vector::<f64>(a, b, out, rows),
+            DType::C64 => with_vector::<[f32; 2]>(a, b, out, rows),
+            DType::C128 => with_vector::<[f64; 2]>(a, b, out, rows),
             _ => false,
         }
     };
@@ -370,11 +372,11 @@ unsafe fn plain<T: Copy, F: Fn(T, T, T) -> T>(a: &Strided, b: &Strided, out: &St
 ///
 /// # Safety
 /// Valid operands of type T.
-unsafe fn with_vector<T: Real>(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> bool {
+unsafe fn with_vector<T: Number>(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> bool {
     let item = size_of::<T>() as i64;
     let (m, p, n) = (out.shape[0], out.shape[1], a.shape[1]);
     let long = match (rows, p) {
-        (1, 1) => n >= OWN_VECTOR,
+        (1, 1) => T::VECTORS && n >= OWN_VECTOR,
         (_, 1) => rows * n >= OWN_MATRIX,
         (1, _) => p * n >= OWN_MATRIX,
         _ => false,
@@ -409,9 +411,9 @@ unsafe fn with_vector<T: Real>(a: &Strided, b: &Strided, out: &Strided, rows: us
         let (step, stride) = (by_outer as isize, by_inner as isize);
         if by_inner != 1 && (count == 1 || by_outer.abs() < by_inner.abs()) {
             let between = if count == 1 { 1 } else { step };
-            gemv::vector_times(x, Rows { ptr, rows: n, columns: count, step: stride, stride: between }, out);
+            T::vector_times(x, Rows { ptr, rows: n, columns: count, step: stride, stride: between }, out);
         } else {
-            gemv::times_vector(Rows { ptr, rows: count, columns: n, step, stride }, x, out);
+            T::times_vector(Rows { ptr, rows: count, columns: n, step, stride }, x, out);
         }
     }
     true
