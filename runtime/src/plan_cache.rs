@@ -201,10 +201,12 @@ impl Entry {
         self.settled.load(Ordering::Relaxed)
     }
 
+    /// Notes what the operations one by one took before there was the plan.
     pub(crate) fn took_unplanned(&self, nanoseconds: f32) {
         self.unplanned.store(nanoseconds as u32, Ordering::Relaxed);
     }
 
+    /// Notes a run of the plan before its kernels were compiled.
     pub(crate) fn took_by_loops(&self, time: Duration) {
         let took = u32::try_from(time.as_nanos()).unwrap_or(u32::MAX);
         let before = self.by_loops.load(Ordering::Relaxed);

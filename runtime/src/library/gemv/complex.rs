@@ -8,7 +8,8 @@
 
 use std::ops::Range;
 
-use super::{FEW, NEAR_BYTES, Out, Real, Rows, TERMS, TOGETHER, spread, strip};
+use super::lanes::{FEW, Real, TOGETHER};
+use super::{NEAR_BYTES, Out, Rows, TERMS, spread, strip};
 
 /// Numbers of rows that are summed by themselves: both vectors' stay in the first-level cache.
 const BLOCK: usize = 1024;
