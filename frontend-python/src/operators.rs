@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, intern};
 
-use crate::error::{attempt, direct};
+use crate::error::{attempt, direct, guarded};
 use crate::value::{self, Value};
 use crate::{adopt, capi, convert, fallback, loops, picked};
 
@@ -238,20 +238,25 @@ pub fn in_place(op: Ufunc, a: &Bound<PyAny>, v: &Value, b: &Bound<PyAny>) -> PyR
     Ok(())
 }
 
-/// `a ** b` with NumPy's short cuts for the exponents 2, -1 and 0.5 of floating point arrays.
+/// `a ** b` with NumPy's short cuts for the exponents 2, -1 and 0.5 of floating point arrays. NumPy's numbers take the C library's `pow`,
+/// which rounds one of a thousand squares otherwise than a product: so one that is not computed yet is computed first.
 pub fn power(a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
-    if let Some(v) = value::value(a)
-        && let Some(op) = short_power(v, b)
-        && (value::is_array(a) || op == Ufunc::Square && is_pending(v))
-    {
-        // (NumPy's numbers take the C library's `pow`, which rounds squares correctly; that of our vectors need not.)
-        return unary(op, a, v);
+    let py = a.py();
+    if let Some(v) = value::value(a) {
+        if value::is_array(a) {
+            if let Some(op) = short_power(v, b) {
+                return unary(op, a, v);
+            }
+        } else if let Some(array) = v.array()
+            && array.known_scalar().is_none()
+            && array.dtype().is_float()
+            && matches!(convert::quick(b), Some(Operand::Weak(_)))
+        {
+            let number = guarded(py, || array.item(0))?;
+            return Ok(capi::scalar(py, number)?.bind(py).pow(b, py.None())?.unbind());
+        }
     }
     binary(Ufunc::Power, a, b)
-}
-
-fn is_pending(v: &Value) -> bool {
-    v.array().is_some_and(|a| a.known_scalar().is_none())
 }
 
 fn short_power(base: &Value, exponent: &Bound<PyAny>) -> Option<Ufunc> {

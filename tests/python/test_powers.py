@@ -8,6 +8,7 @@ import numpy
 import pytest
 from same import assert_same, real
 
+import legate_jit
 import legate_jit.numpy as np
 
 EXPONENTS = [3, 4, 5, 8, 9, -1, -2, -3, -8, 1.5, 2.5, 3.5, 4.5, -0.5, -1.5, -2.5, -3.5, 0.75, 0, 1, 1 / 3]
@@ -112,3 +113,22 @@ def test_arrays_of_exponents():
         together = real(np.array(x) ** np.array(y))
         for k in range(0, 999, 13):
             assert together[k] == real(np.array([x[k]]) ** float(y[k]))[0]
+
+
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+def test_powers_of_numbers_are_the_c_librarys(dtype, inline):
+    # Which rounds one of a thousand squares otherwise than a product; the number is not computed yet when it is raised.
+    was = legate_jit.config()["LEGATE_JIT_INLINE"][0] != "off"
+    rng = numpy.random.default_rng(1829)
+    x = (5 * rng.random(4000)).astype(dtype)
+    y = np.array(x)
+    try:
+        legate_jit._native.set_inline(inline)
+        for exponent in (2, 0.5, -1, 3, -1.5):
+            got = [np.max(y[i : i + 2]) ** exponent for i in range(0, 4000, 2)]
+            want = [numpy.max(x[i : i + 2]) ** exponent for i in range(0, 4000, 2)]
+            assert type(got[0]).__name__ in (type(want[0]).__name__, "scalar")
+            assert_same(np.array(got), numpy.array(want), context=f"to {exponent}")
+    finally:
+        legate_jit._native.set_inline(was)
