@@ -249,7 +249,6 @@ pub fn power(a: &Bound<PyAny>, b: &Bound<PyAny>) -> PyResult<Py<PyAny>> {
             }
         } else if let Some(array) = v.array()
             && array.known_scalar().is_none()
-            && array.dtype().is_float()
             && matches!(convert::quick(b), Some(Operand::Weak(_)))
         {
             let number = guarded(py, || array.item(0))?;

@@ -525,8 +525,8 @@ impl Session {
         };
         // Meanwhile the prebuilt loops would run the plan. Over many small pieces they are slower than operation by operation, as they are
         // where fusion has what several results need computed for each of them.
-        let is_settled = plan.is_settled();
-        if !is_settled && self.may_go_unplanned() && (self.is_long_and_near() || plan.is_slower_by_loops()) {
+        let is_new = (self.is_long_and_near() || self.trace.elements >= LITTLE) && !plan.is_settled();
+        if is_new && self.may_go_unplanned() && (self.is_long_and_near() || plan.is_slower_by_loops()) {
             plan.ask_for_code(self.trace.elements as u64);
             if let Some(stores) = self.unplanned(outputs, donated)? {
                 return Ok(stores);
@@ -560,7 +560,7 @@ impl Session {
             let places: Vec<_> = if self.places.is_empty() { Vec::new() } else { outputs.iter().map(place).collect() };
             return plan.run_into(&mut self.trace.inputs, &self.trace.scalars, &places);
         }
-        let start = (!is_settled).then(Instant::now);
+        let start = is_new.then(Instant::now);
         let stores = self.ahead.run(&plan, &mut self.trace.inputs, &self.trace.scalars, &self.config);
         start.iter().for_each(|start| plan.took_by_loops(start.elapsed()));
         stores

@@ -2,6 +2,7 @@
 //!
 //! A boundary file: it reads and writes by addresses whose validity the callers promise.
 
+use legate_jit_ir::ufunc::meaning::gcd;
 use smallvec::SmallVec;
 
 use crate::layout::{Layout, Strides};
@@ -86,21 +87,13 @@ pub(crate) fn apart(a: (usize, usize), b: (usize, usize)) -> bool {
 /// Whether elements of so many bytes never meet though they may lie between each other, as two columns of a matrix do: all addresses of
 /// one differ from those of the other by the same remainder of what divides all steps.
 pub(crate) fn interleaved(a: (*const u8, &[i64], usize), b: (*const u8, &[i64], usize)) -> bool {
-    let common = a.1.iter().chain(b.1).fold(0, |common, &step| divisor(common, step.unsigned_abs()));
+    let common = a.1.iter().chain(b.1).fold(0, |common, &step| gcd(common, step.unsigned_abs()));
     if common == 0 {
         return false;
     }
     let behind = (b.0 as usize).wrapping_sub(a.0 as usize) as i64;
     let behind = behind.rem_euclid(common as i64) as usize;
     behind >= a.2 && behind + b.2 <= common as usize
-}
-
-/// The greatest common divisor; of nothing and a number, that number.
-fn divisor(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 #[cfg(test)]
