@@ -747,6 +747,7 @@ pub fn set_config(config: Config) -> Result<()> {
     s.ahead.forget();
     s.plans = PlanCache::default();
     s.inline = Inline::new(&config);
+    s.eager = Eager::default();
     crate::later::set_plan_only(config.plan_only);
     s.config = config;
     Ok(())
