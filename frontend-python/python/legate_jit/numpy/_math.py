@@ -302,30 +302,33 @@ def inner(a, b, /):
 
 def tensordot(a, b, axes=2):
     a, b = asarray(a), asarray(b)
-    if type(axes) is int and 0 < axes <= min(a.ndim, b.ndim) and a.shape[-axes:] == b.shape[:axes]:
-        # What is summed up lies together in both.
-        common = math.prod(b.shape[:axes])
-        rows, columns = a.shape[: a.ndim - axes], b.shape[axes:]
-        a, b = a.reshape(math.prod(rows), common), b.reshape(common, math.prod(columns))
-        return matmul(a, b).reshape(rows + columns)
+    whole, other = a.shape, b.shape
     if hasattr(axes, "__iter__"):
         left, right = axes
         left = list(left) if hasattr(left, "__iter__") else [left]
         right = list(right) if hasattr(right, "__iter__") else [right]
     else:
-        left, right = list(range(a.ndim - axes, a.ndim)), list(range(axes))
-    if len(left) != len(right) or any(
-        not -a.ndim <= i < a.ndim or not -b.ndim <= j < b.ndim or a.shape[i] != b.shape[j] for i, j in zip(left, right)
-    ):
+        left, right = list(range(-axes, 0)), list(range(axes))
+    k = len(left)
+    if len(set(left)) != k or len(set(right)) != len(right):
+        raise ValueError("duplicate axes are not allowed in tensordot")
+    if k != len(right):
         raise ValueError("shape-mismatch for sum")
-    left, right = [i % a.ndim for i in left], [j % b.ndim for j in right]
-    rows = [i for i in range(a.ndim) if i not in left]
-    cols = [j for j in range(b.ndim) if j not in right]
-    common = math.prod(a.shape[i] for i in left)
-    shape = tuple(a.shape[i] for i in rows) + tuple(b.shape[j] for j in cols)
-    a2 = a.transpose(rows + left).reshape(math.prod(a.shape[i] for i in rows), common)
-    b2 = b.transpose(right + cols).reshape(common, math.prod(b.shape[j] for j in cols))
-    return matmul(a2, b2).reshape(shape)
+    common = 1
+    for i, j in zip(left, right):
+        if (extent := whole[i]) != other[j]:
+            raise ValueError("shape-mismatch for sum")
+        common *= extent
+    if k and right == list(range(k)) and left in (list(range(-k, 0)), list(range(a.ndim - k, a.ndim))):
+        # What is summed up lies together in both.
+        rows, columns = whole[: a.ndim - k], other[k:]
+    else:
+        left, right = [i % a.ndim for i in left], [j % b.ndim for j in right]
+        rest, others = [i for i in range(a.ndim) if i not in left], [j for j in range(b.ndim) if j not in right]
+        rows, columns = tuple([whole[i] for i in rest]), tuple([other[j] for j in others])
+        a, b = a.transpose(rest + left), b.transpose(right + others)
+    a, b = a.reshape(math.prod(rows), common), b.reshape(common, math.prod(columns))
+    return matmul(a, b).reshape(rows + columns)
 
 
 def isclose(a, b, rtol=1.0e-5, atol=1.0e-8, equal_nan=False):
