@@ -13,7 +13,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, Once, OnceLock};
 use std::time::{Duration, Instant};
 
 mod place;
@@ -27,6 +27,9 @@ use step::Steps;
 /// takes the caller some microseconds and the worker tens: of short jobs that come that often it would do next to nothing.
 const SPIN: Duration = Duration::from_micros(40);
 const LONG_SPIN: Duration = Duration::from_micros(150);
+/// Nanoseconds of work that are shared with workers that are awake, and for which those that are asleep are woken.
+const SHARED_NS: usize = 4_000;
+const WOKEN_NS: usize = 20_000;
 /// How long a worker that gives way sleeps before it looks whether it still has to, where jobs keep coming.
 const NAP: Duration = Duration::from_micros(200);
 
@@ -59,12 +62,12 @@ struct Shared {
 struct Pool {
     shared: Arc<Shared>,
     threads: usize,
-    process: u32,
     /// One job at a time; a job started inside a task, or by a second thread meanwhile, runs on its own thread.
     busy: AtomicBool,
 }
 
-static POOL: Mutex<Option<&'static Pool>> = Mutex::new(None);
+/// This process's pool, if it has one by now.
+static POOL: AtomicPtr<Pool> = AtomicPtr::new(std::ptr::null_mut());
 static THREADS: OnceLock<usize> = OnceLock::new();
 
 thread_local! {
@@ -130,6 +133,27 @@ pub(crate) fn has_company() -> bool {
     BESIDE.load(Ordering::Relaxed) > 0 || crate::tier::is_compiling()
 }
 
+/// Whether work that takes one thread so many nanoseconds is worth sharing now. To share it takes half a microsecond while the
+/// workers are awake. To wake them takes several, and they come late: that is for what takes long, or for the last of much that came
+/// in a short time.
+pub(crate) fn pays(ns: usize) -> bool {
+    if ns < SHARED_NS || threads() == 1 {
+        return false;
+    }
+    if ns >= WOKEN_NS || current().is_none_or(|pool| pool.shared.is_awake()) {
+        return true;
+    }
+    thread_local! {
+        /// When the thread last asked for little, and what all of it took since there was nothing for a while.
+        static ASKED: Cell<Option<(Instant, usize)>> = const { Cell::new(None) };
+    }
+    let now = Instant::now();
+    let before = ASKED.get().filter(|(last, _)| now - *last < LONG_SPIN).map_or(0, |(_, ns)| ns);
+    let enough = before + ns >= WOKEN_NS;
+    ASKED.set((!enough).then_some((now, before + ns)));
+    enough
+}
+
 /// Runs `task(index, thread)` for every index below `count`, on all threads, and returns when all are done. The error is the
 /// message of a task that panicked; the others have run or were left out.
 pub fn run(count: usize, task: &(dyn Fn(usize, usize) + Sync)) -> Result<(), String> {
@@ -181,16 +205,33 @@ fn message(panic: Box<dyn Any + Send>) -> String {
 }
 
 fn current() -> Option<&'static Pool> {
-    let mut slot = POOL.lock().unwrap_or_else(|e| e.into_inner());
-    let process = std::process::id();
-    if slot.is_none_or(|p| p.process != process) {
-        *slot = Pool::start_threads(process);
+    // SAFETY: null, or a pool that lives as long as the process.
+    unsafe { POOL.load(Ordering::Acquire).as_ref() }.or_else(start)
+}
+
+/// Makes the pool, unless another thread has made it meanwhile.
+#[cold]
+fn start() -> Option<&'static Pool> {
+    static MAKING: Mutex<()> = Mutex::new(());
+    static AT_FORK: Once = Once::new();
+    let _making = MAKING.lock().unwrap_or_else(|e| e.into_inner());
+    if POOL.load(Ordering::Acquire).is_null() {
+        // SAFETY: the handler is a function of this module, which is never unloaded.
+        AT_FORK.call_once(|| _ = unsafe { libc::pthread_atfork(None, None, Some(forget)) });
+        let pool = Pool::start_threads()?;
+        POOL.store(pool as *const Pool as *mut Pool, Ordering::Release);
     }
-    *slot
+    // SAFETY: as above.
+    unsafe { POOL.load(Ordering::Acquire).as_ref() }
+}
+
+/// In the child of a fork, which has none of the pool's threads.
+unsafe extern "C" fn forget() {
+    POOL.store(std::ptr::null_mut(), Ordering::Release);
 }
 
 impl Pool {
-    fn start_threads(process: u32) -> Option<&'static Pool> {
+    fn start_threads() -> Option<&'static Pool> {
         let shared = Arc::new(Shared {
             job: AtomicPtr::new(std::ptr::null_mut()),
             epoch: AtomicUsize::new(0),
@@ -210,8 +251,7 @@ impl Pool {
             started += spawned.is_ok() as usize;
         }
         // Lives as long as the process: its threads never end.
-        (started > 1)
-            .then(|| &*Box::leak(Box::new(Pool { shared, threads: started, process, busy: AtomicBool::new(false) })))
+        (started > 1).then(|| &*Box::leak(Box::new(Pool { shared, threads: started, busy: AtomicBool::new(false) })))
     }
 
     /// Runs a job and gives the pool back.
@@ -259,6 +299,10 @@ impl Pool {
 }
 
 impl Shared {
+    fn is_awake(&self) -> bool {
+        *self.sleepers.lock().unwrap_or_else(|e| e.into_inner()) == 0
+    }
+
     /// A worker's life. One that gives way does nothing while there is company.
     fn serve(&self, thread: usize, gives_way: bool) {
         self.places.enter(thread - 1);

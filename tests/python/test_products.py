@@ -5,6 +5,9 @@ n·eps times the sum of the absolute products.
 """
 
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy
 import pytest
@@ -157,3 +160,44 @@ def test_operands_lie_where_the_program_has_them(program, shape):
             want = program(numpy, a, b, x)
             for got, want in zip(program(ours, a, b, ours.array(x)), want, strict=True):
                 assert_same(got, want, context=(shape, dtype, seed))
+
+
+THREADS = """
+import hashlib, numpy, legate_jit.numpy as ours
+rng = numpy.random.default_rng(24)
+digest, other = hashlib.sha256(), []
+for dtype in ("f8", "f4", "c16", "c8"):
+    for m, n, p in [(145, 145, 145), (301, 97, 410), (777, 203, 301), (1003, 801, 97), (500, 90, 900), (50, 300, 1100), (120, 125, 118),
+                    (70, 70, 70), (66, 300, 20), (260, 130, 260)]:
+        for turned in range(4):
+            def matrix(rows, columns, turned):
+                x = rng.standard_normal((columns, rows) if turned else (rows, columns))
+                x = (x + 1j * rng.standard_normal(x.shape) if dtype[0] == "c" else x).astype(dtype)
+                return x.T if turned else x
+            a, b = matrix(m, n, turned & 1), matrix(n, p, turned & 2)
+            got = numpy.asarray(ours.array(a) @ ours.array(b))
+            own = numpy.asarray(ours.array(a) @ ours.array(a).T)
+            digest.update(got.tobytes() + own.tobytes())
+            if m // 48 * 24 * n * p > 1_000_000 and 2 * m >= p and (got != a @ b).any():
+                other.append((dtype, m, n, p, turned))
+print(digest.hexdigest(), other)
+"""
+
+
+def test_threads_show_in_no_bit_and_large_products_are_those_of_one_thread():
+    def run(threads):
+        env = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "LEGATE_JIT_THREADS": str(threads)}
+        return subprocess.run([sys.executable, "-c", THREADS], env=env, capture_output=True, text=True, check=True).stdout
+
+    alone = run(1)
+    assert alone.split(maxsplit=1)[1].strip() == "[]"
+    assert run(2) == alone == run(5)
+
+
+@pytest.mark.parametrize("dtype", ["f8", "c8", "c16"])
+def test_stacks_of_matrices_of_every_size(dtype):
+    """Products from small ones to those that a BLAS would share among threads of its own, several at a time."""
+    for n in (5, 17, 33, 52, 60, 64, 81):
+        a, b = numbers((24, n, n), dtype, 8), numbers((24, n, n), dtype, 9)
+        assert_product(ours.array(a) @ ours.array(b), a, b, f"{n} × {n}")
+        assert_product(ours.array(a) @ ours.array(a).swapaxes(1, 2), a, a.swapaxes(1, 2), f"{n} × {n}, turned")

@@ -82,7 +82,7 @@ pub fn set_paths(paths: Vec<PathBuf>) {
     *CANDIDATES.lock() = paths;
 }
 
-/// How many threads the library uses for others than us, from now on or from when it is loaded.
+/// How many threads the library uses for others than us at most, from now on or from when it is loaded.
 pub fn set_threads(n: usize) {
     THREADS.store(n, Ordering::Relaxed);
     if let Some(Some(blas)) = BLAS.get() {
@@ -338,9 +338,10 @@ impl Blas {
         let mut alone = ALONE.lock();
         match (&self.threads, n) {
             (_, 0) | (None, _) => {}
-            (Some(_), _) if alone.0 > 0 => alone.1 = n as c_int,
+            (Some(_), _) if alone.0 > 0 => alone.1 = alone.1.min(n as c_int),
+            // (Never more than it has: while its threads are not there, it would wait for some that it does not start.)
             // SAFETY: this has `ALONE`.
-            (Some(threads), _) => unsafe { threads.set(n as c_int) },
+            (Some(threads), _) => unsafe { threads.set((threads.get)().min(n as c_int)) },
         }
     }
 

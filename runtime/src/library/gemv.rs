@@ -16,8 +16,10 @@ use crate::{machine, pool, prefetch};
 use lanes::TOGETHER;
 pub(crate) use lanes::{ROWS, Real};
 
-/// Bytes of the matrix from which threads are woken.
+/// Bytes of a matrix from which on it is cut into narrow strips where it has few parts.
 const INLINE_BYTES: usize = 512 << 10;
+/// Bytes that a thread reads in a nanosecond from the second-level cache.
+const NEAR_BYTES_A_NS: usize = 64;
 /// Bytes of a matrix that stays in the second-level caches from one product to the next: it is read in any order equally fast.
 const NEAR_BYTES: usize = 4 << 20;
 /// Bytes of the matrix that a task should read at least.
@@ -159,7 +161,7 @@ fn spread(count: usize, bytes: usize, task: &(dyn Fn(usize) + Sync)) {
     // (Of much, longer pieces: where one ends, the processor's prefetching begins anew.)
     let group = TASK_BYTES.div_ceil(bytes.max(1)).max(count / (TASKS * pool::threads())).max(1);
     let groups = count.div_ceil(group);
-    if count * bytes < INLINE_BYTES || groups < 2 || pool::threads() == 1 {
+    if groups < 2 || !pool::pays(count * bytes / NEAR_BYTES_A_NS) {
         return (0..count).for_each(task);
     }
     // The caller begins in front and the others at the end, so that each finds in its own cache what it read for the product

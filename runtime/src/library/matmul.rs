@@ -25,10 +25,19 @@ const OWN_VECTOR: usize = 10_000;
 /// Multiplications and additions up to which BLAS takes one thread anyway.
 pub(crate) const VECTOR_ALONE: usize = 4096;
 const MATRIX_ALONE: usize = 1 << 18;
-/// What is worth a task of its own among several, and what is worth asking the pool: multiplications and additions of doubles, of
-/// which some thirty take a nanosecond.
-const TASK_WORK: usize = 1 << 18;
-const POOL_WORK: usize = 3 << 18;
+/// The same for matrices of complex numbers, and for a matrix times its own transpose.
+const OTHER_ALONE: usize = 1 << 14;
+/// What is worth a task of its own among several: multiplications and additions of doubles, of which so many take a nanosecond.
+const TASK_WORK: usize = 1 << 16;
+const WORK_A_NS: usize = 25;
+
+/// Rows at whose multiples a large product can be cut without that showing in its bits: all of OpenBLAS's kernels do so many in whole
+/// steps. (They were tried out: those of Nehalem, Sandy Bridge, Haswell and Skylake-X.)
+const STEP: usize = 24;
+/// Multiplications up to which OpenBLAS has other kernels, for small products, which add up in another order.
+const SMALL: usize = 1_000_000;
+/// Rows of a tile that are worth packing the whole of the other operand for it once more.
+const ROWS: usize = 240;
 
 /// `rows` are those of the whole result, of which `out` may be some: they decide how a sum is formed.
 pub(super) fn matmul(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> Result<()> {
@@ -121,7 +130,7 @@ fn spread(count: usize, work: usize, task: &(dyn Fn(usize) -> Result<()> + Sync)
 fn spread_ranges(count: usize, work: usize, some: &(dyn Fn(Range<usize>) -> Result<()> + Sync)) -> Result<()> {
     let group = TASK_WORK.div_ceil(work.max(1));
     let groups = count.div_ceil(group);
-    if groups < 2 || count.saturating_mul(work) < POOL_WORK || pool::threads() == 1 {
+    if groups < 2 || !pool::pays(count.saturating_mul(work) / WORK_A_NS) {
         return some(0..count);
     }
     let failed = Mutex::new(Ok(()));
@@ -154,17 +163,18 @@ unsafe fn of_matrices(a: &Strided, b: &Strided, out: &Strided, rows: usize) -> R
     if done {
         return Ok(());
     }
-    let tiles = Tiles::new(out.dtype, m, p, n);
+    let own = own_transpose(a, b, m, p);
+    let tiles = if own { Tiles::by_shape(out.dtype, m, p, n) } else { Tiles::new(out.dtype, m, p, n) };
     if tiles.count == 1 {
         unsafe { product(a, b, out) };
         return Ok(());
     }
-    if own_transpose(a, b, m, p) {
+    if own {
         return unsafe { own_product(a, b, out, &tiles) };
     }
     spread(tiles.count, cost(out.dtype, m, p, n) / tiles.count, &|t| {
-        let range = |extent: usize| t * tiles.each..((t + 1) * tiles.each).min(extent);
-        let (rows, columns) = if tiles.by_columns { (0..m, range(p)) } else { (range(m), 0..p) };
+        let range = tiles.range(t);
+        let (rows, columns) = if tiles.by_columns { (0..m, range) } else { (range, 0..p) };
         unsafe { tile(a, b, out, rows, columns) };
         Ok(())
     })
@@ -195,7 +205,7 @@ unsafe fn tile(a: &Strided, b: &Strided, out: &Strided, rows: Range<usize>, colu
 /// As above.
 unsafe fn own_product(a: &Strided, b: &Strided, out: &Strided, tiles: &Tiles) -> Result<()> {
     let (m, n) = (out.shape[0], a.shape[1]);
-    let lines = |from: usize, to: usize| (from * tiles.each).min(m)..(to * tiles.each).min(m);
+    let lines = |from: usize, to: usize| tiles.range(from).start..tiles.range(to).start;
     let mut parts = Vec::new();
     let mut side = tiles.count.next_power_of_two() / 2;
     while side > 0 {
@@ -221,22 +231,38 @@ unsafe fn own_product(a: &Strided, b: &Strided, out: &Strided, tiles: &Tiles) ->
     })
 }
 
-/// How a product is cut into tiles, of whole rows or of whole columns. This follows from its shape alone, so that the number of
-/// threads shows in no bit (a BLAS's own threads cut by their number).
+/// How a product is cut into tiles, of whole rows or of whole columns. The number of threads shows in no bit (a BLAS's own threads
+/// cut anywhere, and theirs does).
 struct Tiles {
     by_columns: bool,
     count: usize,
-    /// Rows or columns of a tile; the last may have fewer.
-    each: usize,
+    /// The rows or columns, which are cut at multiples of `step`.
+    extent: usize,
+    step: usize,
 }
 
 impl Tiles {
+    /// One large enough is cut for the threads that are there, where it has the bits of a product that is not cut.
     fn new(dtype: DType, m: usize, p: usize, n: usize) -> Tiles {
+        let is_large = |count: usize| (m / STEP / count * STEP).saturating_mul(n).saturating_mul(p) > SMALL;
+        // A tile packs the whole of the right matrix for itself, which few rows are not worth.
+        let most = if m < p.div_ceil(2) { m / ROWS } else { m / STEP };
+        if m == 1 || p == 1 || most < 2 || !is_large(2) {
+            return Tiles::by_shape(dtype, m, p, n);
+        }
+        // Each thread has two if they are not thin: another process may take one of the processors for a while.
+        let threads = pool::threads();
+        let wanted = if threads > 1 && m >= 2 * threads * ROWS { 2 * threads } else { threads };
+        let count = (1..=wanted.min(most)).rev().find(|&count| is_large(count)).unwrap_or(1);
+        Tiles { by_columns: false, count, extent: m, step: STEP }
+    }
+
+    /// What follows from the shape alone.
+    fn by_shape(dtype: DType, m: usize, p: usize, n: usize) -> Tiles {
         let by_columns = m < p.div_ceil(2);
         let extent = if by_columns { p } else { m };
         let work = cost(dtype, m, p, n);
-        // A tile packs the whole of the other operand for itself, which only long ones are worth (of complex numbers, half as long
-        // ones). For a vector nothing is packed.
+        // Of complex numbers, half as many rows are worth packing the other operand. For a vector nothing is packed.
         let (least, shortest) = match dtype {
             _ if m == 1 || p == 1 => (1 << 15, 16),
             DType::C64 | DType::C128 => (1 << 20, 64),
@@ -246,11 +272,18 @@ impl Tiles {
         while extent / (2 * count) >= shortest && work / (2 * count) >= least {
             count *= 2;
         }
-        if count == 1 && extent >= shortest && work >= 2 * least {
+        if count == 1 && extent >= shortest / 2 && work >= least / 4 {
             count = 2;
         }
-        let each = extent.div_ceil(count).next_multiple_of(8).max(1);
-        Tiles { by_columns, count: extent.div_ceil(each).max(1), each }
+        Tiles { by_columns, count, extent, step: 8 }
+    }
+
+    fn range(&self, i: usize) -> Range<usize> {
+        let cut = |i: usize| match i {
+            i if i >= self.count => self.extent,
+            i => self.extent / self.step * i / self.count * self.step,
+        };
+        cut(i)..cut(i + 1)
     }
 }
 
@@ -272,9 +305,25 @@ fn own_transpose(a: &Strided, b: &Strided, m: usize, p: usize) -> bool {
 /// # Safety
 /// Those right of it are there.
 unsafe fn mirror(s: &Strided, rows: Range<usize>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match s.dtype.size() {
+            4 => mirror_of::<[u8; 4]>(s, rows),
+            8 => mirror_of::<[u8; 8]>(s, rows),
+            _ => mirror_of::<[u8; 16]>(s, rows),
+        }
+    }
+}
+
+/// The same for elements of the size of T.
+///
+/// # Safety
+/// As above.
+unsafe fn mirror_of<T: Copy>(s: &Strided, rows: Range<usize>) {
     /// So many rows at a time, which whole blocks of every turn have.
     const BLOCK: usize = 16;
-    let item = s.dtype.size();
+    let item = size_of::<T>();
+    debug_assert_eq!(item, s.dtype.size());
     let (by_row, by_column) = (s.strides[0] as isize, s.strides[1] as isize);
     let at = |i: usize, j: usize| s.ptr.wrapping_offset(i as isize * by_row + j as isize * by_column);
     let turn = turn(item).filter(|_| by_column == item as isize);
@@ -282,10 +331,10 @@ unsafe fn mirror(s: &Strided, rows: Range<usize>) {
     while row < rows.end {
         let end = (row + BLOCK).min(rows.end);
         let turned = match turn {
-            Some((turn, side)) if end - row == BLOCK => {
+            Some((turn, side)) if (end - row).is_multiple_of(side) => {
                 let columns = row - row % side;
                 // SAFETY: whole blocks of the matrix, on either side of the diagonal.
-                unsafe { turn(at(0, row), by_row, at(row, 0), by_row, BLOCK, columns) };
+                unsafe { turn(at(0, row), by_row, at(row, 0), by_row, end - row, columns) };
                 columns
             }
             _ => 0,
@@ -295,7 +344,7 @@ unsafe fn mirror(s: &Strided, rows: Range<usize>) {
             for i in row..end {
                 for j in block..i.min(block + BLOCK) {
                     // SAFETY: elements of the matrix.
-                    unsafe { std::ptr::copy_nonoverlapping(at(j, i), at(i, j), item) };
+                    unsafe { at(i, j).cast::<T>().write_unaligned(at(j, i).cast::<T>().read_unaligned()) };
                 }
             }
         }
@@ -471,7 +520,15 @@ unsafe fn floating<T: Element, F: Fn(T, T, T) -> T>(a: &Strided, b: &Strided, ou
         // SAFETY: the caller's promise.
         return unsafe { plain(a, b, out, T::ZERO, step) };
     };
-    let _alone = (m * p * n > if m == 1 || p == 1 { VECTOR_ALONE } else { MATRIX_ALONE }).then(|| blas.alone());
+    let own = own_transpose(a, b, m, p);
+    let alone_up_to = if m == 1 || p == 1 {
+        VECTOR_ALONE
+    } else if own || out.dtype.is_complex() {
+        OTHER_ALONE
+    } else {
+        MATRIX_ALONE
+    };
+    let _alone = (m * p * n > alone_up_to).then(|| blas.alone());
     let a_rows = blasable(a.strides[0], a.strides[1], n, item);
     let a_cols = blasable(a.strides[1], a.strides[0], m, item);
     let b_rows = blasable(b.strides[0], b.strides[1], p, item);
@@ -503,7 +560,7 @@ unsafe fn floating<T: Element, F: Fn(T, T, T) -> T>(a: &Strided, b: &Strided, ou
         } else {
             let (x, y) = (matrix::<T>(a), matrix::<T>(b));
             let ldo = (out.strides[0] / item).max(p as i64);
-            if own_transpose(a, b, m, p) && x.trans != y.trans {
+            if own && x.trans != y.trans {
                 blas.syrk(transposition(x.trans), p as i64, n as i64, x.ptr, x.ld, po, ldo);
                 mirror(out, 0..m);
             } else {
