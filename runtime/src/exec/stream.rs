@@ -245,7 +245,8 @@ impl Streams {
                 let limits = match in_memory {
                     true if width * points > machine::second_level_cache() => tree::PART_BYTES / width..DIRECT_COLUMNS,
                     true => FEW_COLUMNS..DIRECT_COLUMNS,
-                    false => FEW_COLUMNS..COLUMNS,
+                    // (Of short elements more: the longer a row is read, the less often the prefetching begins anew.)
+                    false => FEW_COLUMNS..COLUMNS.max(CHUNK_BYTES / 4 / width),
                 };
                 let columns = if trailing == 0 { columns(domain, reduced, points, limits) } else { 0 };
                 let rows = if in_memory { usize::MAX } else { (fine / columns.max(1)).max(1) };

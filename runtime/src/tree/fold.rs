@@ -120,26 +120,31 @@ fn in_order<O: Op>(acc: &mut O::T, x: &[O::T]) {
     *acc = x.iter().fold(*acc, |acc, &x| O::call(acc, x));
 }
 
-/// Several rows in order, each an element of `acc`: four go side by side, as each by itself waits for its own last operation.
+/// Several rows in order, each an element of `acc`. Each operation waits for the one before it in its row, so some rows go along
+/// together, a few elements of one after a few of another: the processor does them at the same time. (Of one element of each after
+/// another the compiler makes gathers, which take twice as long as a single row.)
 ///
 /// # Safety
 /// Each row has n elements, the first row at x, `step` elements from one to the next.
 #[inline(always)]
 unsafe fn rows_in_order<O: Op>(acc: &mut [O::T], x: *const O::T, n: usize, step: usize) {
-    // SAFETY: the caller's promise.
-    let row = |i: usize| unsafe { std::slice::from_raw_parts(x.wrapping_add(i * step), n) };
-    let (fours, rest) = acc.as_chunks_mut::<4>();
-    for (k, acc) in fours.iter_mut().enumerate() {
-        let [a, b, c, d] = std::array::from_fn(|i| row(4 * k + i));
-        for ((&a, &b), (&c, &d)) in a.iter().zip(b).zip(c.iter().zip(d)) {
-            *acc = [O::call(acc[0], a), O::call(acc[1], b), O::call(acc[2], c), O::call(acc[3], d)];
+    const TOGETHER: usize = 4;
+    for (k, acc) in acc.chunks_mut(TOGETHER).enumerate() {
+        // SAFETY: the caller's promise.
+        let row = |i: usize| unsafe { std::slice::from_raw_parts(x.wrapping_add((TOGETHER * k + i) * step), n) };
+        let whole = n / FEW * FEW;
+        for start in (0..whole).step_by(FEW) {
+            for (i, acc) in acc.iter_mut().enumerate() {
+                let Some(few) = row(i)[start..].first_chunk::<FEW>() else { break };
+                *acc = few.iter().fold(*acc, |acc, &x| O::call(acc, x));
+            }
         }
-    }
-    let first = 4 * fours.len();
-    for (i, acc) in rest.iter_mut().enumerate() {
-        in_order::<O>(acc, row(first + i));
+        acc.iter_mut().enumerate().for_each(|(i, acc)| in_order::<O>(acc, &row(i)[whole..]));
     }
 }
+
+/// Elements of a row that are taken together.
+const FEW: usize = 16;
 
 /// Bytes from which on vectors had better begin where cache lines do: one that lies in two of them is read twice.
 const LONG: usize = 1 << 10;
@@ -200,7 +205,9 @@ unsafe fn side_by_side<O: Op>(acc: &mut [O::T], x: *const O::T, step: usize, row
         }
         // SAFETY: as above.
         unsafe {
-            let done = down::<O, 16>(acc, x, step, count, 0);
+            // (Whole vectors of bytes.)
+            let done = if size_of::<O::T>() == 1 { down::<O, 64>(acc, x, step, count, 0) } else { 0 };
+            let done = down::<O, 16>(acc, x, step, count, done);
             let done = down::<O, 4>(acc, x, step, count, done);
             down::<O, 1>(acc, x, step, count, done);
         }
