@@ -38,7 +38,7 @@ pub use reductions::ufunc_reduce;
 use reductions::*;
 use types::{can_cast, result_type};
 pub use ufuncs::ufunc;
-use ufuncs::{array_ufunc, dot, dot_of, round, where_};
+use ufuncs::{array_ufunc, dot, dot_of, round, vdot_of, where_};
 use views::*;
 
 use crate::slots::{self, Object, enter_object, seen};
@@ -187,6 +187,7 @@ entries! {
     p_diagonal c"diagonal" "(a, offset=0, axis1=0, axis2=1)" = diagonal_of;
     p_atleast_1d c"atleast_1d" "(*arys)" = atleast_1d_of;
     p_dot c"dot" "(a, b, out=None)" = dot_of;
+    p_vdot c"vdot" "(a, b, /)" = vdot_of;
     p_take c"take" "(a, indices, axis=None, out=None, mode='raise')" = take_of;
     p_stack c"stack" "(arrays, axis=0, out=None, *, dtype=None, casting='same_kind')" = stack_of;
     p_vstack c"vstack" "(tup, *, dtype=None, casting='same_kind')" = vstack_of;

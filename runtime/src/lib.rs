@@ -54,7 +54,7 @@ pub use buffer::Store;
 pub use config::{Config, Tier};
 pub use error::{Error, Result};
 pub use legate_jit_ir::promote::Casting;
-pub use linalg::{dot, dot_now, matmul, vecdot_now};
+pub use linalg::{dot, dot_now, matmul, vdot_now, vecdot_now};
 pub use pick::{IndexPart, Picked, PickedOperand, apply_at, bincount, count_nonzero, nonzero, nonzero_of_line};
 pub use promote::WeakScalar;
 pub use reduce::{ReduceArgs, accumulate, mean, reduce, reduce_all_now, reduceat, var};

@@ -80,3 +80,22 @@ pub(crate) unsafe fn dot(dtype: DType, n: usize, x: (*mut u8, i64), y: (*mut u8,
     matmul(&a, &b, &out)?;
     Ok(bits)
 }
+
+/// The same of the conjugates of complex numbers, if that can be done at once.
+///
+/// # Safety
+/// As above; the elements are aligned.
+pub(crate) unsafe fn vdot(dtype: DType, n: usize, x: (*mut u8, i64), y: (*mut u8, i64)) -> Option<[u64; 2]> {
+    let (x, y) = ((x.0.cast_const(), x.1), (y.0.cast_const(), y.1));
+    // SAFETY: the caller's promise.
+    unsafe {
+        match dtype {
+            DType::C128 => matmul::vdot::<f64>(n, x, y).map(|z| z.map(f64::to_bits)),
+            // (Its two numbers lie in the first half.)
+            DType::C64 => {
+                matmul::vdot::<f32>(n, x, y).map(|z| [z[0].to_bits() as u64 | (z[1].to_bits() as u64) << 32, 0])
+            }
+            _ => None,
+        }
+    }
+}

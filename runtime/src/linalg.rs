@@ -96,6 +96,11 @@ pub fn vecdot_now(a: &Array, b: &Array) -> Result<Option<Scalar>> {
     lock().dot_now(a, b)
 }
 
+/// The same by `np.vdot`, of complex vectors of any length.
+pub fn vdot_now(a: &Array, b: &Array) -> Result<Option<Scalar>> {
+    lock().vdot_now(a, b)
+}
+
 /// The same by `np.dot`.
 pub fn dot_now(a: &Array, b: &Array) -> Result<Option<Scalar>> {
     if a.ndim() != 1 || b.ndim() != 1 {

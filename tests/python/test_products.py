@@ -50,6 +50,23 @@ def test_vectors_of_any_step(dtype, n):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16", "i8"])
+@pytest.mark.parametrize("n", [0, 1, 2, 17, 400, 5000, 12_000, 100_000])
+def test_vdot_conjugates_the_first(dtype, n):
+    x, y = numbers(n, dtype, 1), numbers(n, dtype, 2)
+    ox, oy = ours.array(x), ours.array(y)
+    bound = 4 * max(n, 1) * numpy.finfo(dtype).eps * (abs(x) @ abs(y)) if numpy.dtype(dtype).kind in "fc" else 0
+    for s, t in itertools.product(STEPS, STEPS):
+        k = min(len(x[s]), len(y[t]))
+        want = numpy.vdot(x[s][:k], y[t][:k])
+        for got in (ours.vdot(ox[s][:k], oy[t][:k]), ours.vdot((ox + 0)[s][:k], oy[t][:k])):
+            assert got.shape == () and got.dtype == want.dtype
+            assert abs(real(got) - want) <= bound, f"vdot({s}, {t}): {got!r}, NumPy has {want!r}"
+    if n > 1:
+        with pytest.raises(ValueError, match=rf"cannot reshape array of size {n} into shape \({n - 1},\)"):
+            ours.vdot(ox[1:], oy)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16", "i8"])
 @pytest.mark.parametrize(
     "shape", [(3, 5), (1, 9), (700, 23), (23, 700), (130, 131), (9, 1300), (1, 10_000), (10_000, 1), (9_999, 2)]
 )

@@ -25,6 +25,18 @@ pub(super) fn dot(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     }
 }
 
+pub(super) fn vdot_of(py: Python, args: Args) -> Done {
+    if args.len() != 2 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let (a, b) = (args.get(py, 0), args.get(py, 1));
+    let (Some(x), Some(y)) = (array_of(&a), array_of(&b)) else { return NOT_PLAIN };
+    match attempt(py, || rt::vdot_now(x, y))? {
+        Some(Some(number)) => capi::scalar(py, number).map(Some),
+        _ => NOT_PLAIN,
+    }
+}
+
 /// `a.round()`
 pub(super) fn round(_: Python, a: &Bound<PyAny>, args: Args) -> Done {
     match (array_of(a), value::value(a)) {

@@ -64,6 +64,30 @@ impl Session {
     }
 }
 
+impl Session {
+    /// The sum of products of a vector's conjugates with another: of complex ones in memory, however long they are.
+    pub(crate) fn vdot_now(&mut self, a: &Array, b: &Array) -> Result<Option<Scalar>> {
+        let (dtype, n) = (a.dtype, a.size());
+        if !dtype.is_complex() {
+            return self.dot_now(a, b);
+        }
+        if self.inline.limit == 0 || b.dtype != dtype || a.ndim() != 1 || b.shape() != a.shape() {
+            return Ok(None);
+        }
+        let (Some(p), Some(q)) = (at_rest(self, a), at_rest(self, b)) else { return Ok(None) };
+        if !p.cast::<u64>().is_aligned() || !q.cast::<u64>().is_aligned() {
+            return Ok(None);
+        }
+        let item = dtype.size() as i64;
+        let (by_a, by_b) = (a.layout.strides[0] * item, b.layout.strides[0] * item);
+        // SAFETY: vectors of n elements, at rest.
+        let Some(bits) = (unsafe { crate::library::vdot(dtype, n, (p, by_a), (q, by_b)) }) else { return Ok(None) };
+        self.inline.count();
+        self.counters.inline += 1;
+        Ok(Some(Scalar { dtype, bits }))
+    }
+}
+
 fn steps_of(a: &Array) -> Strides {
     a.layout.strides.iter().map(|&s| s * a.dtype.size() as i64).collect()
 }

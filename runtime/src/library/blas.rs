@@ -21,6 +21,8 @@ pub(super) struct Blas {
     pub(super) ddot: unsafe extern "C" fn(i64, *const f64, i64, *const f64, i64) -> f64,
     cdotu: Dotu,
     zdotu: Dotu,
+    cdotc: Dotu,
+    zdotc: Dotu,
     gemv: [Gemv; 4],
     gemm: [Gemm; 4],
     syrk: [Syrk; 4],
@@ -195,6 +197,8 @@ fn open(path: &std::path::Path) -> Result<Blas> {
             >(find("cblas_ddot")?),
             cdotu: std::mem::transmute::<*const c_void, Dotu>(find("cblas_cdotu_sub")?),
             zdotu: std::mem::transmute::<*const c_void, Dotu>(find("cblas_zdotu_sub")?),
+            cdotc: std::mem::transmute::<*const c_void, Dotu>(find("cblas_cdotc_sub")?),
+            zdotc: std::mem::transmute::<*const c_void, Dotu>(find("cblas_zdotc_sub")?),
             gemv: each("gemv")?,
             gemm: each("gemm")?,
             syrk: each("syrk")?,
@@ -222,6 +226,15 @@ pub(super) trait Element: Copy + PartialEq + 'static {
     /// # Safety
     /// n elements at both places, `stride` elements apart.
     unsafe fn dot(blas: &Blas, n: i64, x: *const Self, incx: i64, y: *const Self, incy: i64) -> Self;
+
+    /// The same of the conjugates at x.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn dot_of_conjugates(blas: &Blas, n: i64, x: *const Self, incx: i64, y: *const Self, incy: i64) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Self::dot(blas, n, x, incx, y, incy) }
+    }
 
     /// The sum in float64, in order, for strides (in bytes) that BLAS does not take.
     ///
@@ -260,7 +273,7 @@ macro_rules! real {
 }
 
 macro_rules! complex {
-    ($t:ty, $kind:expr, $dot:ident) => {
+    ($t:ty, $kind:expr, $dot:ident, $of_conjugates:ident) => {
         impl Element for [$t; 2] {
             const KIND: usize = $kind;
             const ZERO: [$t; 2] = [0.0, 0.0];
@@ -269,6 +282,20 @@ macro_rules! complex {
                 let mut out = [0.0; 2];
                 // SAFETY: the caller's promise.
                 unsafe { (blas.$dot)(n, x.cast(), incx, y.cast(), incy, (&raw mut out).cast()) };
+                out
+            }
+
+            unsafe fn dot_of_conjugates(
+                blas: &Blas,
+                n: i64,
+                x: *const Self,
+                incx: i64,
+                y: *const Self,
+                incy: i64,
+            ) -> Self {
+                let mut out = [0.0; 2];
+                // SAFETY: the caller's promise.
+                unsafe { (blas.$of_conjugates)(n, x.cast(), incx, y.cast(), incy, (&raw mut out).cast()) };
                 out
             }
 
@@ -288,8 +315,8 @@ macro_rules! complex {
 
 real!(f32, 0, sdot);
 real!(f64, 1, ddot);
-complex!(f32, 2, cdotu);
-complex!(f64, 3, zdotu);
+complex!(f32, 2, cdotu, cdotc);
+complex!(f64, 3, zdotu, zdotc);
 
 /// Some of OpenBLAS's products leave the upper parts of the vector registers in use, after which code that knows only the lower
 /// ones waits where it writes to them: in a program of many products of 6×6 complex matrices that was a fifth of the time.

@@ -6,7 +6,7 @@
 //!
 //! A boundary file: it reads and writes operands by address.
 
-mod complex;
+pub(super) mod complex;
 mod lanes;
 
 use std::ops::Range;
@@ -42,9 +42,6 @@ const NARROW: usize = 4;
 
 /// What a matrix and a vector are of that are multiplied here.
 pub(crate) trait Number: Copy {
-    /// Whether two vectors are multiplied here as well.
-    const VECTORS: bool;
-
     /// See [`times_vector`].
     ///
     /// # Safety
@@ -59,8 +56,6 @@ pub(crate) trait Number: Copy {
 }
 
 impl<T: Real> Number for T {
-    const VECTORS: bool = true;
-
     unsafe fn times_vector(a: Rows<T>, x: &[T], out: Out<T>) {
         // SAFETY: the caller's promise.
         unsafe { times_vector(a, x, out) }
@@ -76,11 +71,14 @@ macro_rules! complex {
     ($($t:ident)*) => {
         $(
             impl Number for [$t; 2] {
-                const VECTORS: bool = false;
-
                 unsafe fn times_vector(a: Rows<Self>, x: &[Self], out: Out<Self>) {
                     // SAFETY: the caller's promise.
-                    unsafe { complex::times_vector(a, x, out) }
+                    unsafe {
+                        match a.rows {
+                            1 => out.set(0, complex::inner(a.line(0, 0..a.columns, &mut Vec::new()), x)),
+                            _ => complex::times_vector(a, x, out),
+                        }
+                    }
                 }
 
                 unsafe fn vector_times(x: &[Self], b: Rows<Self>, out: Out<Self>) {
@@ -202,21 +200,26 @@ pub(crate) unsafe fn times_vector<T: Real>(a: Rows<T>, x: &[T], out: Out<T>) {
 
 /// The sum of the products of two vectors.
 fn inner<T: Real>(a: &[T], x: &[T]) -> T {
+    let sums = sums_of_parts(a, x, T::ZERO, &T::dot);
+    sums[1..].iter().fold(sums[0], |total, &sum| {
+        let mut total = [total];
+        T::add(&mut total, &[sum]);
+        total[0]
+    })
+}
+
+/// What `dot` gives for each part of two vectors; one part at least.
+fn sums_of_parts<T: Copy + Send + Sync>(a: &[T], x: &[T], zero: T, dot: &(dyn Fn(&[T], &[T]) -> T + Sync)) -> Vec<T> {
     const PART: usize = 16 * TERMS;
-    if a.len() <= PART {
-        return T::dot(a, x);
-    }
-    let parts = a.len().div_ceil(PART);
-    let mut sums = vec![T::ZERO; parts];
+    let parts = a.len().div_ceil(PART).max(1);
+    let mut sums = vec![zero; parts];
     let out = Out { ptr: sums.as_mut_ptr(), step: 1 };
     spread(parts, PART * size_of::<T>(), &|p| {
         let range = p * PART..((p + 1) * PART).min(a.len());
         // SAFETY: each sum is set by one task.
-        unsafe { out.set(p, T::dot(&a[range.clone()], &x[range])) };
+        unsafe { out.set(p, dot(&a[range.clone()], &x[range])) };
     });
-    let mut total = [T::ZERO];
-    sums.iter().for_each(|s| T::add(&mut total, &[*s]));
-    total[0]
+    sums
 }
 
 /// `out = bᵀ x`: the rows of `b`, each times an element of `x`, added up.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::Strided;
 use super::blas::{self, COL_MAJOR, Element, NO_TRANS, ROW_MAJOR, TRANS};
-use super::gemv::{Number, Out, Rows};
+use super::gemv::{Number, Out, Real, Rows, complex};
 use super::small::Small;
 use crate::vm::turn::turn;
 use crate::{Error, Result, pool};
@@ -88,6 +88,29 @@ pub(super) unsafe fn dot<T: Element>(n: usize, x: (*const u8, i64), y: (*const u
     let blas = blas::get()?;
     // SAFETY: the caller's promise.
     Some(unsafe { T::dot(blas, n as i64, x.0.cast(), x.1 / item, y.0.cast(), y.1 / item) })
+}
+
+/// The sum of products of the conjugates of a vector with another, if BLAS is there and can step through both.
+///
+/// # Safety
+/// Vectors of `n` elements of this type, aligned ones.
+pub(super) unsafe fn vdot<T: Real>(n: usize, x: (*const u8, i64), y: (*const u8, i64)) -> Option<[T; 2]>
+where
+    [T; 2]: Element,
+{
+    let item = size_of::<[T; 2]>() as i64;
+    let steps = |s: i64| s > 0 && s % item == 0;
+    let blas = blas::get()?;
+    let (px, py) = (x.0.cast::<[T; 2]>(), y.0.cast::<[T; 2]>());
+    // SAFETY: the caller's promise.
+    unsafe {
+        if n > VECTOR_ALONE && x.1 == item && y.1 == item {
+            let (x, y) = (std::slice::from_raw_parts(px, n), std::slice::from_raw_parts(py, n));
+            return Some(complex::in_parts(blas, x, y, <[T; 2]>::dot_of_conjugates));
+        }
+        let short = n > 0 && n <= VECTOR_ALONE && steps(x.1) && steps(y.1);
+        short.then(|| Element::dot_of_conjugates(blas, n as i64, px, x.1 / item, py, y.1 / item))
+    }
 }
 
 /// Matrix number `i` of a stack with `lead` axes before the matrices'.
@@ -425,7 +448,7 @@ unsafe fn with_vector<T: Number>(a: &Strided, b: &Strided, out: &Strided, rows: 
     let item = size_of::<T>() as i64;
     let (m, p, n) = (out.shape[0], out.shape[1], a.shape[1]);
     let long = match (rows, p) {
-        (1, 1) => T::VECTORS && n >= OWN_VECTOR,
+        (1, 1) => n >= OWN_VECTOR,
         (_, 1) => rows * n >= OWN_MATRIX,
         (1, _) => p * n >= OWN_MATRIX,
         _ => false,

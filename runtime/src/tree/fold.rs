@@ -128,18 +128,25 @@ fn in_order<O: Op>(acc: &mut O::T, x: &[O::T]) {
 /// Each row has n elements, the first row at x, `step` elements from one to the next.
 #[inline(always)]
 unsafe fn rows_in_order<O: Op>(acc: &mut [O::T], x: *const O::T, n: usize, step: usize) {
-    const TOGETHER: usize = 4;
-    for (k, acc) in acc.chunks_mut(TOGETHER).enumerate() {
-        // SAFETY: the caller's promise.
-        let row = |i: usize| unsafe { std::slice::from_raw_parts(x.wrapping_add((TOGETHER * k + i) * step), n) };
-        let whole = n / FEW * FEW;
-        for start in (0..whole).step_by(FEW) {
-            for (i, acc) in acc.iter_mut().enumerate() {
-                let Some(few) = row(i)[start..].first_chunk::<FEW>() else { break };
-                *acc = few.iter().fold(*acc, |acc, &x| O::call(acc, x));
+    // SAFETY: the caller's promise.
+    let row = |i: usize| unsafe { std::slice::from_raw_parts(x.wrapping_add(i * step), n) };
+    let (fours, rest) = acc.as_chunks_mut::<4>();
+    for (k, acc) in fours.iter_mut().enumerate() {
+        let rows: [&[O::T]; 4] = std::array::from_fn(|i| row(4 * k + i));
+        let mut results = *acc;
+        for start in (0..n / FEW * FEW).step_by(FEW) {
+            for (result, row) in results.iter_mut().zip(rows) {
+                in_order::<O>(result, &row[start..start + FEW]);
             }
         }
-        acc.iter_mut().enumerate().for_each(|(i, acc)| in_order::<O>(acc, &row(i)[whole..]));
+        for (result, row) in results.iter_mut().zip(rows) {
+            in_order::<O>(result, &row[n / FEW * FEW..]);
+        }
+        *acc = results;
+    }
+    let first = 4 * fours.len();
+    for (i, acc) in rest.iter_mut().enumerate() {
+        in_order::<O>(acc, row(first + i));
     }
 }
 

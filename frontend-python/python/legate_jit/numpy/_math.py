@@ -284,6 +284,8 @@ def vdot(a, b, /):
     if type(a) not in _ours or type(b) not in _ours:
         return _fallback.run("vdot", _np.vdot, (a, b), {})
     a, b = a.ravel(), b.ravel()
+    if a.size != b.size:
+        raise ValueError(f"cannot reshape array of size {b.size} into shape ({a.size},)")
     return matmul(_u["conjugate"](a) if a.dtype.kind == "c" else a, b)
 
 

@@ -9,7 +9,8 @@
 use std::ops::Range;
 
 use super::lanes::{FEW, Real, TOGETHER};
-use super::{NEAR_BYTES, Out, Rows, TERMS, spread, strip};
+use super::{NEAR_BYTES, Out, Rows, TERMS, spread, strip, sums_of_parts};
+use crate::library::blas::{self, Blas, Element};
 
 /// Numbers of rows that are summed by themselves: both vectors' stay in the first-level cache.
 const BLOCK: usize = 1024;
@@ -19,6 +20,40 @@ const STRIP_BYTES: usize = 8 << 10;
 /// follows.
 const NEAR_ROWS: usize = 64;
 const FAR_ROWS: usize = 8;
+
+/// The sum of the products of two vectors.
+pub(super) fn inner<T: Real>(a: &[[T; 2]], x: &[[T; 2]]) -> [T; 2]
+where
+    [T; 2]: Element,
+{
+    let size = size_of::<[T; 2]>();
+    match blas::get() {
+        Some(blas) => in_parts(blas, a, x, <[T; 2]>::dot),
+        // SAFETY: vectors of one length, side by side.
+        None => unsafe {
+            Element::wide_dot(a.len(), a.as_ptr().cast(), size as isize, x.as_ptr().cast(), size as isize)
+        },
+    }
+}
+
+/// A sum of products of a library's.
+type Dot<T> = unsafe fn(&Blas, i64, *const T, i64, *const T, i64) -> T;
+
+/// A sum of products part by part, each in BLAS's order.
+pub(in crate::library) fn in_parts<T: Real>(blas: &Blas, a: &[[T; 2]], x: &[[T; 2]], dot: Dot<[T; 2]>) -> [T; 2]
+where
+    [T; 2]: Element,
+{
+    let _alone = blas.alone();
+    let sums = sums_of_parts(a, x, Element::ZERO, &|a, x| {
+        // SAFETY: vectors of one length, side by side.
+        unsafe { dot(blas, a.len() as i64, a.as_ptr(), 1, x.as_ptr(), 1) }
+    });
+    sums[1..].iter().fold(sums[0], |mut total, sum| {
+        T::add(&mut total, sum);
+        total
+    })
+}
 
 /// `out = a x`.
 ///
