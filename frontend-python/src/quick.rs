@@ -37,7 +37,7 @@ use order::{
 pub use reductions::ufunc_reduce;
 use reductions::*;
 use types::{can_cast, result_type};
-pub use ufuncs::ufunc;
+pub use ufuncs::{matmul, ufunc};
 use ufuncs::{array_ufunc, dot, dot_of, round, vdot_of, where_};
 use views::*;
 

@@ -136,9 +136,12 @@ impl UfuncObject {
     /// A call as Python hands it over.
     #[inline]
     pub fn call(&self, py: Python<'_>, args: Args) -> PyResult<Py<PyAny>> {
-        if let Kind::One(op) = self.kind
-            && let Some(done) = quick::ufunc(py, op, args)?
-        {
+        let done = match self.kind {
+            Kind::One(op) => quick::ufunc(py, op, args)?,
+            Kind::Matmul => quick::matmul(py, args)?,
+            Kind::Two(..) => None,
+        };
+        if let Some(done) = done {
             return Ok(done);
         }
         let (args, named) = args.general(py, None)?;

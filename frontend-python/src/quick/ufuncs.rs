@@ -25,6 +25,23 @@ pub(super) fn dot(py: Python, a: &Bound<PyAny>, args: Args) -> Done {
     }
 }
 
+/// `np.matmul` of two arrays.
+#[inline]
+pub fn matmul(py: Python, args: Args) -> Done {
+    if args.len() != 2 || args.has_names() {
+        return NOT_PLAIN;
+    }
+    let (a, b) = (args.get(py, 0), args.get(py, 1));
+    let (Some(x), Some(y)) = (array_of(&a), array_of(&b)) else { return NOT_PLAIN };
+    if let Some(Some(number)) = attempt(py, || rt::vecdot_now(x, y))? {
+        return capi::scalar(py, number).map(Some);
+    }
+    match attempt(py, || rt::matmul(x, y, None))? {
+        Some(z) => value::result(py, z).map(Some),
+        None => NOT_PLAIN,
+    }
+}
+
 pub(super) fn vdot_of(py: Python, args: Args) -> Done {
     if args.len() != 2 || args.has_names() {
         return NOT_PLAIN;

@@ -13,6 +13,9 @@ from ._math import triu as _triu
 _ufuncs = _native.ufuncs()
 _sqrt, _multiply, _matmul, _absolute = (_ufuncs[name] for name in ("sqrt", "multiply", "matmul", "absolute"))
 
+# Of a complex number's bytes, the type of its parts.
+_PARTS = {8: _np.dtype("f4"), 16: _np.dtype("f8")}
+
 
 def norm(x, ord=None, axis=None, keepdims=False):
     if type(x) is ndarray and type(ord) is int and x.ndim == 1 and axis is None and not keepdims and x.dtype.kind == "f":
@@ -23,6 +26,9 @@ def norm(x, ord=None, axis=None, keepdims=False):
         kind, size = x.dtype.kind, x.dtype.itemsize
         if kind in "biu":
             x, kind, size = x.astype(float), "f", 8
+        if kind == "c" and axis is None:
+            # The parts of all numbers are numbers of their own.
+            x, kind, size = x.ravel().view(_PARTS[size]), "f", size // 2
         if kind == "f" and size >= 4:
             if axis is None:
                 x = x.ravel()
