@@ -37,8 +37,8 @@ use order::{
 pub use reductions::ufunc_reduce;
 use reductions::*;
 use types::{can_cast, result_type};
-pub use ufuncs::{matmul, ufunc};
 use ufuncs::{array_ufunc, dot, dot_of, round, vdot_of, where_};
+pub use ufuncs::{matmul, ufunc};
 use views::*;
 
 use crate::slots::{self, Object, enter_object, seen};

@@ -140,7 +140,9 @@ pub(crate) fn pays(ns: usize) -> bool {
     if ns < SHARED_NS || threads() == 1 {
         return false;
     }
-    if ns >= WOKEN_NS || current().is_none_or(|pool| pool.shared.is_awake()) {
+    // SAFETY: null, or a pool that lives as long as the process.
+    let pool = unsafe { POOL.load(Ordering::Acquire).as_ref() };
+    if ns >= WOKEN_NS || pool.is_some_and(|pool| pool.shared.is_awake()) {
         return true;
     }
     thread_local! {

@@ -286,8 +286,9 @@ impl Tiles {
         let extent = if by_columns { p } else { m };
         let work = cost(dtype, m, p, n);
         // Of complex numbers, half as many rows are worth packing the other operand. For a vector nothing is packed.
+        let is_vector = m == 1 || p == 1;
         let (least, shortest) = match dtype {
-            _ if m == 1 || p == 1 => (1 << 15, 16),
+            _ if is_vector => (1 << 15, 16),
             DType::C64 | DType::C128 => (1 << 20, 64),
             _ => (1 << 20, 128),
         };
@@ -295,7 +296,8 @@ impl Tiles {
         while extent / (2 * count) >= shortest && work / (2 * count) >= least {
             count *= 2;
         }
-        if count == 1 && extent >= shortest / 2 && work >= least / 4 {
+        // (Two halves of small matrices lie in the second-level cache.)
+        if count == 1 && !is_vector && extent >= shortest / 2 && work >= least / 4 {
             count = 2;
         }
         Tiles { by_columns, count, extent, step: 8 }
