@@ -17,7 +17,7 @@ use lanes::TOGETHER;
 pub(crate) use lanes::{ROWS, Real};
 
 /// Bytes of a matrix from which on it is cut into narrow strips where it has few parts.
-const INLINE_BYTES: usize = 512 << 10;
+const NARROW_BYTES: usize = 512 << 10;
 /// Bytes that a thread reads in a nanosecond from the second-level cache.
 const NEAR_BYTES_A_NS: usize = 64;
 /// Bytes of a matrix that stays in the second-level caches from one product to the next: it is read in any order equally fast.
@@ -228,7 +228,7 @@ fn sums_of_parts<T: Copy + Send + Sync>(a: &[T], x: &[T], zero: T, dot: &(dyn Fn
 /// A valid matrix, with as many rows as `x` has elements, and room for as many results as it has columns; they overlap nothing.
 pub(crate) unsafe fn vector_times<T: Real>(x: &[T], b: Rows<T>, out: Out<T>) {
     let parts = b.rows.div_ceil(TERMS);
-    let strip = if b.bytes() < INLINE_BYTES { STRIP } else { strip(parts, b.columns) };
+    let strip = if b.bytes() < NARROW_BYTES { STRIP } else { strip(parts, b.columns) };
     let strips = b.columns.div_ceil(strip);
     let mut sums = vec![T::ZERO; parts * b.columns];
     let own = Out { ptr: sums.as_mut_ptr(), step: 1 };
