@@ -329,6 +329,14 @@ impl Compiler {
         texts
     }
 
+    /// The texts of those that were refused, and why; in an order that depends on nothing else.
+    pub fn refused(&self) -> Vec<(String, String)> {
+        let of = |slot: &Arc<Slot>| slot.error().map(|why| (slot.source.to_string(), why.to_string()));
+        let mut refused: Vec<_> = self.shared.all().iter().filter_map(of).collect();
+        refused.sort();
+        refused
+    }
+
     pub fn counters(&self) -> Counters {
         let get = |a: &AtomicU64| a.load(Ordering::Relaxed);
         let c = &self.shared.counters;
@@ -494,10 +502,14 @@ impl Shared {
         }
         let workshop = workshop.as_ref().expect("just made");
         let object = match &mut sink {
-            Some(sink) => workshop.compile_inside(source, &mut **sink)?,
-            None => workshop.compile_inside(source, &mut ())?,
+            Some(sink) => workshop.compile_inside(source, &mut **sink),
+            None => workshop.compile_inside(source, &mut ()),
         };
-        let loaded = crate::load(&object)?;
+        let made = object.and_then(|object| Ok((crate::load(&object)?, object)));
+        if let (Err(why), Some(sink)) = (&made, &mut sink) {
+            sink.refused(why);
+        }
+        let (loaded, object) = made?;
         counters.compile_ns.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         count(&counters.kernels_compiled);
         if let Some(cache) = self.cache() {

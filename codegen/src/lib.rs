@@ -48,6 +48,8 @@ pub enum Stage {
 pub trait Sink {
     fn wants(&self, stage: Stage) -> bool;
     fn take(&mut self, stage: Stage, text: &str);
+    /// There will be no code, and the prebuilt loops stay.
+    fn refused(&mut self, _why: &Error) {}
 }
 
 /// A sink that wants nothing.

@@ -84,6 +84,12 @@ pub fn kernels() -> Vec<String> {
     legate_jit_runtime::tier::kernels()
 }
 
+/// The texts of those that were refused, and why.
+#[pyfunction]
+pub fn kernels_refused() -> Vec<(String, String)> {
+    legate_jit_runtime::tier::refused()
+}
+
 /// Compiles kernels, given by their texts, for processors and GPUs by name (`host` is this machine): (compiled, present, what
 /// was refused and why).
 #[pyfunction]

@@ -145,6 +145,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(cache::cache_import, m)?)?;
     m.add_function(wrap_pyfunction!(cache::cache_compile, m)?)?;
     m.add_function(wrap_pyfunction!(cache::kernels, m)?)?;
+    m.add_function(wrap_pyfunction!(cache::kernels_refused, m)?)?;
     m.add_function(wrap_pyfunction!(cache::kernel_ptx, m)?)?;
     m.add_function(wrap_pyfunction!(cache::parse_bytes, m)?)?;
     Ok(())

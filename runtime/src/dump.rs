@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use legate_jit_codegen::{CpuTarget, Options, Sink, Source, Stage};
+use legate_jit_codegen::{CpuTarget, Error, Options, Sink, Source, Stage};
 use legate_jit_ir::dump::{Dumper, Request};
 use legate_jit_passes::cx::{Level, Look};
 
@@ -61,21 +61,22 @@ pub fn install(request: Request, target: Target, config: &mut Config, options: &
     options.sink = Some(Arc::new(move |source: &Source| {
         let label = dumper.next_kernel();
         let shown = |stage: &str| dumper.request().wants(stage);
-        if shown("kernel") {
-            dumper.stage(&label, "kernel", "the kernel as it is compiled", &[], &source.to_string());
-        }
+        let text = source.to_string();
+        dumper.stage(&label, "kernel", "the kernel as it is compiled", &[], &text);
         if let (true, Source::Kernel(kernel)) = (shown("ptx"), source) {
             let ptx = legate_jit_codegen::ptx(kernel, &target.gpu, target.libdevice.as_deref());
-            let text = ptx.unwrap_or_else(|e| format!("// {e}\n"));
-            dumper.stage(&label, "ptx", &format!("for {}", target.gpu), &[], &text);
+            let ptx = ptx.unwrap_or_else(|e| format!("// {e}\n"));
+            dumper.stage(&label, "ptx", &format!("for {}", target.gpu), &[], &ptx);
         }
-        Box::new(KernelSink { dumper: dumper.clone(), label })
+        Box::new(KernelSink { dumper: dumper.clone(), label, text })
     }));
 }
 
 struct KernelSink {
     dumper: Arc<Dumper>,
     label: String,
+    /// The kernel's.
+    text: String,
 }
 
 fn name(stage: Stage) -> (&'static str, &'static str) {
@@ -94,6 +95,12 @@ impl Sink for KernelSink {
     fn take(&mut self, stage: Stage, text: &str) {
         let (name, about) = name(stage);
         self.dumper.stage(&self.label, name, about, &[], text);
+    }
+
+    fn refused(&mut self, why: &Error) {
+        // (Again with the text, which it takes the place of in a folder.)
+        let note = format!("there is no code for it, so that the prebuilt loops run it: {why}");
+        self.dumper.stage(&self.label, "kernel", "the kernel as it is compiled", &[note], &self.text);
     }
 }
 

@@ -53,6 +53,11 @@ pub fn kernels() -> Vec<String> {
     COMPILER.get().map(|c| c.kernels()).unwrap_or_default()
 }
 
+/// The texts of the kernels that have no code, and why; the prebuilt loops run them.
+pub fn refused() -> Vec<(String, String)> {
+    COMPILER.get().map(|c| c.refused()).unwrap_or_default()
+}
+
 /// What the compiler has done; zeros where it was never needed.
 pub fn counters() -> Counters {
     COMPILER.get().map(|c| c.counters()).unwrap_or_default()

@@ -47,3 +47,12 @@ def planned():
     legate_jit._native.set_inline(False)
     yield
     legate_jit._native.set_inline(legate_jit.config()["LEGATE_JIT_INLINE"][0] != "off")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """Everything that the tests had computed has been compiled, but what only the prebuilt loops have."""
+    refused = [(text, why) for text, why in legate_jit._native.kernels_refused() if "has no vector form" not in why]
+    if refused:
+        print("\nNot compiled:", *(f"{why}\n{text}" for text, why in refused), sep="\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

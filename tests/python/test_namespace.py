@@ -130,6 +130,19 @@ def test_fallbacks_are_counted_and_reported():
     assert "linalg.tensorsolve" in text.getvalue() and "flushes" in text.getvalue()
 
 
+def test_kernels_that_have_no_code_are_reported():
+    program = (
+        "import legate_jit, legate_jit.numpy as np\n"
+        "x = np.arange(1_000_000)\n"
+        "for k in range(20):\n    y = np.gcd(x, k + 2) + k\n    legate_jit.sync()\n"
+        "legate_jit.report()\n"
+    )
+    done = python(program, LEGATE_JIT_TIER="compiled")
+    assert done.returncode == 0 and "gcd of [i64, i64] has no vector form" in done.stdout, done
+    done = python(program, LEGATE_JIT_TIER="compiled", LEGATE_JIT_DUMP="kernel")
+    assert "there is no code for it" in done.stderr, done
+
+
 def test_ordinary_work_never_falls_back():
     before = dict(_fallback.calls)
     a = ours.arange(60.0).reshape(3, 4, 5)

@@ -20,15 +20,20 @@ impl<'c, 'b> Emitter<'c, 'b> {
     }
 
     /// A function of the vector math library, by the narrowest of its vectors that has room for all lanes: vectors narrower
-    /// than any it has are filled up with copies of their lanes.
-    fn vmath_cpu(&self, level: Level, func: Func, e: Elem, args: &[V<'c>]) -> V<'c> {
-        let lanes = self.build.lanes;
+    /// than any it has are filled up with copies of their lanes; one wider than the target's (the eight sums of a leaf) goes
+    /// half by half.
+    fn vmath_cpu(&self, level: Level, func: Func, dtype: DType, args: &[V<'c>]) -> V<'c> {
+        let (lanes, e) = (self.build.lanes, Elem::of(dtype));
+        if lanes * e.bytes() > level.vector_bytes() {
+            let half = self.build.with_lanes(lanes / 2);
+            let part = |a, from| self.build.shuffle(e, a, a, &(from..from + half.lanes as i32).collect::<Vec<_>>());
+            let args: Vec<[V<'c>; 2]> =
+                args.iter().map(|&a| [0, half.lanes as i32].map(|from| part(a, from))).collect();
+            let [low, high] = Emitter::new(half).vmath_of_two(func, dtype, &args);
+            return half.shuffle(e, low, high, &(0..lanes as i32).collect::<Vec<_>>());
+        }
         let narrowest = if lanes == 1 { 1 } else { 16 / e.bytes() };
         let wide = self.build.with_lanes(lanes.max(narrowest));
-        debug_assert!(
-            wide.lanes * e.bytes() <= level.vector_bytes(),
-            "no vector of the body is wider than the target's"
-        );
         let float = if e == Elem::F32 { Float::F32 } else { Float::F64 };
         let name = Call::Vmath(func, Vector { float, lanes: wide.lanes as usize }).name();
         if wide.lanes == lanes {
@@ -44,7 +49,10 @@ impl<'c, 'b> Emitter<'c, 'b> {
     /// The same of two vectors, by one call where both fill their registers.
     fn vmath_of_two(&mut self, func: Func, dtype: DType, args: &[[V<'c>; 2]]) -> [V<'c>; 2] {
         let e = Elem::of(dtype);
-        let full = self.build.lanes * e.bytes() >= 32;
+        let full = match self.build.math {
+            Math::Cpu(level) => (32..=level.vector_bytes()).contains(&(self.build.lanes * e.bytes())),
+            Math::Gpu => false,
+        };
         match self.build.room().filter(|_| full) {
             Some(room) => {
                 let float = if e == Elem::F32 { Float::F32 } else { Float::F64 };
@@ -105,7 +113,7 @@ impl<'c> Emit for Emitter<'c, '_> {
 
     fn vmath(&mut self, func: Func, dtype: DType, args: &[V<'c>]) -> V<'c> {
         match self.build.math {
-            Math::Cpu(level) => self.vmath_cpu(level, func, Elem::of(dtype), args),
+            Math::Cpu(level) => self.vmath_cpu(level, func, dtype, args),
             Math::Gpu => {
                 self.build.call(&device_name(func.name(), Elem::of(dtype)), args, self.build.ty(Elem::of(dtype)))
             }

@@ -85,6 +85,11 @@ fn what_cannot_be_compiled_leaves_its_slot_empty() {
     let gcd = compiler.get(&one_op(Ufunc::Gcd, &[DType::I64, DType::I64], DType::I64));
     assert!(gcd.wait().is_none());
     assert!(gcd.error().is_some());
+    let refused = compiler.refused();
+    assert!(
+        refused.len() == 1 && refused[0].0.contains("gcd") && refused[0].1.contains("no vector form"),
+        "{refused:?}"
+    );
     assert_eq!(compiler.counters().kernels_refused, 1);
     assert!(compiler.get(&binary(Ufunc::Add)).wait().is_some(), "the service goes on");
     let nothing = Compiler::new(Options { target: None, ..Options::default() });

@@ -1,7 +1,7 @@
 //! Loading objects: whatever their bytes are, they are loaded or refused; and code that calls outside finds what it calls.
 
 use legate_jit_codegen::{CpuTarget, Object, Workshop, load};
-use legate_jit_ir::{DType, Ufunc};
+use legate_jit_ir::{DType, InnerStride, Ufunc};
 
 use crate::harness::one_op;
 
@@ -37,6 +37,29 @@ fn objects_with_any_bit_turned() {
         }
     }
     assert!(refused > 0);
+}
+
+/// Sums are taken in eight lanes whatever the vectors' width is; the math library has only vectors of the target.
+#[test]
+fn functions_are_called_for_vectors_of_the_target() {
+    for (name, bytes) in [("x86-64-v2", 16), ("x86-64-v3", 32), ("znver3", 32), ("x86-64-v4", 64)] {
+        let target = CpuTarget::named(name).unwrap();
+        let workshop = Workshop::new(&target).unwrap();
+        for (op, nin) in [(Ufunc::Exp, 1), (Ufunc::Sin, 1), (Ufunc::Hypot, 2)] {
+            for dtype in [DType::F32, DType::F64] {
+                let mut kernel = one_op(op, &vec![dtype; nin], dtype);
+                kernel.accesses[nin].inner = InnerStride::Leaves;
+                let object = workshop.compile(&kernel, &mut ()).unwrap();
+                assert!(!object.calls.is_empty());
+                for call in &object.calls {
+                    // As in `legate_jit_exp_f64x4`, or `…x4x2` for two such vectors.
+                    let lanes: usize = call.rsplit('_').next().unwrap().split('x').nth(1).unwrap().parse().unwrap();
+                    assert!(lanes == 1 || lanes * dtype.size() <= bytes, "{call} in the code for {name}");
+                }
+                assert!(!target.runs_here() || load(&object).is_ok(), "{op:?} for {name}");
+            }
+        }
+    }
 }
 
 #[test]

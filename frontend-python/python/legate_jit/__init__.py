@@ -53,7 +53,7 @@ def stats():
 
 
 def report(file=None):
-    """Prints which functions ran in NumPy and how often, and the counters."""
+    """Prints which functions ran in NumPy and how often, which kernels have no code and why, and the counters."""
     from ._fallback import calls
 
     counters = stats()
@@ -64,6 +64,11 @@ def report(file=None):
             print(f"  {name:<{width}}  {count}", file=file)
     else:
         print("No call ran in NumPy.", file=file)
+    refused = _native.kernels_refused()
+    if refused:
+        print("Kernels that could not be compiled (prebuilt loops ran them):", file=file)
+        for text, why in refused:
+            print(f"  {why}", *text.rstrip().splitlines(), sep="\n    ", file=file)
     width = max(map(len, counters))
     print("Counters:", file=file)
     for name, count in counters.items():
