@@ -153,16 +153,19 @@ pub fn fast_two_sum<V: Singles>(a: V, b: V) -> (V, V) {
 /// [`Singles::exponent_and_rest`] by the bits.
 #[inline(always)]
 fn exponent_and_rest<V: Singles>(x: V) -> (V, V) {
-    let parts = |x: V| {
-        let offset = x.isub(V::all(0.75));
-        (offset.high_bits(), x.isub(offset.and(V::bits(0x1ff << 23))))
-    };
     if !V::any(x.odd()) {
-        return parts(x);
+        return parts_of_normal(x);
     }
     let small = x.lt(V::all(f32::MIN_POSITIVE));
-    let (k, m) = parts(V::select(small, x * V::bits((127 + 24) << 23), x));
+    let (k, m) = parts_of_normal(V::select(small, x * V::bits((127 + 24) << 23), x));
     (V::select(small, k - V::all(24.0), k), m)
+}
+
+// (A function: closures need not be put in line, and where they are not, neither are the instructions in them.)
+#[inline(always)]
+fn parts_of_normal<V: Singles>(x: V) -> (V, V) {
+    let offset = x.isub(V::all(0.75));
+    (offset.high_bits(), x.isub(offset.and(V::bits(0x1ff << 23))))
 }
 
 #[inline(always)]

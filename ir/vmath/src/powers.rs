@@ -145,6 +145,11 @@ fn two_product<N: Number>(a: N, b: N) -> Pair<N> {
     Pair { hi, lo: a.fms(b, hi) }
 }
 
+#[inline(always)]
+fn square<N: Number>(x: N) -> Pair<N> {
+    two_product(x, x)
+}
+
 impl<N: Number> Pair<N> {
     #[inline(always)]
     pub fn of(x: N) -> Pair<N> {
@@ -187,16 +192,15 @@ impl<N: Number> Pair<N> {
 /// x^n: squares from the highest bit of n on, and a factor for each bit that is set.
 #[inline(always)]
 fn whole<N: Number>(x: N, n: i32) -> Pair<N> {
-    let square = || two_product(x, x);
     match n {
         1 => Pair::of(x),
-        2 => square(),
-        3 => square().times(x),
-        4 => square().squared(),
-        5 => square().squared().times(x),
-        6 => square().times(x).squared(),
-        7 => square().times(x).squared().times(x),
-        8 => square().squared().squared(),
+        2 => square(x),
+        3 => square(x).times(x),
+        4 => square(x).squared(),
+        5 => square(x).squared().times(x),
+        6 => square(x).times(x).squared(),
+        7 => square(x).times(x).squared().times(x),
+        8 => square(x).squared().squared(),
         _ => Pair::of(x.like(1.0)),
     }
 }

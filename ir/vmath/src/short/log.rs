@@ -90,7 +90,10 @@ pub fn log_of_sum<V: Singles>(u: V, rest: V, n: Option<V>) -> V {
     let i = offset.shr::<19>();
     let r = m.fms(i.lookup16(&LOG_C_F32), V::all(1.0));
     let k = offset.high_bits();
-    let k = n.map_or(k, |n| k + n);
+    let k = match n {
+        Some(n) => k + n,
+        None => k,
+    };
     let table = k.fma(V::all(LN2_POWER_F32), i.lookup16(&LOG_HI_F32));
     let lo = k.fma(V::all(LN2_POWER_REST_F32), i.lookup16(&LOG_LO_F32)) + rest;
     let (hi, hi_lo) = fast_two_sum(table, r);

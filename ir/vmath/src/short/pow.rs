@@ -10,7 +10,7 @@ use crate::single;
 #[inline(always)]
 pub fn pow<V: Singles>(x: V, y: V) -> V {
     let twice = y + y;
-    let short = ((twice + V::all(MAGIC)) - V::all(MAGIC)).eq(twice) & twice.abs().le(V::all(WHOLE as f32));
+    let short = rounded(twice).eq(twice) & twice.abs().le(V::all(WHOLE as f32));
     let short = short & V::all(0.0).lt(twice.abs());
     if !V::any(short) {
         return general(x, y);
@@ -23,7 +23,7 @@ pub fn pow<V: Singles>(x: V, y: V) -> V {
         let (r, inside) = (power(Single(x), exponent).0, within(x, exponent));
         return if all(inside) { r } else { V::select(inside, r, general(x, y)) };
     }
-    let whole = ((y + V::all(MAGIC)) - V::all(MAGIC)).eq(y) & short;
+    let whole = rounded(y).eq(y) & short;
     let inside = whole & near(x, y);
     if all(inside | y.eq(V::all(0.0))) {
         return whole_power(x, y);
@@ -95,12 +95,17 @@ fn signed<V: Singles>(y: V, r: V) -> V {
     let b = y.abs();
     let large = V::all(4_194_304.0).le(b);
     let far = V::all(16_777_216.0).le(b);
-    let round = |v: V| (v + V::all(MAGIC)) - V::all(MAGIC);
     let half = b * V::all(0.5);
     // Between them numbers have a place or none: their halves and quarters are below 2^23.
-    let whole = V::select(large, to_whole(b), round(b)).eq(b);
-    let even = V::select(large, to_whole(half), round(half)).eq(half);
+    let whole = V::select(large, to_whole(b), rounded(b)).eq(b);
+    let even = V::select(large, to_whole(half), rounded(half)).eq(half);
     V::select(whole | far, V::select(even | far, r, r.xor(V::all(-0.0))), V::all(f32::NAN))
+}
+
+/// The nearest integer of a number below 2^22.
+#[inline(always)]
+fn rounded<V: Singles>(x: V) -> V {
+    (x + V::all(MAGIC)) - V::all(MAGIC)
 }
 
 /// The nearest integer of a number below 2^31.
