@@ -249,10 +249,12 @@ pub struct Frame {
     pub dots: [*const c_void; 2],
     /// Not zero: BLAS adds the products of double precision up as [`GAPS`] says where the elements of a vector have others between them.
     pub gaps: i64,
-    /// The same for less than [`SHORT`] products of vectors without gaps, one after the other without being rounded.
+    /// The same for less than [`SHORT`] products of vectors without gaps: one after the other, as those that are left over.
     pub short: i64,
     /// The same for more of them: in [`PACKED`] vectors of so many sums; 0 where it is another order.
     pub packed: i64,
+    /// Not zero: the products that are left over are rounded before they are added.
+    pub rounded: i64,
     /// Memory of an instruction's, by its number, for so many bytes, in which none of the addresses lies. Null where there is none.
     pub memory: unsafe extern "C" fn(*mut c_void, u64, u64, *mut u8, *mut u8, *mut u8, *mut u8) -> *mut u8,
 }
@@ -270,7 +272,7 @@ pub const DOT_ALONE: usize = 1 << 12;
 
 /// How many products BLAS takes at a time where the elements of a vector have others between them, as machine code does it for several
 /// vectors side by side: of four products the first and the third are added and then added to one sum, the second and the fourth to
-/// another; the products that are left are added to the first sum without being rounded, and at last the two sums.
+/// another; the products that are left over are added to the first sum one after the other, and at last the two sums.
 pub const GAPS: usize = 4;
 
 /// See [`Frame::short`].
@@ -280,7 +282,7 @@ pub const SHORT: usize = 16;
 /// k-th sum. Of sums in vectors of eight, the upper halves are added to the lower ones; then once more so many vectors of half as many
 /// products may follow; then the vectors are added one after the other, and of that the upper half to the lower one. Of sums in vectors of
 /// four, the upper halves are added to the lower ones, then the first to the second, the third to the fourth, and these. Then the second
-/// sum is added to the first; what is left after multiples of 16 is added without being rounded.
+/// sum is added to the first, and what is left over after multiples of 16 one after the other.
 pub const PACKED: usize = 4;
 
 /// Bytes of rows that machine code may note before it asks for more room.

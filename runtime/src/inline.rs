@@ -39,7 +39,7 @@ use crate::trace::{PackedPerm, Part};
 use crate::vm::{Loop, Operation, cast_loop, operation};
 use crate::{Result, Store};
 
-pub(crate) use alike::{alike_now, find_some};
+pub(crate) use alike::{alike_now, each, find_some};
 pub(crate) use when::Inline;
 
 /// Bytes of a base of which a copy is made at once when somebody else keeps the old contents.
@@ -188,8 +188,11 @@ impl Session {
 
     /// The result of an elementwise operation, written where `to` shows it; false where that has to be recorded.
     pub(crate) fn map_into(&mut self, op: Ufunc, operands: &[Operand], l: &Signature, to: &Array) -> Result<bool> {
-        let in_one = to.layout.c_contiguous && to.dtype == l.out && self.inline.allows_in_place(to.size());
-        if !(in_one || self.inline.allows_more(to.size())) || !writes_apart(to) {
+        let size = to.size();
+        let allowed = self.inline.allows_in_place(size)
+            || self.inline.is_by_itself(size) && each(op, l).is_some_and(|each| self.inline.is_short(size, each));
+        let in_one = allowed && to.layout.c_contiguous && to.dtype == l.out;
+        if !(in_one || self.inline.allows_more(size)) || !writes_apart(to) {
             return Ok(false);
         }
         let Some(operation) = operation(op, l.ins()) else { return Ok(false) };
@@ -201,7 +204,7 @@ impl Session {
             return Ok(false);
         }
         let Some(out) = own(self, to)? else { return Ok(false) };
-        let (shape, item, n) = (to.shape(), to.dtype.size(), to.size());
+        let (shape, item, n) = (to.shape(), to.dtype.size(), size);
         // (Only now: one may have shared the memory that was copied.)
         let mut all = Sources::default();
         if !all.find(self, operands, l, n)? {

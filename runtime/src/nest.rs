@@ -169,8 +169,9 @@ impl Program {
         let needed = self.ir.code.iter().any(|ins| matches!(ins.op, Op::DotF64 | Op::DotF32));
         match if needed { blas::dots() } else { None } {
             Some(dots) => {
-                let blas::Orders { gaps, short, packed } = blas::orders();
-                ir::Frame { dots, gaps: gaps as i64, short: short as i64, packed, ..calls::FRAME }
+                let blas::Orders { gaps, short, packed, rounded } = blas::orders();
+                let [gaps, short, rounded] = [gaps, short, rounded].map(i64::from);
+                ir::Frame { dots, gaps, short, packed, rounded, ..calls::FRAME }
             }
             None => calls::FRAME,
         }

@@ -90,7 +90,8 @@ pub fn into_now(op: Ufunc, operands: &[Operand], out: &Array) -> Result<bool> {
     }
     let l = resolve(op, &types[..operands.len()])?;
     // (A comparison has an answer for numbers that the operands' type does not hold.)
-    if l.out != out.dtype || l.out == DType::Bool {
+    let any_number = |o: &Operand| matches!(o, Operand::Weak(_));
+    if l.out != out.dtype || l.out == DType::Bool && operands.iter().any(any_number) {
         return Ok(false);
     }
     lock().map_into(op, operands, l, out)

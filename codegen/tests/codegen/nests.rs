@@ -160,6 +160,7 @@ fn frame(log: *mut Old) -> Frame {
         gaps: 0,
         short: 0,
         packed: 0,
+        rounded: 0,
         memory: no_memory,
     }
 }
@@ -315,8 +316,13 @@ const PRODUCTS: &str = "nest ints 1 floats 1 views 6 memories 0 variable i0 {
 }
 ";
 
+/// Adds products that are left over to a sum, rounded ones or not.
+fn left_over(sum: f64, pairs: &[(f64, f64)], rounded: bool) -> f64 {
+    pairs.iter().fold(sum, |sum, &(x, y)| if rounded { sum + x * y } else { x.mul_add(y, sum) })
+}
+
 /// The sum of products in four vectors of so many sums.
-fn packed<const N: usize>(pairs: &[(f64, f64)]) -> f64 {
+fn packed<const N: usize>(pairs: &[(f64, f64)], rounded: bool) -> f64 {
     let mut sums = [[0.0f64; N]; PACKED];
     let long = pairs.len() & !(N * PACKED - 1);
     let add = |sums: &mut [[f64; N]; PACKED], pairs: &[(f64, f64)], lanes: usize| {
@@ -340,15 +346,17 @@ fn packed<const N: usize>(pairs: &[(f64, f64)]) -> f64 {
             (of(0) + of(1)) + (of(2) + of(3))
         }),
     };
-    pairs[whole..].iter().fold(two[0] + two[1], |sum, &(x, y)| x.mul_add(y, sum))
+    left_over(two[0] + two[1], &pairs[whole..], rounded)
 }
 
 #[test]
 fn products_are_added_up_in_the_order_that_is_told() {
-    type Sum = fn(&[(f64, f64)]) -> f64;
+    type Sum = fn(&[(f64, f64)], bool) -> f64;
     let (fours, eights): (Sum, Sum) = (packed::<4>, packed::<8>);
     // (The last one has vectors of four elements, as others are of no use to it.)
-    for (name, width, sum) in [("x86-64-v3", 4, fours), ("x86-64-v4", 8, eights), ("znver4", 8, eights)] {
+    let targets =
+        [("x86-64-v3", 4, true, fours), ("x86-64-v4", 8, false, eights), ("znver4", 8, false, eights)];
+    for (name, width, rounded, sum) in targets {
         let target = CpuTarget::named(name).unwrap();
         if !target.runs_here() {
             continue;
@@ -362,25 +370,27 @@ fn products_are_added_up_in_the_order_that_is_told() {
         let mut x: Vec<f64> = (0..ALL).map(|k| (k as f64 * 0.7).sin()).collect();
         let mut y: Vec<f64> = (0..ALL).map(|k| (k as f64 * 1.3).cos()).collect();
         let mut out = vec![0.0; ALL];
-        let run = |orders: [i64; 2], x: &mut [f64], y: &mut [f64], out: &mut [f64]| {
+        let run = |orders: [i64; 3], x: &mut [f64], y: &mut [f64], out: &mut [f64]| {
             let mut views = [x, y, out, &mut [], &mut [], &mut []].map(Vector::of);
             let (mut ints, mut floats) = ([0i64], [0.0f64]);
             let mut log = vec![Old { place: 0, bits: 0 }; 2 * ALL];
             let mut frame = frame(log.as_mut_ptr());
             (frame.ints, frame.floats) = (ints.as_mut_ptr(), floats.as_mut_ptr());
             (frame.views, frame.next, frame.rounds, frame.fuel) = (views.as_mut_ptr().cast(), 1, ALL as i64 - 1, 1000);
-            [frame.short, frame.packed] = orders;
+            [frame.short, frame.packed, frame.rounded] = orders;
             // SAFETY: the frame has all that the code reads, and room for what it notes.
             unsafe { code(&raw mut frame) }
         };
-        assert_eq!(run([1, width], &mut x, &mut y, &mut out), GO_ON);
+        assert_eq!(run([1, width, rounded as i64], &mut x, &mut y, &mut out), GO_ON);
         for n in 1..ALL {
             let pairs: Vec<(f64, f64)> = (0..n).map(|k| (x[n - 1 - k], y[k])).collect();
-            let want = if n < SHORT { pairs.iter().fold(0.0, |sum, &(x, y)| x.mul_add(y, sum)) } else { sum(&pairs) };
+            let want = if n < SHORT { left_over(0.0, &pairs, rounded) } else { sum(&pairs, rounded) };
             assert_eq!(out[n].to_bits(), want.to_bits(), "{name} {n}");
         }
         // Where the order is another one somebody else is asked.
-        assert_eq!(run([0, 12], &mut x, &mut y, &mut out), GO_ON);
-        assert!(out[1..].iter().all(|sum| sum.is_nan()));
+        for other in [[0, 12, rounded as i64], [1, width, !rounded as i64]] {
+            assert_eq!(run(other, &mut x, &mut y, &mut out), GO_ON);
+            assert!(out[1..].iter().all(|sum| sum.is_nan()));
+        }
     }
 }

@@ -10,6 +10,7 @@
 use std::sync::OnceLock;
 
 use legate_jit_ir::promote::{ArgType, int_out_of_bounds};
+use legate_jit_ir::ufunc::resolve::Signature;
 use legate_jit_ir::{DType, Scalar, Ufunc};
 
 use super::{at_rest, made, run, takes};
@@ -59,6 +60,12 @@ fn find(op: Ufunc, dtype: DType) -> Option<Known> {
     let bytes = op.nin() * dtype.size() + l.out.size();
     let each = (bytes as f32 * 0.006).max(legate_jit_passes::cost::work(op, dtype) as f32 * 0.06);
     Some(Known { operation: operation(op, l.ins())?, out: l.out, each })
+}
+
+/// Nanoseconds for an element, about, of an operation on arguments of one type.
+#[inline]
+pub(crate) fn each(op: Ufunc, l: &Signature) -> Option<f32> {
+    known(op, *l.ins().first()?).filter(|known| known.out == l.out).map(|known| known.each)
 }
 
 /// A number as an element beside an array of this type; `None` where the two would meet in another type, or are out of bounds.

@@ -40,6 +40,7 @@ pub(super) const FRAME: Frame = Frame {
     gaps: 0,
     short: 0,
     packed: 0,
+    rounded: 0,
     memory,
 };
 

@@ -308,8 +308,8 @@ impl<'c, 'b> Nest<'c, 'b> {
         let (x, y) = (self.column(rounds, ins.b), self.column(rounds, ins.c));
         let n = x.shape[0];
         let int = |b: Build<'c, 'b>, n: i64| b.int(Elem::I64, n);
-        let known = self.b.load(Elem::I64, self.field(std::mem::offset_of!(Frame, gaps)));
-        self.go_if(self.b.compare("arith.cmpi", EQUAL, known, int(self.b, 0)), single);
+        let known = self.has_order(std::mem::offset_of!(Frame, gaps), 1);
+        self.go_if(self.b.op("arith.xori", &[known, self.b.int(Elem::I1, 1)], Elem::I1), single);
         self.go_if(self.b.compare("arith.cmpi", NOT_EQUAL, n, y.shape[0]), single);
         let few = self.b.op("arith.subi", &[n, int(self.b, 1)], Elem::I64);
         self.go_if(self.b.compare("arith.cmpi", NOT_BELOW, few, int(self.b, DOT_ALONE as i64)), single);
@@ -697,7 +697,7 @@ impl<'c, 'b> Nest<'c, 'b> {
             let wide = b.with_lanes(rounds.lanes);
             let (x, y) = (self.element(&wide, vectors, &x, i), self.element(&wide, vectors, &y, i));
             let pairs = x.into_iter().zip(y).zip(sums);
-            pairs.map(|((x, y), sum)| wide.op("llvm.intr.fma", &[x, y, sum], Elem::F64)).collect()
+            pairs.map(|((x, y), sum)| self.add_left_over(&wide, x, y, sum)).collect()
         });
         (0..parts).map(|k| wide.op("arith.addf", &[first[k], sums[parts + k]], Elem::F64)).collect()
     }

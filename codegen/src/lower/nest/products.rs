@@ -25,6 +25,28 @@ impl<'c, 'b> Nest<'c, 'b> {
         if self.b.math == Math::Cpu(Level::V4) { 8 } else { 4 }
     }
 
+    /// Whether it is taken to round the products that are left over.
+    fn rounds_left_over(&self) -> bool {
+        self.b.math == Math::Cpu(Level::V3)
+    }
+
+    /// Whether a field of the frame has this number, and BLAS adds what is left over as this code does.
+    pub(super) fn has_order(&self, at: usize, number: i64) -> V<'c> {
+        let b = self.b;
+        let has = |at: usize, number: i64| {
+            b.compare("arith.cmpi", EQUAL, b.load(Elem::I64, self.field(at)), b.int(Elem::I64, number))
+        };
+        self.both(has(at, number), has(std::mem::offset_of!(Frame, rounded), self.rounds_left_over() as i64))
+    }
+
+    /// Adds products that are left over to sums.
+    pub(super) fn add_left_over(&self, b: &Build<'c, 'b>, x: V<'c>, y: V<'c>, sum: V<'c>) -> V<'c> {
+        match self.rounds_left_over() {
+            true => b.op("arith.addf", &[sum, b.op("arith.mulf", &[x, y], Elem::F64)], Elem::F64),
+            false => b.op("llvm.intr.fma", &[x, y, sum], Elem::F64),
+        }
+    }
+
     /// The sum of products of two vectors.
     pub(super) fn dot(&mut self, n: usize, ins: &Ins) {
         let done = self.new_block();
@@ -96,14 +118,10 @@ impl<'c, 'b> Nest<'c, 'b> {
         self.jump_if(fits, packed, on);
         self.b.block = packed;
         let b = self.b;
-        let known = |at: usize| b.load(Elem::I64, self.field(at));
         let sums = self.sums_at_once();
-        let int = |n: i64| b.int(Elem::I64, n);
-        let in_order = known(std::mem::offset_of!(Frame, short));
-        let in_order = b.compare("arith.cmpi", NOT_EQUAL, in_order, int(0));
-        let is_short = b.compare("arith.cmpi", LESS, n, int(SHORT as i64));
-        let by_lanes = known(std::mem::offset_of!(Frame, packed));
-        let by_lanes = b.compare("arith.cmpi", EQUAL, by_lanes, int(sums as i64));
+        let in_order = self.has_order(std::mem::offset_of!(Frame, short), 1);
+        let is_short = b.compare("arith.cmpi", LESS, n, b.int(Elem::I64, SHORT as i64));
+        let by_lanes = self.has_order(std::mem::offset_of!(Frame, packed), sums as i64);
         let is_known = b.select(is_short, in_order, by_lanes);
         let go = self.new_block();
         self.jump_if(is_known, go, on);
@@ -137,12 +155,12 @@ impl<'c, 'b> Nest<'c, 'b> {
         }
     }
 
-    /// Adds products to a sum one after the other, without rounding them.
+    /// Adds products to a sum one after the other.
     fn in_order(&self, [x, y]: [Vector<'c>; 2], [from, to]: [V<'c>; 2], sum: V<'c>) -> V<'c> {
         let one = self.b.int(Elem::I64, 1);
         let sums = self.b.for_state(from, to, one, &[sum], |b, i, sum| {
             let at = |vector| self.elements(b, vector, i);
-            vec![b.op("llvm.intr.fma", &[at(x), at(y), sum[0]], Elem::F64)]
+            vec![self.add_left_over(b, at(x), at(y), sum[0])]
         });
         sums[0]
     }
@@ -207,8 +225,7 @@ impl<'c, 'b> Nest<'c, 'b> {
             let b = self.b;
             let int = |n: i64| b.int(Elem::I64, n);
             let packed = |seen: &Seen<'c>| b.compare("arith.cmpi", EQUAL, seen.strides[0], int(8));
-            let known = b.load(Elem::I64, self.field(std::mem::offset_of!(Frame, short)));
-            let known = b.compare("arith.cmpi", NOT_EQUAL, known, int(0));
+            let known = self.has_order(std::mem::offset_of!(Frame, short), 1);
             let few = b.op("arith.subi", &[n, int(1)], Elem::I64);
             let few = b.compare("arith.cmpi", BELOW, few, int(SHORT as i64 - 1));
             let same = b.compare("arith.cmpi", EQUAL, n, other.shape[0]);
@@ -235,7 +252,7 @@ impl<'c, 'b> Nest<'c, 'b> {
                 let at = b.offset(from.ptr, b.op("arith.muli", &[index, from.strides[0]], Elem::I64), Elem::I8);
                 let (x, y) =
                     (self.load_at(b, Elem::F64, at), self.load_at(b, Elem::F64, b.offset(other.ptr, i, Elem::F64)));
-                vec![b.op("llvm.intr.fma", &[x, y, sum[0]], Elem::F64)]
+                vec![self.add_left_over(b, x, y, sum[0])]
             });
             self.set_float(ins.a, sums[0]);
             self.jump(done);
