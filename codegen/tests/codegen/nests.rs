@@ -354,8 +354,7 @@ fn products_are_added_up_in_the_order_that_is_told() {
     type Sum = fn(&[(f64, f64)], bool) -> f64;
     let (fours, eights): (Sum, Sum) = (packed::<4>, packed::<8>);
     // (The last one has vectors of four elements, as others are of no use to it.)
-    let targets =
-        [("x86-64-v3", 4, true, fours), ("x86-64-v4", 8, false, eights), ("znver4", 8, false, eights)];
+    let targets = [("x86-64-v3", 4, true, fours), ("x86-64-v4", 8, false, eights), ("znver4", 8, false, eights)];
     for (name, width, rounded, sum) in targets {
         let target = CpuTarget::named(name).unwrap();
         if !target.runs_here() {

@@ -13,8 +13,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::{machine, pool, prefetch};
-use lanes::TOGETHER;
 pub(crate) use lanes::{ROWS, Real};
+use lanes::{TOGETHER, one_by_one_bytes};
 
 /// Bytes of a matrix from which on it is cut into narrow strips where it has few parts.
 const NARROW_BYTES: usize = 512 << 10;
@@ -24,9 +24,6 @@ const NEAR_BYTES_A_NS: usize = 64;
 const NEAR_BYTES: usize = 4 << 20;
 /// Bytes of the matrix that a task should read at least.
 const TASK_BYTES: usize = 96 << 10;
-/// Bytes of a row that comes from memory from which on it is summed by itself: 100 000 rows of 200 f64 are read at 27 GB/s so on one thread
-/// of a Zen 4, and at 15 several side by side.
-const ONE_BY_ONE_BYTES: usize = 768;
 /// The most tasks for each thread that are needed for none to wait for others.
 const TASKS: usize = 32;
 /// Terms of a sum that are added up for themselves where sums are cut: a multiple of the rows that a step takes. As many rows
@@ -276,6 +273,7 @@ pub(crate) unsafe fn add_some<T: Real>(x: &[T], b: Rows<T>, rows: Range<usize>, 
     let mut rooms: [Vec<T>; ROWS] = std::array::from_fn(|_| Vec::new());
     // SAFETY: rows and columns of the matrix.
     unsafe {
+        let far = b.bytes() > machine::second_level_cache();
         if b.stride == 1 && b.bytes() <= NEAR_BYTES {
             let whole = rows.len() / ROWS * ROWS;
             let first = b.ptr.offset(row as isize * b.step).add(columns.start);
@@ -286,7 +284,7 @@ pub(crate) unsafe fn add_some<T: Real>(x: &[T], b: Rows<T>, rows: Range<usize>, 
             let mut r = row..;
             let lines = rooms.each_mut().map(|room| b.line(r.next().unwrap_or(row), columns.clone(), room));
             let factors = x[row..].first_chunk().expect("an element of x for each row");
-            T::add_rows(y, lines, factors);
+            T::add_rows(y, lines, factors, far);
             row += ROWS;
         }
         for (r, &factor) in x[row..rows.end].iter().enumerate() {
@@ -321,7 +319,8 @@ pub(crate) unsafe fn rows_times_vector<T: Real>(a: Rows<T>, rows: Range<usize>, 
     // SAFETY: rows of the matrix, and their results.
     unsafe {
         // Short rows are read as they lie, unless most of their time would be the ends of their sums.
-        let one_by_one = a.is_short() && a.columns * size_of::<T>() >= ONE_BY_ONE_BYTES;
+        let near = a.bytes() <= machine::second_level_cache();
+        let one_by_one = a.is_short() && a.columns * size_of::<T>() >= one_by_one_bytes();
         while !one_by_one && row < end && end - rows.start >= TOGETHER {
             // The last rows are done with some before them once more, rather than one by one.
             row = row.min(end - TOGETHER);
@@ -330,7 +329,7 @@ pub(crate) unsafe fn rows_times_vector<T: Real>(a: Rows<T>, rows: Range<usize>, 
                 prefetch::ahead_of(a.ptr.wrapping_offset(row as isize * a.step), TOGETHER * a.columns);
             }
             let lines = rooms.each_mut().map(|room| a.line(r.next().unwrap_or(row), 0..a.columns, room));
-            for sum in T::dots(lines, x) {
+            for sum in T::dots(lines, x, near) {
                 out.set(row, sum);
                 row += 1;
             }

@@ -12,6 +12,15 @@ pub(crate) const ROWS: usize = 8;
 /// reading rows side by side gets more out of memory: one row at a time 26 GB/s, four 30, eight 1 to 2 % more than four (and
 /// 7 % where memory is in small pages).
 pub(super) const TOGETHER: usize = 8;
+/// Bytes of a short row that comes from memory from which on it is summed by itself: 100 000 rows of 200 f64 are read at 27 GB/s so on one
+/// thread of a Zen 4, and at 15 several side by side. (The ends of eight sums are added up together in wide vectors; in narrow ones there
+/// is nothing to gain: 500 000 rows of 32 f64 at 9.8 and 8.0 GB/s on a Zen 3.)
+pub(super) fn one_by_one_bytes() -> usize {
+    if isa() == Isa::Avx512 { 768 } else { 0 }
+}
+
+/// Bytes ahead that are asked for in each row where rows that lie in memory are added up.
+const AHEAD: usize = 512;
 /// Rows that are multiplied by two vectors at a time.
 pub(super) const FEW: usize = TOGETHER / 2;
 
@@ -21,10 +30,10 @@ pub(crate) trait Real: Copy + Neg<Output = Self> + Sub<Output = Self> + Send + S
 
     /// The sum of the products. Both have the same length.
     fn dot(row: &[Self], x: &[Self]) -> Self;
-    /// The same for some rows side by side, each with the bits that it has alone.
-    fn dots(rows: [&[Self]; TOGETHER], x: &[Self]) -> [Self; TOGETHER];
-    /// Adds x[r] times row r to y, for the rows together. The rows are as long as y.
-    fn add_rows(y: &mut [Self], rows: [&[Self]; ROWS], x: &[Self; ROWS]);
+    /// The same for some rows side by side, each with the bits that it has alone; `near`: they are in the second-level cache.
+    fn dots(rows: [&[Self]; TOGETHER], x: &[Self], near: bool) -> [Self; TOGETHER];
+    /// Adds x[r] times row r to y, for the rows together. The rows are as long as y; `far`: no second-level cache has them.
+    fn add_rows(y: &mut [Self], rows: [&[Self]; ROWS], x: &[Self; ROWS], far: bool);
     /// The same for several steps, with the same bits. The next row is `step` elements further.
     ///
     /// # Safety
@@ -101,34 +110,58 @@ macro_rules! vectors {
 
         #[target_feature(enable = $features)]
         pub fn dot(row: &[$t], x: &[$t]) -> $t {
-            use std::arch::x86_64::*;
-            let ([blocks], i) = whole_blocks(&[row], x);
+            let ([block], i) = whole_blocks(&[row], x);
             let n = x.len().min(row.len());
-            let mut total = [0.0; $lanes];
-            for (v, block) in blocks.into_iter().enumerate() {
-                // SAFETY: the block's vectors are as long as the array.
-                unsafe { $store(total.as_mut_ptr().add(v * $width), block) };
-            }
-            for (sum, (r, x)) in total.iter_mut().zip(row[i..n].iter().zip(&x[i..n])) {
-                add_product!($isa, *sum, *r, *x);
-            }
-            let mut half = $lanes / 2;
-            while half > 0 {
-                for l in 0..half {
-                    total[l] += total[l + half];
+            across(block, &row[i..n], &x[i..n])
+        }
+
+        /// The sum of a block's lanes, and of the products of what lies behind the whole blocks: each lane and the one half of them further,
+        /// until one is left.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn across(mut block: Block, row: &[$t], x: &[$t]) -> $t {
+            use std::arch::x86_64::*;
+            add_rest(&mut block, row, x);
+            let mut vectors = $lanes / $width;
+            while vectors > 1 {
+                vectors /= 2;
+                for v in 0..vectors {
+                    block[v] = $add(block[v], block[v + vectors]);
                 }
-                half /= 2;
             }
-            total[0]
+            // (Arrays of their own, so that they stay in registers.)
+            let (mut sixteen, mut eight, mut four, mut two) = ([0.0; 16], [0.0; 8], [0.0; 4], [0.0; 2]);
+            // SAFETY: a vector is no longer than the array.
+            unsafe { $store(sixteen.as_mut_ptr(), block[0]) };
+            for l in 0..8 {
+                eight[l] = if $width > 8 { sixteen[l] + sixteen[l + 8] } else { sixteen[l] };
+            }
+            for l in 0..4 {
+                four[l] = if $width > 4 { eight[l] + eight[l + 4] } else { eight[l] };
+            }
+            for l in 0..2 {
+                two[l] = if $width > 2 { four[l] + four[l + 2] } else { four[l] };
+            }
+            two[0] + two[1]
         }
 
         /// The first vector of columns from `j` on that is not done: `N` of them at a time, whose sums stay in registers while the
-        /// rows are read one after the other.
+        /// rows are read one after the other, and what is `AHEAD` bytes further in each is asked for.
         #[inline]
         #[target_feature(enable = $features)]
-        fn strips<const N: usize>(y: &mut [$t], rows: &[&[$t]; ROWS], x: &[$t; ROWS], mut j: usize) -> usize {
+        fn strips<const N: usize, const AHEAD: usize>(
+            y: &mut [$t],
+            rows: &[&[$t]; ROWS],
+            x: &[$t; ROWS],
+            mut j: usize,
+        ) -> usize {
             use std::arch::x86_64::*;
             while j + N * $width <= y.len() {
+                if AHEAD > 0 {
+                    for row in rows {
+                        _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().wrapping_add(j).wrapping_byte_add(AHEAD).cast());
+                    }
+                }
                 // SAFETY: y and the rows are longer than the last of these columns.
                 unsafe {
                     // (Closures would not have the instruction set, and would be called.)
@@ -164,12 +197,15 @@ macro_rules! vectors {
         }
 
         #[target_feature(enable = $features)]
-        pub fn add_rows(y: &mut [$t], rows: [&[$t]; ROWS], x: &[$t; ROWS]) {
+        pub fn add_rows(y: &mut [$t], rows: [&[$t]; ROWS], x: &[$t; ROWS], far: bool) {
+            const LINE: usize = 64 / size_of::<$t>() / $width;
             for row in &rows {
                 assert!(row.len() >= y.len(), "rows as long as the sums");
             }
-            let whole = strips::<4>(y, &rows, x, 0);
-            let whole = strips::<1>(y, &rows, x, whole);
+            // (Vectors of a whole line are as fast without being asked for.)
+            let whole =
+                if far && LINE > 1 { strips::<LINE, AHEAD>(y, &rows, x, 0) } else { strips::<4, 0>(y, &rows, x, 0) };
+            let whole = strips::<1, 0>(y, &rows, x, whole);
             if whole < y.len() {
                 rest(y, &rows, x, whole);
             }
@@ -195,6 +231,59 @@ macro_rules! one_by_one {
         }
     };
 }
+
+/// Adds to a block's sums the products of the elements that whole blocks leave: one by one.
+macro_rules! rest_by_one {
+    ($isa:ident, $t:ident, $lanes:literal, $features:literal, $width:literal, $load:ident $store:ident) => {
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn add_rest(block: &mut Block, row: &[$t], x: &[$t]) {
+            use std::arch::x86_64::*;
+            let mut sums = [0.0; $lanes];
+            // SAFETY: the block's vectors are as long as the array.
+            unsafe {
+                for (v, &sum) in block.iter().enumerate() {
+                    $store(sums.as_mut_ptr().add(v * $width), sum);
+                }
+                for (sum, (r, x)) in sums.iter_mut().zip(row.iter().zip(x)) {
+                    add_product!($isa, *sum, *r, *x);
+                }
+                for (v, sum) in block.iter_mut().enumerate() {
+                    *sum = $load(sums.as_ptr().add(v * $width));
+                }
+            }
+        }
+    };
+}
+
+/// The same under a mask; `$masked` is a sum after the products of so many elements.
+macro_rules! rest_by_mask {
+    ($t:ident, $lanes:literal, $features:literal, $width:literal, $load:ident $fma:ident
+     |$n:ident, $row:ident, $x:ident, $sum:ident| $masked:expr) => {
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn add_rest(block: &mut Block, row: &[$t], x: &[$t]) {
+            use std::arch::x86_64::*;
+            let n = row.len().min(x.len());
+            for v in 0..$lanes / $width {
+                let at = v * $width;
+                if at >= n {
+                    break;
+                }
+                let ($n, $sum) = (n - at, block[v]);
+                // SAFETY: the elements before n.
+                unsafe {
+                    let ($row, $x) = (row.as_ptr().add(at), x.as_ptr().add(at));
+                    block[v] = if $n >= $width { $fma($load($row), $load($x), $sum) } else { $masked };
+                }
+            }
+        }
+    };
+}
+
+/// The first elements of a vector that begins as many before the middle.
+static FIRST_F32: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+static FIRST_F64: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
 
 /// The same under a mask, and the sums of the rows of a step: the lanes of all of them are added up together, as one row's are.
 macro_rules! masked {
@@ -353,10 +442,41 @@ macro_rules! masked {
     };
 }
 
+/// Rows side by side where the registers have no room for the sums of all: memory gives more if all are read at a time, with their sums in
+/// the first-level cache; the second-level cache does not.
+macro_rules! side_by_side {
+    ($t:ident, $features:literal) => {
+        #[target_feature(enable = $features)]
+        pub fn dots(rows: [&[$t]; TOGETHER], x: &[$t], near: bool) -> [$t; TOGETHER] {
+            let mut results = [0.0; TOGETHER];
+            if near {
+                for (some, results) in rows.as_chunks::<FEW>().0.iter().zip(results.as_chunks_mut().0) {
+                    *results = some_dots(some, x);
+                }
+            } else {
+                results = some_dots(&rows, x);
+            }
+            results
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn some_dots<const R: usize>(rows: &[&[$t]; R], x: &[$t]) -> [$t; R] {
+            let n = rows.iter().fold(x.len(), |n, row| n.min(row.len()));
+            let (blocks, i) = whole_blocks(rows, x);
+            let mut results = [0.0; R];
+            for r in 0..R {
+                results[r] = across(blocks[r], &rows[r][i..n], &x[i..n]);
+            }
+            results
+        }
+    };
+}
+
 /// What complex products are made of (`complex.rs`): rows and two vectors at a time, so that a row is read once.
 macro_rules! dots_of_two {
-    ($isa:ident, $t:ident, $lanes:literal, $features:literal, $vector:ident, $width:literal,
-     $zero:ident $load:ident $store:ident |$a:ident, $b:ident, $c:ident| $fma:expr) => {
+    ($t:ident, $lanes:literal, $features:literal, $width:literal,
+     $zero:ident $load:ident |$a:ident, $b:ident, $c:ident| $fma:expr) => {
         #[target_feature(enable = $features)]
         pub fn dots_of_two(rows: [&[$t]; FEW], x: [&[$t]; 2]) -> [[$t; 2]; FEW] {
             use std::arch::x86_64::*;
@@ -381,24 +501,9 @@ macro_rules! dots_of_two {
                 }
             }
             let mut results = [[0.0; 2]; FEW];
-            for (r, sums) in sums.iter().enumerate() {
-                for (k, sum) in sums.iter().enumerate() {
-                    let mut total = [0.0; $lanes];
-                    for (v, &vector) in sum.iter().enumerate() {
-                        // SAFETY: the vectors together are as long as the array.
-                        unsafe { $store(total.as_mut_ptr().add(v * $width), vector) };
-                    }
-                    for (sum, (r, x)) in total.iter_mut().zip(rows[r][whole..n].iter().zip(&x[k][whole..n])) {
-                        add_product!($isa, *sum, *r, *x);
-                    }
-                    let mut half = $lanes / 2;
-                    while half > 0 {
-                        for l in 0..half {
-                            total[l] += total[l + half];
-                        }
-                        half /= 2;
-                    }
-                    results[r][k] = total[0];
+            for (r, sums) in sums.into_iter().enumerate() {
+                for (k, sum) in sums.into_iter().enumerate() {
+                    results[r][k] = across(sum, &rows[r][whole..n], &x[k][whole..n]);
                 }
             }
             results
@@ -500,39 +605,50 @@ macro_rules! rows {
 macro_rules! real {
     ($t:ident, $lanes:literal,
      ($v128:ident, $w128:literal, $zero128:ident $load128:ident $store128:ident $splat128:ident $add128:ident $mul128:ident),
-     ($v256:ident, $w256:literal, $zero256:ident $load256:ident $store256:ident $splat256:ident $add256:ident $mul256:ident $fma256:ident),
+     ($v256:ident, $w256:literal, $zero256:ident $load256:ident $store256:ident $splat256:ident $add256:ident $mul256:ident $fma256:ident
+      $first256:ident $maskload256:ident $blend256:ident $cast256:ident),
      ($v512:ident, $w512:literal, $zero512:ident $load512:ident $store512:ident $splat512:ident $add512:ident $mul512:ident $fma512:ident),
      ($m512:ident, $maskz512:ident $mask_store512:ident $mask_fma512:ident |$sums512:ident| $tree512:expr)) => {
         mod $t {
             pub mod base {
-                use super::super::{FEW, ROWS};
+                use super::super::{AHEAD, FEW, ROWS, TOGETHER};
                 vectors!(base, $t, $lanes, "sse2", $v128, $w128,
                     $zero128 $load128 $store128 $splat128 $add128 $mul128 |a, b, c| $add128($mul128(a, b), c));
                 rows!(base, $t, "sse2");
+                side_by_side!($t, "sse2");
                 steps_of_two!(base, $t, "sse2", $v128, $w128,
                     $zero128 $load128 $store128 $splat128 |a, b, c| $add128($mul128(a, b), c));
-                dots_of_two!(base, $t, $lanes, "sse2", $v128, $w128,
-                    $zero128 $load128 $store128 |a, b, c| $add128($mul128(a, b), c));
+                dots_of_two!($t, $lanes, "sse2", $w128, $zero128 $load128 |a, b, c| $add128($mul128(a, b), c));
+                rest_by_one!(base, $t, $lanes, "sse2", $w128, $load128 $store128);
                 one_by_one!(base, $t, "sse2");
             }
             pub mod avx2 {
-                use super::super::{FEW, ROWS};
+                use super::super::{AHEAD, FEW, ROWS, TOGETHER};
                 vectors!(avx2, $t, $lanes, "avx2,fma", $v256, $w256,
                     $zero256 $load256 $store256 $splat256 $add256 $mul256 |a, b, c| $fma256(a, b, c));
                 rows!(avx2, $t, "avx2,fma");
+                side_by_side!($t, "avx2,fma");
                 steps_of_two!(avx2, $t, "avx2,fma", $v256, $w256,
                     $zero256 $load256 $store256 $splat256 |a, b, c| $fma256(a, b, c));
-                dots_of_two!(avx2, $t, $lanes, "avx2,fma", $v256, $w256,
-                    $zero256 $load256 $store256 |a, b, c| $fma256(a, b, c));
+                dots_of_two!($t, $lanes, "avx2,fma", $w256, $zero256 $load256 |a, b, c| $fma256(a, b, c));
+                rest_by_mask!($t, $lanes, "avx2,fma", $w256, $load256 $fma256 |n, row, x, sum| {
+                    let mask = _mm256_loadu_si256(super::super::$first256.as_ptr().add($w256 - n).cast());
+                    let all = $fma256($maskload256(row, mask), $maskload256(x, mask), sum);
+                    $blend256(sum, all, $cast256(mask))
+                });
                 one_by_one!(avx2, $t, "avx2,fma");
             }
             pub mod avx512 {
-                use super::super::{FEW, ROWS, TOGETHER};
+                use super::super::{AHEAD, FEW, ROWS, TOGETHER};
                 vectors!(avx512, $t, $lanes, "avx512f,avx512vl,avx512dq,avx512bw", $v512, $w512,
                     $zero512 $load512 $store512 $splat512 $add512 $mul512 |a, b, c| $fma512(a, b, c));
                 rows!(avx512, $t, "avx512f,avx512vl,avx512dq,avx512bw");
                 steps_of_two!(avx512, $t, "avx512f,avx512vl,avx512dq,avx512bw", $v512, $w512,
                     $zero512 $load512 $store512 $splat512 |a, b, c| $fma512(a, b, c));
+                rest_by_mask!($t, $lanes, "avx512f,avx512vl,avx512dq,avx512bw", $w512, $load512 $fma512 |n, row, x, sum| {
+                    let mask: $m512 = (1 << n) - 1;
+                    $mask_fma512($maskz512(mask, row), $maskz512(mask, x), sum, mask)
+                });
                 masked!($t, "avx512f,avx512vl,avx512dq,avx512bw", $v512, $m512, $w512,
                     $zero512 $load512 $store512 $maskz512 $mask_store512 $splat512 $add512 $mul512 $fma512 $mask_fma512, |$sums512| $tree512);
             }
@@ -553,24 +669,26 @@ macro_rules! real {
                 }
             }
 
-            /// Narrower vectors have no registers for the sums of several rows.
             #[inline]
-            fn dots(rows: [&[$t]; TOGETHER], x: &[$t]) -> [$t; TOGETHER] {
-                match isa() {
-                    // SAFETY: as above.
-                    Isa::Avx512 => unsafe { $t::avx512::dots(rows, x) },
-                    Isa::Base | Isa::Avx2 => rows.map(|row| Self::dot(row, x)),
+            fn dots(rows: [&[$t]; TOGETHER], x: &[$t], near: bool) -> [$t; TOGETHER] {
+                // SAFETY: as above.
+                unsafe {
+                    match isa() {
+                        Isa::Base => $t::base::dots(rows, x, near),
+                        Isa::Avx2 => $t::avx2::dots(rows, x, near),
+                        Isa::Avx512 => $t::avx512::dots(rows, x),
+                    }
                 }
             }
 
             #[inline]
-            fn add_rows(y: &mut [$t], rows: [&[$t]; ROWS], x: &[$t; ROWS]) {
+            fn add_rows(y: &mut [$t], rows: [&[$t]; ROWS], x: &[$t; ROWS], far: bool) {
                 // SAFETY: as above.
                 unsafe {
                     match isa() {
-                        Isa::Base => $t::base::add_rows(y, rows, x),
-                        Isa::Avx2 => $t::avx2::add_rows(y, rows, x),
-                        Isa::Avx512 => $t::avx512::add_rows(y, rows, x),
+                        Isa::Base => $t::base::add_rows(y, rows, x, far),
+                        Isa::Avx2 => $t::avx2::add_rows(y, rows, x, far),
+                        Isa::Avx512 => $t::avx512::add_rows(y, rows, x, far),
                     }
                 }
             }
@@ -584,7 +702,7 @@ macro_rules! real {
                     for (s, x) in x.as_chunks().0.iter().enumerate() {
                         let row = |r: usize| first.wrapping_offset((s * ROWS + r) as isize * step);
                         let rows = std::array::from_fn(|r| std::slice::from_raw_parts(row(r), y.len()));
-                        Self::add_rows(y, rows, x);
+                        Self::add_rows(y, rows, x, false);
                     }
                 }
             }
@@ -639,7 +757,8 @@ real!(
     f32,
     16,
     (__m128, 4, _mm_setzero_ps _mm_loadu_ps _mm_storeu_ps _mm_set1_ps _mm_add_ps _mm_mul_ps),
-    (__m256, 8, _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_add_ps _mm256_mul_ps _mm256_fmadd_ps),
+    (__m256, 8, _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_add_ps _mm256_mul_ps _mm256_fmadd_ps
+     FIRST_F32 _mm256_maskload_ps _mm256_blendv_ps _mm256_castsi256_ps),
     (__m512, 16, _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_add_ps _mm512_mul_ps _mm512_fmadd_ps),
     (__mmask16, _mm512_maskz_loadu_ps _mm512_mask_storeu_ps _mm512_mask3_fmadd_ps |sums| {
         let halves = |a, b| _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
@@ -665,7 +784,8 @@ real!(
     f64,
     8,
     (__m128d, 2, _mm_setzero_pd _mm_loadu_pd _mm_storeu_pd _mm_set1_pd _mm_add_pd _mm_mul_pd),
-    (__m256d, 4, _mm256_setzero_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_add_pd _mm256_mul_pd _mm256_fmadd_pd),
+    (__m256d, 4, _mm256_setzero_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_add_pd _mm256_mul_pd _mm256_fmadd_pd
+     FIRST_F64 _mm256_maskload_pd _mm256_blendv_pd _mm256_castsi256_pd),
     (__m512d, 8, _mm512_setzero_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_add_pd _mm512_mul_pd _mm512_fmadd_pd),
     (__mmask8, _mm512_maskz_loadu_pd _mm512_mask_storeu_pd _mm512_mask3_fmadd_pd |sums| {
         let halves = |a, b| _mm512_add_pd(_mm512_shuffle_f64x2::<0x44>(a, b), _mm512_shuffle_f64x2::<0xee>(a, b));
