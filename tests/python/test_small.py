@@ -320,6 +320,27 @@ def test_who_asks_for_all_of_every_result_has_them_at_once():
     assert counted(whole, 1000)[0] > 900
     assert_same(x, want * 2.5)
 
+    # Into an array that is there, too; what is written may be what is read, or lie over it.
+    into, flags = ours.empty(4000), ours.empty(4000, bool)
+
+    def written():
+        ours.multiply(a, 2.5, out=into)
+        legate_jit.sync()
+        ours.less(a, into, out=flags)
+        legate_jit.sync()
+
+    assert counted(written, 1000)[0] > 1800
+    assert_same(into, want * 2.5)
+    assert_same(flags, want < want * 2.5)
+    mine, theirs = ours.array(want), want.copy()
+    for np, b in ((ours, mine), (numpy, theirs)):
+        for _ in range(100):
+            np.subtract(b[1:], b[:-1], out=b[1:])
+            legate_jit.sync()
+            np.negative(b, out=b)
+            legate_jit.sync()
+    assert_same(mine, theirs)
+
     # One element of a result does not need the others.
     def element():
         assert (a * 2.5)[7] == 17.5

@@ -363,6 +363,8 @@ mod tests {
             (700, 301),
             (2100, 40),
             (3, 5000),
+            // (No cache has it.)
+            (2600, 301),
         ] {
             let step = n + 3;
             let (a, x, z) = (numbers(m * step, 1), numbers(n, 5), numbers(m, 9));

@@ -18,11 +18,13 @@ pub(crate) struct Orders {
     pub(crate) rounded: bool,
 }
 
+/// Numbers to be multiplied.
+type Pairs = [(f64, f64)];
 /// Adds the products of pairs to a sum, as far as nothing else is said of them.
-type LeftOver = fn(f64, &[(f64, f64)]) -> f64;
+type LeftOver = fn(f64, &Pairs) -> f64;
 
 /// The sum of products of pairs, as `Frame::gaps` says.
-fn with_gaps(pairs: &[(f64, f64)], left_over: LeftOver) -> f64 {
+fn with_gaps(pairs: &Pairs, left_over: LeftOver) -> f64 {
     let (mut first, mut second) = (0.0, 0.0);
     let groups = pairs.chunks_exact(GAPS);
     let rest = groups.remainder();
@@ -35,17 +37,17 @@ fn with_gaps(pairs: &[(f64, f64)], left_over: LeftOver) -> f64 {
 }
 
 /// One after the other, without rounding the products.
-fn fused(sum: f64, pairs: &[(f64, f64)]) -> f64 {
+fn fused(sum: f64, pairs: &Pairs) -> f64 {
     pairs.iter().fold(sum, |sum, &(x, y)| x.mul_add(y, sum))
 }
 
 /// The same with rounded ones.
-fn rounded(sum: f64, pairs: &[(f64, f64)]) -> f64 {
+fn rounded(sum: f64, pairs: &Pairs) -> f64 {
     pairs.iter().fold(sum, |sum, &(x, y)| sum + x * y)
 }
 
 /// The same as `Frame::packed` says of vectors of eight sums.
-fn in_eights(pairs: &[(f64, f64)], left_over: LeftOver) -> f64 {
+fn in_eights(pairs: &Pairs, left_over: LeftOver) -> f64 {
     let (long, rest) = pairs.split_at(pairs.len() & !(8 * PACKED - 1));
     let (half, rest) = rest.split_at(rest.len() & !(4 * PACKED - 1));
     let eights = in_vectors([[0.0; 8]; PACKED], long);
@@ -55,14 +57,14 @@ fn in_eights(pairs: &[(f64, f64)], left_over: LeftOver) -> f64 {
 }
 
 /// The same for vectors of four.
-fn in_fours(pairs: &[(f64, f64)], left_over: LeftOver) -> f64 {
+fn in_fours(pairs: &Pairs, left_over: LeftOver) -> f64 {
     let (long, rest) = pairs.split_at(pairs.len() & !(4 * PACKED - 1));
     let twos = in_vectors([[0.0; 4]; PACKED], long).map(|v| [v[0] + v[2], v[1] + v[3]]);
     let all = [0, 1].map(|k| (twos[0][k] + twos[1][k]) + (twos[2][k] + twos[3][k]));
     left_over(all[0] + all[1], rest)
 }
 
-fn in_vectors<const N: usize>(mut sums: [[f64; N]; PACKED], pairs: &[(f64, f64)]) -> [[f64; N]; PACKED] {
+fn in_vectors<const N: usize>(mut sums: [[f64; N]; PACKED], pairs: &Pairs) -> [[f64; N]; PACKED] {
     for (k, &(x, y)) in pairs.iter().enumerate() {
         let sum = &mut sums[k / N % PACKED][k % N];
         *sum = x.mul_add(y, *sum);
@@ -78,7 +80,7 @@ pub(super) fn found(blas: &Blas) -> Orders {
         (state >> 11) as f64 / (1u64 << 53) as f64 - 0.4
     };
     let numbers: Vec<f64> = (0..DOT_ALONE * 7).map(|_| random()).collect();
-    let same = |n: usize, steps: [usize; 2], sum: &dyn Fn(&[(f64, f64)]) -> f64| {
+    let same = |n: usize, steps: [usize; 2], sum: &dyn Fn(&Pairs) -> f64| {
         let (x, y) = (&numbers[..], &numbers[numbers.len() - n * steps[1]..]);
         let pairs: Vec<(f64, f64)> = (0..n).map(|i| (x[i * steps[0]], y[i * steps[1]])).collect();
         let [by_x, by_y] = steps.map(|step| step as i64);
@@ -90,7 +92,7 @@ pub(super) fn found(blas: &Blas) -> Orders {
     let orders = |left_over: LeftOver| {
         let gaps = lengths().all(|n| STEPS.iter().all(|&steps| same(n, steps, &|pairs| with_gaps(pairs, left_over))));
         let short = (1..SHORT).all(|n| same(n, [1, 1], &|pairs| left_over(0.0, pairs)));
-        let all = |sum: fn(&[(f64, f64)], LeftOver) -> f64| {
+        let all = |sum: fn(&Pairs, LeftOver) -> f64| {
             let mut lengths = (SHORT..140).chain(lengths().filter(|&n| n >= SHORT));
             lengths.all(|n| same(n, [1, 1], &|pairs| sum(pairs, left_over)))
         };
