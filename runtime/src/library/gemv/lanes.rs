@@ -446,6 +446,7 @@ macro_rules! masked {
 /// the first-level cache; the second-level cache does not.
 macro_rules! side_by_side {
     ($t:ident, $features:literal) => {
+        /// See the trait's function.
         #[target_feature(enable = $features)]
         pub fn dots(rows: [&[$t]; TOGETHER], x: &[$t], near: bool) -> [$t; TOGETHER] {
             let mut results = [0.0; TOGETHER];
@@ -611,11 +612,10 @@ macro_rules! real {
      ($m512:ident, $maskz512:ident $mask_store512:ident $mask_fma512:ident |$sums512:ident| $tree512:expr)) => {
         mod $t {
             pub mod base {
-                use super::super::{AHEAD, FEW, ROWS, TOGETHER};
+                use super::super::{AHEAD, FEW, ROWS};
                 vectors!(base, $t, $lanes, "sse2", $v128, $w128,
                     $zero128 $load128 $store128 $splat128 $add128 $mul128 |a, b, c| $add128($mul128(a, b), c));
                 rows!(base, $t, "sse2");
-                side_by_side!($t, "sse2");
                 steps_of_two!(base, $t, "sse2", $v128, $w128,
                     $zero128 $load128 $store128 $splat128 |a, b, c| $add128($mul128(a, b), c));
                 dots_of_two!($t, $lanes, "sse2", $w128, $zero128 $load128 |a, b, c| $add128($mul128(a, b), c));
@@ -674,7 +674,8 @@ macro_rules! real {
                 // SAFETY: as above.
                 unsafe {
                     match isa() {
-                        Isa::Base => $t::base::dots(rows, x, near),
+                        // (For these sums there is not even room in registers for two rows.)
+                        Isa::Base => rows.map(|row| $t::base::dot(row, x)),
                         Isa::Avx2 => $t::avx2::dots(rows, x, near),
                         Isa::Avx512 => $t::avx512::dots(rows, x),
                     }
