@@ -247,13 +247,13 @@ pub struct Frame {
     /// BLAS's functions for such a sum in double and in single precision, or null: machine code calls them where both vectors run
     /// forwards and have at most [`DOT_ALONE`] elements.
     pub dots: [*const c_void; 2],
-    /// Not zero: BLAS adds the products of double precision up as [`GAPS`] says where the elements of a vector have others between them.
+    /// 1: BLAS adds the products of double precision up as [`GAPS`] says where the elements of a vector have others between them.
     pub gaps: i64,
     /// The same for less than [`SHORT`] products of vectors without gaps: one after the other, as those that are left over.
     pub short: i64,
     /// The same for more of them: in [`PACKED`] vectors of so many sums; 0 where it is another order.
     pub packed: i64,
-    /// Not zero: the products that are left over are rounded before they are added.
+    /// 1: the products that are left over are rounded before they are added.
     pub rounded: i64,
     /// Memory of an instruction's, by its number, for so many bytes, in which none of the addresses lies. Null where there is none.
     pub memory: unsafe extern "C" fn(*mut c_void, u64, u64, *mut u8, *mut u8, *mut u8, *mut u8) -> *mut u8,

@@ -12,5 +12,6 @@ def test_instructions_are_in_line():
     nm = shutil.which("nm")
     assert nm, "nm comes with the compiler"
     listed = subprocess.run([nm, "-C", legate_jit._native.__file__], capture_output=True, text=True, check=True).stdout
+    assert "legate_jit_vmath::" in listed, "the symbols are there"
     apart = {line.split(" ", 2)[2] for line in listed.splitlines() if "core_arch::x86" in line and "::_mm" in line}
     assert not apart, sorted(apart)

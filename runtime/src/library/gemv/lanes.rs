@@ -146,10 +146,10 @@ macro_rules! vectors {
         }
 
         /// The first vector of columns from `j` on that is not done: `N` of them at a time, whose sums stay in registers while the
-        /// rows are read one after the other, and what is `AHEAD` bytes further in each is asked for.
+        /// rows are read one after the other, and what is `SOON` bytes further in each is asked for.
         #[inline]
         #[target_feature(enable = $features)]
-        fn strips<const N: usize, const AHEAD: usize>(
+        fn strips<const N: usize, const SOON: usize>(
             y: &mut [$t],
             rows: &[&[$t]; ROWS],
             x: &[$t; ROWS],
@@ -157,9 +157,9 @@ macro_rules! vectors {
         ) -> usize {
             use std::arch::x86_64::*;
             while j + N * $width <= y.len() {
-                if AHEAD > 0 {
+                if SOON > 0 {
                     for row in rows {
-                        _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().wrapping_add(j).wrapping_byte_add(AHEAD).cast());
+                        _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().wrapping_add(j).wrapping_byte_add(SOON).cast());
                     }
                 }
                 // SAFETY: y and the rows are longer than the last of these columns.
@@ -202,7 +202,7 @@ macro_rules! vectors {
             for row in &rows {
                 assert!(row.len() >= y.len(), "rows as long as the sums");
             }
-            // (Vectors of a whole line are as fast without being asked for.)
+            // (Not tried with vectors of a whole line.)
             let whole =
                 if far && LINE > 1 { strips::<LINE, AHEAD>(y, &rows, x, 0) } else { strips::<4, 0>(y, &rows, x, 0) };
             let whole = strips::<1, 0>(y, &rows, x, whole);
