@@ -78,9 +78,7 @@ fn fill(law: Law, from: &mut State, numbers: &mut [u64]) -> Result<(), String> {
             numbers.fill(low as u64);
             Ok(())
         }
-        Law::Integers { low, range } if range <= u32::MAX as u64 => {
-            drawn(from, numbers, &move |raw: &mut Halves| low.wrapping_add(below_u32(raw, range as u32) as i64) as u64)
-        }
+        Law::Integers { low, range } if range <= u32::MAX as u64 => drawn(from, numbers, &Below::new(low, range)),
         Law::Integers { low, range: u64::MAX } => each(from, numbers, move |raw| raw.wrapping_add(low as u64)),
         Law::Integers { low, range } => {
             drawn(from, numbers, &move |raw: &mut Raw| below_u64(raw, range).wrapping_add(low as u64))
@@ -163,17 +161,74 @@ fn at_the_edge(raw: &mut impl Words, layer: usize, r: u64, x: f64) -> Option<f64
     }
 }
 
-/// A number from 0 to `range` (inclusive, not all 32 bits): Lemire, "Fast Random Integer Generation in an Interval", 2019.
-fn below_u32(raw: &mut Halves, range: u32) -> u32 {
-    let Some(count) = range.checked_add(1) else { return raw.next() };
-    let mut product = raw.next() as u64 * count as u64;
-    if (product as u32) < count {
-        let least = (u32::MAX - range) % count;
-        while (product as u32) < least {
-            product = raw.next() as u64 * count as u64;
+/// How a number is made of raw ones.
+trait Draw<S>: Sync {
+    fn one(&self, source: &mut S) -> u64;
+
+    /// As many as one likes.
+    fn many(&self, source: &mut S, numbers: &mut [u64]) {
+        numbers.fill_with(|| self.one(source));
+    }
+}
+
+impl<S, F: Fn(&mut S) -> u64 + Sync> Draw<S> for F {
+    fn one(&self, source: &mut S) -> u64 {
+        self(source)
+    }
+}
+
+/// Numbers from `low` on that are less than `count` above it, at most 2³² of them: Lemire, "Fast Random Integer Generation in an
+/// Interval", 2019. A half whose product's lower half is less than `least` is rejected.
+struct Below {
+    low: u64,
+    count: u64,
+    least: u64,
+}
+
+impl Below {
+    /// From `low` to `low + range`, inclusive.
+    fn new(low: i64, range: u64) -> Below {
+        let count = range + 1;
+        Below { low: low as u64, count, least: (1 << 32) % count }
+    }
+
+    /// What is made of a half, and (in the highest bit) whether it is rejected.
+    #[inline(always)]
+    fn of(&self, half: u64) -> (u64, u64) {
+        let product = half * self.count;
+        ((product >> 32).wrapping_add(self.low), (product & u32::MAX as u64).wrapping_sub(self.least))
+    }
+}
+
+impl Draw<Halves> for Below {
+    fn one(&self, source: &mut Halves) -> u64 {
+        loop {
+            let (number, rejected) = self.of(source.next() as u64);
+            if rejected >> 63 == 0 {
+                return number;
+            }
         }
     }
-    (product >> 32) as u32
+
+    fn many(&self, source: &mut Halves, numbers: &mut [u64]) {
+        let (runs, rest) = numbers.as_chunks_mut::<RUN>();
+        for run in runs {
+            let halves = source.run();
+            let mut any = 0;
+            for (number, &half) in run.iter_mut().zip(&halves) {
+                let (of, rejected) = self.of(half as u64);
+                *number = of;
+                any |= rejected;
+            }
+            if any >> 63 == 0 {
+                continue;
+            }
+            let made = halves.iter().map(|&half| self.of(half as u64)).filter(|(_, rejected)| rejected >> 63 == 0);
+            let kept = run.iter_mut().zip(made).map(|(to, (number, _))| *to = number).count();
+            run[kept..].fill_with(|| self.one(source));
+        }
+        rest.fill_with(|| self.one(source));
+    }
 }
 
 /// The same with raw numbers of 64 bits, for ranges that need them.
@@ -209,6 +264,8 @@ struct Raw {
 
 /// Raw numbers that are made at a time.
 const AHEAD: usize = 128;
+/// Halves that are looked at together.
+const RUN: usize = 32;
 
 impl Raw {
     #[inline(always)]
@@ -219,6 +276,17 @@ impl Raw {
         let number = self.ahead[self.used];
         self.used += 1;
         number
+    }
+
+    #[inline(always)]
+    fn run(&mut self, numbers: &mut [u64]) {
+        match self.ahead.get(self.used..self.used + numbers.len()) {
+            Some(ahead) => {
+                numbers.copy_from_slice(ahead);
+                self.used += numbers.len();
+            }
+            None => numbers.fill_with(|| self.next()),
+        }
     }
 
     #[inline(never)]
@@ -264,6 +332,27 @@ impl Halves {
             return self.number as u32;
         }
         (self.number >> 32) as u32
+    }
+
+    /// The next ones.
+    #[inline(always)]
+    fn run(&mut self) -> [u32; RUN] {
+        let mut words = [0; RUN / 2];
+        self.raw.run(&mut words);
+        self.place += RUN as u64;
+        let mut halves = [0; RUN];
+        if self.has_half {
+            // (The lower half of the last word comes before what is left.)
+            for (pair, word) in halves.as_chunks_mut::<2>().0.iter_mut().zip(words) {
+                *pair = [(self.number >> 32) as u32, word as u32];
+                self.number = word;
+            }
+        } else {
+            for (pair, word) in halves.as_chunks_mut::<2>().0.iter_mut().zip(words) {
+                *pair = [word as u32, (word >> 32) as u32];
+            }
+        }
+        halves
     }
 
     /// Where the first half is.
@@ -332,11 +421,7 @@ struct Block {
 }
 
 /// Numbers that take as many raw ones as `one` asks for.
-fn drawn<S: Source>(
-    from: &mut State,
-    numbers: &mut [u64],
-    one: &(impl Fn(&mut S) -> u64 + Sync),
-) -> Result<(), String> {
+fn drawn<S: Source>(from: &mut State, numbers: &mut [u64], law: &impl Draw<S>) -> Result<(), String> {
     let (mut done, mut start) = (0, 0);
     let most = BLOCKS_A_THREAD * pool::threads();
     let length = (numbers.len() as u64 / most as u64).clamp(BLOCK.start, BLOCK.end);
@@ -349,7 +434,7 @@ fn drawn<S: Source>(
         pool::run(blocks.len(), &|k, _| {
             let first = start + k as u64 * length;
             let mut block = blocks[k].lock().unwrap_or_else(PoisonError::into_inner);
-            block.draw(S::new(&state, first), first + length, one);
+            block.draw(S::new(&state, first), first + length, law);
         })?;
         let mut rest = &mut numbers[done..];
         let mut copies = Vec::new();
@@ -359,7 +444,7 @@ fn drawn<S: Source>(
         let mut last = None;
         for block in &mut drawn {
             let begun = at;
-            let (between, use_from) = block.link(&state, at, one);
+            let (between, use_from) = block.link(&state, at, law);
             let own = &block.numbers[use_from..];
             let most = rest.len();
             let here = between.len().min(most);
@@ -371,7 +456,7 @@ fn drawn<S: Source>(
             rest = left;
             at = block.end;
             if rest.is_empty() {
-                last = Some(block.place_after(&state, begun, here, use_from..use_from + take, one));
+                last = Some(block.place_after(&state, begun, here, use_from..use_from + take, law));
                 break;
             }
         }
@@ -390,7 +475,7 @@ fn drawn<S: Source>(
 }
 
 impl Block {
-    fn draw<S: Source>(&mut self, mut source: S, end: u64, one: &impl Fn(&mut S) -> u64) {
+    fn draw<S: Source>(&mut self, mut source: S, end: u64, law: &impl Draw<S>) {
         self.heads.clear();
         self.marks.clear();
         // (A draw takes a raw number at least.)
@@ -398,6 +483,13 @@ impl Block {
         let mut drawn = 0;
         while source.place() < end {
             self.marks.push(source.place());
+            // (A draw of many takes few more raw numbers than they are.)
+            let room = end - source.place();
+            if drawn >= HEADS && room >= 2 * MARK as u64 {
+                law.many(&mut source, &mut self.numbers[drawn..][..MARK]);
+                drawn += MARK;
+                continue;
+            }
             for number in self.numbers[drawn..].iter_mut().take(MARK) {
                 if source.place() >= end {
                     break;
@@ -405,7 +497,7 @@ impl Block {
                 if drawn < HEADS {
                     self.heads.push(source.place());
                 }
-                *number = one(&mut source);
+                *number = law.one(&mut source);
                 drawn += 1;
             }
         }
@@ -414,7 +506,7 @@ impl Block {
     }
 
     /// What has to be drawn from `at` on, where the block before ends, until a draw of this block begins; and the number of that draw.
-    fn link<S: Source>(&mut self, from: &State, at: u64, one: &impl Fn(&mut S) -> u64) -> (Vec<u64>, usize) {
+    fn link<S: Source>(&mut self, from: &State, at: u64, law: &impl Draw<S>) -> (Vec<u64>, usize) {
         let mut between = Vec::new();
         let mut source: Option<S> = None;
         let mut place = at;
@@ -425,11 +517,11 @@ impl Block {
             // (After the last head, or with a block that ended before it began to be needed, all of it is drawn again.)
             if self.heads.last().is_none_or(|&last| place > last) {
                 let end = self.end.max(place);
-                self.draw(S::new(from, at), end, one);
+                self.draw(S::new(from, at), end, law);
                 return (Vec::new(), 0);
             }
             let source = source.get_or_insert_with(|| S::new(from, at));
-            between.push(one(source));
+            between.push(law.one(source));
             place = source.place();
         }
     }
@@ -441,7 +533,7 @@ impl Block {
         begun: u64,
         between: usize,
         own: Range<usize>,
-        one: &impl Fn(&mut S) -> u64,
+        law: &impl Draw<S>,
     ) -> u64 {
         let (mut source, left): (S, usize) = if own.is_empty() {
             (S::new(from, begun), between)
@@ -449,7 +541,7 @@ impl Block {
             (S::new(from, self.marks[(own.end - 1) / MARK]), (own.end - 1) % MARK + 1)
         };
         for _ in 0..left {
-            one(&mut source);
+            law.one(&mut source);
         }
         source.place()
     }
@@ -458,6 +550,17 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A number from 0 to `range`, as Lemire has it.
+    fn below_u32(raw: &mut Halves, range: u32) -> u64 {
+        let count = range as u64 + 1;
+        loop {
+            let product = raw.next() as u64 * count;
+            if product as u32 as u64 >= (1 << 32) % count {
+                return product >> 32;
+            }
+        }
+    }
 
     /// One number after the other.
     fn in_order<S: Source>(from: &State, n: usize, one: impl Fn(&mut S) -> u64) -> (Vec<u64>, State) {
@@ -477,7 +580,7 @@ mod tests {
                 in_order(from, n, |raw: &mut Raw| (mean + deviation * standard(raw)).to_bits())
             }
             Law::Integers { low, range } if range <= u32::MAX as u64 => {
-                in_order(from, n, |raw: &mut Halves| (low + below_u32(raw, range as u32) as i64) as u64)
+                in_order(from, n, |raw: &mut Halves| (low as u64).wrapping_add(below_u32(raw, range as u32)))
             }
             Law::Integers { low, range } => {
                 in_order(from, n, |raw: &mut Raw| below_u64(raw, range).wrapping_add(low as u64))
@@ -500,6 +603,22 @@ mod tests {
             }
         }
         assert!(draw_few(Law::Integers { low: 0, range: 9 }, &[1], &mut || 0).is_err());
+    }
+
+    #[test]
+    fn many_integers_are_those_that_come_one_by_one() {
+        for range in [1, 2, 9, 999_999, (1 << 31) + 7, u32::MAX / 3 * 2, u32::MAX - 1, u32::MAX] {
+            for (n, has_half) in [(0, true), (31, false), (32, true), (64, false), (517, true), (4000, false)] {
+                let from = State { state: 0x4321 << 80 | 7, increment: 0xcba << 66 | 1, half: 0x9876_5432, has_half };
+                let law = Below::new(-5, range as u64);
+                let (numbers, after) =
+                    in_order(&from, n, |raw: &mut Halves| (-5i64 as u64).wrapping_add(below_u32(raw, range)));
+                let (mut source, mut drawn) = (Halves::new(&from, 0), vec![0; n]);
+                law.many(&mut source, &mut drawn);
+                assert_eq!(drawn, numbers, "{n} up to {range}");
+                assert_eq!(Halves::left(&from, source.place()), after, "{n} up to {range}");
+            }
+        }
     }
 
     /// Blocks of 64 raw numbers (`BLOCK`), of which some laws reject a half: draws go from one block to the next all the time.

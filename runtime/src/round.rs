@@ -311,7 +311,9 @@ impl Round {
         let start = |address: usize| starts.iter().position(|s| *s == Value::Store(address));
         let numbers = unchanged(s, seen, &value, &ends, start)?;
         let steps = steps(trace, first, from)?;
-        Some(Round::of(shown, steps, ends, numbers, (&bases_then, &bases)))
+        let mut round = Round::of(shown, steps, ends, numbers, (&bases_then, &bases));
+        round.length = Length::from(s.known_records);
+        Some(round)
     }
 
     /// A round after which what lay on the first of these bases lies on the second ones.

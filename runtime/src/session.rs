@@ -34,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) in_part: bool,
     /// The last trace ran by a plan.
     pub(crate) planned_last: bool,
+    /// Records of traces of late whose plans were known: the most, but the longer ago the less.
+    pub(crate) known_records: usize,
     /// Memory in which some of the part's records had best leave their results.
     pub(crate) places: Vec<(u32, Arc<crate::Store>)>,
     pub(crate) plans: PlanCache,
@@ -210,6 +212,7 @@ impl Session {
             part: Trace::default(),
             in_part: false,
             planned_last: false,
+            known_records: 0,
             places: Vec::new(),
             plans: PlanCache::default(),
             ahead: Ahead::default(),
@@ -507,6 +510,7 @@ impl Session {
             Some(plan) => {
                 self.counters.plan_hits += 1;
                 if !self.in_part {
+                    self.known_records = self.trace.recs.len().max(self.known_records - self.known_records / 8);
                     self.inline.flushed(&self.trace, false);
                 }
                 plan

@@ -620,3 +620,32 @@ def test_random_loops_have_numpys_bits(statements, rounds, n, times):
     legate_jit._native.look_for_loops()
     for _ in range(times):
         assert_equal(program(ours, rounds), expected)
+
+
+def test_rounds_go_into_traces_as_long_as_the_program_made_them():
+    """A program whose loop went over memory as one trace is not cut into short ones, with plans of their own, once its rounds are
+    repeated."""
+
+    def program(np, start):
+        u = start
+        for _ in range(20):
+            around = np.roll(u, 1, 0) + np.roll(u, -1, 0) + np.roll(u, 1, 1) + np.roll(u, -1, 1)
+            u = u + 0.2 * (around - 4.0 * u) - 0.01 * u * u
+        return u
+
+    start = field(ours, 3, n=300)
+
+    def run(times):
+        for _ in range(times):
+            got = program(ours, start)
+            legate_jit.sync()
+        return got
+
+    run(4)
+    legate_jit._native.look_for_loops()
+    before = legate_jit.stats()
+    got = run(4)
+    after = legate_jit.stats()
+    assert after["rounds_repeated"] - before["rounds_repeated"] > 40
+    assert after["plans"] == before["plans"] and after["flushes"] - before["flushes"] == 4
+    assert_equal(got, program(numpy, numpy.array(start)))

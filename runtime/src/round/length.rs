@@ -46,6 +46,11 @@ impl Default for Length {
 }
 
 impl Length {
+    /// Traces as long as those are that the program has recorded itself until now: theirs were planned too.
+    pub fn from(known: usize) -> Length {
+        Length { records: known.max(SHORT), ..Length::default() }
+    }
+
     /// Records of a trace, at most.
     pub fn records(&self, most: usize) -> usize {
         self.records.min(most)
