@@ -126,6 +126,10 @@ impl Moved<'_> {
     }
 }
 
+/// Elements of a round's records, in the mean, from which on it is not repeated: to record them takes next to nothing of what they take
+/// themselves, and the program's own traces have their plans.
+const LARGE: usize = 1 << 18;
+
 /// A round that can be repeated.
 pub struct Round {
     shown: Vec<Shown>,
@@ -286,6 +290,10 @@ impl Round {
         let trace = &s.trace;
         let first = seen.at;
         if seen.apart != s.apart() || trace.exported || trace.recs.len() == first || held.len() != seen.held.len() {
+            return None;
+        }
+        let records = &trace.versions[first..];
+        if records.iter().map(|version| version.full.size).sum::<usize>() > LARGE * records.len() {
             return None;
         }
         if held.iter().any(|a| is_exported(a.base.current.get(&s.token), s)) {

@@ -626,26 +626,39 @@ def test_rounds_go_into_traces_as_long_as_the_program_made_them():
     """A program whose loop went over memory as one trace is not cut into short ones, with plans of their own, once its rounds are
     repeated."""
 
-    def program(np, start):
+    def program(np, start, rounds):
         u = start
-        for _ in range(20):
+        for _ in rounds:
             around = np.roll(u, 1, 0) + np.roll(u, -1, 0) + np.roll(u, 1, 1) + np.roll(u, -1, 1)
             u = u + 0.2 * (around - 4.0 * u) - 0.01 * u * u
         return u
 
-    start = field(ours, 3, n=300)
+    start = field(ours, 3, n=500)
 
-    def run(times):
-        for _ in range(times):
-            got = program(ours, start)
+    def run(rounds):
+        for _ in range(4):
+            got = program(ours, start, rounds)
             legate_jit.sync()
         return got
 
-    run(4)
+    # (Only loops over a range are looked at.)
+    run(list(range(20)))
     legate_jit._native.look_for_loops()
     before = legate_jit.stats()
-    got = run(4)
+    got = run(range(20))
     after = legate_jit.stats()
     assert after["rounds_repeated"] - before["rounds_repeated"] > 40
     assert after["plans"] == before["plans"] and after["flushes"] - before["flushes"] == 4
-    assert_equal(got, program(numpy, numpy.array(start)))
+    assert_equal(got, program(numpy, numpy.array(start), range(20)))
+
+
+def test_rounds_of_large_arrays_are_the_programs_own():
+    """What recording takes does not matter there, and the program's traces have their plans."""
+
+    def program(np):
+        u = field(np, 4, n=600)
+        for _ in range(N):
+            u = u + 0.1 * (np.roll(u, 1, 0) - u)
+        return u
+
+    check(program, 0, 0)

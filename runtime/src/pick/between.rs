@@ -18,10 +18,17 @@ pub(super) trait Between: Element {
     /// # Safety
     /// AVX-512 is there.
     unsafe fn word_avx512(x: &[Self; 64], lo: Self, hi: Self) -> u64;
+
+    /// # Safety
+    /// AVX2 is there.
+    #[inline(always)]
+    unsafe fn word_avx2(x: &[Self; 64], lo: Self, hi: Self) -> u64 {
+        word(x, lo, hi)
+    }
 }
 
 macro_rules! in_vectors {
-    ($($t:ident $set:ident $load:ident $compare:ident<$ge:ident> $under:ident<$le:ident> $lanes:literal;)*) => { $(
+    ($($t:ident $set:ident $load:ident $compare:ident<$ge:ident> $under:ident<$le:ident> $lanes:literal $({ $avx2:item })?;)*) => { $(
         impl Between for $t {
             #[inline]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2")]
@@ -34,13 +41,36 @@ macro_rules! in_vectors {
                     word | ($under::<$le>(least, part, hi) as u64) << ($lanes * k)
                 })
             }
+
+            $($avx2)?
         }
     )* };
 }
 
+/// The same in vectors of half the length, whose comparisons give vectors.
+macro_rules! in_halves {
+    ($t:ident $set:ident $load:ident $compare:ident $and:ident $bits:ident $lanes:literal) => {
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        unsafe fn word_avx2(x: &[$t; 64], lo: $t, hi: $t) -> u64 {
+            let (lo, hi) = ($set(lo), $set(hi));
+            (0..64 / $lanes).fold(0, |word, k| {
+                // SAFETY: a vector of the 64 elements.
+                let part = unsafe { $load(x.as_ptr().add($lanes * k)) };
+                let both = $and($compare::<_CMP_GE_OQ>(part, lo), $compare::<_CMP_LE_OQ>(part, hi));
+                word | ($bits(both) as u64) << ($lanes * k)
+            })
+        }
+    };
+}
+
 in_vectors! {
-    f64 _mm512_set1_pd _mm512_loadu_pd _mm512_cmp_pd_mask<_CMP_GE_OQ> _mm512_mask_cmp_pd_mask<_CMP_LE_OQ> 8;
-    f32 _mm512_set1_ps _mm512_loadu_ps _mm512_cmp_ps_mask<_CMP_GE_OQ> _mm512_mask_cmp_ps_mask<_CMP_LE_OQ> 16;
+    f64 _mm512_set1_pd _mm512_loadu_pd _mm512_cmp_pd_mask<_CMP_GE_OQ> _mm512_mask_cmp_pd_mask<_CMP_LE_OQ> 8 {
+        in_halves!(f64 _mm256_set1_pd _mm256_loadu_pd _mm256_cmp_pd _mm256_and_pd _mm256_movemask_pd 4);
+    };
+    f32 _mm512_set1_ps _mm512_loadu_ps _mm512_cmp_ps_mask<_CMP_GE_OQ> _mm512_mask_cmp_ps_mask<_CMP_LE_OQ> 16 {
+        in_halves!(f32 _mm256_set1_ps _mm256_loadu_ps _mm256_cmp_ps _mm256_and_ps _mm256_movemask_ps 8);
+    };
     i64 _mm512_set1_epi64 _mm512_loadu_epi64 _mm512_cmp_epi64_mask<_MM_CMPINT_NLT> _mm512_mask_cmp_epi64_mask<_MM_CMPINT_LE> 8;
     i32 _mm512_set1_epi32 _mm512_loadu_epi32 _mm512_cmp_epi32_mask<_MM_CMPINT_NLT> _mm512_mask_cmp_epi32_mask<_MM_CMPINT_LE> 16;
 }
@@ -110,7 +140,11 @@ fn words_avx512<T: Between>(x: &[T], search: Search<T>, out: &mut [u64]) -> usiz
 
 #[target_feature(enable = "avx2")]
 fn words_avx2<T: Between>(x: &[T], search: Search<T>, out: &mut [u64]) -> usize {
-    each(x, search, out, |x, lo, hi| word(x, lo, hi))
+    each(x, search, out, |x, lo, hi| match x.try_into() {
+        // SAFETY: this function has AVX2.
+        Ok(x) => unsafe { T::word_avx2(x, lo, hi) },
+        Err(_) => word(x, lo, hi),
+    })
 }
 
 #[inline(always)]
@@ -221,6 +255,11 @@ mod tests {
                 let looked = words(&x, Search { lo, hi, zones: Some(&zones) }, &mut zoned);
                 assert_eq!(plain, zoned, "{lo} to {hi}");
                 let all: Vec<u64> = x.chunks(64).map(|x| word(x, lo, hi)).collect();
+                assert_eq!(plain, all);
+                let short: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+                let (lo, hi) = (lo as f32, hi as f32);
+                assert_eq!(words(&short, Search { lo, hi, zones: None }, &mut plain), n);
+                let all: Vec<u64> = short.chunks(64).map(|x| word(x, lo, hi)).collect();
                 assert_eq!(plain, all);
                 least_looked = least_looked.min(looked);
             }

@@ -121,6 +121,9 @@ mod tests {
         let mut length = Length::default();
         run(&mut length, 20, |_| 20, 10_000);
         assert_eq!(run(&mut length, 200, |_| 2, 10_000), 1000);
+        // What the program's own traces were is not undercut.
+        assert_eq!(Length::from(900).records(1000), 900);
+        assert_eq!(Length::from(7).records(1000), SHORT);
         // Not after a few.
         assert_eq!(after(3, |_| 9000, 10_000), SHORT);
     }
