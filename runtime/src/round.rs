@@ -31,8 +31,9 @@ use length::Length;
 
 /// What the variables held at the beginning of a round. It goes with the trace, whose values it would keep alive.
 pub(crate) struct Seen {
-    /// Records of the trace at the time.
+    /// Records of the trace at the time, and their elements.
     at: usize,
+    elements: usize,
     /// `Session::apart` at the time.
     apart: u64,
     held: Vec<(Array, Shared<Version>)>,
@@ -159,7 +160,14 @@ pub fn begin(held: &[&Array]) {
     let of = |a: &&Array| ((*a).clone(), a.base.current.get(&s.token).clone());
     let held: Vec<_> = held.iter().map(of).collect();
     s.inline.pause();
-    s.seen = Some(Seen { at: s.trace.recs.len(), apart: s.apart(), held, looked: RefCell::default(), ran: None });
+    s.seen = Some(Seen {
+        at: s.trace.recs.len(),
+        elements: s.trace.elements,
+        apart: s.apart(),
+        held,
+        looked: RefCell::default(),
+        ran: None,
+    });
 }
 
 /// Ends what `begin` has begun: the round between the two, if it can be repeated.
@@ -292,8 +300,7 @@ impl Round {
         if seen.apart != s.apart() || trace.exported || trace.recs.len() == first || held.len() != seen.held.len() {
             return None;
         }
-        let records = &trace.versions[first..];
-        if records.iter().map(|version| version.full.size).sum::<usize>() > LARGE * records.len() {
+        if trace.elements - seen.elements > LARGE * (trace.recs.len() - first) {
             return None;
         }
         if held.iter().any(|a| is_exported(a.base.current.get(&s.token), s)) {

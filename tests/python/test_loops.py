@@ -662,3 +662,16 @@ def test_rounds_of_large_arrays_are_the_programs_own():
         return u
 
     check(program, 0, 0)
+
+
+def test_rounds_on_small_parts_of_large_arrays_are_repeated():
+    """What counts is what a round computes, not the arrays that it writes to."""
+
+    def program(np):
+        film = np.ones((200, 60, 60))
+        for _ in range(200):
+            film[3] *= 0.999
+            film[5] = film[3] + film[4]
+        return film
+
+    check(program, 150)

@@ -133,8 +133,8 @@ pub fn begin(held: &[&Array]) -> bool {
     }
     s.inline.pause();
     let ran = Some(Ran { value, firsts, ..Ran::default() });
-    let (at, apart) = (s.trace.recs.len(), s.apart_but_runs());
-    s.seen = Some(Seen { at, apart, held, looked: RefCell::default(), ran });
+    let (at, elements, apart) = (s.trace.recs.len(), s.trace.elements, s.apart_but_runs());
+    s.seen = Some(Seen { at, elements, apart, held, looked: RefCell::default(), ran });
     true
 }
 
